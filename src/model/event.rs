@@ -1,0 +1,116 @@
+//! What happens, told as it happens: between the tiers by telemetry, and to the dashboards by WebSocket.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Accepted, FanOut, Reply, Snapshot, WorkerView};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LinkState {
+    Connecting,
+    Connected,
+    /// The requester is shutting down.
+    Draining,
+    /// Asked to be disconnected, or the address is gone.
+    Disconnected,
+}
+
+/// How the messages of a request ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OutcomeCounts {
+    pub responses: u64,
+    pub errors: u64,
+    pub timeouts: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RequestStatus {
+    /// Replies are still to come.
+    Pending,
+    /// Every message ended, whatever its outcome.
+    Complete,
+    /// It could not be carried out, or ended before its set was complete.
+    Failed,
+}
+
+/// One thing that happened. Times are milliseconds since the epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// An instance's state, whole.
+    Instance { snapshot: Box<Snapshot> },
+    /// An instance ended, or has been silent for too long.
+    InstanceGone { id: String, at: u64, reason: String },
+    /// A worker changed its state.
+    Worker {
+        instance: String,
+        at: u64,
+        worker: WorkerView,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A connection between the web tier and a requester changed.
+    Link {
+        address: String,
+        at: u64,
+        state: LinkState,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// The web tier took a request on.
+    Request {
+        request_id: String,
+        at: u64,
+        task: Option<String>,
+        fan_out: FanOut,
+        timeout_ms: Option<u64>,
+        links: usize,
+    },
+    /// A requester took its part of a request on.
+    Accepted { request_id: String, at: u64, accepted: Accepted },
+    /// A requester worker sent a message.
+    Dispatched {
+        request_id: String,
+        message_id: String,
+        requester_id: String,
+        instance: String,
+        at: u64,
+        attempt: u32,
+        broker: String,
+    },
+    /// A message, or a request, is sent again.
+    Retry {
+        request_id: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message_id: Option<String>,
+        at: u64,
+        attempt: u32,
+        reason: String,
+    },
+    /// A reply reached the web tier.
+    Reply { at: u64, reply: Box<Reply> },
+    /// A message ended without its reply having reached the web tier.
+    Lost { request_id: String, message_id: String, at: u64, reason: String },
+    /// A request ended.
+    Outcome {
+        request_id: String,
+        at: u64,
+        status: RequestStatus,
+        counts: OutcomeCounts,
+        /// From acceptance to the last reply.
+        total_us: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+}
+
+/// What an instance sends by telemetry in one message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The sender's instance id.
+    pub instance: String,
+    pub events: Vec<Event>,
+}

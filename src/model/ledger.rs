@@ -1,0 +1,124 @@
+//! The ledger: every message sent ends as exactly one of response, error or timeout.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Outcome;
+
+/// One tier's counts since its instance started.
+///
+/// The unit is a message on the requester, broker and responder, and on the web tier a request on one link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Ledger {
+    pub sent: u64,
+    pub responses: u64,
+    pub errors: u64,
+    pub timeouts: u64,
+    pub in_flight: u64,
+    /// Second and further replies to one message.
+    pub duplicates: u64,
+    /// Replies to messages that had ended without one.
+    pub late: u64,
+    /// Messages sent again.
+    pub retries: u64,
+}
+
+impl Ledger {
+    /// sent = responses + errors + timeouts + in flight
+    pub fn is_balanced(&self) -> bool {
+        self.sent == self.responses + self.errors + self.timeouts + self.in_flight
+    }
+
+    /// Adds another instance's counts to these.
+    pub fn add(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.responses += other.responses;
+        self.errors += other.errors;
+        self.timeouts += other.timeouts;
+        self.in_flight += other.in_flight;
+        self.duplicates += other.duplicates;
+        self.late += other.late;
+        self.retries += other.retries;
+    }
+}
+
+/// The ledger that an instance's workers write in. One lock, so that it balances at any moment it is read.
+#[derive(Debug, Default)]
+pub struct LedgerBook(Mutex<Ledger>);
+
+impl LedgerBook {
+    /// A message was taken on.
+    pub fn sent(&self) {
+        let mut ledger = self.lock();
+        ledger.sent += 1;
+        ledger.in_flight += 1;
+    }
+
+    /// A message that was taken on has ended.
+    pub fn ended(&self, outcome: Outcome) {
+        let mut ledger = self.lock();
+        match outcome {
+            Outcome::Response => ledger.responses += 1,
+            Outcome::Error => ledger.errors += 1,
+            Outcome::Timeout => ledger.timeouts += 1,
+        }
+        ledger.in_flight = ledger.in_flight.saturating_sub(1);
+    }
+
+    pub fn duplicate(&self) {
+        self.lock().duplicates += 1;
+    }
+
+    pub fn late(&self) {
+        self.lock().late += 1;
+    }
+
+    pub fn retry(&self) {
+        self.lock().retries += 1;
+    }
+
+    pub fn read(&self) -> Ledger {
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ledger> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_balances_after_every_step_and_not_when_one_is_missed() {
+        let book = LedgerBook::default();
+        for outcome in [Outcome::Response, Outcome::Error, Outcome::Timeout] {
+            book.sent();
+            book.sent();
+            assert!(book.read().is_balanced());
+            book.ended(outcome);
+            book.late();
+            book.duplicate();
+            assert!(book.read().is_balanced());
+        }
+        let mut ledger = book.read();
+        assert_eq!((ledger.sent, ledger.in_flight, ledger.late), (6, 3, 3));
+        ledger.add(&ledger.clone());
+        assert!(ledger.is_balanced());
+        ledger.responses += 1;
+        assert!(!ledger.is_balanced());
+    }
+
+    #[test]
+    fn an_outcome_counted_twice_unbalances_it() {
+        let book = LedgerBook::default();
+        book.sent();
+        book.ended(Outcome::Response);
+        book.ended(Outcome::Timeout);
+        assert!(!book.read().is_balanced());
+    }
+}

@@ -1,0 +1,412 @@
+//! The wire types of the pipeline: JSON objects that the article's Node.js program reads and writes, extended by
+//! optional fields only. Times are milliseconds since the Unix epoch, durations microseconds; `docs/protocol.md` has
+//! every field.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+/// `responderId` of a reply that no responder made: a timeout, a refusal.
+pub const NO_RESPONDER: i64 = -1;
+
+/// The longest `requestId` taken, in bytes. The article's are UUIDs of 36.
+const LONGEST_ID: usize = 128;
+
+/// Milliseconds since the Unix epoch, as every `...At` field of the protocol.
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_millis() as u64)
+}
+
+/// Which requester workers send a message for a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FanOut {
+    /// Every worker of every requester instance, as in the article.
+    #[default]
+    All,
+    /// One worker of one instance.
+    One,
+}
+
+/// Why a text is not a message of the protocol.
+#[derive(Debug, thiserror::Error)]
+pub enum BadMessage {
+    #[error("not valid: {0}; docs/protocol.md has the fields")]
+    Json(#[from] serde_json::Error),
+    #[error("`requestId` must have 1 to {LONGEST_ID} bytes, this one has {0}")]
+    IdLength(usize),
+}
+
+/// What the web tier sends over TCP, one JSON object for each request.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    pub request_id: String,
+    /// File for the `file` task, relative to its root; none: the responder's configured one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+    /// The task to do; none: the responder's configured one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub parameters: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fan_out: Option<FanOut>,
+    /// Milliseconds each message may take; none: the requester's configured timeout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// Send each reply as it arrives, instead of the whole set at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream: Option<bool>,
+    /// 1 for the first sending, more when a lost connection made the web tier send it again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// Fields this program does not know; passed on to the responder and back.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl Request {
+    /// Reads a request; fails on what is no JSON object of this shape, or has an empty or over-long id.
+    pub fn parse(json: &[u8]) -> Result<Self, BadMessage> {
+        let request: Self = parse(json)?;
+        match request.request_id.len() {
+            1..=LONGEST_ID => Ok(request),
+            other => Err(BadMessage::IdLength(other)),
+        }
+    }
+
+    /// True when the sender used any field the article's program does not have, and so may be sent such fields back.
+    pub fn is_extended(&self) -> bool {
+        self.task.is_some()
+            || !self.parameters.is_empty()
+            || self.fan_out.is_some()
+            || self.timeout_ms.is_some()
+            || self.stream.is_some()
+            || self.attempt.is_some()
+    }
+
+    /// The message one requester worker sends for this request.
+    pub fn message(&self, message_id: String, requester_id: String) -> Message {
+        Message {
+            request_id: self.request_id.clone(),
+            filename: self.filename.clone(),
+            task: self.task.clone(),
+            parameters: self.parameters.clone(),
+            extra: self.extra.clone(),
+            message_id,
+            requester_id,
+            requested_at: now_ms(),
+            attempt: None,
+        }
+    }
+}
+
+/// What one requester worker sends to the response tier, over ZeroMQ.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message {
+    pub request_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub parameters: Map<String, Value>,
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+    pub message_id: String,
+    pub requester_id: String,
+    pub requested_at: u64,
+    /// 1 for the first sending. Its presence tells the responder that the sender reads the reply's optional fields.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+}
+
+impl Message {
+    /// Reads a message; fails on what is no JSON object of this shape.
+    pub fn parse(json: &[u8]) -> Result<Self, BadMessage> {
+        parse(json)
+    }
+
+    /// The error reply to this message that comes from `responder_id`, or from no responder ([`NO_RESPONDER`]).
+    pub fn error(&self, responder_id: i64, code: ErrorCode, body: impl Into<String>) -> Reply {
+        let mut reply = self.reply(responder_id, body.into());
+        reply.response_type = ResponseType::Error;
+        reply.code = Some(code);
+        reply
+    }
+
+    /// The reply that says the requester waited in vain, in the article's words; `detail` says what it waited for.
+    pub fn timed_out(&self, detail: impl Into<String>) -> Reply {
+        let mut reply =
+            self.error(NO_RESPONDER, ErrorCode::Timeout, format!("request: {} timed out.", self.message_id));
+        reply.filename = None;
+        reply.detail = Some(detail.into());
+        reply
+    }
+
+    /// The response to this message.
+    pub fn reply(&self, responder_id: i64, body: String) -> Reply {
+        Reply {
+            responder_id,
+            requester_id: self.requester_id.clone(),
+            responded_at: now_ms(),
+            body,
+            response_type: ResponseType::Response,
+            request_id: self.request_id.clone(),
+            message_id: self.message_id.clone(),
+            requested_at: self.requested_at,
+            filename: self.filename.clone(),
+            code: None,
+            detail: None,
+            task: self.task.clone(),
+            node: None,
+            service: None,
+            slot: None,
+            attempt: self.attempt,
+            timings: None,
+            extra: self.extra.clone(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum ResponseType {
+    Response,
+    Error,
+}
+
+/// What kind of error an error reply or an HTTP error is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorCode {
+    /// The message or request is not of the protocol.
+    BadRequest,
+    /// No such thing.
+    NotFound,
+    /// The body is larger than allowed.
+    TooLarge,
+    /// A bounded queue is full; try again later.
+    Overloaded,
+    /// The instance is shutting down; another one will take it.
+    Draining,
+    /// The deadline passed first.
+    Timeout,
+    /// The task ended with an error.
+    TaskFailed,
+    /// The task panicked.
+    Panicked,
+    /// A peer went away with the message and it could not be sent again.
+    Lost,
+    /// No peer to send to.
+    NotConnected,
+    /// Not permitted: the token is missing or wrong.
+    Forbidden,
+    /// A fault in this program.
+    Internal,
+}
+
+/// How a message ended. Each message has exactly one outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    Response,
+    Error,
+    Timeout,
+}
+
+/// Where a message's time went, in microseconds, each measured by one clock as a duration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Timings {
+    /// In the requester, waiting for its worker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queued_us: Option<u64>,
+    /// Between requester and broker, both ways.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wire_us: Option<u64>,
+    /// At the broker, waiting for a responder worker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broker_us: Option<u64>,
+    /// In the responder worker: the delay and the task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_us: Option<u64>,
+    /// From the request's arrival at the requester to its reply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_us: Option<u64>,
+}
+
+/// A responder's answer to one message, or the requester's when none came.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Reply {
+    /// Unique per responder worker across the deployment; -1 where no responder answered.
+    pub responder_id: i64,
+    pub requester_id: String,
+    pub responded_at: u64,
+    #[serde(deserialize_with = "text")]
+    pub body: String,
+    pub response_type: ResponseType,
+    pub request_id: String,
+    pub message_id: String,
+    pub requested_at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<ErrorCode>,
+    /// More about an error, where the body is fixed by the article's program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// The host that the responder ran on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slot: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timings: Option<Timings>,
+    /// The message's fields that this program does not know.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    pub extra: Map<String, Value>,
+}
+
+impl Reply {
+    /// Reads a reply; fails on what is no JSON object of this shape.
+    pub fn parse(json: &[u8]) -> Result<Self, BadMessage> {
+        parse(json)
+    }
+
+    /// How the message this answers ended.
+    pub fn outcome(&self) -> Outcome {
+        match (self.response_type, self.code) {
+            (ResponseType::Response, _) => Outcome::Response,
+            (ResponseType::Error, Some(ErrorCode::Timeout)) => Outcome::Timeout,
+            // The article's requester has no code for its timeouts, but says them as no responder.
+            (ResponseType::Error, None) if self.responder_id == NO_RESPONDER => Outcome::Timeout,
+            (ResponseType::Error, _) => Outcome::Error,
+        }
+    }
+
+    /// The reply with the article's fields (and unknown ones) alone, for a peer that speaks its program's formats.
+    pub fn plain(mut self) -> Self {
+        self.code = None;
+        self.detail = None;
+        self.task = None;
+        self.node = None;
+        self.service = None;
+        self.slot = None;
+        self.attempt = None;
+        self.timings = None;
+        self
+    }
+}
+
+fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, BadMessage> {
+    Ok(serde_json::from_slice(json)?)
+}
+
+/// A body that is not a string is kept as its JSON text, so that another program's reply is never refused for it.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => text,
+        other => other.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ARTICLE_MESSAGE: &str =
+        r#"{"requestId":"7189","messageId":"d5f2","requesterId":"4fcf","requestedAt":1795346736497}"#;
+
+    #[test]
+    fn an_article_message_is_written_as_it_was_read() {
+        let message = Message::parse(ARTICLE_MESSAGE.as_bytes()).unwrap();
+        assert_eq!(serde_json::to_string(&message).unwrap(), ARTICLE_MESSAGE);
+    }
+
+    #[test]
+    fn a_reply_has_the_articles_fields_in_its_order() {
+        let mut message = Message::parse(ARTICLE_MESSAGE.as_bytes()).unwrap();
+        message.filename = Some("target.txt".into());
+        let mut reply = message.reply(23096, "Hello Paul".into());
+        reply.responded_at = 1795346736501;
+        assert_eq!(
+            serde_json::to_string(&reply).unwrap(),
+            r#"{"responderId":23096,"requesterId":"4fcf","respondedAt":1795346736501,"body":"Hello Paul","responseType":"Response","requestId":"7189","messageId":"d5f2","requestedAt":1795346736497,"filename":"target.txt"}"#
+        );
+    }
+
+    #[test]
+    fn a_timeout_is_told_in_the_articles_words() {
+        let mut message = Message::parse(ARTICLE_MESSAGE.as_bytes()).unwrap();
+        message.filename = Some("a".into());
+        let reply = message.timed_out("no reply within 10s");
+        assert_eq!((reply.responder_id, reply.filename.as_deref()), (-1, None));
+        assert_eq!(reply.body, "request: d5f2 timed out.");
+        assert_eq!(reply.outcome(), Outcome::Timeout);
+        assert_eq!(reply.plain().outcome(), Outcome::Timeout);
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused_with_a_reason() {
+        for (json, reason) in [
+            ("null", "invalid type"),
+            ("7", "invalid type"),
+            ("{}", "requestId"),
+            (r#"{"requestId":7}"#, "expected a string"),
+            (r#"{"requestId":""}"#, "1 to 128"),
+            (r#"{"requestId":"a","fanOut":"some"}"#, "some"),
+            (r#"{"requestId":"a""#, "EOF"),
+        ] {
+            let error = Request::parse(json.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(reason), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_body_of_another_type_is_kept_as_text() {
+        let json = r#"{"responderId":1,"requesterId":"a","respondedAt":1,"body":{"a":1},"responseType":"Response","requestId":"b","messageId":"c","requestedAt":1}"#;
+        assert_eq!(Reply::parse(json.as_bytes()).unwrap().body, r#"{"a":1}"#);
+    }
+
+    fn extra_fields() -> impl Strategy<Value = Map<String, Value>> {
+        prop::collection::btree_map("x[a-zA-Z0-9]{0,8}", any::<(bool, i64, String)>(), 0..4).prop_map(|fields| {
+            fields.into_iter().map(|(key, value)| (key, serde_json::json!([value.0, value.1, value.2]))).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn unknown_fields_survive_from_request_to_reply(
+            id in "[a-f0-9-]{1,36}", filename in proptest::option::of(".{0,20}"), extra in extra_fields(), attempt in proptest::option::of(1u32..9)
+        ) {
+            let request = Request { request_id: id.clone(), filename, extra: extra.clone(), attempt, ..Request::default() };
+            let request = Request::parse(&serde_json::to_vec(&request).unwrap()).unwrap();
+            let message = request.message("m".into(), "r".into());
+            let message = Message::parse(&serde_json::to_vec(&message).unwrap()).unwrap();
+            let reply = message.reply(5, "body".into());
+            let read = Reply::parse(&serde_json::to_vec(&reply).unwrap()).unwrap();
+            prop_assert_eq!(&read, &reply);
+            prop_assert_eq!(read.extra, extra);
+            prop_assert_eq!(read.request_id, id);
+        }
+
+        #[test]
+        fn no_bytes_make_the_parsers_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = (Request::parse(&bytes).is_ok(), Message::parse(&bytes).is_ok(), Reply::parse(&bytes).is_ok());
+        }
+    }
+}

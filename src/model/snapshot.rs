@@ -1,0 +1,119 @@
+//! What an instance tells of itself, whole: twice a second by telemetry, and whenever it is asked.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Hops, Ledger};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    Web,
+    Requester,
+    Broker,
+    Responder,
+}
+
+impl Tier {
+    /// The name in ids, logs and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Web => "web",
+            Self::Requester => "requester",
+            Self::Broker => "broker",
+            Self::Responder => "responder",
+        }
+    }
+}
+
+/// Who an instance is. Fixed from its start to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Instance {
+    /// Unique across the deployment and over restarts.
+    pub id: String,
+    pub tier: Tier,
+    /// The host it runs on.
+    pub node: String,
+    pub service: String,
+    /// The swarm's slot, or the node's id in a global service.
+    pub slot: Option<String>,
+    pub version: String,
+    pub pid: u32,
+    /// When it started, in milliseconds since the epoch.
+    pub started_at: u64,
+    /// `host:port` of its admin server, as seen from where it runs.
+    pub admin: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum InstanceState {
+    /// Waiting for peers.
+    Starting,
+    Ready,
+    /// Shutting down: no new work.
+    Draining,
+    /// Ended, or silent for too long.
+    Gone,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WorkerState {
+    Starting,
+    Idle,
+    Busy,
+    Restarting,
+    Draining,
+    Gone,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkerView {
+    /// Place in the pool, from 0.
+    pub index: usize,
+    /// `requesterId` or `responderId`; empty for a worker that has none.
+    pub id: String,
+    pub state: WorkerState,
+    /// Messages it has ended.
+    pub handled: u64,
+    pub restarts: u32,
+}
+
+/// An address this instance connects to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PeerView {
+    pub address: String,
+    pub connected: bool,
+}
+
+/// The whole state of an instance at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    pub instance: Instance,
+    /// Milliseconds since the epoch, by the instance's clock.
+    pub at: u64,
+    pub state: InstanceState,
+    /// Why it is not ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    pub workers: Vec<WorkerView>,
+    /// Messages waiting here for a worker.
+    pub queue: u64,
+    pub peers: Vec<PeerView>,
+    pub ledger: Ledger,
+    #[schema(value_type = Object)]
+    pub hops: Hops,
+    /// Per-message events left out because there were more than `telemetry.events_per_second`.
+    pub dropped_events: u64,
+}
+
+impl Snapshot {
+    pub fn busy_workers(&self) -> usize {
+        self.workers.iter().filter(|worker| worker.state == WorkerState::Busy).count()
+    }
+}

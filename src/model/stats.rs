@@ -1,0 +1,164 @@
+//! Latency histograms per hop: HdrHistogram in microseconds, mergeable across workers and instances.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Deserializer as HdrReader, Serializer as _, V2Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeStruct};
+use utoipa::ToSchema;
+
+/// The longest time told apart, in microseconds: one hour, the longest timeout. Longer ones count as this.
+const LONGEST_US: u64 = 3_600_000_000;
+
+/// A stretch of a message's way, or all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Hop {
+    /// Waiting in the requester for its worker.
+    Queued,
+    /// Between requester and broker, both ways.
+    Wire,
+    /// At the broker: waiting for a responder worker.
+    Broker,
+    /// In the responder worker: delay and task.
+    Service,
+    /// The whole of what the tier sees.
+    Total,
+}
+
+/// A histogram of times: two significant digits (an error below 1 %), up to one hour.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Latency(Histogram<u64>);
+
+impl Default for Latency {
+    fn default() -> Self {
+        let mut histogram = Histogram::new(2).expect("2 digits are within HdrHistogram's 0 to 5");
+        histogram.auto(true);
+        Self(histogram)
+    }
+}
+
+impl Latency {
+    pub fn record(&mut self, time: Duration) {
+        // Cannot fail: the histogram grows by itself, and the longest time bounds it.
+        let _ = self.0.record(time.as_micros().min(u128::from(LONGEST_US)) as u64);
+    }
+
+    /// Adds another histogram's counts to these.
+    pub fn merge(&mut self, other: &Self) {
+        // Fails only where the histogram may not grow, and every `Latency` may.
+        let _ = self.0.add(&other.0);
+    }
+
+    pub fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// The time in microseconds that a share (0.0 to 1.0) of the records does not exceed; 0 without records.
+    pub fn quantile_us(&self, share: f64) -> u64 {
+        self.0.value_at_quantile(share)
+    }
+
+    pub fn mean_us(&self) -> f64 {
+        self.0.mean()
+    }
+
+    pub fn max_us(&self) -> u64 {
+        self.0.max()
+    }
+
+    /// How many records do not exceed a time.
+    pub fn count_up_to(&self, time: Duration) -> u64 {
+        self.0.count_between(0, time.as_micros() as u64)
+    }
+}
+
+/// As JSON: the figures that people read, and the whole histogram (V2, base64) for whoever adds it up.
+impl Serialize for Latency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut bytes = Vec::new();
+        V2Serializer::new().serialize(&self.0, &mut bytes).map_err(serde::ser::Error::custom)?;
+        let mut fields = serializer.serialize_struct("Latency", 7)?;
+        fields.serialize_field("count", &self.count())?;
+        fields.serialize_field("meanUs", &(self.mean_us().round() as u64))?;
+        fields.serialize_field("p50Us", &self.quantile_us(0.5))?;
+        fields.serialize_field("p95Us", &self.quantile_us(0.95))?;
+        fields.serialize_field("p99Us", &self.quantile_us(0.99))?;
+        fields.serialize_field("maxUs", &self.max_us())?;
+        fields.serialize_field("histogram", &BASE64_STANDARD.encode(bytes))?;
+        fields.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Latency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Fields {
+            histogram: String,
+        }
+        let fields = Fields::deserialize(deserializer)?;
+        let bytes = BASE64_STANDARD.decode(fields.histogram).map_err(D::Error::custom)?;
+        let mut histogram: Histogram<u64> =
+            HdrReader::new().deserialize(&mut bytes.as_slice()).map_err(D::Error::custom)?;
+        histogram.auto(true);
+        Ok(Self(histogram))
+    }
+}
+
+/// The histograms of one instance, by hop.
+pub type Hops = BTreeMap<Hop, Latency>;
+
+/// The histograms that an instance's workers write in.
+#[derive(Debug, Default)]
+pub struct HopBook(Mutex<Hops>);
+
+impl HopBook {
+    pub fn record(&self, hop: Hop, time: Duration) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(hop).or_default().record(time);
+    }
+
+    pub fn read(&self) -> Hops {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(times: impl IntoIterator<Item = u64>) -> Latency {
+        let mut latency = Latency::default();
+        times.into_iter().for_each(|ms| latency.record(Duration::from_millis(ms)));
+        latency
+    }
+
+    #[test]
+    fn quantiles_are_within_one_percent() {
+        let latency = of(1..=1000);
+        for (share, expected) in [(0.5, 500_000.0), (0.95, 950_000.0), (0.99, 990_000.0)] {
+            let ratio = latency.quantile_us(share) as f64 / expected;
+            assert!((0.99..1.01).contains(&ratio), "{share}: {ratio}");
+        }
+        assert_eq!(latency.count(), 1000);
+        assert_eq!(latency.count_up_to(Duration::from_millis(2000)), 1000);
+    }
+
+    #[test]
+    fn the_merge_of_two_halves_is_the_whole() {
+        let mut merged = of(1..=50);
+        merged.merge(&of(51..=100));
+        assert_eq!(merged, of(1..=100));
+    }
+
+    #[test]
+    fn it_comes_back_whole_from_json() {
+        let latency = of([1, 5, 3_000, 4_000_000]);
+        let json = serde_json::to_string(&latency).unwrap();
+        assert_eq!(serde_json::from_str::<Latency>(&json).unwrap(), latency);
+        assert!(json.starts_with(r#"{"count":4,"#), "{json}");
+        assert!(serde_json::from_str::<Latency>(r#"{"histogram":"AAAA"}"#).is_err());
+    }
+}
