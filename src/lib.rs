@@ -1,3 +1,4 @@
 //! swarmq: a message-queue application that makes a Docker Swarm visible and measurable.
 
 pub mod model;
+pub mod transport;

@@ -1,0 +1,112 @@
+//! ZeroMQ contexts and the options every socket of ours has.
+
+use std::io;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How the sockets of an instance treat their connections.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketOptions {
+    pub connect_timeout: Duration,
+    /// Between ZMTP heartbeats.
+    pub heartbeat: Duration,
+    /// Silence after which a connection counts as dead.
+    pub heartbeat_timeout: Duration,
+    pub reconnect_min: Duration,
+    pub reconnect_max: Duration,
+    /// The largest frame taken, in bytes; a peer that sends a larger one is disconnected.
+    pub max_frame_bytes: u64,
+    /// Messages queued per connection and direction before a send has to wait; 0: no limit.
+    pub high_water_mark: u32,
+    /// How long a closed socket may go on sending what it holds.
+    pub linger: Duration,
+}
+
+/// A growing set of contexts. A context holds 1,023 sockets and its limit cannot be changed through the `zmq` crate,
+/// so a full one is followed by another. Sockets that meet over `inproc://` must come from one [`zmq::Context`].
+pub struct Contexts {
+    all: Mutex<Vec<zmq::Context>>,
+    options: SocketOptions,
+}
+
+impl Contexts {
+    pub fn new(options: SocketOptions) -> Self {
+        Self { all: Mutex::new(vec![zmq::Context::new()]), options }
+    }
+
+    /// The context that sockets meet in over `inproc://`.
+    pub fn first(&self) -> zmq::Context {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)[0].clone()
+    }
+
+    /// A socket with the instance's options, in whichever context has room. Fails when the process is out of file
+    /// descriptors.
+    pub fn socket(&self, kind: zmq::SocketType) -> io::Result<zmq::Socket> {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = all.last().expect("there is always a context");
+        let socket = match last.socket(kind) {
+            Err(zmq::Error::EMFILE) => {
+                let next = zmq::Context::new();
+                let socket = next.socket(kind)?;
+                all.push(next);
+                socket
+            }
+            other => other?,
+        };
+        self.options.apply(&socket)?;
+        Ok(socket)
+    }
+
+    /// A socket with the instance's options in the first context.
+    pub fn inproc_socket(&self, kind: zmq::SocketType) -> io::Result<zmq::Socket> {
+        let socket = self.first().socket(kind)?;
+        self.options.apply(&socket)?;
+        Ok(socket)
+    }
+}
+
+impl SocketOptions {
+    fn apply(&self, socket: &zmq::Socket) -> zmq::Result<()> {
+        socket.set_linger(millis(self.linger))?;
+        socket.set_connect_timeout(millis(self.connect_timeout))?;
+        // The handshake's own default is 30 s, far longer than a peer of ours takes.
+        socket.set_handshake_ivl(millis(self.connect_timeout.max(Duration::from_secs(3))))?;
+        socket.set_heartbeat_ivl(millis(self.heartbeat))?;
+        socket.set_heartbeat_timeout(millis(self.heartbeat_timeout))?;
+        socket.set_reconnect_ivl(millis(self.reconnect_min))?;
+        socket.set_reconnect_ivl_max(millis(self.reconnect_max))?;
+        socket.set_maxmsgsize(i64::try_from(self.max_frame_bytes).unwrap_or(i64::MAX))?;
+        let mark = i32::try_from(self.high_water_mark).unwrap_or(i32::MAX);
+        socket.set_sndhwm(mark)?;
+        socket.set_rcvhwm(mark)?;
+        // With the default of 100, a burst of a thousand workers' connections stalls for seconds.
+        socket.set_backlog(4096)
+    }
+}
+
+fn millis(time: Duration) -> i32 {
+    i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_context_is_followed_by_another() {
+        rlimit::increase_nofile_limit(8192).unwrap();
+        let second = Duration::from_secs(1);
+        let contexts = Contexts::new(SocketOptions {
+            connect_timeout: second,
+            heartbeat: second,
+            heartbeat_timeout: second,
+            reconnect_min: second,
+            reconnect_max: second,
+            max_frame_bytes: 1000,
+            high_water_mark: 10,
+            linger: Duration::ZERO,
+        });
+        let sockets: Vec<_> = (0..1100).map(|_| contexts.socket(zmq::REQ).unwrap()).collect();
+        assert_eq!((sockets.len(), contexts.all.lock().unwrap().len()), (1100, 2));
+    }
+}

@@ -1,0 +1,192 @@
+//! A ZeroMQ socket in an async task.
+//!
+//! ZeroMQ's descriptor is edge-triggered and any call on the socket can swallow an edge, so the rules are: one task
+//! owns one socket, its events are read before each wait and again after, and waiting is for readability only, for
+//! sending too (zmq_getsockopt(3), ZMQ_FD).
+
+use std::io;
+use std::os::fd::RawFd;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{Interest, unix::AsyncFd};
+use zmq::PollEvents;
+
+/// The frames of one multipart message, in order.
+pub type Frames = Vec<zmq::Message>;
+
+/// Frames out of byte strings.
+pub fn frames_of<const N: usize>(parts: [&[u8]; N]) -> Frames {
+    parts.into_iter().map(zmq::Message::from).collect()
+}
+
+/// A socket registered with the runtime of the thread it was attached on.
+pub struct Socket {
+    // Before the socket: the descriptor must leave the reactor before ZeroMQ closes it.
+    fd: AsyncFd<RawFd>,
+    inner: zmq::Socket,
+}
+
+impl Socket {
+    /// Registers a socket with the current runtime. Fails outside a runtime or without a free file descriptor.
+    pub fn attach(inner: zmq::Socket) -> io::Result<Self> {
+        let raw = inner.get_fd()?;
+        // SAFETY: the descriptor is ZeroMQ's and stays open as long as `inner`, which this struct owns and, by the
+        // order of its fields, drops after the registration.
+        let fd = unsafe { AsyncFd::register_with_interest(raw, Interest::READABLE) }.map_err(io::Error::from)?;
+        Ok(Self { fd, inner })
+    }
+
+    /// Takes the socket back from the runtime, connections and queued messages intact.
+    pub fn detach(self) -> zmq::Socket {
+        self.inner
+    }
+
+    /// The socket itself, to bind, connect and set options.
+    pub fn raw(&self) -> &zmq::Socket {
+        &self.inner
+    }
+
+    /// True when a message can be sent at once. On a REQ or DEALER with IMMEDIATE: when a peer is connected.
+    pub fn is_writable(&self) -> io::Result<bool> {
+        Ok(self.inner.get_events()?.contains(PollEvents::POLLOUT))
+    }
+
+    /// A message that is already here, if there is one.
+    pub fn try_recv(&self) -> io::Result<Option<Frames>> {
+        let mut frames = Frames::with_capacity(4);
+        loop {
+            // Once the first frame is here the others are too: ZeroMQ delivers a message whole.
+            match self.inner.recv_msg(zmq::DONTWAIT) {
+                Ok(frame) => {
+                    let more = frame.get_more();
+                    frames.push(frame);
+                    if !more {
+                        return Ok(Some(frames));
+                    }
+                }
+                Err(zmq::Error::EAGAIN) if frames.is_empty() => return Ok(None),
+                Err(zmq::Error::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Ready with the next message.
+    pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<io::Result<Frames>> {
+        loop {
+            if self.inner.get_events()?.contains(PollEvents::POLLIN)
+                && let Some(frames) = self.try_recv()?
+            {
+                return Poll::Ready(Ok(frames));
+            }
+            ready!(self.poll_edge(cx))?;
+        }
+    }
+
+    /// Ready when ZeroMQ has news of this socket; the caller then reads its events and polls again.
+    pub fn poll_edge(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut guard = ready!(self.fd.poll_read_ready(cx))?;
+        guard.clear_ready();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Receives the next message. Dropping the future loses nothing.
+    pub async fn recv(&self) -> io::Result<Frames> {
+        std::future::poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// Sends a message at once; the frames come back where ZeroMQ would have to wait.
+    pub fn try_send(&self, frames: Frames) -> io::Result<Option<Frames>> {
+        // Looked at first because a frame given to ZeroMQ does not come back, not even when it refuses it.
+        if !self.is_writable()? {
+            return Ok(Some(frames));
+        }
+        self.inner.send_multipart(frames, zmq::DONTWAIT)?;
+        Ok(None)
+    }
+
+    /// Sends a message, waiting for room. Dropping the future before it is ready sends nothing.
+    pub async fn send(&self, frames: Frames) -> io::Result<()> {
+        std::future::poll_fn(|cx| {
+            while !self.is_writable()? {
+                ready!(self.poll_edge(cx))?;
+            }
+            Poll::Ready(io::Result::Ok(()))
+        })
+        .await?;
+        self.inner.send_multipart(frames, zmq::DONTWAIT)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    fn pair(context: &zmq::Context) -> (zmq::Socket, zmq::Socket) {
+        let (left, right) = (context.socket(zmq::PAIR).unwrap(), context.socket(zmq::PAIR).unwrap());
+        left.bind("inproc://pair").unwrap();
+        right.connect("inproc://pair").unwrap();
+        (left, right)
+    }
+
+    #[tokio::test]
+    async fn messages_cross_whole_and_in_order() {
+        let context = zmq::Context::new();
+        let (left, right) = pair(&context);
+        let (left, right) = (Socket::attach(left).unwrap(), Socket::attach(right).unwrap());
+        for round in 0..3_000_u32 {
+            left.send(frames_of([b"", &round.to_le_bytes()])).await.unwrap();
+            let frames = timeout(Duration::from_secs(5), right.recv()).await.expect("an edge was lost").unwrap();
+            assert_eq!((frames.len(), &frames[1][..]), (2, &round.to_le_bytes()[..]));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dropped_receive_loses_nothing() {
+        let context = zmq::Context::new();
+        let (left, right) = pair(&context);
+        let (left, right) = (Socket::attach(left).unwrap(), Socket::attach(right).unwrap());
+        assert!(timeout(Duration::from_millis(1), right.recv()).await.is_err());
+        left.send(frames_of([b"a"])).await.unwrap();
+        assert_eq!(&right.recv().await.unwrap()[0][..], b"a");
+    }
+
+    #[tokio::test]
+    async fn a_detached_socket_keeps_its_messages() {
+        let context = zmq::Context::new();
+        let (left, right) = pair(&context);
+        left.send("kept", 0).unwrap();
+        let right = Socket::attach(right).unwrap().detach();
+        let right = Socket::attach(right).unwrap();
+        assert_eq!(&right.recv().await.unwrap()[0][..], b"kept");
+    }
+
+    #[tokio::test]
+    async fn a_request_socket_tells_whether_its_peer_is_there_also_while_it_waits_for_a_reply() {
+        let context = zmq::Context::new();
+        let router = context.socket(zmq::ROUTER).unwrap();
+        router.set_linger(0).unwrap();
+        router.bind("tcp://127.0.0.1:*").unwrap();
+        let address = router.get_last_endpoint().unwrap().unwrap();
+        let request = context.socket(zmq::REQ).unwrap();
+        request.set_linger(0).unwrap();
+        request.set_req_relaxed(true).unwrap();
+        request.set_req_correlate(true).unwrap();
+        request.set_immediate(true).unwrap();
+        request.connect(&address).unwrap();
+        let request = Socket::attach(request).unwrap();
+        request.send(frames_of([b"hello"])).await.unwrap();
+        assert!(request.is_writable().unwrap());
+        drop(router);
+        let gone = std::future::poll_fn(|cx| {
+            while request.is_writable().unwrap() {
+                ready!(request.poll_edge(cx)).unwrap();
+            }
+            Poll::Ready(())
+        });
+        timeout(Duration::from_secs(5), gone).await.expect("the loss of the peer was not seen");
+    }
+}

@@ -1,0 +1,64 @@
+//! Telemetry: each instance's PUB socket connects to the web tier's SUB sockets. One way, JSON, and it may lose.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+
+use super::{Contexts, Frames, Socket};
+use crate::model::Report;
+
+/// An instance's end.
+pub struct Publisher {
+    socket: Socket,
+    connected: BTreeSet<SocketAddr>,
+}
+
+impl Publisher {
+    /// A publisher without peers. Fails without a free file descriptor.
+    pub fn new(contexts: &Contexts) -> io::Result<Self> {
+        Ok(Self { socket: Socket::attach(contexts.socket(zmq::PUB)?)?, connected: BTreeSet::new() })
+    }
+
+    /// Connects to addresses that are new and disconnects from those that are not among them any more.
+    pub fn set_peers(&mut self, addresses: &BTreeSet<SocketAddr>) -> io::Result<()> {
+        for gone in self.connected.difference(addresses) {
+            self.socket.raw().disconnect(&format!("tcp://{gone}"))?;
+        }
+        for new in addresses.difference(&self.connected) {
+            self.socket.raw().connect(&format!("tcp://{new}"))?;
+        }
+        self.connected.clone_from(addresses);
+        Ok(())
+    }
+
+    /// Sends a report to whoever listens. Never waits: a peer that is slow or away misses it.
+    pub fn publish(&self, report: &Report) -> io::Result<()> {
+        let json = serde_json::to_vec(report)?;
+        self.socket.raw().send(json, zmq::DONTWAIT)?;
+        Ok(())
+    }
+}
+
+/// The web tier's end.
+pub struct Subscriber {
+    socket: Socket,
+}
+
+impl Subscriber {
+    /// Wraps a bound SUB socket. Fails without a free file descriptor.
+    pub fn new(bound: zmq::Socket) -> io::Result<Self> {
+        bound.set_subscribe(b"")?;
+        Ok(Self { socket: Socket::attach(bound)? })
+    }
+
+    /// Takes the next message; the inner error says why it is no report.
+    pub async fn next(&self) -> io::Result<Result<Report, serde_json::Error>> {
+        let frames: Frames = self.socket.recv().await?;
+        Ok(serde_json::from_slice(&frames[0]))
+    }
+
+    /// Hands the socket back, still bound.
+    pub fn detach(self) -> zmq::Socket {
+        self.socket.detach()
+    }
+}
