@@ -5,6 +5,7 @@
 
 mod echo;
 mod error;
+mod file;
 
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -14,6 +15,7 @@ use serde_json::{Map, Value};
 
 pub use echo::{EchoTask, MAX_ECHO_BYTES};
 pub use error::TaskError;
+pub use file::FileTask;
 
 /// What a message asks of a task.
 #[derive(Debug, Clone, Copy)]
