@@ -3,6 +3,7 @@
 //! Tasks are plain async functions: they know neither ZeroMQ nor actors. Blocking work (file reads, hashing) runs on
 //! the runtime's blocking threads, so that a worker's arbiter stays free.
 
+mod cpu;
 mod echo;
 mod error;
 mod file;
@@ -13,6 +14,7 @@ use std::pin::Pin;
 
 use serde_json::{Map, Value};
 
+pub use cpu::{CpuTask, DEFAULT_CPU_ROUNDS};
 pub use echo::{EchoTask, MAX_ECHO_BYTES};
 pub use error::TaskError;
 pub use file::FileTask;
