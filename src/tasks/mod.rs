@@ -4,6 +4,7 @@
 //! the runtime's blocking threads, so that a worker's arbiter stays free.
 
 mod cpu;
+mod delay;
 mod echo;
 mod error;
 mod file;
@@ -15,6 +16,7 @@ use std::pin::Pin;
 use serde_json::{Map, Value};
 
 pub use cpu::{CpuTask, DEFAULT_CPU_ROUNDS};
+pub use delay::{Delay, DelayError, DelaySource};
 pub use echo::{EchoTask, MAX_ECHO_BYTES};
 pub use error::TaskError;
 pub use file::FileTask;
