@@ -8,6 +8,7 @@ mod delay;
 mod echo;
 mod error;
 mod file;
+mod registry;
 
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -20,6 +21,7 @@ pub use delay::{Delay, DelayError, DelaySource};
 pub use echo::{EchoTask, MAX_ECHO_BYTES};
 pub use error::TaskError;
 pub use file::FileTask;
+pub use registry::{TaskName, Tasks, TasksConfig};
 
 /// What a message asks of a task.
 #[derive(Debug, Clone, Copy)]
