@@ -1,4 +1,5 @@
 //! swarmq: a message-queue application that makes a Docker Swarm visible and measurable.
 
 pub mod model;
+pub mod tasks;
 pub mod transport;
