@@ -106,11 +106,3 @@ pub enum Event {
         reason: Option<String>,
     },
 }
-
-/// What an instance sends by telemetry in one message.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Report {
-    /// The sender's instance id.
-    pub instance: String,
-    pub events: Vec<Event>,
-}

@@ -8,7 +8,7 @@ mod snapshot;
 mod stats;
 mod topology;
 
-pub use event::{Event, LinkState, OutcomeCounts, Report, RequestStatus};
+pub use event::{Event, LinkState, OutcomeCounts, RequestStatus};
 pub use frame::{Accepted, BadFrame, Complete, Frame, Problem, Promise};
 pub use ledger::{Ledger, LedgerBook};
 pub use message::{

@@ -117,7 +117,13 @@ pub struct HopBook(Mutex<Hops>);
 
 impl HopBook {
     pub fn record(&self, hop: Hop, time: Duration) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(hop).or_default().record(time);
+        self.record_all([(hop, time)]);
+    }
+
+    /// Records the hops of one message.
+    pub fn record_all(&self, times: impl IntoIterator<Item = (Hop, Duration)>) {
+        let mut hops = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        times.into_iter().for_each(|(hop, time)| hops.entry(hop).or_default().record(time));
     }
 
     pub fn read(&self) -> Hops {

@@ -1,12 +1,14 @@
 //! Floor 2: how bytes move. ZeroMQ sockets in async tasks, JSON objects over a TCP stream, names into addresses, and
 //! the one-way telemetry.
 
+mod connections;
 mod context;
 mod discovery;
 mod json_stream;
 mod socket;
 mod telemetry;
 
+pub use connections::watch_connections;
 pub use context::{Contexts, SocketOptions};
 pub use discovery::{BadUpstream, Upstream, follow};
 pub use json_stream::{JsonStream, StreamError};

@@ -51,6 +51,11 @@ impl Socket {
         Ok(self.inner.get_events()?.contains(PollEvents::POLLOUT))
     }
 
+    /// True when a message is here.
+    pub fn is_readable(&self) -> io::Result<bool> {
+        Ok(self.inner.get_events()?.contains(PollEvents::POLLIN))
+    }
+
     /// A message that is already here, if there is one.
     pub fn try_recv(&self) -> io::Result<Option<Frames>> {
         let mut frames = Frames::with_capacity(4);
@@ -74,7 +79,7 @@ impl Socket {
     /// Ready with the next message.
     pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<io::Result<Frames>> {
         loop {
-            if self.inner.get_events()?.contains(PollEvents::POLLIN)
+            if self.is_readable()?
                 && let Some(frames) = self.try_recv()?
             {
                 return Poll::Ready(Ok(frames));

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::{Contexts, Frames, Socket};
-use crate::model::Report;
+use crate::model::Event;
 
 /// An instance's end.
 pub struct Publisher {
@@ -31,9 +31,9 @@ impl Publisher {
         Ok(())
     }
 
-    /// Sends a report to whoever listens. Never waits: a peer that is slow or away misses it.
-    pub fn publish(&self, report: &Report) -> io::Result<()> {
-        let json = serde_json::to_vec(report)?;
+    /// Sends events, as one JSON array, to whoever listens. Never waits: a peer that is slow or away misses it.
+    pub fn publish(&self, events: &[Event]) -> io::Result<()> {
+        let json = serde_json::to_vec(events)?;
         self.socket.raw().send(json, zmq::DONTWAIT)?;
         Ok(())
     }
@@ -51,8 +51,8 @@ impl Subscriber {
         Ok(Self { socket: Socket::attach(bound)? })
     }
 
-    /// Takes the next message; the inner error says why it is no report.
-    pub async fn next(&self) -> io::Result<Result<Report, serde_json::Error>> {
+    /// Takes the next message; the inner error says why it is no array of events.
+    pub async fn next(&self) -> io::Result<Result<Vec<Event>, serde_json::Error>> {
         let frames: Frames = self.socket.recv().await?;
         Ok(serde_json::from_slice(&frames[0]))
     }

@@ -1,0 +1,42 @@
+//! A pool of arbiters: threads with an event loop each, that a tier's actors are spread over.
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use actix_rt::{Arbiter, ArbiterHandle};
+
+/// Arbiters of one tier. Requesters, responders and brokers have pools of their own, so that a task that burns CPU
+/// cannot freeze a requester.
+pub struct ArbiterPool {
+    arbiters: Vec<Arbiter>,
+    next: AtomicUsize,
+}
+
+impl ArbiterPool {
+    /// Starts `size` arbiters (at least one), each with up to `blocking_threads` threads for blocking work. Fails when
+    /// the process may not have more threads or file descriptors.
+    pub fn start(size: usize, blocking_threads: usize) -> io::Result<Self> {
+        let runtime = move || {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .max_blocking_threads(blocking_threads.max(1))
+                .build()
+        };
+        let arbiters = (0..size.max(1)).map(|_| Arbiter::try_with_tokio_rt(runtime)).collect::<io::Result<Vec<_>>>()?;
+        Ok(Self { arbiters, next: AtomicUsize::new(0) })
+    }
+
+    /// The arbiter for the next actor, in rotation.
+    pub fn next(&self) -> ArbiterHandle {
+        self.arbiters[self.next.fetch_add(1, Ordering::Relaxed) % self.arbiters.len()].handle()
+    }
+
+    /// Stops the arbiters and waits for their threads. Blocks: a thread in the middle of a task ends it first.
+    pub fn stop(self) {
+        self.arbiters.iter().for_each(|arbiter| {
+            arbiter.stop();
+        });
+        // A thread that panicked has said so already.
+        self.arbiters.into_iter().for_each(|arbiter| drop(arbiter.join()));
+    }
+}

@@ -1,0 +1,177 @@
+//! The brokers a requester worker can send to: a socket for each.
+//!
+//! One socket per broker, because libzmq does not tell by which of a socket's connections a request left: so the loss
+//! of a broker says exactly which messages have to be sent again. With IMMEDIATE a socket is writable just while its
+//! peer is connected, so that no monitor is needed to know.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Poll;
+
+use super::Board;
+use crate::transport::{Contexts, Frames, Socket};
+
+/// Which socket a requester worker sends by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequesterSocket {
+    /// REQ with RELAXED and CORRELATE: one message in flight.
+    Req,
+    /// DEALER: up to so many messages in flight.
+    Dealer(usize),
+}
+
+impl RequesterSocket {
+    /// Messages in flight at one time.
+    pub fn window(self) -> usize {
+        match self {
+            Self::Req => 1,
+            Self::Dealer(window) => window,
+        }
+    }
+}
+
+/// What a socket had to say.
+pub enum News {
+    Received(Frames),
+    Connected,
+    Disconnected,
+}
+
+struct Broker {
+    address: SocketAddr,
+    socket: Socket,
+    connected: bool,
+    /// It said that it is shutting down.
+    draining: bool,
+}
+
+/// One worker's sockets.
+pub struct Brokers {
+    kind: RequesterSocket,
+    contexts: Arc<Contexts>,
+    board: Arc<Board>,
+    all: Vec<Broker>,
+    /// Where the search for the next one starts; each worker begins elsewhere.
+    turn: usize,
+}
+
+impl Brokers {
+    pub fn new(kind: RequesterSocket, contexts: Arc<Contexts>, board: Arc<Board>, turn: usize) -> Self {
+        Self { kind, contexts, board, all: vec![], turn }
+    }
+
+    /// Connects to addresses that are new; the sockets of those that are not among them any more are closed, and
+    /// their addresses returned. Fails without a free file descriptor.
+    pub fn set(&mut self, addresses: &BTreeSet<SocketAddr>) -> io::Result<Vec<SocketAddr>> {
+        let gone: Vec<_> =
+            self.all.iter().map(|broker| broker.address).filter(|known| !addresses.contains(known)).collect();
+        for address in &gone {
+            self.disconnect(*address);
+            self.board.forget_peer(*address);
+        }
+        self.all.retain(|broker| addresses.contains(&broker.address));
+        for address in addresses {
+            if !self.all.iter().any(|broker| broker.address == *address) {
+                let socket = self.connect(*address)?;
+                self.board.know_peer(*address);
+                self.all.push(Broker { address: *address, socket, connected: false, draining: false });
+            }
+        }
+        Ok(gone)
+    }
+
+    fn connect(&self, address: SocketAddr) -> io::Result<Socket> {
+        let socket = match self.kind {
+            RequesterSocket::Req => {
+                let socket = self.contexts.socket(zmq::REQ)?;
+                // RELAXED: a new message may be sent although a reply is missing. CORRELATE: that reply, when it
+                // comes after all, is not taken for the new message's.
+                socket.set_req_relaxed(true)?;
+                socket.set_req_correlate(true)?;
+                socket
+            }
+            RequesterSocket::Dealer(_) => {
+                let socket = self.contexts.socket(zmq::DEALER)?;
+                // The window bounds what is in flight; with no other limit, not writable means not connected.
+                socket.set_sndhwm(0)?;
+                socket
+            }
+        };
+        socket.set_immediate(true)?;
+        socket.connect(&format!("tcp://{address}"))?;
+        Socket::attach(socket)
+    }
+
+    /// The next broker in rotation that is connected and not shutting down.
+    pub fn choose(&mut self) -> Option<SocketAddr> {
+        let count = self.all.len();
+        let mut order = (0..count).map(|step| (self.turn + step) % count);
+        let next = order.find(|index| self.all[*index].connected && !self.all[*index].draining)?;
+        self.turn = next + 1;
+        Some(self.all[next].address)
+    }
+
+    /// Sends frames to a broker. False when its connection is lost, of which news will come.
+    pub fn send(&self, address: SocketAddr, frames: Frames) -> io::Result<bool> {
+        match self.all.iter().find(|broker| broker.address == address) {
+            Some(broker) => Ok(broker.socket.try_send(frames)?.is_none()),
+            None => Ok(false),
+        }
+    }
+
+    /// The broker said that it is shutting down.
+    pub fn set_draining(&mut self, address: SocketAddr) {
+        self.all.iter_mut().filter(|broker| broker.address == address).for_each(|broker| broker.draining = true);
+    }
+
+    fn disconnect(&mut self, address: SocketAddr) {
+        for broker in self.all.iter_mut().filter(|broker| broker.address == address && broker.connected) {
+            broker.connected = false;
+            self.board.peer(address, false);
+        }
+    }
+
+    /// Waits for what any of the sockets has to say. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> io::Result<(SocketAddr, News)> {
+        let (address, news) = std::future::poll_fn(|cx| {
+            for broker in &self.all {
+                loop {
+                    if let Some(frames) = broker.socket.try_recv()? {
+                        return Poll::Ready(io::Result::Ok((broker.address, News::Received(frames))));
+                    }
+                    match (broker.connected, broker.socket.is_writable()?) {
+                        (false, true) => return Poll::Ready(Ok((broker.address, News::Connected))),
+                        (true, false) => return Poll::Ready(Ok((broker.address, News::Disconnected))),
+                        _ => {}
+                    }
+                    if broker.socket.poll_edge(cx)?.is_pending() {
+                        break;
+                    }
+                }
+            }
+            Poll::Pending
+        })
+        .await?;
+        match news {
+            News::Received(_) => {}
+            News::Disconnected => self.disconnect(address),
+            News::Connected => {
+                self.all.iter_mut().filter(|broker| broker.address == address).for_each(|broker| {
+                    (broker.connected, broker.draining) = (true, false);
+                });
+                self.board.peer(address, true);
+            }
+        }
+        Ok((address, news))
+    }
+}
+
+impl Drop for Brokers {
+    fn drop(&mut self) {
+        let connected: Vec<_> =
+            self.all.iter().filter(|broker| broker.connected).map(|broker| broker.address).collect();
+        connected.into_iter().for_each(|address| self.disconnect(address));
+    }
+}

@@ -1,0 +1,85 @@
+//! The responder workers' desks: what belongs to a seat, and survives the death of its occupant.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+
+use tokio::sync::{Mutex, watch};
+
+use super::Board;
+use crate::tasks::{Delay, DelaySource};
+use crate::transport::{Contexts, Frames, Socket, watch_connections};
+
+/// Where the workers' messages come from.
+pub enum Backend {
+    /// An endpoint of this host: the broker in this process (`inproc://`), or one beside it (`ipc://`).
+    Endpoint(String),
+    /// An endpoint in this process for each worker, by its place.
+    PerWorker(fn(usize) -> String),
+    /// Brokers elsewhere.
+    Addresses(watch::Receiver<BTreeSet<SocketAddr>>),
+}
+
+/// A seat's things. Its occupant holds them locked for its life.
+pub struct ResponderDesk {
+    pub socket: Socket,
+    pub delays: DelaySource,
+    /// Unique per worker across the deployment.
+    pub responder_id: i64,
+    /// Brokers elsewhere that the socket connects to.
+    pub connected: BTreeSet<SocketAddr>,
+    pub in_hand: Option<Frames>,
+    /// Occupants that died on the message in hand.
+    pub deaths: u32,
+}
+
+/// The desks of one responder instance, made as they are needed.
+pub struct Desks {
+    pub contexts: Arc<Contexts>,
+    pub backend: Backend,
+    pub board: Arc<Board>,
+    /// The first worker's `responderId`; the others' follow.
+    pub first_id: i64,
+    pub seed: Option<u64>,
+    desks: StdMutex<HashMap<usize, Arc<Mutex<ResponderDesk>>>>,
+}
+
+impl Desks {
+    pub fn new(contexts: Arc<Contexts>, backend: Backend, board: Arc<Board>, first_id: i64, seed: Option<u64>) -> Self {
+        Self { contexts, backend, board, first_id, seed, desks: StdMutex::default() }
+    }
+
+    /// The desk of a seat; a new one is connected to the broker, unless that is elsewhere. Fails without a free file
+    /// descriptor.
+    pub fn desk(&self, index: usize, delay: &Delay) -> io::Result<Arc<Mutex<ResponderDesk>>> {
+        let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(desk) = desks.get(&index) {
+            return Ok(desk.clone());
+        }
+        let socket = self.contexts.inproc_socket(zmq::REP)?;
+        match &self.backend {
+            Backend::Endpoint(endpoint) => socket.connect(endpoint)?,
+            Backend::PerWorker(endpoint) => socket.connect(&endpoint(index))?,
+            Backend::Addresses(_) => {
+                let board = self.board.clone();
+                watch_connections(&socket, &self.contexts.first(), move |address, up| board.peer(address, up))?;
+            }
+        }
+        let desk = Arc::new(Mutex::new(ResponderDesk {
+            socket: Socket::attach(socket)?,
+            delays: DelaySource::new(delay, self.seed, index as u32),
+            responder_id: self.first_id + index as i64,
+            connected: BTreeSet::new(),
+            in_hand: None,
+            deaths: 0,
+        }));
+        desks.insert(index, desk.clone());
+        Ok(desk)
+    }
+
+    /// The worker has left for good: its socket is closed with its desk.
+    pub fn clear(&self, index: usize) {
+        self.desks.lock().unwrap_or_else(PoisonError::into_inner).remove(&index);
+    }
+}

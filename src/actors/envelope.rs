@@ -1,0 +1,173 @@
+//! The frames around a message on its way through the broker: `[routing id][request id ...][empty][JSON][more ...]`.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::transport::Frames;
+
+/// What the broker says about a message, in a frame after the reply's JSON, to a requester that asked for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BrokerStamp {
+    /// From the message's arrival at the broker to its reply's, in microseconds.
+    pub residence_us: u64,
+}
+
+impl BrokerStamp {
+    /// The frame after a message's JSON by which a requester asks for the stamp. The broker takes it off.
+    pub const ASKED: &'static [u8] = b"swarmq-stamp";
+
+    pub fn parse(frame: &[u8]) -> Option<Self> {
+        serde_json::from_slice(frame).ok()
+    }
+}
+
+/// The frame after a reply's JSON by which a worker that is being taken away returns a message: what follows is the
+/// message's own frames. A broker that does not know it passes the reply on, an error that says `draining`.
+pub const RETURNED: &[u8] = b"swarmq-return";
+
+/// The frames up to and with the empty one, as a key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Envelope {
+    frames: usize,
+    key: Vec<u8>,
+}
+
+impl Envelope {
+    /// None where there is no empty frame behind the routing id, or nothing behind the empty frame.
+    pub fn of(frames: &Frames) -> Option<Self> {
+        let empty = frames.iter().skip(1).position(|frame| frame.is_empty())? + 1;
+        frames.get(empty + 1)?;
+        let mut key = Vec::with_capacity(16);
+        for frame in &frames[..empty] {
+            key.extend_from_slice(&(frame.len() as u32).to_le_bytes());
+            key.extend_from_slice(frame);
+        }
+        Some(Self { frames: empty + 1, key })
+    }
+
+    /// How many frames there are before the JSON.
+    pub fn len(&self) -> usize {
+        self.frames
+    }
+
+    /// A copy of the envelope's frames.
+    pub fn frames(&self, message: &Frames) -> Frames {
+        message[..self.frames].iter().map(|frame| zmq::Message::from(&frame[..])).collect()
+    }
+
+    /// The message that a reply returns, taken out of it, envelope included.
+    pub fn returned(&self, reply: &mut Frames) -> Option<Frames> {
+        let marker = self.frames + 1;
+        if reply.get(marker).is_none_or(|frame| &frame[..] != RETURNED) || reply.len() <= marker + 1 {
+            return None;
+        }
+        let message = reply.split_off(marker + 1);
+        reply.truncate(self.frames);
+        reply.extend(message);
+        Some(std::mem::take(reply))
+    }
+}
+
+struct Passed {
+    arrived: Instant,
+    wants_stamp: bool,
+    /// More than one only from a DEALER that gives its messages no ids.
+    copies: u32,
+}
+
+/// The messages a broker has passed on and not yet seen a reply to.
+#[derive(Default)]
+pub struct OnItsWay {
+    by_envelope: HashMap<Envelope, Passed>,
+    count: usize,
+}
+
+impl OnItsWay {
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    pub fn add(&mut self, envelope: Envelope, wants_stamp: bool) {
+        let passed = Passed { arrived: Instant::now(), wants_stamp, copies: 0 };
+        self.by_envelope.entry(envelope).or_insert(passed).copies += 1;
+        self.count += 1;
+    }
+
+    /// A reply has come: how long its message was here, and whether the requester wants to know. None for a reply to
+    /// nothing that is known.
+    pub fn end(&mut self, envelope: &Envelope) -> Option<(Duration, bool)> {
+        let passed = self.by_envelope.get_mut(envelope)?;
+        passed.copies -= 1;
+        self.count -= 1;
+        let answer = (passed.arrived.elapsed(), passed.wants_stamp);
+        if passed.copies == 0 {
+            self.by_envelope.remove(envelope);
+        }
+        Some(answer)
+    }
+
+    /// Forgets what was passed on longer ago than `age`, and says how many those were.
+    pub fn forget(&mut self, age: Duration) -> u32 {
+        let mut forgotten = 0;
+        self.by_envelope.retain(|_, passed| {
+            let keep = passed.arrived.elapsed() < age;
+            if !keep {
+                forgotten += passed.copies;
+            }
+            keep
+        });
+        self.count -= forgotten as usize;
+        forgotten
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::frames_of;
+
+    #[test]
+    fn a_message_without_an_empty_frame_or_json_has_no_envelope() {
+        assert!(Envelope::of(&frames_of([b"id"])).is_none());
+        assert!(Envelope::of(&frames_of([b"", b"json"])).is_none());
+        assert!(Envelope::of(&frames_of([b"id", b""])).is_none());
+        assert_eq!(Envelope::of(&frames_of([b"id", b"1", b"", b"json"])).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn envelopes_that_differ_only_in_where_frames_are_cut_differ() {
+        let left = Envelope::of(&frames_of([b"ab", b"c", b"", b"json"])).unwrap();
+        let right = Envelope::of(&frames_of([b"a", b"bc", b"", b"json"])).unwrap();
+        assert_ne!(left.key, right.key);
+    }
+
+    #[test]
+    fn a_returned_message_comes_back_whole() {
+        let mut reply = frames_of([b"id", b"", b"error", RETURNED, b"json", b"extra"]);
+        let message = Envelope::of(&reply).unwrap().returned(&mut reply).unwrap();
+        assert_eq!(message, frames_of([b"id", b"", b"json", b"extra"]));
+        let mut reply = frames_of([b"id", b"", b"json", b"extra"]);
+        assert!(Envelope::of(&reply).unwrap().returned(&mut reply).is_none());
+        assert_eq!(reply.len(), 4);
+    }
+
+    #[test]
+    fn each_message_on_its_way_ends_once() {
+        let mut way = OnItsWay::default();
+        let envelope = Envelope::of(&frames_of([b"id", b"", b"json"])).unwrap();
+        way.add(envelope.clone(), true);
+        way.add(envelope.clone(), true);
+        assert!(way.end(&envelope).is_some());
+        assert_eq!(way.len(), 1);
+        assert_eq!(way.forget(Duration::ZERO), 1);
+        assert!(way.end(&envelope).is_none() && way.is_empty());
+    }
+}

@@ -1,0 +1,125 @@
+//! What a requester worker has in hand: the messages it sent that have no outcome yet, and a memory of those that have.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Lane, Ticket};
+use crate::model::Outcome;
+
+/// How many ended messages are remembered, to tell a second reply from a late one.
+const REMEMBERED: usize = 256;
+
+/// A message that was sent.
+pub struct Held {
+    pub ticket: Arc<Ticket>,
+    /// Who has it.
+    pub broker: SocketAddr,
+    pub sent_at: Instant,
+}
+
+/// When a message is sent again.
+#[derive(Clone, Copy, Debug)]
+pub struct RetryPolicy {
+    /// Without a reply for so long.
+    pub after: Duration,
+    /// Sendings in all.
+    pub max_attempts: u32,
+}
+
+impl RetryPolicy {
+    fn at(self, held: &Held) -> Option<Instant> {
+        (held.ticket.sendings() < self.max_attempts).then(|| held.sent_at + self.after)
+    }
+}
+
+/// Dropped with messages in it, as when its worker dies, it gives them back to the lane.
+pub struct Hand {
+    lane: Arc<Lane>,
+    held: HashMap<String, Held>,
+    ended: VecDeque<(String, Outcome)>,
+}
+
+impl Hand {
+    pub fn new(lane: Arc<Lane>) -> Self {
+        Self { lane, held: HashMap::new(), ended: VecDeque::new() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Takes a message in hand that was taken from the lane.
+    pub fn hold(&mut self, held: Held) {
+        self.held.insert(held.ticket.message.message_id.clone(), held);
+    }
+
+    pub fn get(&self, message_id: &str) -> Option<&Held> {
+        self.held.get(message_id)
+    }
+
+    /// The only message in hand, if there is exactly one.
+    pub fn single(&self) -> Option<&Held> {
+        self.held.values().next().filter(|_| self.held.len() == 1)
+    }
+
+    /// Lets a message go that has ended.
+    pub fn let_go(&mut self, message_id: &str) {
+        let Some(held) = self.held.remove(message_id) else { return };
+        self.lane.done();
+        if let Some(outcome) = held.ticket.outcome() {
+            self.ended.push_back((message_id.to_owned(), outcome));
+            if self.ended.len() > REMEMBERED {
+                self.ended.pop_front();
+            }
+        }
+    }
+
+    /// Gives a message back to the lane, to be sent again.
+    pub fn give_back(&mut self, message_id: &str) {
+        if let Some(held) = self.held.remove(message_id) {
+            self.lane.give_back(held.ticket);
+        }
+    }
+
+    /// How a message ended that was in hand not long ago.
+    pub fn remembered(&self, message_id: &str) -> Option<Outcome> {
+        self.ended.iter().rev().find(|(id, _)| id == message_id).map(|(_, outcome)| *outcome)
+    }
+
+    /// When a message's deadline passes, or the time to send it again comes.
+    pub fn next_timer(&self, policy: RetryPolicy) -> Option<Instant> {
+        let due = |held: &Held| policy.at(held).map_or(held.ticket.deadline, |at| at.min(held.ticket.deadline));
+        self.held.values().map(due).min()
+    }
+
+    /// The messages whose deadline, or time to be sent again, has come.
+    pub fn due(&self, policy: RetryPolicy) -> Vec<String> {
+        let now = Instant::now();
+        self.ids(|held| held.ticket.deadline <= now || policy.at(held).is_some_and(|at| at <= now))
+    }
+
+    /// The messages that a broker has.
+    pub fn at_broker(&self, broker: SocketAddr) -> Vec<String> {
+        self.ids(|held| held.broker == broker)
+    }
+
+    fn ids(&self, wanted: impl Fn(&Held) -> bool) -> Vec<String> {
+        self.held.iter().filter(|(_, held)| wanted(held)).map(|(id, _)| id.clone()).collect()
+    }
+}
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        for (_, held) in self.held.drain() {
+            self.lane.give_back(held.ticket);
+        }
+    }
+}

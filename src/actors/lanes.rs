@@ -1,0 +1,164 @@
+//! The requester pool's lanes: who gets the messages of a request.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::watch;
+
+use super::{Lane, Refusal, Ticket};
+use crate::model::{ErrorCode, FanOut, NO_RESPONDER};
+
+/// One lane per requester worker.
+pub struct Lanes {
+    lanes: RwLock<Vec<Arc<Lane>>>,
+    /// How many workers there shall be.
+    size: watch::Receiver<usize>,
+    /// Messages that may wait in each lane.
+    limit: usize,
+}
+
+impl Lanes {
+    pub fn new(size: watch::Receiver<usize>, limit: usize) -> Self {
+        Self { lanes: RwLock::default(), size, limit }
+    }
+
+    /// The lane of a worker; made when it is asked for first, and the same after a restart.
+    pub fn lane(&self, index: usize) -> Arc<Lane> {
+        let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
+        for next in lanes.len()..=index {
+            lanes.push(Arc::new(Lane::new(next, self.limit)));
+        }
+        lanes[index].clone()
+    }
+
+    /// The lanes that a request's messages go to: every worker's, or the least loaded one's.
+    pub fn choose(&self, fan_out: FanOut) -> Vec<Arc<Lane>> {
+        let size = *self.size.borrow();
+        if let Some(last) = size.checked_sub(1) {
+            drop(self.lane(last));
+        }
+        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
+        let open = lanes.iter().take(size);
+        match fan_out {
+            FanOut::All => open.cloned().collect(),
+            FanOut::One => open.min_by_key(|lane| lane.load()).cloned().into_iter().collect(),
+        }
+    }
+
+    /// Puts a message in a lane, or ends it with an error that says why that can't be.
+    pub fn push(&self, lane: &Lane, ticket: Arc<Ticket>) {
+        let Err(refusal) = lane.push(ticket.clone()) else { return };
+        let reply = match refusal {
+            Refusal::Full => ticket.message.error(
+                NO_RESPONDER,
+                ErrorCode::Overloaded,
+                format!("overloaded: {} messages already wait for this requester (requester.queue)", self.limit),
+            ),
+            Refusal::Closed => {
+                ticket.message.error(NO_RESPONDER, ErrorCode::Draining, "the requester worker has been taken away")
+            }
+        };
+        ticket.settle(reply);
+    }
+
+    /// Messages waiting for a worker.
+    pub fn waiting(&self) -> usize {
+        self.lanes.read().unwrap_or_else(PoisonError::into_inner).iter().map(|lane| lane.waiting()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::mpsc;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::actors::testing::board;
+    use crate::model::{Ledger, Message, Outcome, Reply};
+
+    fn ticket(lanes: &Lanes, board: &Arc<crate::actors::Board>) -> (Arc<Ticket>, mpsc::UnboundedReceiver<Reply>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let message = Message { message_id: format!("m{}", lanes.waiting()), ..Message::default() };
+        let now = Instant::now();
+        (Ticket::new(message, now, now + Duration::from_secs(1), sender, board.clone()), receiver)
+    }
+
+    fn lanes(size: usize, limit: usize) -> (Lanes, watch::Sender<usize>) {
+        let (sender, receiver) = watch::channel(size);
+        (Lanes::new(receiver, limit), sender)
+    }
+
+    #[test]
+    fn all_is_every_worker_and_one_is_the_least_loaded() {
+        let (lanes, size) = lanes(3, 10);
+        let board = board();
+        assert_eq!(lanes.choose(FanOut::All).len(), 3);
+        let _held: Vec<_> = (0..2)
+            .map(|index| {
+                let (ticket, replies) = ticket(&lanes, &board);
+                lanes.push(&lanes.lane(index), ticket);
+                replies
+            })
+            .collect();
+        assert_eq!(lanes.choose(FanOut::One)[0].index, 2);
+        size.send_replace(1);
+        assert_eq!(lanes.choose(FanOut::All).len(), 1);
+        size.send_replace(0);
+        assert!(lanes.choose(FanOut::One).is_empty());
+    }
+
+    #[test]
+    fn a_full_lane_answers_overloaded_and_the_ledger_balances() {
+        let (lanes, _size) = lanes(1, 1);
+        let board = board();
+        let lane = lanes.lane(0);
+        let (first, _kept) = ticket(&lanes, &board);
+        lanes.push(&lane, first);
+        let (second, mut replies) = ticket(&lanes, &board);
+        lanes.push(&lane, second);
+        assert_eq!(replies.try_recv().unwrap().code, Some(ErrorCode::Overloaded));
+        let expected = Ledger { sent: 2, errors: 1, in_flight: 1, ..Ledger::default() };
+        assert_eq!(board.ledger.read(), expected);
+    }
+
+    #[test]
+    fn a_ticket_that_is_dropped_or_settled_twice_has_one_outcome() {
+        let (lanes, _size) = lanes(1, 1);
+        let board = board();
+        let (dropped, mut replies) = ticket(&lanes, &board);
+        drop(dropped);
+        assert_eq!(replies.try_recv().unwrap().code, Some(ErrorCode::Lost));
+        let (twice, mut replies) = ticket(&lanes, &board);
+        assert!(twice.settle(twice.message.reply(7, "a".into())));
+        assert!(!twice.settle(twice.message.timed_out("late")));
+        assert_eq!(twice.outcome(), Some(Outcome::Response));
+        drop(twice);
+        assert_eq!(replies.try_recv().unwrap().body, "a");
+        assert!(replies.try_recv().is_err());
+        assert!(board.ledger.read().is_balanced());
+        assert_eq!(board.ledger.read().in_flight, 0);
+    }
+
+    #[test]
+    fn what_a_worker_gives_back_comes_next_and_a_closed_lane_takes_nothing() {
+        let (lanes, _size) = lanes(1, 5);
+        let board = board();
+        let lane = lanes.lane(0);
+        let (first, _a) = ticket(&lanes, &board);
+        lanes.push(&lane, first.clone());
+        let (second, _b) = ticket(&lanes, &board);
+        lanes.push(&lane, second);
+        let taken = lane.pop().unwrap();
+        assert!(!lane.close_if_empty());
+        lane.give_back(taken);
+        assert!(Arc::ptr_eq(&lane.pop().unwrap(), &first));
+        lane.done();
+        assert!(lane.pop().is_some());
+        lane.done();
+        assert!(lane.close_if_empty());
+        let (third, mut replies) = ticket(&lanes, &board);
+        lanes.push(&lane, third);
+        assert_eq!(replies.try_recv().unwrap().code, Some(ErrorCode::Draining));
+    }
+}

@@ -1,0 +1,39 @@
+//! Floor 4: the components as actors. An actor is the lifecycle; the work is a plain async function.
+
+mod arbiters;
+mod board;
+mod broker;
+mod brokers;
+mod calls;
+mod component;
+mod desks;
+mod dispatch;
+mod envelope;
+mod hand;
+mod lanes;
+mod monitor;
+mod requester;
+mod responder;
+mod socket_master;
+mod supervisor;
+#[cfg(test)]
+mod testing;
+mod ticket;
+
+pub use arbiters::ArbiterPool;
+pub use board::{Board, WorkerCell};
+pub use broker::{BrokerDesk, run_broker};
+pub use brokers::{Brokers, News, RequesterSocket};
+pub use calls::{Calls, Sink};
+pub use component::{Component, Crash, Exit, Exited, Factory, Seat, Work, WorkError, panic_message};
+pub use desks::{Backend, Desks, ResponderDesk};
+pub use dispatch::{Backends, worker_endpoint};
+pub use envelope::{BrokerStamp, Envelope, OnItsWay, RETURNED};
+pub use hand::{Hand, Held, RetryPolicy};
+pub use lanes::Lanes;
+pub use monitor::{Monitor, Teller, run_monitor};
+pub use requester::{RequesterContext, run_requester};
+pub use responder::{ResponderContext, run_responder};
+pub use socket_master::{MasterContext, run_socket_master};
+pub use supervisor::{CrashWorker, Drain, Fatal, PoolSpec, Resize, RestartPolicy, Supervisor};
+pub use ticket::{Lane, Refusal, Ticket};

@@ -1,0 +1,256 @@
+//! A requester worker: takes messages from its lane, sends each to a broker, and ends it with the reply.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use slog::{Logger, debug, info, o, warn};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    Board, BrokerStamp, Brokers, Hand, Held, Lane, News, RequesterSocket, RetryPolicy, Seat, Ticket, WorkError,
+};
+use crate::model::{ErrorCode, Event, Hop, NO_RESPONDER, Outcome, Reply, Timings, WorkerState, now_ms};
+use crate::transport::{Contexts, Frames, frames_of};
+
+/// What all requester workers of an instance share.
+pub struct RequesterContext {
+    pub socket: RequesterSocket,
+    pub retry: RetryPolicy,
+    pub contexts: Arc<Contexts>,
+    pub brokers: watch::Receiver<BTreeSet<SocketAddr>>,
+    pub board: Arc<Board>,
+}
+
+struct Worker {
+    context: Arc<RequesterContext>,
+    lane: Arc<Lane>,
+    brokers: Brokers,
+    hand: Hand,
+    log: Logger,
+}
+
+/// Runs one requester worker until it is drained. An error means that a socket can't be made or used.
+pub async fn run_requester(seat: Seat, lane: Arc<Lane>, context: Arc<RequesterContext>) -> Result<(), WorkError> {
+    seat.cell.name(&lane.requester_id);
+    lane.open();
+    let mut addresses = context.brokers.clone();
+    let brokers = Brokers::new(context.socket, context.contexts.clone(), context.board.clone(), lane.index);
+    let log = seat.log.new(o!("requesterId" => lane.requester_id.clone()));
+    let mut worker = Worker { brokers, hand: Hand::new(lane.clone()), lane: lane.clone(), context, log };
+    worker.brokers.set(&addresses.borrow_and_update().clone())?;
+    loop {
+        worker.fill_hand()?;
+        seat.cell.set(if worker.hand.is_empty() { WorkerState::Idle } else { WorkerState::Busy }, None);
+        let draining = seat.drain.is_cancelled();
+        if draining && lane.close_if_empty() {
+            return Ok(());
+        }
+        let leftover = draining.then(|| lane.next_deadline()).flatten();
+        let timer = worker.hand.next_timer(worker.context.retry).into_iter().chain(leftover).min();
+        tokio::select! {
+            news = worker.brokers.next() => {
+                let (address, news) = news?;
+                if worker.take_news(address, news) {
+                    seat.cell.handled();
+                }
+            }
+            () = lane.news() => {}
+            () = sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => worker.on_timer(),
+            changed = addresses.changed() => {
+                if changed.is_err() {
+                    return Err(WorkError::Other("the discovery of brokers has ended".to_owned()));
+                }
+                let known = addresses.borrow_and_update().clone();
+                for gone in worker.brokers.set(&known)? {
+                    worker.recall(gone, &format!("{gone} is no broker's address any more"));
+                }
+            }
+            () = seat.drain.cancelled(), if !draining => {}
+        }
+    }
+}
+
+impl Worker {
+    /// Takes messages from the lane while there is room in the hand and a broker to send them to.
+    fn fill_hand(&mut self) -> Result<(), WorkError> {
+        while self.hand.len() < self.context.socket.window()
+            && let Some(broker) = self.brokers.choose()
+            && let Some(ticket) = self.lane.pop()
+        {
+            self.send(ticket, broker)?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, ticket: Arc<Ticket>, broker: SocketAddr) -> Result<(), WorkError> {
+        let attempt = ticket.sending();
+        let mut message = ticket.message.clone();
+        message.attempt = Some(attempt);
+        let json = serde_json::to_vec(&message).map_err(|error| WorkError::Other(error.to_string()))?;
+        let frames = match self.context.socket {
+            RequesterSocket::Req => frames_of([&json, BrokerStamp::ASKED]),
+            // The id before the empty frame comes back with the reply, and tells the broker its messages apart.
+            RequesterSocket::Dealer(_) => frames_of([message.message_id.as_bytes(), b"", &json, BrokerStamp::ASKED]),
+        };
+        // Held in either case: where the connection is lost, the news of it recalls the message.
+        self.hand.hold(Held { ticket, broker, sent_at: Instant::now() });
+        if !self.brokers.send(broker, frames)? {
+            return Ok(());
+        }
+        debug!(self.log, "sent"; "requestId" => &message.request_id, "messageId" => &message.message_id,
+            "attempt" => attempt, "broker" => %broker);
+        self.context.board.teller.message_event(|| Event::Dispatched {
+            request_id: message.request_id,
+            message_id: message.message_id,
+            requester_id: message.requester_id,
+            instance: self.context.board.instance.id.clone(),
+            at: now_ms(),
+            attempt,
+            broker: broker.to_string(),
+        });
+        Ok(())
+    }
+
+    /// Ends what is past its deadline, and puts back what has waited for too long.
+    fn on_timer(&mut self) {
+        self.lane.expire();
+        let now = Instant::now();
+        for id in self.hand.due(self.context.retry) {
+            let Some(Held { ticket, broker, .. }) = self.hand.get(&id) else { continue };
+            if ticket.deadline <= now || ticket.outcome().is_some() {
+                // The collector may be a moment ahead or behind; whoever is first, the outcome is the same.
+                ticket.settle(ticket.message.timed_out(ticket.waited_in_vain()));
+                self.hand.let_go(&id);
+            } else {
+                let reason = format!("no reply from {broker} within {:?}", self.context.retry.after);
+                self.send_again(&id, &reason);
+            }
+        }
+    }
+
+    /// Puts a message back in the lane, to be sent by the next broker that is connected.
+    fn send_again(&mut self, message_id: &str, reason: &str) {
+        let Some(Held { ticket, .. }) = self.hand.get(message_id) else { return };
+        let (message, attempt) = (&ticket.message, ticket.sendings() + 1);
+        info!(self.log, "to be sent again"; "requestId" => &message.request_id, "messageId" => message_id,
+            "attempt" => attempt, "reason" => reason);
+        self.context.board.ledger.retry();
+        self.context.board.teller.message_event(|| Event::Retry {
+            request_id: message.request_id.clone(),
+            message_id: Some(message_id.to_owned()),
+            at: now_ms(),
+            attempt,
+            reason: reason.to_owned(),
+        });
+        self.hand.give_back(message_id);
+    }
+
+    /// Takes in what a socket said; true when it ended a message.
+    fn take_news(&mut self, broker: SocketAddr, news: News) -> bool {
+        match news {
+            News::Received(frames) => return self.take_reply(broker, &frames),
+            News::Connected => debug!(self.log, "connected"; "broker" => %broker),
+            News::Disconnected => {
+                info!(self.log, "connection lost"; "broker" => %broker, "inHand" => self.hand.len());
+                self.recall(broker, &format!("the connection to {broker} was lost"));
+            }
+        }
+        false
+    }
+
+    /// Takes back what a lost broker had: to be sent again if it may be, else it ends here.
+    fn recall(&mut self, broker: SocketAddr, reason: &str) {
+        for id in self.hand.at_broker(broker) {
+            let Some(Held { ticket, .. }) = self.hand.get(&id) else { continue };
+            if ticket.sendings() < self.context.retry.max_attempts {
+                self.send_again(&id, reason);
+                continue;
+            }
+            let body = format!("{reason}, and it was sent {} times (requester.max_attempts)", ticket.sendings());
+            ticket.settle(ticket.message.error(NO_RESPONDER, ErrorCode::Lost, body));
+            self.hand.let_go(&id);
+        }
+    }
+
+    /// Takes in a reply; true when it ended a message.
+    fn take_reply(&mut self, broker: SocketAddr, frames: &Frames) -> bool {
+        // A REQ socket strips the envelope; a DEALER's reply has its id and the empty frame before the JSON.
+        let (json, stamp) = match self.context.socket {
+            RequesterSocket::Req => (frames.first(), frames.get(1)),
+            RequesterSocket::Dealer(_) => (frames.get(2), frames.get(3)),
+        };
+        match Reply::parse(json.map_or(&[], |frame| &frame[..])) {
+            Ok(reply) => self.take_parsed(broker, reply, stamp.and_then(|frame| BrokerStamp::parse(frame))),
+            Err(error) => {
+                warn!(self.log, "a reply can't be read"; "broker" => %broker, "error" => %error);
+                let Some(Held { ticket, .. }) = self.hand.single() else { return false };
+                let body = format!("the reply from {broker} can't be read: {error}");
+                let ended = ticket.settle(ticket.message.error(NO_RESPONDER, ErrorCode::BadRequest, body));
+                let id = ticket.message.message_id.clone();
+                self.hand.let_go(&id);
+                ended
+            }
+        }
+    }
+
+    fn take_parsed(&mut self, broker: SocketAddr, mut reply: Reply, stamp: Option<BrokerStamp>) -> bool {
+        let id = reply.message_id.clone();
+        let Some(held) = self.hand.get(&id) else {
+            let late = self.hand.remembered(&id) != Some(Outcome::Response);
+            debug!(self.log, "a reply too many"; "messageId" => &id, "late" => late, "broker" => %broker);
+            if late {
+                self.context.board.ledger.late()
+            } else {
+                self.context.board.ledger.duplicate()
+            };
+            return false;
+        };
+        if reply.code == Some(ErrorCode::Draining) {
+            held.ticket.not_sent();
+            self.brokers.set_draining(broker);
+            self.send_again(&id, &format!("{broker} is shutting down"));
+            return false;
+        }
+        reply.timings = Some(timings(held, &reply, stamp));
+        record(&self.context.board, &reply);
+        debug!(self.log, "reply"; "requestId" => &reply.request_id, "messageId" => &id,
+            "responderId" => reply.responder_id, "type" => ?reply.response_type);
+        let ended = held.ticket.settle(reply);
+        if !ended {
+            // The collector's timer was first.
+            self.context.board.ledger.late();
+        }
+        self.hand.let_go(&id);
+        ended
+    }
+}
+
+/// Where the message's time went, as far as the stamps on its reply tell.
+fn timings(held: &Held, reply: &Reply, stamp: Option<BrokerStamp>) -> Timings {
+    let micros = |time: std::time::Duration| time.as_micros() as u64;
+    let service_us = reply.timings.and_then(|timings| timings.service_us);
+    let residence_us = stamp.map(|stamp| stamp.residence_us);
+    Timings {
+        queued_us: Some(micros(held.ticket.queued())),
+        wire_us: residence_us.map(|residence| micros(held.sent_at.elapsed()).saturating_sub(residence)),
+        broker_us: residence_us.zip(service_us).map(|(residence, service)| residence.saturating_sub(service)),
+        service_us,
+        total_us: Some(micros(held.ticket.taken_at.elapsed())),
+    }
+}
+
+fn record(board: &Board, reply: &Reply) {
+    let Some(timings) = reply.timings else { return };
+    let hops = [
+        (Hop::Queued, timings.queued_us),
+        (Hop::Wire, timings.wire_us),
+        (Hop::Broker, timings.broker_us),
+        (Hop::Service, timings.service_us),
+        (Hop::Total, timings.total_us),
+    ];
+    board
+        .hops
+        .record_all(hops.into_iter().filter_map(|(hop, time)| Some((hop, std::time::Duration::from_micros(time?)))));
+}
