@@ -1,1 +1,3 @@
+//! swarmq: a message-queue application that makes a Docker Swarm visible and measurable.
 
+pub mod process;
