@@ -2,5 +2,6 @@
 
 pub mod actors;
 pub mod model;
+pub mod process;
 pub mod tasks;
 pub mod transport;

@@ -1,0 +1,182 @@
+//! Loading the settings: layers over one another, checked, each value with its origin.
+
+use std::path::Path;
+
+use figment::Figment;
+use figment::error::Kind;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{ConfigError, Dispatch, Layer, Section, Settings, Sources, sections};
+
+/// The settings of this process, and where each came from.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The settings, checked.
+    pub settings: Settings,
+    /// The profile in use.
+    pub profile: &'static str,
+    effective: Vec<Effective>,
+}
+
+/// One setting as it is in effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Effective {
+    /// Dotted name.
+    pub key: String,
+    /// Value as text; "none" without one, "(hidden)" for a secret.
+    pub value: String,
+    /// "default", a file, "built-in profile swarm", an environment variable, or a flag.
+    pub source: String,
+}
+
+impl Config {
+    /// Loads and checks the settings. Reads the files of the config folder, and the token's file.
+    ///
+    /// # Errors
+    /// The first thing found wrong, in words for the person who configured it.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        let sections = sections();
+        let profile = sources.profile()?;
+        let mut layers = Vec::from(sources.files(profile)?);
+        layers.extend(sources.variables(&sections)?);
+        layers.extend(sources.flags(&sections)?);
+
+        let merged = layers.into_iter().fold(Figment::new(), Figment::merge);
+        let loader = Loader { merged, sections };
+        let settings = loader.extract()?;
+        loader.check(&settings)?;
+        let (loader, settings) = match &settings.admin.token_file {
+            Some(path) => {
+                let loader = loader.with_token(path)?;
+                let settings = loader.extract()?;
+                (loader, settings)
+            }
+            None => (loader, settings),
+        };
+        Ok(Self { effective: loader.effective(&settings), settings, profile: profile.0 })
+    }
+
+    /// Every setting, in the order of the reference.
+    #[must_use]
+    pub fn effective(&self) -> &[Effective] {
+        &self.effective
+    }
+}
+
+struct Loader {
+    merged: Figment,
+    sections: Vec<Section>,
+}
+
+impl Loader {
+    fn extract(&self) -> Result<Settings, ConfigError> {
+        let settings = self.merged.extract::<Settings>().map_err(|error| {
+            let key = error.path.join(".");
+            match error.kind {
+                Kind::UnknownField(..) => {
+                    let origin = error.metadata.map_or_else(|| "default".to_owned(), |metadata| metadata.name.into());
+                    ConfigError::unknown_key(&key, &origin, &self.sections)
+                }
+                _ => self.invalid(&key),
+            }
+        })?;
+        // A number where a choice stands would be taken for its place in the list.
+        let mut entries = self.sections.iter().flat_map(|section| &section.entries);
+        let is_number = |key: &str| self.merged.find_value(key).is_ok_and(|value| value.to_num().is_some());
+        match entries.find(|entry| entry.default.is_string() && is_number(&entry.key)) {
+            Some(entry) => Err(self.invalid(&entry.key)),
+            None => Ok(settings),
+        }
+    }
+
+    fn invalid(&self, key: &str) -> ConfigError {
+        let entry = self.sections.iter().flat_map(|section| &section.entries).find(|entry| entry.key == key);
+        let found = self.merged.find_value(key).ok().and_then(|value| serde_json::to_string(&value).ok());
+        let value = if entry.is_some_and(|entry| entry.secret) { Some("(hidden)".to_owned()) } else { found };
+        let section = || format!("a section, written as [{key}] with its settings below");
+        ConfigError::Invalid {
+            key: key.to_owned(),
+            value: value.unwrap_or_default(),
+            origin: self.origin(key),
+            allowed: entry.map_or_else(section, |entry| entry.allowed.clone()),
+        }
+    }
+
+    fn origin(&self, key: &str) -> String {
+        self.merged.find_metadata(key).map_or("default".into(), |metadata| metadata.name.clone()).into_owned()
+    }
+
+    /// The rules that hold between settings.
+    fn check(&self, settings: &Settings) -> Result<(), ConfigError> {
+        let Settings { task, supervision, discovery, admin, broker, responder, .. } = settings;
+        let rules = [
+            (
+                task.delay.min > task.delay.max,
+                ["task.delay.min", "task.delay.max"],
+                "the shortest delay must not be above the longest",
+            ),
+            (
+                supervision.backoff_min > supervision.backoff_max,
+                ["supervision.backoff_min", "supervision.backoff_max"],
+                "the first wait must not be above the longest",
+            ),
+            (
+                discovery.heartbeat.get() >= discovery.heartbeat_timeout.get(),
+                ["discovery.heartbeat", "discovery.heartbeat_timeout"],
+                "the timeout must be above the time between two heartbeats",
+            ),
+            (
+                admin.token.is_some() && admin.token_file.is_some(),
+                ["admin.token", "admin.token_file"],
+                "the token has one source",
+            ),
+            (
+                responder.backend.is_some() && broker.dispatch == Dispatch::LeastBusy,
+                ["responder.backend", "broker.dispatch"],
+                "least-busy needs the broker and its workers in one process",
+            ),
+        ];
+        let Some((_, keys, rule)) = rules.into_iter().find(|(broken, ..)| *broken) else {
+            return Ok(());
+        };
+        let [first, second] = keys.map(|key| {
+            let value = value_of(settings, key);
+            format!("{key} = {value} (from {})", self.origin(key))
+        });
+        Err(ConfigError::Conflict { first, second, rule })
+    }
+
+    /// With the token out of the file at `path` on top.
+    fn with_token(self, path: &Path) -> Result<Self, ConfigError> {
+        let token = match std::fs::read_to_string(path) {
+            Ok(text) if text.trim().is_empty() => Err("the file is empty".to_owned()),
+            Ok(text) => Ok(text.trim().to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        let token = token.map_err(|problem| ConfigError::TokenFile {
+            path: path.to_owned(),
+            origin: self.origin("admin.token_file"),
+            problem,
+        })?;
+        let merged = self.merged.merge(Layer::value("admin.token", &token, &path.display().to_string()));
+        Ok(Self { merged, ..self })
+    }
+
+    fn effective(&self, settings: &Settings) -> Vec<Effective> {
+        let entries = self.sections.iter().flat_map(|section| &section.entries);
+        let effective =
+            |key: &str| Effective { key: key.to_owned(), value: value_of(settings, key), source: self.origin(key) };
+        entries.map(|entry| effective(&entry.key)).collect()
+    }
+}
+
+/// The value at the dotted `key`, as text; secrets hide themselves.
+fn value_of(settings: &Settings, key: &str) -> String {
+    let all = serde_json::to_value(settings).unwrap_or_default();
+    match all.pointer(&format!("/{}", key.replace('.', "/"))) {
+        None | Some(Value::Null) => "none".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}

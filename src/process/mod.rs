@@ -1,0 +1,31 @@
+//! Floor 1: the process itself. What it is told (settings) and what it tells (logs).
+//!
+//! Settings come, later over earlier, from: the defaults in code, `default.toml`, the profile's file, environment
+//! variables (`SWARMQ_SECTION__KEY`), and flags.
+
+mod bounds;
+mod config;
+mod error;
+mod layers;
+pub mod logging;
+mod reference;
+mod settings;
+mod shape;
+mod text;
+mod tiers;
+
+/// What the name of every environment variable of swarmq begins with.
+const ENV_PREFIX: &str = "SWARMQ_";
+
+pub use bounds::{Int, OutOfRange, Port, Span};
+pub use config::{Config, Effective};
+pub use error::ConfigError;
+use layers::Layer;
+pub use layers::{Override, Sources};
+use reference::variable;
+pub use reference::{Entry, Section, render, sections};
+use settings::LOCALHOST;
+pub use settings::{Admin, Discovery, Instance, Log, LogFormat, LogLevel, Settings, Shutdown, Supervision, Telemetry};
+pub use shape::Shape;
+pub use text::{BindUrl, BrokerUrl, Rule, Secret, Text, Upstream};
+pub use tiers::{Broker, Connect, Delay, DelayKind, Dispatch, Requester, Responder, Socket, Task, TaskName, Web};

@@ -1,0 +1,216 @@
+//! Text settings with a form of their own: upstreams, ZeroMQ endpoints, and secrets.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::net::{IpAddr, Ipv6Addr};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error, Unexpected};
+use serde::{Serialize, Serializer};
+
+/// What a text must look like.
+pub trait Rule {
+    /// The rule in words, for error messages and the reference.
+    const ALLOWED: &'static str;
+
+    /// Whether `text` follows the rule.
+    fn holds(text: &str) -> bool;
+}
+
+/// A text that follows rule `R`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text<R>(String, PhantomData<R>);
+
+/// `host:port` of a tier elsewhere; every address behind the name is used.
+pub type Upstream = Text<HostPort>;
+/// Where a separate broker listens for workers: `tcp://IP:PORT` (port 0: any free one) or `ipc://PATH`.
+pub type BindUrl = Text<BindRule>;
+/// Where a bare responder finds its broker: `tcp://host:port` or `ipc://path`.
+pub type BrokerUrl = Text<BrokerRule>;
+
+impl<R: Rule> Text<R> {
+    /// The text, when it follows the rule.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let text = text.trim();
+        R::holds(text).then(|| Self(text.to_owned(), PhantomData))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Upstream {
+    /// The upstream at `port` (not 0) of this machine.
+    pub(super) fn local(port: u16) -> Self {
+        Self(format!("127.0.0.1:{port}"), PhantomData)
+    }
+}
+
+impl<R> fmt::Display for Text<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<R> Serialize for Text<R> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de, R: Rule> Deserialize<'de> for Text<R> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::new(&text).ok_or_else(|| D::Error::invalid_value(Unexpected::Str(&text), &R::ALLOWED))
+    }
+}
+
+impl<R: Rule> JsonSchema for Text<R> {
+    fn schema_name() -> Cow<'static, str> {
+        R::ALLOWED.into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "x-allowed": R::ALLOWED })
+    }
+}
+
+/// The rule of an [`Upstream`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPort;
+
+impl Rule for HostPort {
+    const ALLOWED: &'static str = "host:port, with a port from 1 to 65535";
+
+    fn holds(text: &str) -> bool {
+        split(text).is_some_and(|(_, port)| port > 0)
+    }
+}
+
+/// The rule of a [`BindUrl`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BindRule;
+
+impl Rule for BindRule {
+    const ALLOWED: &'static str = "tcp://IP:PORT or ipc://PATH";
+
+    fn holds(text: &str) -> bool {
+        let is_address = |host: &str| host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        let tcp = text.strip_prefix("tcp://").and_then(split);
+        tcp.is_some_and(|(host, _)| is_address(host)) || is_ipc(text)
+    }
+}
+
+/// The rule of a [`BrokerUrl`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerRule;
+
+impl Rule for BrokerRule {
+    const ALLOWED: &'static str = "tcp://HOST:PORT, with a port from 1 to 65535, or ipc://PATH";
+
+    fn holds(text: &str) -> bool {
+        text.strip_prefix("tcp://").is_some_and(HostPort::holds) || is_ipc(text)
+    }
+}
+
+fn is_ipc(text: &str) -> bool {
+    text.strip_prefix("ipc://").is_some_and(|path| !path.is_empty())
+}
+
+/// Host and port; an IPv6 address stands in brackets.
+fn split(text: &str) -> Option<(&str, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let inside = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let bracketed = inside.is_some_and(|host| host.parse::<Ipv6Addr>().is_ok());
+    let plain = !host.is_empty() && !host.contains([':', '/', '[', ']', '@']) && !host.contains(char::is_whitespace);
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+    if digits && (bracketed || plain) { Some((host, port.parse().ok()?)) } else { None }
+}
+
+/// A text that is never shown: `Debug` and `Serialize` hide it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    const HIDDEN: &'static str = "(hidden)";
+    const ALLOWED: &'static str = "text, not empty";
+
+    /// The text itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Self::HIDDEN)
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(Self::HIDDEN)
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.trim().is_empty() {
+            return Err(D::Error::invalid_value(Unexpected::Str(&text), &Self::ALLOWED));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "writeOnly": true, "x-allowed": Self::ALLOWED })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BindUrl, BrokerUrl, Secret, Upstream};
+
+    #[test]
+    fn an_upstream_is_a_host_and_a_port() {
+        for text in ["127.0.0.1:5678", "tasks.requester:5678", "[::1]:1", "web:65535", " web:1 "] {
+            assert!(Upstream::new(text).is_some(), "{text}");
+        }
+        for text in ["", "web", "web:", ":1", "web:0", "web:65536", "web:+1", "::1:5", "http://web:1", "a b:1"] {
+            assert!(Upstream::new(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_broker_listens_on_an_address_and_is_found_by_name() {
+        for text in ["tcp://0.0.0.0:5433", "tcp://127.0.0.1:0", "tcp://[::]:5433", "ipc:///run/workers"] {
+            assert!(BindUrl::new(text).is_some(), "{text}");
+        }
+        for text in ["tcp://broker:5433", "0.0.0.0:5433", "ipc://", "udp://0.0.0.0:1"] {
+            assert!(BindUrl::new(text).is_none(), "{text}");
+        }
+        for (text, allowed) in [("tcp://broker:5433", true), ("ipc://workers", true), ("tcp://broker:0", false)] {
+            assert_eq!(BrokerUrl::new(text).is_some(), allowed, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let secret: Secret = serde_json::from_str("\"s3cret\"").unwrap();
+        assert_eq!(secret.expose(), "s3cret");
+        assert_eq!(format!("{secret:?} {}", serde_json::to_string(&secret).unwrap()), "(hidden) \"(hidden)\"");
+        assert!(serde_json::from_str::<Secret>("\" \"").is_err());
+    }
+}

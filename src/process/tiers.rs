@@ -1,0 +1,273 @@
+//! The sections of the tiers: web, requester, broker, responder, and the task a responder does.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{BindUrl, BrokerUrl, Int, LOCALHOST, Port, Shape, Span, Upstream};
+
+const MIB: u64 = 1 << 20;
+
+/// The `[web]` section.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Web {
+    /// Address on which the HTTP server listens.
+    pub bind: IpAddr,
+    /// Port of the HTTP server; 0: any free one.
+    pub port: Port,
+    /// HTTP worker threads.
+    pub threads: Int<1, 64>,
+    /// Where the requester tier is found.
+    pub requester: Upstream,
+    /// When to connect to the requester tier: at start, or on GET /api/v1/dispatcher/connect.
+    pub connect: Connect,
+    /// Requests without an outcome at one time; more are answered 503 with Retry-After.
+    pub max_in_flight: Int<1, 100_000>,
+    /// Finished requests kept for GET /api/v1/requests/{id}.
+    pub keep_requests: Int<1, 100_000>,
+    /// Longest body of a request, in bytes.
+    pub max_body_bytes: Int<256, { 16 * MIB }>,
+    /// Time between two sendings of WebSocket events.
+    pub batch: Span<10, 1_000>,
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        Self {
+            bind: LOCALHOST,
+            port: Int::literal::<3_000>(),
+            threads: Int::literal::<1>(),
+            requester: Upstream::local(5_678),
+            connect: Connect::default(),
+            max_in_flight: Int::literal::<1_024>(),
+            keep_requests: Int::literal::<1_000>(),
+            max_body_bytes: Int::literal::<65_536>(),
+            batch: Span::literal::<50>(),
+        }
+    }
+}
+
+/// When the web tier connects to the requester tier: at start, or when told to, as in the article.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Connect {
+    #[default]
+    Auto,
+    Manual,
+}
+
+/// The `[requester]` section.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Requester {
+    /// Address on which the socket master listens.
+    pub bind: IpAddr,
+    /// Port of the socket master; 0: any free one.
+    pub port: Port,
+    /// Requester workers.
+    pub workers: Int<0, 10_000>,
+    /// Threads that the workers share.
+    pub arbiters: Int<1, 64>,
+    /// Where the brokers are found.
+    pub responder: Upstream,
+    /// Time a message has until its reply, unless it brings a timeout of its own.
+    pub timeout: Span<1, 3_600_000>,
+    /// ZeroMQ socket of a worker: `req` waits for each reply, `dealer` has `window` messages in flight.
+    pub socket: Socket,
+    /// Messages in flight per worker, with `socket = "dealer"` only.
+    pub window: Int<1, 10_000>,
+    /// Messages waiting per worker; more are answered `overloaded`.
+    pub queue: Int<1, 1_000_000>,
+    /// A message without a reply for so long is sent again, if its deadline allows.
+    pub retry_after: Span<10, 3_600_000>,
+    /// Sendings of one message, the first included.
+    pub max_attempts: Int<1, 100>,
+    /// TCP connections at one time.
+    pub max_connections: Int<1, 65_536>,
+    /// Longest JSON object on the TCP hop, or message on the ZeroMQ hop, in bytes.
+    pub max_message_bytes: Int<256, { 64 * MIB }>,
+}
+
+impl Default for Requester {
+    fn default() -> Self {
+        Self {
+            bind: LOCALHOST,
+            port: Int::literal::<5_678>(),
+            workers: Int::literal::<3>(),
+            arbiters: Int::literal::<1>(),
+            responder: Upstream::local(5_432),
+            timeout: Span::literal::<10_000>(),
+            socket: Socket::default(),
+            window: Int::literal::<16>(),
+            queue: Int::literal::<1_000>(),
+            retry_after: Span::literal::<5_000>(),
+            max_attempts: Int::literal::<3>(),
+            max_connections: Int::literal::<256>(),
+            max_message_bytes: Int::literal::<MIB>(),
+        }
+    }
+}
+
+/// The ZeroMQ socket of a requester worker.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Socket {
+    #[default]
+    Req,
+    Dealer,
+}
+
+/// The `[broker]` section.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Broker {
+    /// Address on which the broker's ROUTER socket listens for requesters.
+    pub bind: IpAddr,
+    /// Port of the ROUTER socket; 0: any free one.
+    pub port: Port,
+    /// Threads of the broker.
+    pub arbiters: Int<1, 64>,
+    /// Which worker gets the next message: each in turn, or the one with the fewest in flight.
+    pub dispatch: Dispatch,
+    /// Messages at the broker and its workers; more are answered `overloaded`.
+    pub queue: Int<1, 1_000_000>,
+    /// Where a separate broker (`swarmq broker`) listens for workers. None: tcp://127.0.0.1:5433.
+    pub backend: Option<BindUrl>,
+}
+
+impl Default for Broker {
+    fn default() -> Self {
+        Self {
+            bind: LOCALHOST,
+            port: Int::literal::<5_432>(),
+            arbiters: Int::literal::<1>(),
+            dispatch: Dispatch::default(),
+            queue: Int::literal::<10_000>(),
+            backend: None,
+        }
+    }
+}
+
+/// How the broker chooses a worker. `LeastBusy` needs broker and workers in one process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dispatch {
+    #[default]
+    RoundRobin,
+    LeastBusy,
+}
+
+/// The `[responder]` section.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Responder {
+    /// Responder workers.
+    pub workers: Int<0, 10_000>,
+    /// Threads that the workers share.
+    pub arbiters: Int<1, 64>,
+    /// Threads per arbiter for reading files and hashing.
+    pub blocking_threads: Int<1, 64>,
+    /// A broker elsewhere to work for. None: this process holds the broker.
+    pub backend: Option<BrokerUrl>,
+}
+
+impl Default for Responder {
+    fn default() -> Self {
+        Self {
+            workers: Int::literal::<3>(),
+            arbiters: Int::literal::<1>(),
+            blocking_threads: Int::literal::<2>(),
+            backend: None,
+        }
+    }
+}
+
+/// The `[task]` section.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Task {
+    /// Task of a message that names none.
+    pub name: TaskName,
+    /// The only folder that the file task reads.
+    pub root: PathBuf,
+    /// File read for a message without `filename`, relative to `root`.
+    pub file: PathBuf,
+    /// Longest file that is read, in bytes.
+    pub max_file_bytes: Int<1, { 16 * MIB }>,
+    /// Most rounds of hashing that a message may ask for.
+    pub max_cpu_rounds: Int<1, 1_000_000_000>,
+    /// The wait before each task, which stands for work.
+    pub delay: Delay,
+}
+
+impl Default for Task {
+    fn default() -> Self {
+        Self {
+            name: TaskName::default(),
+            root: PathBuf::from("."),
+            file: PathBuf::from("target.txt"),
+            max_file_bytes: Int::literal::<262_144>(),
+            max_cpu_rounds: Int::literal::<10_000_000>(),
+            delay: Delay::default(),
+        }
+    }
+}
+
+/// What a responder does with a message: reads a file, sends the message back, or hashes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskName {
+    #[default]
+    File,
+    Echo,
+    Cpu,
+}
+
+/// The `[task.delay]` section.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Delay {
+    /// Distribution of the delay.
+    pub kind: DelayKind,
+    /// Shortest delay of `uniform`.
+    pub min: Span<0, 600_000>,
+    /// Longest delay of `uniform`; not below `min`.
+    pub max: Span<0, 600_000>,
+    /// The delay of `fixed`; the mean of `exponential` and `log-normal`.
+    pub mean: Span<0, 600_000>,
+    /// Shape of `log-normal`: the larger, the longer the tail.
+    pub sigma: Shape,
+    /// Longest delay drawn from `exponential` and `log-normal`.
+    pub cap: Span<0, 600_000>,
+    /// The same seed draws the same sequence in each worker. None: a new sequence at each start.
+    pub seed: Option<Int<0, { u64::MAX }>>,
+}
+
+impl Default for Delay {
+    fn default() -> Self {
+        Self {
+            kind: DelayKind::default(),
+            min: Span::literal::<1_000>(),
+            max: Span::literal::<3_000>(),
+            mean: Span::literal::<2_000>(),
+            sigma: Shape::MODERATE,
+            cap: Span::literal::<60_000>(),
+            seed: None,
+        }
+    }
+}
+
+/// Distribution of the delay before each task.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DelayKind {
+    None,
+    Fixed,
+    #[default]
+    Uniform,
+    Exponential,
+    LogNormal,
+}
