@@ -138,7 +138,10 @@ impl Brokers {
         let (address, news) = std::future::poll_fn(|cx| {
             for broker in &self.all {
                 loop {
-                    if let Some(frames) = broker.socket.try_recv()? {
+                    // A REQ that has sent nothing may not even be asked for a message.
+                    if broker.socket.is_readable()?
+                        && let Some(frames) = broker.socket.try_recv()?
+                    {
                         return Poll::Ready(io::Result::Ok((broker.address, News::Received(frames))));
                     }
                     match (broker.connected, broker.socket.is_writable()?) {

@@ -61,10 +61,12 @@ impl Desks {
         match &self.backend {
             Backend::Endpoint(endpoint) => socket.connect(endpoint)?,
             Backend::PerWorker(endpoint) => socket.connect(&endpoint(index))?,
-            Backend::Addresses(_) => {
+            // All workers connect alike: one tells for all whether the brokers are there.
+            Backend::Addresses(_) if index == 0 => {
                 let board = self.board.clone();
                 watch_connections(&socket, &self.contexts.first(), move |address, up| board.peer(address, up))?;
             }
+            Backend::Addresses(_) => {}
         }
         let desk = Arc::new(Mutex::new(ResponderDesk {
             socket: Socket::attach(socket)?,

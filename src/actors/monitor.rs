@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use slog::{Logger, debug};
-use tokio::sync::{mpsc, watch};
+use slog::debug;
+use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Board, WorkError};
-use crate::model::Event;
+use super::{Board, Seat, WorkError};
+use crate::model::{Event, WorkerState};
 use crate::transport::{Contexts, Publisher};
 
 /// Events that may wait to be sent. More are left out: telemetry may lose, and must not grow.
@@ -72,21 +72,27 @@ impl Teller {
 }
 
 /// What the monitor of a process works with.
+#[derive(Clone)]
 pub struct Monitor {
     pub boards: Vec<Arc<Board>>,
     pub interval: Duration,
     pub contexts: Arc<Contexts>,
     pub web: watch::Receiver<BTreeSet<SocketAddr>>,
-    pub log: Logger,
 }
 
 /// Publishes until the process ends.
-pub async fn run_monitor(mut monitor: Monitor, inbox: &mut mpsc::Receiver<Event>) -> Result<(), WorkError> {
+pub async fn run_monitor(
+    seat: Seat,
+    mut monitor: Monitor,
+    inbox: Arc<AsyncMutex<mpsc::Receiver<Event>>>,
+) -> Result<(), WorkError> {
+    let mut inbox = inbox.lock().await;
     let mut publisher = Publisher::new(&monitor.contexts)?;
     publisher.set_peers(&monitor.web.borrow_and_update().clone())?;
     let mut beat = interval(monitor.interval);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut events = Vec::with_capacity(BATCH);
+    seat.cell.set(WorkerState::Idle, None);
     loop {
         tokio::select! {
             count = inbox.recv_many(&mut events, BATCH) => {
@@ -98,13 +104,20 @@ pub async fn run_monitor(mut monitor: Monitor, inbox: &mut mpsc::Receiver<Event>
                 let snapshots = monitor.boards.iter().map(|board| board.snapshot());
                 events.extend(snapshots.map(|snapshot| Event::Instance { snapshot: Box::new(snapshot) }));
             }
+            () = seat.drain.cancelled() => {
+                while let Ok(event) = inbox.try_recv() {
+                    events.push(event);
+                }
+                publisher.publish(&events)?;
+                return Ok(());
+            }
             changed = monitor.web.changed() => {
                 if changed.is_err() {
                     return Ok(());
                 }
                 let web = monitor.web.borrow_and_update().clone();
                 publisher.set_peers(&web)?;
-                debug!(monitor.log, "telemetry goes to"; "web" => ?web);
+                debug!(seat.log, "telemetry goes to"; "web" => ?web);
             }
         }
         publisher.publish(&events)?;

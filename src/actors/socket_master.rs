@@ -1,8 +1,8 @@
 //! The socket master: takes requests by TCP and sends their replies back by the connection they came by.
 
-use std::io;
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Calls, Seat, Sink, WorkError};
 use crate::model::{BadMessage, ErrorCode, Frame, Problem, Request, WorkerState};
-use crate::transport::{JsonStream, StreamError};
+use crate::transport::{JsonStream, StreamError, keep_alive};
 
 /// Frames that may wait for a slow reader, per connection; then its replies wait in their calls.
 const OUTBOX: usize = 256;
@@ -26,6 +26,9 @@ pub struct MasterContext {
     pub calls: Arc<Calls>,
     pub max_connections: usize,
     pub max_message_bytes: usize,
+    /// How a dead peer is noticed.
+    pub heartbeat: Duration,
+    pub heartbeat_timeout: Duration,
 }
 
 /// Accepts connections until it is drained; then every call is delivered before the connections are closed.
@@ -46,7 +49,7 @@ pub async fn run_socket_master(seat: Seat, context: Arc<MasterContext>) -> Resul
             Err(error) => {
                 // Most often a lack of file descriptors; the connections that end give some back.
                 warn!(seat.log, "a connection can't be accepted"; "error" => %error);
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
@@ -60,7 +63,7 @@ pub async fn run_socket_master(seat: Seat, context: Arc<MasterContext>) -> Resul
         actix_rt::spawn(async move {
             let _place = place;
             info!(log, "connected");
-            match prepare(&stream) {
+            match keep_alive(&stream, context.heartbeat, context.heartbeat_timeout) {
                 Ok(()) => serve(stream, &context, &seat.drain, &closing, &log).await,
                 Err(error) => warn!(log, "the connection can't be used"; "error" => %error),
             }
@@ -69,13 +72,6 @@ pub async fn run_socket_master(seat: Seat, context: Arc<MasterContext>) -> Resul
     }
     context.calls.all_delivered().await;
     Ok(())
-}
-
-/// Small messages leave at once, and a peer that is dead without a word is noticed.
-fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let keepalive = socket2::TcpKeepalive::new().with_time(std::time::Duration::from_secs(15));
-    socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
 async fn turn_away(mut stream: TcpStream, limit: usize) {

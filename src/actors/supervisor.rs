@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use slog::{Logger, error, info, o, warn};
+use slog::{Logger, debug, error, info, o, warn};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -201,7 +201,7 @@ impl Handler<Exited> for Supervisor {
         match exit {
             _ if index >= target => {
                 record.cell.set(WorkerState::Gone, None);
-                info!(self.spec.log, "left"; "worker" => index, "exit" => ?exit);
+                debug!(self.spec.log, "left"; "worker" => index, "exit" => ?exit);
                 self.trim();
             }
             // The pool shrank and grew again before the occupant had left.
@@ -223,7 +223,7 @@ impl Handler<Resize> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, Resize(size): Resize, ctx: &mut Self::Context) {
-        info!(self.spec.log, "resizing"; "from" => self.target(), "to" => size);
+        info!(self.spec.log, "pool size"; "from" => self.target(), "to" => size);
         self.spec.size.send_replace(size);
         (self.seats.len()..size).for_each(|_| self.add_seat(ctx));
         self.drain_surplus();

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Accepted, FanOut, Reply, Snapshot, WorkerView};
+use super::{Accepted, FanOut, Outcome, Reply, Snapshot, WorkerView};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -23,6 +23,42 @@ pub struct OutcomeCounts {
     pub responses: u64,
     pub errors: u64,
     pub timeouts: u64,
+}
+
+impl OutcomeCounts {
+    pub fn add(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Response => self.responses += 1,
+            Outcome::Error => self.errors += 1,
+            Outcome::Timeout => self.timeouts += 1,
+        }
+    }
+
+    pub fn total(&self) -> u64 {
+        self.responses + self.errors + self.timeouts
+    }
+}
+
+/// The deployment's figures for one second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Sample {
+    /// The end of the second, in milliseconds since the epoch.
+    pub at: u64,
+    pub responses_per_s: f64,
+    pub errors_per_s: f64,
+    pub timeouts_per_s: f64,
+    /// Messages without an outcome.
+    pub in_flight: u64,
+    /// Messages waiting in requesters and brokers.
+    pub queue: u64,
+    /// Quantiles of the messages that ended in this second, requester to reply; none where none ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50_us: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p95_us: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99_us: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -105,4 +141,26 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// The deployment's figures for the second that has just ended.
+    Sample { sample: Sample },
+}
+
+impl Event {
+    /// The request that the event is about, if it is about one.
+    pub fn request_id(&self) -> Option<&str> {
+        match self {
+            Self::Request { request_id, .. }
+            | Self::Accepted { request_id, .. }
+            | Self::Dispatched { request_id, .. }
+            | Self::Retry { request_id, .. }
+            | Self::Lost { request_id, .. }
+            | Self::Outcome { request_id, .. } => Some(request_id),
+            Self::Reply { reply, .. } => Some(&reply.request_id),
+            Self::Instance { .. }
+            | Self::InstanceGone { .. }
+            | Self::Worker { .. }
+            | Self::Link { .. }
+            | Self::Sample { .. } => None,
+        }
+    }
 }

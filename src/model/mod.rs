@@ -4,16 +4,18 @@ mod event;
 mod frame;
 mod ledger;
 mod message;
+mod request_view;
 mod snapshot;
 mod stats;
 mod topology;
 
-pub use event::{Event, LinkState, OutcomeCounts, RequestStatus};
+pub use event::{Event, LinkState, OutcomeCounts, RequestStatus, Sample};
 pub use frame::{Accepted, BadFrame, Complete, Frame, Problem, Promise};
 pub use ledger::{Ledger, LedgerBook};
 pub use message::{
     BadMessage, ErrorCode, FanOut, Message, NO_RESPONDER, Outcome, Reply, Request, ResponseType, Timings, now_ms,
 };
+pub use request_view::{MessageView, RequestLog, RequestView};
 pub use snapshot::{Instance, InstanceState, PeerView, Snapshot, Tier, WorkerState, WorkerView};
 pub use stats::{Hop, HopBook, Hops, Latency};
 pub use topology::{InstanceView, LinkView, Topology};

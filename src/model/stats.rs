@@ -53,6 +53,15 @@ impl Latency {
         let _ = self.0.add(&other.0);
     }
 
+    /// What was recorded since an earlier state of the same histogram; all of it where that was another one.
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut difference = self.clone();
+        match difference.0.subtract(&earlier.0) {
+            Ok(()) => difference,
+            Err(_) => self.clone(),
+        }
+    }
+
     pub fn count(&self) -> u64 {
         self.0.len()
     }
@@ -157,6 +166,14 @@ mod tests {
         let mut merged = of(1..=50);
         merged.merge(&of(51..=100));
         assert_eq!(merged, of(1..=100));
+    }
+
+    #[test]
+    fn what_came_since_is_what_was_not_there_before() {
+        let (earlier, mut later) = (of(1..=50), of(1..=50));
+        later.merge(&of(51..=60));
+        assert_eq!(later.since(&earlier).count(), 10);
+        assert_eq!(earlier.since(&later).count(), 50);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::thread;
 use slog::{Drain, Level, Logger, error, o};
 use slog_async::{Async, AsyncGuard, OverflowStrategy};
 use slog_json::Json;
-use slog_term::{CompactFormat, TermDecorator};
+use slog_term::{FullFormat, TermDecorator};
 
 use super::{Log, LogFormat, LogLevel};
 
@@ -28,6 +28,8 @@ pub enum LogError {
 /// Writes out the lines that wait when dropped. `std::process::exit` drops nothing: drop this before it.
 #[must_use = "dropping the guard ends logging"]
 pub struct LogGuard {
+    /// True when the lines are JSON on stdout, which nothing else may be written to then.
+    pub json: bool,
     _writer: AsyncGuard,
 }
 
@@ -46,7 +48,9 @@ impl Drop for LogGuard {
 /// # Errors
 /// `LogError::AlreadySet` the second time.
 pub fn init(settings: &Log, tier: &str) -> Result<(Logger, LogGuard), LogError> {
-    slog_stdlog::init_with_level(settings.level.into()).map_err(|_| LogError::AlreadySet)?;
+    // What the crates say of themselves is of interest to who looks for a fault in them.
+    let crates = if settings.level == LogLevel::Info { log::Level::Warn } else { settings.level.into() };
+    slog_stdlog::init_with_level(crates).map_err(|_| LogError::AlreadySet)?;
     let json = match settings.format {
         LogFormat::Auto => !io::stdout().is_terminal(),
         LogFormat::Terminal => false,
@@ -55,13 +59,13 @@ pub fn init(settings: &Log, tier: &str) -> Result<(Logger, LogGuard), LogError> 
     let (logger, writer) = if json {
         start(Json::new(io::stdout()).add_default_keys().build(), settings.level, tier)
     } else {
-        start(CompactFormat::new(TermDecorator::new().stderr().build()).build(), settings.level, tier)
+        start(FullFormat::new(TermDecorator::new().stderr().build()).build(), settings.level, tier)
     };
 
     // The global logger lives as long as the process: a guard that took it away would make late lines panic.
     slog_scope::set_global_logger(logger.clone()).cancel_reset();
     log_panics(logger.clone());
-    Ok((logger, LogGuard { _writer: writer }))
+    Ok((logger, LogGuard { json, _writer: writer }))
 }
 
 /// A logger whose lines of `level` and above a thread writes to `drain`. Lines that cannot be written, and lines after

@@ -142,8 +142,9 @@ impl Default for Telemetry {
 pub struct Admin {
     /// Address on which the admin server listens.
     pub bind: IpAddr,
-    /// Port of the admin server; 0: any free one. With all tiers in one process, one server serves them.
-    pub port: Port,
+    /// Port of the admin server; 0: any free one. None: 9090 for the web tier or all tiers in one process, 9091 for a
+    /// requester, 9092 for a responder, 9093 for a broker.
+    pub port: Option<Port>,
     /// What a control call must show as its bearer token. None: control calls are refused.
     pub token: Option<Secret>,
     /// File to read `token` from, such as a Docker secret; not together with `token`.
@@ -152,7 +153,7 @@ pub struct Admin {
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { bind: LOCALHOST, port: Int::literal::<9_090>(), token: None, token_file: None }
+        Self { bind: LOCALHOST, port: None, token: None, token_file: None }
     }
 }
 

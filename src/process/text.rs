@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, Unexpected};
@@ -49,6 +49,15 @@ impl Upstream {
     pub(super) fn local(port: u16) -> Self {
         Self(format!("127.0.0.1:{port}"), PhantomData)
     }
+
+    /// The upstream behind an address that something listens on; where that is every address, this machine's own.
+    #[must_use]
+    pub fn at(address: SocketAddr) -> Self {
+        match address.ip().is_unspecified() {
+            true => Self::local(address.port()),
+            false => Self(address.to_string(), PhantomData),
+        }
+    }
 }
 
 impl<R> fmt::Display for Text<R> {
@@ -92,6 +101,18 @@ impl Rule for HostPort {
     }
 }
 
+impl Text<HostPort> {
+    /// The name or address; an IPv6 address without its brackets.
+    pub fn host(&self) -> &str {
+        split(&self.0).map_or("", |(host, _)| host.trim_matches(['[', ']']))
+    }
+
+    /// From 1 to 65535.
+    pub fn port(&self) -> u16 {
+        split(&self.0).map_or(0, |(_, port)| port)
+    }
+}
+
 /// The rule of a [`BindUrl`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BindRule;
@@ -103,6 +124,13 @@ impl Rule for BindRule {
         let is_address = |host: &str| host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
         let tcp = text.strip_prefix("tcp://").and_then(split);
         tcp.is_some_and(|(host, _)| is_address(host)) || is_ipc(text)
+    }
+}
+
+impl Text<BrokerRule> {
+    /// The host and port of a `tcp://` URL; none for `ipc://`.
+    pub fn upstream(&self) -> Option<Text<HostPort>> {
+        self.0.strip_prefix("tcp://").and_then(Text::new)
     }
 }
 

@@ -134,6 +134,8 @@ pub struct Broker {
     pub dispatch: Dispatch,
     /// Messages at the broker and its workers; more are answered `overloaded`.
     pub queue: Int<1, 1_000_000>,
+    /// A message whose worker has not answered for so long is forgotten, and counts as a timeout.
+    pub forget_after: Span<1_000, 3_600_000>,
     /// Where a separate broker (`swarmq broker`) listens for workers. None: tcp://127.0.0.1:5433.
     pub backend: Option<BindUrl>,
 }
@@ -146,6 +148,7 @@ impl Default for Broker {
             arbiters: Int::literal::<1>(),
             dispatch: Dispatch::default(),
             queue: Int::literal::<10_000>(),
+            forget_after: Span::literal::<60_000>(),
             backend: None,
         }
     }
@@ -164,8 +167,8 @@ pub enum Dispatch {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Responder {
-    /// Responder workers.
-    pub workers: Int<0, 10_000>,
+    /// Responder workers. A ZeroMQ context holds 1,023 sockets: for more, run more instances.
+    pub workers: Int<0, 1_000>,
     /// Threads that the workers share.
     pub arbiters: Int<1, 64>,
     /// Threads per arbiter for reading files and hashing.

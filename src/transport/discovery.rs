@@ -1,59 +1,26 @@
 //! Names into addresses, again and again: an upstream is `host:port`, and every address behind the host is a peer.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
 use std::time::Duration;
 
 use slog::{Logger, debug, info, warn};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-/// Where a tier finds its peers: a host's name or address, and a port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upstream {
-    pub host: String,
-    pub port: u16,
-}
+use crate::process::Upstream;
 
-#[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no host:port with a port from 1 to 65535, such as 127.0.0.1:5432 or tasks.responder:5432")]
-pub struct BadUpstream(String);
-
-impl FromStr for Upstream {
-    type Err = BadUpstream;
-
-    fn from_str(text: &str) -> Result<Self, BadUpstream> {
-        let bad = || BadUpstream(text.to_owned());
-        let (host, port) = text.rsplit_once(':').ok_or_else(bad)?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        match port.parse() {
-            Ok(port) if port > 0 && !host.is_empty() => Ok(Self { host: host.to_owned(), port }),
-            _ => Err(bad()),
-        }
-    }
-}
-
-impl fmt::Display for Upstream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
-    }
-}
-
-impl Upstream {
-    /// Every address behind the name. IPv6 addresses count only where there is no IPv4 one, or a peer that has both
-    /// (`localhost`) would be two.
-    async fn resolve(&self, limit: Duration) -> Result<BTreeSet<SocketAddr>, String> {
-        let look_up = tokio::net::lookup_host((self.host.as_str(), self.port));
-        let found: Vec<SocketAddr> = match timeout(limit, look_up).await {
-            Ok(Ok(found)) => found.collect(),
-            Ok(Err(error)) => return Err(error.to_string()),
-            Err(_) => return Err(format!("no answer from the resolver within {limit:?}")),
-        };
-        let any_v4 = found.iter().any(SocketAddr::is_ipv4);
-        Ok(found.into_iter().filter(|address| address.is_ipv4() == any_v4).collect())
-    }
+/// Every address behind the name. IPv6 addresses count only where there is no IPv4 one, or a peer that has both
+/// (`localhost`) would be two.
+async fn resolve(upstream: &Upstream, limit: Duration) -> Result<BTreeSet<SocketAddr>, String> {
+    let look_up = tokio::net::lookup_host((upstream.host(), upstream.port()));
+    let found: Vec<SocketAddr> = match timeout(limit, look_up).await {
+        Ok(Ok(found)) => found.collect(),
+        Ok(Err(error)) => return Err(error.to_string()),
+        Err(_) => return Err(format!("no answer from the resolver within {limit:?}")),
+    };
+    let any_v4 = found.iter().any(SocketAddr::is_ipv4);
+    Ok(found.into_iter().filter(|address| address.is_ipv4() == any_v4).collect())
 }
 
 /// Keeps `addresses` at what the upstream's name means, until nobody listens any more. A look-up that fails keeps the
@@ -65,8 +32,8 @@ pub async fn follow(
     addresses: watch::Sender<BTreeSet<SocketAddr>>,
     log: Logger,
 ) {
-    if let Ok(address) = upstream.host.parse::<IpAddr>() {
-        addresses.send_replace(BTreeSet::from([SocketAddr::new(address, upstream.port)]));
+    if let Ok(address) = upstream.host().parse::<IpAddr>() {
+        addresses.send_replace(BTreeSet::from([SocketAddr::new(address, upstream.port())]));
         return addresses.closed().await;
     }
     let mut ticks = interval(every);
@@ -77,7 +44,7 @@ pub async fn follow(
             _ = ticks.tick() => {}
             () = addresses.closed() => return,
         }
-        match upstream.resolve(limit).await {
+        match resolve(&upstream, limit).await {
             Ok(found) => {
                 failing = false;
                 let changed = addresses.send_if_modified(|known| {
@@ -86,13 +53,15 @@ pub async fn follow(
                     changed
                 });
                 if changed {
-                    info!(log, "addresses changed"; "upstream" => %upstream, "addresses" => format!("{found:?}"));
+                    info!(log, "addresses changed"; "upstream" => upstream.as_str(), "addresses" => format!("{found:?}"));
                 }
             }
-            Err(reason) if failing => debug!(log, "look-up still fails"; "upstream" => %upstream, "reason" => reason),
+            Err(reason) if failing => {
+                debug!(log, "look-up still fails"; "upstream" => upstream.as_str(), "reason" => reason)
+            }
             Err(reason) => {
                 failing = true;
-                warn!(log, "look-up failed, keeping the last addresses"; "upstream" => %upstream, "reason" => reason);
+                warn!(log, "look-up failed, keeping the last addresses"; "upstream" => upstream.as_str(), "reason" => reason);
             }
         }
     }
@@ -102,18 +71,9 @@ pub async fn follow(
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_upstream_is_a_host_and_a_port() {
-        assert_eq!("tasks.web:80".parse::<Upstream>().unwrap().to_string(), "tasks.web:80");
-        assert_eq!("[::1]:80".parse::<Upstream>().unwrap().host, "::1");
-        for bad in ["", "host", "host:", "host:0", "host:65536", ":80"] {
-            assert!(bad.parse::<Upstream>().is_err(), "{bad}");
-        }
-    }
-
     async fn first(host: &str) -> BTreeSet<SocketAddr> {
         let (sender, mut receiver) = watch::channel(BTreeSet::new());
-        let upstream = Upstream { host: host.into(), port: 80 };
+        let upstream = Upstream::new(&format!("{host}:80")).unwrap();
         let log = Logger::root(slog::Discard, slog::o!());
         let following = tokio::spawn(follow(upstream, Duration::from_millis(10), Duration::from_secs(5), sender, log));
         receiver.wait_for(|addresses| !addresses.is_empty()).await.unwrap();

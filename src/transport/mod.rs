@@ -6,11 +6,13 @@ mod context;
 mod discovery;
 mod json_stream;
 mod socket;
+mod tcp;
 mod telemetry;
 
 pub use connections::watch_connections;
 pub use context::{Contexts, SocketOptions};
-pub use discovery::{BadUpstream, Upstream, follow};
+pub use discovery::follow;
 pub use json_stream::{JsonStream, StreamError};
 pub use socket::{Frames, Socket, frames_of};
+pub use tcp::keep_alive;
 pub use telemetry::{Publisher, Subscriber};

@@ -1,0 +1,55 @@
+//! What the operating system and libzmq allow, checked before anything starts.
+
+use anyhow::{Result, bail};
+use slog::{Logger, info};
+
+use super::Role;
+use crate::process::{Dispatch, Settings};
+
+/// Descriptors that a process needs whatever its workers do.
+const BASE: u64 = 128;
+
+/// Descriptors of a requester worker: its socket's own, and the connection's two ends where both are here.
+const PER_REQUESTER: u64 = 3;
+
+/// Descriptors of a responder worker, with a DEALER of its own under least-busy dispatch.
+const PER_RESPONDER: u64 = 2;
+
+/// Workers that least-busy dispatch allows: each has two sockets in the one ZeroMQ context, which holds 1,023.
+const MOST_LEAST_BUSY: u64 = 500;
+
+/// Raises the limit of open files as far as it goes. Fails when that is too low for the configured workers, or when
+/// settings ask for what this role can't do.
+pub fn raise(settings: &Settings, role: Role, log: &Logger) -> Result<()> {
+    let requesters = settings.requester.workers.get();
+    let responders = settings.responder.workers.get();
+    let least_busy = settings.broker.dispatch == Dispatch::LeastBusy;
+    if least_busy && role == Role::Broker {
+        bail!(
+            "broker.dispatch = \"least-busy\" needs the workers in the broker's process: run `swarmq responder` \
+             without responder.backend, or use \"round-robin\""
+        );
+    }
+    if least_busy && responders > MOST_LEAST_BUSY {
+        bail!(
+            "responder.workers = {responders}: broker.dispatch = \"least-busy\" allows {MOST_LEAST_BUSY} in one \
+             instance; run more instances, or use \"round-robin\""
+        );
+    }
+    let needed = BASE
+        + match role {
+            Role::All => requesters * PER_REQUESTER + responders * PER_RESPONDER,
+            Role::Requester => requesters * PER_REQUESTER + settings.requester.max_connections.get(),
+            Role::Responder => responders * PER_RESPONDER,
+            Role::Web | Role::Broker => 0,
+        };
+    let allowed = rlimit::increase_nofile_limit(u64::MAX)?;
+    if allowed < needed {
+        bail!(
+            "{needed} open files are needed for these worker counts and {allowed} are allowed: raise the limit \
+             (`ulimit -n`, systemd's LimitNOFILE, Docker's --ulimit nofile) or configure fewer workers"
+        );
+    }
+    info!(log, "open files"; "allowed" => allowed, "needed" => needed);
+    Ok(())
+}

@@ -1,0 +1,231 @@
+//! Floor 6: composition. Builds the tiers of one process out of its settings, runs them, and shuts them down in order.
+
+mod identity;
+mod limits;
+mod process;
+mod requester;
+mod responder;
+mod web;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Result;
+use slog::{Logger, info, warn};
+use tokio::time::{Instant, timeout_at};
+
+use crate::edges::admin;
+use crate::model::Tier;
+use crate::process::{Settings, Upstream};
+use process::Process;
+use requester::RequesterTier;
+use responder::{BrokerTier, ResponderTier};
+use web::WebTier;
+
+/// What one process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Every tier.
+    All,
+    Web,
+    Requester,
+    /// A broker and its workers, or, with `responder.backend`, workers of a broker elsewhere.
+    Responder,
+    /// A broker alone.
+    Broker,
+}
+
+impl Role {
+    /// The tier's name, or `all`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Web => "web",
+            Self::Requester => "requester",
+            Self::Responder => "responder",
+            Self::Broker => "broker",
+        }
+    }
+
+    /// The admin server's port where none is configured: one for each, so that all can run on one host.
+    pub fn admin_port(self) -> u16 {
+        match self {
+            Self::All | Self::Web => 9090,
+            Self::Requester => 9091,
+            Self::Responder => 9092,
+            Self::Broker => 9093,
+        }
+    }
+}
+
+/// Where the process really listens.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Addresses {
+    pub web: Option<SocketAddr>,
+    /// The socket master.
+    pub requester: Option<SocketAddr>,
+    /// The ROUTER.
+    pub broker: Option<SocketAddr>,
+    /// A separate broker's DEALER, where that is TCP.
+    pub backend: Option<SocketAddr>,
+    /// The web tier's SUB.
+    pub telemetry: Option<SocketAddr>,
+    pub admin: Option<SocketAddr>,
+}
+
+impl Addresses {
+    /// Tells them, so that whoever reads the log finds the page.
+    fn log(&self, log: &Logger) {
+        let all = [
+            ("web tier, http", self.web),
+            ("socket master, tcp", self.requester),
+            ("broker for requesters, zeromq", self.broker),
+            ("broker for workers, zeromq", self.backend),
+            ("telemetry, zeromq", self.telemetry),
+            ("admin, http", self.admin),
+        ];
+        for (what, address) in all {
+            let Some(address) = address else { continue };
+            let scheme = if what.ends_with("http") { "http" } else { "tcp" };
+            info!(log, "listening"; "what" => what, "address" => format!("{scheme}://{address}"));
+        }
+    }
+}
+
+/// A process with its tiers, started.
+pub struct App {
+    pub addresses: Addresses,
+    process: Process,
+    web: Option<WebTier>,
+    requester: Option<RequesterTier>,
+    responder: Option<ResponderTier>,
+    broker: Option<BrokerTier>,
+    admin: actix_web::dev::ServerHandle,
+    deadline: Duration,
+}
+
+impl App {
+    /// Binds every port and starts every actor of the role. Needs an actix system. An error says which setting to
+    /// change.
+    pub fn build(mut settings: Settings, role: Role, log: Logger) -> Result<Self> {
+        limits::raise(&settings, role, &log)?;
+        let all = role == Role::All;
+        let mut addresses = Addresses::default();
+        let admin_listener = process::listen("admin", settings.admin.bind, admin_port(&settings, role), "admin.port")?;
+        addresses.admin = Some(admin_listener.local_addr()?);
+        let subscriber = match all || role == Role::Web {
+            true => Some(process::bind_telemetry(&settings)?),
+            false => None,
+        };
+        if let Some((_, address)) = &subscriber {
+            addresses.telemetry = Some(*address);
+            settings.telemetry.web = Upstream::at(*address);
+        }
+        let mut process = Process::new(settings, role, log, addresses.admin)?;
+        let mut broker = None;
+        if all || role == Role::Broker || (role == Role::Responder && process.settings.responder.backend.is_none()) {
+            let tier = BrokerTier::start(&mut process, role == Role::Broker)?;
+            (addresses.broker, addresses.backend) = (Some(tier.router), tier.backend);
+            if all {
+                process.settings.requester.responder = Upstream::at(tier.router);
+            }
+            broker = Some(tier);
+        }
+        let responder = match all || role == Role::Responder {
+            true => Some(ResponderTier::start(&mut process, broker.as_ref())?),
+            false => None,
+        };
+        let mut requester = None;
+        if all || role == Role::Requester {
+            let tier = RequesterTier::start(&mut process)?;
+            addresses.requester = Some(tier.address);
+            if all {
+                process.settings.web.requester = Upstream::at(tier.address);
+            }
+            requester = Some(tier);
+        }
+        let mut web = None;
+        if let Some((subscriber, _)) = subscriber {
+            let tier = WebTier::start(&mut process, subscriber)?;
+            addresses.web = Some(tier.address);
+            web = Some(tier);
+        }
+        process.start_monitor()?;
+        let server = admin::serve(admin_listener, process.boards.clone())?;
+        let admin = server.handle();
+        actix_rt::spawn(server);
+        let deadline = process.settings.shutdown.deadline.get();
+        addresses.log(&process.log);
+        Ok(Self { addresses, process, web, requester, responder, broker, admin, deadline })
+    }
+
+    /// Runs until `shutdown` is ready, then drains every tier, front to back, within the deadline. An error when a
+    /// pool's workers die more often than their budget allows.
+    pub async fn run_until_stopped(mut self, shutdown: impl Future<Output = ()>) -> Result<()> {
+        let failed = tokio::select! {
+            () = shutdown => None,
+            fatal = self.process.fatal() => Some(fatal),
+        };
+        let log = self.process.log.clone();
+        info!(log, "shutting down"; "deadline" => ?self.deadline);
+        let until = Instant::now() + self.deadline;
+        if timeout_at(until, self.drain()).await.is_err() {
+            let left: u64 = self.process.boards.iter().map(|board| board.ledger.read().in_flight).sum();
+            warn!(log, "not all that was in flight has ended (shutdown.deadline)"; "left" => left);
+        }
+        self.admin.stop(true).await;
+        self.process.stop().await;
+        match failed {
+            Some(fatal) => Err(fatal.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Front to back, so that each tier can still end what it has in hand.
+    async fn drain(&self) {
+        if let Some(web) = &self.web {
+            web.drain().await;
+        }
+        if let Some(requester) = &self.requester {
+            requester.drain().await;
+        }
+        if let Some(broker) = &self.broker {
+            broker.drain().await;
+        }
+        if let Some(responder) = &self.responder {
+            responder.drain().await;
+        }
+    }
+
+    /// Makes a worker panic, as a fault would; false where there is no such worker at work.
+    pub async fn crash_worker(&self, tier: Tier, index: usize) -> bool {
+        let pool = match tier {
+            Tier::Requester => self.requester.as_ref().map(|tier| &tier.workers),
+            Tier::Responder => self.responder.as_ref().map(|tier| &tier.workers),
+            Tier::Broker => self.broker.as_ref().map(|tier| &tier.pool),
+            Tier::Web => None,
+        };
+        match pool {
+            Some(pool) => pool.send(crate::actors::CrashWorker(index)).await.unwrap_or(false),
+            None => false,
+        }
+    }
+
+    /// Grows or shrinks a tier's workers; false where the process has no such pool.
+    pub async fn resize(&self, tier: Tier, workers: usize) -> bool {
+        let pool = match tier {
+            Tier::Requester => self.requester.as_ref().map(|tier| &tier.workers),
+            Tier::Responder => self.responder.as_ref().map(|tier| &tier.workers),
+            Tier::Web | Tier::Broker => None,
+        };
+        match pool {
+            Some(pool) => pool.send(crate::actors::Resize(workers)).await.is_ok(),
+            None => false,
+        }
+    }
+}
+
+fn admin_port(settings: &Settings, role: Role) -> u16 {
+    settings.admin.port.map_or(role.admin_port(), |port| port.port())
+}

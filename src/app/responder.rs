@@ -1,0 +1,175 @@
+//! The response tier: a broker, and the responder workers.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use actix::Addr;
+use anyhow::{Context, Result};
+use slog::warn;
+use tokio::sync::{Mutex, watch};
+
+use super::identity::first_responder_id;
+use super::process::{Process, bind_zmq, bound};
+use crate::actors::{
+    Backend, Backends, Board, BrokerDesk, Desks, Drain, Factory, OnItsWay, ResponderContext, Supervisor, run_broker,
+    run_responder, worker_endpoint,
+};
+use crate::model::Tier;
+use crate::process::{self, DelayKind, Dispatch};
+use crate::tasks::{Delay, TaskName, Tasks, TasksConfig};
+use crate::transport::Socket;
+
+/// Where the workers of this process find their broker under round-robin dispatch.
+const INPROC: &str = "inproc://workers";
+
+/// Where a separate broker listens for workers by default.
+const DEFAULT_BACKEND: &str = "tcp://127.0.0.1:5433";
+
+/// A broker, started.
+pub struct BrokerTier {
+    /// Where its ROUTER listens.
+    pub router: SocketAddr,
+    /// Where its DEALER listens, for workers elsewhere.
+    pub backend: Option<SocketAddr>,
+    pub pool: Addr<Supervisor>,
+    board: Arc<Board>,
+    /// How many workers it shall deal to, and does.
+    workers: watch::Sender<usize>,
+    released: watch::Receiver<usize>,
+}
+
+impl BrokerTier {
+    /// `separate`: its workers are elsewhere.
+    pub fn start(process: &mut Process, separate: bool) -> Result<Self> {
+        let settings = process.settings.broker.clone();
+        let contexts = process.contexts.clone();
+        let router = contexts.inproc_socket(zmq::ROUTER)?;
+        // A reply to a requester that is gone is an error to be told, not silently dropped.
+        router.set_router_mandatory(true)?;
+        let address = bind_zmq(&router, settings.bind, settings.port.port(), "broker.port")?;
+        let workers = watch::Sender::new(process.settings.responder.workers.usize());
+        let released = watch::Sender::new(0);
+        let released_to = released.subscribe();
+        let mut backend = None;
+        let backends = match settings.dispatch {
+            Dispatch::LeastBusy => Backends::least_busy(contexts, workers.subscribe(), released),
+            Dispatch::RoundRobin => {
+                let dealer = contexts.inproc_socket(zmq::DEALER)?;
+                let endpoint = match (separate, &settings.backend) {
+                    (false, _) => INPROC,
+                    (true, Some(configured)) => configured.as_str(),
+                    (true, None) => DEFAULT_BACKEND,
+                };
+                dealer.bind(endpoint).with_context(|| {
+                    format!(
+                        "the broker can't listen for workers on {endpoint}: is something else there? Set broker.backend"
+                    )
+                })?;
+                backend = bound(&dealer).ok();
+                Backends::round_robin(Socket::attach(dealer)?)
+            }
+        };
+        let board = process.board(Tier::Broker, false, true);
+        let desk = Arc::new(Mutex::new(BrokerDesk {
+            router: Socket::attach(router)?,
+            backends,
+            on_its_way: OnItsWay::default(),
+            limit: settings.queue.usize(),
+            forget_after: settings.forget_after.get(),
+            board: board.clone(),
+        }));
+        let arbiters = process.arbiter_pool(settings.arbiters.usize(), 1)?;
+        let factory: Factory = Arc::new(move |seat| Box::pin(run_broker(seat, desk.clone())));
+        let pool = process.pool("broker", &arbiters, &board, watch::Sender::new(1), factory);
+        Ok(Self { router: address, backend, pool, board, workers, released: released_to })
+    }
+
+    /// Takes no more messages; returns when the reply to each that is here has left.
+    pub async fn drain(&self) {
+        self.board.set_draining();
+        // An error means that the supervisor is gone, and all it kept.
+        let _ = self.pool.send(Drain).await;
+    }
+}
+
+/// The responder workers of this process, started.
+pub struct ResponderTier {
+    pub workers: Addr<Supervisor>,
+    board: Arc<Board>,
+}
+
+impl ResponderTier {
+    /// `broker`: the one of this process; none: it is elsewhere.
+    pub fn start(process: &mut Process, broker: Option<&BrokerTier>) -> Result<Self> {
+        let settings = process.settings.responder.clone();
+        let board = process.board(Tier::Responder, broker.is_none(), true);
+        let tasks = Arc::new(tasks(&process.settings.task)?);
+        let delay = watch::Sender::new(delay(&process.settings.task.delay)?);
+        let never = watch::Sender::new(0);
+        let (size, released, backend) = match (broker, &settings.backend) {
+            (Some(broker), _) => {
+                let backend = match process.settings.broker.dispatch {
+                    Dispatch::RoundRobin => Backend::Endpoint(INPROC.to_owned()),
+                    Dispatch::LeastBusy => Backend::PerWorker(worker_endpoint),
+                };
+                (broker.workers.clone(), broker.released.clone(), backend)
+            }
+            (None, Some(url)) => {
+                let backend = match url.upstream() {
+                    Some(upstream) => Backend::Addresses(process.follow(&upstream)),
+                    None => Backend::Endpoint(url.as_str().to_owned()),
+                };
+                (watch::Sender::new(settings.workers.usize()), never.subscribe(), backend)
+            }
+            (None, None) => anyhow::bail!("a responder without a broker needs responder.backend"),
+        };
+        let seed = process.settings.task.delay.seed.map(|seed| seed.get());
+        let desks = Desks::new(process.contexts.clone(), backend, board.clone(), first_responder_id(), seed);
+        let context =
+            Arc::new(ResponderContext { desks, released, tasks, delay: delay.subscribe(), board: board.clone() });
+        let arbiters = process.arbiter_pool(settings.arbiters.usize(), settings.blocking_threads.usize())?;
+        let factory: Factory = Arc::new(move |seat| Box::pin(run_responder(seat, context.clone())));
+        let workers = process.pool("responder worker", &arbiters, &board, size, factory);
+        if process.settings.task.name == process::TaskName::File {
+            let path = process.settings.task.root.join(&process.settings.task.file);
+            if !path.is_file() {
+                warn!(process.log, "the file to be read is not there: replies will be errors (task.root, task.file)";
+                    "path" => %path.display());
+            }
+        }
+        Ok(Self { workers, board })
+    }
+
+    /// Returns when every worker has ended what it has in hand and left.
+    pub async fn drain(&self) {
+        self.board.set_draining();
+        // An error means that the supervisor is gone, and all it kept.
+        let _ = self.workers.send(Drain).await;
+    }
+}
+
+fn tasks(settings: &process::Task) -> Result<Tasks> {
+    Ok(Tasks::new(TasksConfig {
+        default: match settings.name {
+            process::TaskName::File => TaskName::File,
+            process::TaskName::Echo => TaskName::Echo,
+            process::TaskName::Cpu => TaskName::Cpu,
+        },
+        root: settings.root.clone(),
+        default_file: settings.file.to_string_lossy().into_owned(),
+        max_file_bytes: settings.max_file_bytes.get(),
+        max_cpu_rounds: settings.max_cpu_rounds.get(),
+    })?)
+}
+
+/// The configured delay, as the tasks know it.
+fn delay(settings: &process::Delay) -> Result<Delay> {
+    let (mean, cap) = (settings.mean.get(), settings.cap.get());
+    Ok(match settings.kind {
+        DelayKind::None => Delay::none(),
+        DelayKind::Fixed => Delay::fixed(mean),
+        DelayKind::Uniform => Delay::uniform(settings.min.get(), settings.max.get())?,
+        DelayKind::Exponential => Delay::exponential(mean, cap),
+        DelayKind::LogNormal => Delay::log_normal(mean, settings.sigma.get(), cap)?,
+    })
+}

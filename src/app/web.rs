@@ -1,0 +1,88 @@
+//! The web tier: HTTP server, links and hub.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use actix_web::dev::ServerHandle;
+use anyhow::Result;
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use super::process::{Process, listen};
+use crate::actors::{Board, Drain, Factory, Supervisor};
+use crate::edges::web::{Hub, LinkContext, Links, Requests, WebContext, run_hub, run_links, serve};
+use crate::model::Tier;
+use crate::process::Connect;
+use crate::transport::Subscriber;
+
+/// A web instance, started.
+pub struct WebTier {
+    /// Where its HTTP server listens.
+    pub address: SocketAddr,
+    requests: Arc<Requests>,
+    hub: Arc<Hub>,
+    board: Arc<Board>,
+    server: ServerHandle,
+    components: [Addr<Supervisor>; 2],
+}
+
+impl WebTier {
+    pub fn start(process: &mut Process, subscriber: Subscriber) -> Result<Self> {
+        let (settings, discovery) = (process.settings.web.clone(), process.settings.discovery.clone());
+        let listener = listen("the web server", settings.bind, settings.port.port(), "web.port")?;
+        let address = listener.local_addr()?;
+        let board = process.board(Tier::Web, true, false);
+        let wanted = settings.connect == Connect::Auto;
+        let upstream = settings.requester.as_str().to_owned();
+        let links = Arc::new(Links::new(wanted, board.clone(), upstream, discovery.connect_timeout.get()));
+        let requests = Arc::new(Requests::new(
+            links.clone(),
+            board.clone(),
+            settings.max_in_flight.usize(),
+            settings.keep_requests.usize(),
+            process.settings.requester.timeout.get(),
+        ));
+        let interval = process.settings.telemetry.interval.get();
+        let hub = Arc::new(Hub::new(settings.keep_requests.usize(), interval, settings.batch.get(), json!({})));
+        let context = LinkContext {
+            links: links.clone(),
+            requests: requests.clone(),
+            addresses: process.follow(&settings.requester),
+            policy: process.policy,
+            connect_timeout: discovery.connect_timeout.get(),
+            heartbeat: discovery.heartbeat.get(),
+            heartbeat_timeout: discovery.heartbeat_timeout.get(),
+        };
+        let factory: Factory = Arc::new(move |seat| Box::pin(run_links(seat, context.clone())));
+        let link_master = process.single("links", &process.arbiters, &board, factory);
+        let (hub_again, subscriber) = (hub.clone(), Arc::new(Mutex::new(subscriber)));
+        let factory: Factory = Arc::new(move |seat| Box::pin(run_hub(seat, hub_again.clone(), subscriber.clone())));
+        let hub_master = process.single("hub", &process.arbiters, &board, factory);
+        let context = WebContext {
+            hub: hub.clone(),
+            links,
+            requests: requests.clone(),
+            max_body_bytes: settings.max_body_bytes.usize(),
+            threads: settings.threads.usize(),
+        };
+        let server = serve(listener, context, 1)?;
+        let handle = server.handle();
+        actix_rt::spawn(server);
+        Ok(Self { address, requests, hub, board, server: handle, components: [link_master, hub_master] })
+    }
+
+    /// Takes no more requests; returns when all have ended and the connections are closed.
+    pub async fn drain(&self) {
+        self.board.set_draining();
+        self.requests.all_ended().await;
+        self.hub.close_sessions();
+        // The server waits for its connections within its own, short deadline.
+        let _ = tokio::time::timeout(Duration::from_secs(2), self.server.stop(true)).await;
+        for component in &self.components {
+            // An error means that the supervisor is gone, and all it kept.
+            let _ = component.send(Drain).await;
+        }
+    }
+}

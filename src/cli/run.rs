@@ -1,0 +1,85 @@
+//! `swarmq`, `swarmq web`, ...: runs tiers until the process is told to stop.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use slog::{crit, info};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::{Addresses, App, Role};
+use crate::process::{Config, logging};
+
+/// Exit status of a process that was interrupted a second time while it was shutting down: 128 + SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// Runs a role to its end.
+pub fn run(config: Config, role: Role) -> Result<ExitCode> {
+    let (log, guard) = logging::init(&config.settings.log, role.name())?;
+    info!(log, "swarmq"; "version" => env!("CARGO_PKG_VERSION"), "profile" => config.profile);
+    let ended = actix_rt::System::new().block_on(async {
+        let app = App::build(config.settings, role, log.clone())?;
+        if !guard.json {
+            welcome(role, &app.addresses);
+        }
+        let stop = wait_for_signal()?;
+        tokio::select! {
+            ended = app.run_until_stopped(stop.first) => ended.map(|()| ExitCode::SUCCESS),
+            () = stop.second => Ok(ExitCode::from(INTERRUPTED)),
+        }
+    });
+    match ended {
+        // Where the log is for people, the plain error on stderr is enough.
+        Err(error) if guard.json => {
+            crit!(log, "ended"; "reason" => format!("{error:#}"));
+            Ok(ExitCode::FAILURE)
+        }
+        ended => ended,
+    }
+}
+
+/// Futures of the first signal to stop, and of the second.
+struct Stop<A, B> {
+    first: A,
+    second: B,
+}
+
+/// Listens for SIGTERM and Ctrl-C. The first asks for an orderly end, the second for an end at once.
+fn wait_for_signal() -> Result<Stop<impl Future<Output = ()>, impl Future<Output = ()>>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (told, tell) = tokio::sync::oneshot::channel();
+    let first = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        // Nobody waits for the second when the process is ending already.
+        let _ = told.send((terminate, interrupt));
+    };
+    let second = async move {
+        let Ok((mut terminate, mut interrupt)) = tell.await else { return std::future::pending().await };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    Ok(Stop { first, second })
+}
+
+/// What to do next, for whoever started it by hand.
+fn welcome(role: Role, addresses: &Addresses) {
+    if let Some(web) = addresses.web {
+        println!("swarmq is running: http://{web}");
+        println!("  send a request    swarmq request --url http://{web}");
+        println!("  its API           http://{web}/api/v1/openapi.json");
+    }
+    if let Some(requester) = addresses.requester.filter(|_| role == Role::Requester) {
+        println!("swarmq requester is running: web tiers connect to {requester}");
+    }
+    if let Some(broker) = addresses.broker.filter(|_| role != Role::All) {
+        println!("swarmq {} is running: requesters connect to {broker}", role.name());
+    }
+    if let Some(admin) = addresses.admin {
+        println!("  health, metrics   http://{admin}/readyz http://{admin}/metrics");
+    }
+    println!("  stop              Ctrl-C");
+}

@@ -1,0 +1,5 @@
+//! Floor 5: the edges. What people and programs outside reach: the web tier, the admin server.
+
+pub mod admin;
+mod metrics;
+pub mod web;

@@ -1,0 +1,81 @@
+//! Errors of the HTTP API: one shape, `{"error":{"code","message"}}`, with the status that goes with the code.
+
+use actix_web::error::{JsonPayloadError, QueryPayloadError};
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use serde_json::json;
+
+use crate::model::{ErrorCode, Problem};
+
+/// After how many seconds a client that was turned away may try again.
+const RETRY_AFTER: u32 = 1;
+
+/// An error response.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{problem}")]
+pub struct ApiError {
+    pub problem: Problem,
+    /// The request that it is about, where there is one.
+    pub request_id: Option<String>,
+}
+
+impl ApiError {
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Problem { code, message: message.into() }.into()
+    }
+
+    /// For whatever the routes do not know.
+    pub async fn unknown_path(request: HttpRequest) -> HttpResponse {
+        let message =
+            format!("no {} {}: GET /api/v1/openapi.json tells what there is", request.method(), request.path());
+        Self::new(ErrorCode::NotFound, message).error_response()
+    }
+
+    /// For a body that is not the JSON that was expected.
+    pub fn of_body(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
+        let code = match error {
+            JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => ErrorCode::TooLarge,
+            _ => ErrorCode::BadRequest,
+        };
+        Self::new(code, format!("the body: {error} (GET /api/v1/openapi.json tells the fields)")).into()
+    }
+
+    /// For a query that is not as expected.
+    pub fn of_query(error: QueryPayloadError, _: &HttpRequest) -> actix_web::Error {
+        Self::new(ErrorCode::BadRequest, format!("the query: {error}")).into()
+    }
+}
+
+impl From<Problem> for ApiError {
+    fn from(problem: Problem) -> Self {
+        Self { problem, request_id: None }
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        match self.problem.code {
+            ErrorCode::BadRequest => StatusCode::BAD_REQUEST,
+            ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+            ErrorCode::NotFound => StatusCode::NOT_FOUND,
+            ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::Overloaded | ErrorCode::Draining | ErrorCode::NotConnected => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::Lost | ErrorCode::TaskFailed | ErrorCode::Panicked => StatusCode::BAD_GATEWAY,
+            ErrorCode::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let status = self.status_code();
+        let mut response = HttpResponse::build(status);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
+        }
+        let mut error = json!(self.problem);
+        if let Some(request_id) = &self.request_id {
+            error["requestId"] = json!(request_id);
+        }
+        response.json(json!({ "error": error }))
+    }
+}

@@ -1,0 +1,205 @@
+//! The hub: takes every instance's telemetry in, keeps the deployment's state, and tells the dashboards: each a
+//! snapshot first, then batches of events. A dashboard that is slow gets a new snapshot when it is back.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use actix::Recipient;
+use actix::dev::SendError;
+use bytestring::ByteString;
+use serde_json::{Value, json};
+use slog::{info, warn};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use super::sampler::Sampler;
+use super::ws::Push;
+use crate::actors::{Seat, WorkError};
+use crate::model::{Event, RequestLog, RequestView, Sample, Topology, WorkerState, now_ms};
+use crate::transport::Subscriber;
+
+/// Samples kept, in seconds.
+const SAMPLES: usize = 300;
+
+/// Between looks at who has fallen silent.
+const LOOK: Duration = Duration::from_millis(100);
+
+struct Session {
+    to: Recipient<Push>,
+    /// It missed a batch, and so gets a snapshot next.
+    behind: bool,
+}
+
+struct State {
+    topology: Topology,
+    requests: RequestLog,
+    samples: VecDeque<Sample>,
+    sampler: Sampler,
+    /// Of the last batch.
+    seq: u64,
+    pending: Vec<Event>,
+    sessions: Vec<Session>,
+}
+
+/// What this web instance knows of the deployment, and who watches.
+pub struct Hub {
+    state: Mutex<State>,
+    /// Silence after which an instance counts as gone.
+    silence: Duration,
+    /// Between two batches.
+    batch: Duration,
+    /// What the page shows of the configuration.
+    settings: Value,
+}
+
+impl Hub {
+    /// Nothing known yet. `telemetry_interval` is how often instances send snapshots.
+    pub fn new(keep_requests: usize, telemetry_interval: Duration, batch: Duration, settings: Value) -> Self {
+        let state = State {
+            topology: Topology::default(),
+            requests: RequestLog::new(keep_requests),
+            samples: VecDeque::new(),
+            sampler: Sampler::default(),
+            seq: 0,
+            pending: vec![],
+            sessions: vec![],
+        };
+        Self { state: Mutex::new(state), silence: telemetry_interval * 2, batch, settings }
+    }
+
+    pub fn topology(&self) -> Topology {
+        self.lock().topology.clone()
+    }
+
+    /// A request that any web instance took on.
+    pub fn request(&self, request_id: &str) -> Option<RequestView> {
+        self.lock().requests.get(request_id).cloned()
+    }
+
+    /// A dashboard is here; it gets a snapshot at once.
+    pub fn join(&self, to: Recipient<Push>) {
+        let mut state = self.lock();
+        let snapshot = state.snapshot(&self.settings);
+        let behind = to.try_send(Push::Text(snapshot)).is_err();
+        state.sessions.push(Session { to, behind });
+    }
+
+    /// Asks every dashboard to leave.
+    pub fn close_sessions(&self) {
+        self.lock().sessions.drain(..).for_each(|session| session.to.do_send(Push::Close));
+    }
+
+    /// Takes events in; true when there is something to tell.
+    fn take(&self, events: Vec<Event>) -> bool {
+        let now = now_ms();
+        let mut state = self.lock();
+        for event in events {
+            state.topology.apply(&event, now);
+            state.requests.apply(&event);
+            // Nobody watches: the state is enough.
+            if !state.sessions.is_empty() {
+                state.pending.push(event);
+            }
+        }
+        !state.pending.is_empty()
+    }
+
+    /// The events of instances that have fallen silent.
+    fn silent(&self) -> Vec<Event> {
+        let mut state = self.lock();
+        let now = now_ms();
+        state.topology.forget(now);
+        state.topology.silent(now, self.silence.as_millis() as u64)
+    }
+
+    fn sample(&self) -> Event {
+        let mut state = self.lock();
+        let State { sampler, topology, samples, .. } = &mut *state;
+        let sample = sampler.take(topology, now_ms());
+        samples.push_back(sample);
+        if samples.len() > SAMPLES {
+            samples.pop_front();
+        }
+        Event::Sample { sample }
+    }
+
+    /// Sends what is pending to every dashboard: one text, shared.
+    fn push(&self) {
+        let mut state = self.lock();
+        let events = std::mem::take(&mut state.pending);
+        state.seq += 1;
+        let batch = json!({ "type": "events", "seq": state.seq, "now": now_ms(), "events": events });
+        let batch = ByteString::from(batch.to_string());
+        let mut snapshot = None;
+        let mut sessions = std::mem::take(&mut state.sessions);
+        sessions.retain_mut(|session| {
+            let text = match session.behind {
+                true => snapshot.get_or_insert_with(|| state.snapshot(&self.settings)).clone(),
+                false => batch.clone(),
+            };
+            match session.to.try_send(Push::Text(text)) {
+                Ok(()) => session.behind = false,
+                Err(SendError::Full(_)) => session.behind = true,
+                Err(SendError::Closed(_)) => return false,
+            }
+            true
+        });
+        state.sessions = sessions;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn snapshot(&self, settings: &Value) -> ByteString {
+        let snapshot = json!({
+            "type": "snapshot",
+            "seq": self.seq,
+            "now": now_ms(),
+            "topology": self.topology,
+            "requests": self.requests.views().collect::<Vec<_>>(),
+            "samples": self.samples,
+            "settings": settings,
+            "version": env!("CARGO_PKG_VERSION"),
+        });
+        ByteString::from(snapshot.to_string())
+    }
+}
+
+/// Runs the hub until it is drained.
+pub async fn run_hub(
+    seat: Seat,
+    hub: Arc<Hub>,
+    subscriber: Arc<tokio::sync::Mutex<Subscriber>>,
+) -> Result<(), WorkError> {
+    let subscriber = subscriber.lock().await;
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut samples = interval(Duration::from_secs(1));
+    samples.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut push_at: Option<Instant> = None;
+    seat.cell.set(WorkerState::Idle, None);
+    loop {
+        let events = tokio::select! {
+            received = subscriber.next() => received?.unwrap_or_else(|error| {
+                warn!(seat.log, "telemetry that can't be read, of another version?"; "error" => %error);
+                vec![]
+            }),
+            _ = looks.tick() => hub.silent(),
+            _ = samples.tick() => vec![hub.sample()],
+            () = sleep_until(push_at.unwrap_or_else(Instant::now)), if push_at.is_some() => {
+                push_at = None;
+                hub.push();
+                continue;
+            }
+            () = seat.drain.cancelled() => break,
+        };
+        if hub.take(events) && push_at.is_none() {
+            push_at = Some(Instant::now() + hub.batch);
+        }
+    }
+    info!(seat.log, "the hub is closed");
+    Ok(())
+}

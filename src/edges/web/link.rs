@@ -1,0 +1,281 @@
+//! One link: keeps a connection to a requester instance, sends requests, takes frames in, and sends again what was
+//! under way when a connection was lost.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use slog::{Logger, info, o, warn};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::codec::FramedRead;
+use tokio_util::sync::CancellationToken;
+
+use super::links::{ConnectFailure, LinkHandle, Links, Sending};
+use super::requests::{CallEnd, Requests};
+use crate::actors::{RestartPolicy, Seat, WorkError};
+use crate::model::{ErrorCode, Frame, LinkState, Problem, WorkerState};
+use crate::transport::{JsonStream, keep_alive};
+
+/// The largest frame taken from a requester: a whole set of replies has a limit per message, not per set.
+const LARGEST_SET: usize = 256 << 20;
+
+/// What all links share.
+#[derive(Clone)]
+pub struct LinkContext {
+    pub links: Arc<Links>,
+    pub requests: Arc<Requests>,
+    pub addresses: watch::Receiver<BTreeSet<SocketAddr>>,
+    pub policy: RestartPolicy,
+    pub connect_timeout: Duration,
+    pub heartbeat: Duration,
+    pub heartbeat_timeout: Duration,
+}
+
+/// Keeps a link to every address of the requester tier while links are wanted, until it is drained.
+pub async fn run_links(seat: Seat, context: LinkContext) -> Result<(), WorkError> {
+    let (mut addresses, mut wanted) = (context.addresses.clone(), context.links.wanted());
+    // A link ends when its token is cancelled, or this map dropped.
+    let mut links: BTreeMap<SocketAddr, tokio_util::sync::DropGuard> = BTreeMap::new();
+    seat.cell.set(WorkerState::Idle, None);
+    loop {
+        let shall = match *wanted.borrow_and_update() {
+            true => addresses.borrow_and_update().clone(),
+            false => BTreeSet::new(),
+        };
+        links.retain(|address, _| shall.contains(address));
+        for address in shall {
+            links.entry(address).or_insert_with(|| {
+                let token = CancellationToken::new();
+                let log = seat.log.new(o!("requester" => address));
+                actix_rt::spawn(Link::run(address, context.clone(), token.clone(), log));
+                token.drop_guard()
+            });
+        }
+        tokio::select! {
+            changed = addresses.changed() => if changed.is_err() {
+                return Err(WorkError::Other("the discovery of requesters has ended".to_owned()));
+            },
+            _ = wanted.changed() => {}
+            () = seat.drain.cancelled() => return Ok(()),
+        }
+    }
+}
+
+struct Link {
+    address: SocketAddr,
+    context: LinkContext,
+    handle: LinkHandle,
+    /// Sent, or to be sent, and not ended; with the sending's attempt.
+    pending: HashMap<String, Sending>,
+    log: Logger,
+}
+
+/// How a session ended.
+enum End {
+    /// The connection is lost, for this reason.
+    Lost(String),
+    /// The link is not wanted any more.
+    Closed,
+}
+
+impl Link {
+    async fn run(address: SocketAddr, context: LinkContext, closing: CancellationToken, log: Logger) {
+        let (sender, mut sendings) = mpsc::unbounded_channel();
+        let handle = LinkHandle::new(address, sender);
+        context.links.add(handle.clone());
+        let mut link = Self { address, context, handle, pending: HashMap::new(), log };
+        let mut backoff = link.context.policy.backoff();
+        let mut reason = None;
+        loop {
+            link.context.links.set(address, LinkState::Connecting, reason.take(), None);
+            match link.connect().await {
+                Ok(stream) => {
+                    backoff = link.context.policy.backoff();
+                    match link.session(stream, &mut sendings, &closing).await {
+                        End::Closed => break,
+                        End::Lost(why) => {
+                            warn!(link.log, "connection lost"; "reason" => &why, "pending" => link.pending.len());
+                            reason = Some(why);
+                        }
+                    }
+                }
+                Err(failure) => {
+                    let why = format!("can't connect: {}", failure.code);
+                    info!(link.log, "can't connect"; "reason" => &failure.code);
+                    link.context.links.set(address, LinkState::Connecting, Some(why), Some(failure));
+                }
+            }
+            let wait = backoff.next().unwrap_or(link.context.policy.backoff_max);
+            if link.idle_until(Instant::now() + wait, &mut sendings, &closing).await {
+                break;
+            }
+        }
+        let reason = format!("the link to {address} was closed");
+        link.context.links.remove(address, &reason);
+        sendings.close();
+        while let Ok(sending) = sendings.try_recv() {
+            link.pending.insert(sending.request.request_id.clone(), sending);
+        }
+        for (id, _) in std::mem::take(&mut link.pending) {
+            link.context.requests.call_ended(&id, address, CallEnd::Gone(reason.clone()));
+        }
+    }
+
+    async fn connect(&self) -> Result<TcpStream, ConnectFailure> {
+        let connecting = timeout(self.context.connect_timeout, TcpStream::connect(self.address)).await;
+        let stream = connecting.unwrap_or_else(|_| Err(io::Error::from_raw_os_error(nix::libc::ETIMEDOUT)));
+        let prepared = stream.and_then(|stream| {
+            keep_alive(&stream, self.context.heartbeat, self.context.heartbeat_timeout)?;
+            Ok(stream)
+        });
+        prepared.map_err(|error| {
+            let errno = nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or_default());
+            let (address, port) = (self.address.ip().to_string(), self.address.port());
+            ConnectFailure { errno: -(errno as i32), code: format!("{errno:?}"), syscall: "connect", address, port }
+        })
+    }
+
+    /// Waits before the next try, ending what passes its deadline; true when the link is not wanted any more.
+    async fn idle_until(
+        &mut self,
+        until: Instant,
+        sendings: &mut mpsc::UnboundedReceiver<Sending>,
+        closing: &CancellationToken,
+    ) -> bool {
+        loop {
+            let wake = self.next_give_up().map_or(until, |at| at.min(until));
+            tokio::select! {
+                () = closing.cancelled() => return true,
+                Some(sending) = sendings.recv() => self.hold(sending),
+                () = sleep_until(wake) => self.give_up(),
+            }
+            if Instant::now() >= until {
+                return false;
+            }
+        }
+    }
+
+    async fn session(
+        &mut self,
+        stream: TcpStream,
+        sendings: &mut mpsc::UnboundedReceiver<Sending>,
+        closing: &CancellationToken,
+    ) -> End {
+        info!(self.log, "connected");
+        let (reader, mut writer) = stream.into_split();
+        let mut frames = FramedRead::new(reader, JsonStream::new(LARGEST_SET));
+        self.context.links.set(self.address, LinkState::Connected, None, None);
+        if let Err(error) = self.send_again(&mut writer).await {
+            return End::Lost(error.to_string());
+        }
+        loop {
+            let give_up = self.next_give_up();
+            tokio::select! {
+                () = closing.cancelled() => return End::Closed,
+                Some(sending) = sendings.recv() => {
+                    let line = line(&sending);
+                    self.hold(sending);
+                    if let Err(error) = writer.write_all(line.as_bytes()).await {
+                        return End::Lost(error.to_string());
+                    }
+                }
+                end = next_frame(&mut frames) => match end {
+                    Ok(frame) => self.take(frame),
+                    Err(reason) => return End::Lost(reason),
+                },
+                () = sleep_until(give_up.unwrap_or_else(Instant::now)), if give_up.is_some() => self.give_up(),
+            }
+        }
+    }
+
+    /// Sends what was under way when the last connection was lost.
+    async fn send_again(&mut self, writer: &mut OwnedWriteHalf) -> io::Result<()> {
+        for (id, sending) in &mut self.pending {
+            let attempt = sending.request.attempt.unwrap_or(1) + 1;
+            sending.request.attempt = Some(attempt);
+            info!(self.log, "sending again"; "requestId" => id, "attempt" => attempt);
+            self.context.requests.call_sent_again(id, self.address, attempt);
+            writer.write_all(line(sending).as_bytes()).await?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, frame: Frame) {
+        let requests = &self.context.requests;
+        let ended = match frame {
+            Frame::Set { request_id, replies } => {
+                requests.call_set(&request_id, self.address, replies);
+                request_id
+            }
+            Frame::Accepted { request_id, accepted } => {
+                return requests.call_accepted(&request_id, self.address, accepted);
+            }
+            Frame::Reply { reply, .. } => return requests.call_reply(self.address, *reply),
+            Frame::Complete { request_id, .. } => {
+                requests.call_ended(&request_id, self.address, CallEnd::Complete);
+                request_id
+            }
+            Frame::Refused { request_id: Some(request_id), error } => {
+                warn!(self.log, "refused"; "requestId" => &request_id, "reason" => &error.message);
+                let end = match error.code {
+                    ErrorCode::Draining => CallEnd::Gone(error.message),
+                    _ => CallEnd::Failed(error),
+                };
+                requests.call_ended(&request_id, self.address, end);
+                request_id
+            }
+            Frame::Refused { request_id: None, error } => {
+                return warn!(self.log, "the requester says"; "reason" => &error.message);
+            }
+            Frame::Draining => {
+                info!(self.log, "the requester is shutting down");
+                return self.context.links.set(self.address, LinkState::Draining, None, None);
+            }
+        };
+        self.pending.remove(&ended);
+        self.handle.set_pending(self.pending.len());
+    }
+
+    fn hold(&mut self, sending: Sending) {
+        self.pending.insert(sending.request.request_id.clone(), sending);
+        self.handle.set_pending(self.pending.len());
+    }
+
+    fn next_give_up(&self) -> Option<Instant> {
+        self.pending.values().map(|sending| sending.give_up_at).min()
+    }
+
+    /// Ends the requests whose time is up.
+    fn give_up(&mut self) {
+        let now = Instant::now();
+        let address = self.address;
+        for (id, _) in self.pending.extract_if(|_, sending| sending.give_up_at <= now) {
+            let message = format!("{address} did not complete the request in time");
+            let end = CallEnd::Failed(Problem { code: ErrorCode::Timeout, message });
+            self.context.requests.call_ended(&id, address, end);
+        }
+        self.handle.set_pending(self.pending.len());
+    }
+}
+
+fn line(sending: &Sending) -> String {
+    // A request is made of texts, numbers and JSON values, none of which can fail to be written.
+    serde_json::to_string(&sending.request).map_or_else(|_| String::new(), |json| json + "\n")
+}
+
+async fn next_frame(frames: &mut FramedRead<OwnedReadHalf, JsonStream>) -> Result<Frame, String> {
+    match frames.next().await {
+        Some(Ok(object)) => {
+            Frame::parse(&object).map_err(|error| format!("the requester sent what is no frame: {error}"))
+        }
+        Some(Err(error)) => Err(error.to_string()),
+        None => Err("the requester closed the connection".to_owned()),
+    }
+}

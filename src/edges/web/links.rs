@@ -1,0 +1,185 @@
+//! The links: one TCP connection to each requester instance, as the rest of the web tier sees them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout};
+
+use crate::actors::Board;
+use crate::model::{Event, FanOut, LinkState, Request, now_ms};
+
+/// Why no connection could be made, in the words Node.js has for it: the article's page shows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectFailure {
+    pub errno: i32,
+    pub code: String,
+    pub syscall: &'static str,
+    pub address: String,
+    pub port: u16,
+}
+
+/// A request to be sent by a link, with the moment at which it is given up.
+#[derive(Debug)]
+pub struct Sending {
+    pub request: Request,
+    pub give_up_at: Instant,
+}
+
+/// A link as seen from outside its task.
+#[derive(Clone)]
+pub struct LinkHandle {
+    pub address: SocketAddr,
+    pub sendings: mpsc::UnboundedSender<Sending>,
+    /// Requests sent by it that have not ended.
+    pending: Arc<Mutex<usize>>,
+}
+
+struct Record {
+    handle: LinkHandle,
+    state: LinkState,
+    failure: Option<ConnectFailure>,
+}
+
+/// Every link, and whether there shall be any.
+pub struct Links {
+    records: Mutex<BTreeMap<SocketAddr, Record>>,
+    /// True when connections shall be made.
+    wanted: watch::Sender<bool>,
+    /// Changes whenever a link's state does.
+    changes: watch::Sender<u64>,
+    board: Arc<Board>,
+    /// The upstream as configured, for messages.
+    pub upstream: String,
+    connect_timeout: Duration,
+}
+
+impl Links {
+    /// No links yet; `wanted`: connect at start.
+    pub fn new(wanted: bool, board: Arc<Board>, upstream: String, connect_timeout: Duration) -> Self {
+        let (wanted, changes) = (watch::Sender::new(wanted), watch::Sender::new(0));
+        Self { records: Mutex::default(), wanted, changes, board, upstream, connect_timeout }
+    }
+
+    /// Whether connections shall be made.
+    pub fn wanted(&self) -> watch::Receiver<bool> {
+        self.wanted.subscribe()
+    }
+
+    /// The links a request goes by: every connected one, or the one with the fewest requests under way.
+    pub fn choose(&self, fan_out: FanOut, not: &BTreeSet<SocketAddr>) -> Vec<LinkHandle> {
+        let records = self.lock();
+        let connected = records
+            .values()
+            .filter(|record| record.state == LinkState::Connected && !not.contains(&record.handle.address))
+            .map(|record| record.handle.clone());
+        match fan_out {
+            FanOut::All => connected.collect(),
+            FanOut::One => connected.min_by_key(LinkHandle::pending).into_iter().collect(),
+        }
+    }
+
+    /// Asks for connections, as the article's Connect button does; the first that is up, or why none could be made.
+    pub async fn connect(&self) -> Result<SocketAddr, ConnectFailure> {
+        let mut changes = self.changes.subscribe();
+        self.lock().values_mut().for_each(|record| record.failure = None);
+        self.wanted.send_replace(true);
+        let settled = async {
+            loop {
+                if let Some(settled) = self.settled() {
+                    return settled;
+                }
+                // The sender is this struct's own, so that waiting cannot fail.
+                let _ = changes.changed().await;
+            }
+        };
+        match timeout(self.connect_timeout, settled).await {
+            Ok(settled) => settled,
+            Err(_) => Err(self.timed_out()),
+        }
+    }
+
+    /// Asks for all connections to be closed; requests under way end as errors.
+    pub fn disconnect(&self) {
+        self.wanted.send_replace(false);
+    }
+
+    /// True when a connection is up.
+    pub fn any_connected(&self) -> bool {
+        self.lock().values().any(|record| record.state == LinkState::Connected)
+    }
+
+    /// A link's task has begun.
+    pub fn add(&self, handle: LinkHandle) {
+        let record = Record { handle: handle.clone(), state: LinkState::Disconnected, failure: None };
+        self.board.know_peer(handle.address);
+        self.lock().insert(handle.address, record);
+    }
+
+    /// A link's task has ended.
+    pub fn remove(&self, address: SocketAddr, reason: &str) {
+        self.set(address, LinkState::Disconnected, Some(reason.to_owned()), None);
+        self.lock().remove(&address);
+        self.board.forget_peer(address);
+    }
+
+    /// A link's state has changed.
+    pub fn set(&self, address: SocketAddr, state: LinkState, reason: Option<String>, failure: Option<ConnectFailure>) {
+        if let Some(record) = self.lock().get_mut(&address) {
+            let before = std::mem::replace(&mut record.state, state);
+            if (before == LinkState::Connected) != (state == LinkState::Connected) {
+                self.board.peer(address, state == LinkState::Connected);
+            }
+            if failure.is_some() || state == LinkState::Connected {
+                record.failure = failure;
+            }
+        }
+        self.board.teller.event(Event::Link { address: address.to_string(), at: now_ms(), state, reason });
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// What connecting has come to, once it has: a connection, or every link's failure.
+    fn settled(&self) -> Option<Result<SocketAddr, ConnectFailure>> {
+        let records = self.lock();
+        if let Some(up) = records.values().find(|record| record.state == LinkState::Connected) {
+            return Some(Ok(up.handle.address));
+        }
+        let failures: Option<Vec<_>> = records.values().map(|record| record.failure.clone()).collect();
+        failures?.into_iter().next().map(Err)
+    }
+
+    fn timed_out(&self) -> ConnectFailure {
+        let (host, port) = self.upstream.rsplit_once(':').unwrap_or((&self.upstream, "0"));
+        let known = !self.lock().is_empty();
+        let (errno, code, syscall) =
+            if known { (-110, "ETIMEDOUT", "connect") } else { (-3008, "ENOTFOUND", "getaddrinfo") };
+        ConnectFailure {
+            errno,
+            code: code.to_owned(),
+            syscall,
+            address: host.to_owned(),
+            port: port.parse().unwrap_or_default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, Record>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LinkHandle {
+    pub fn new(address: SocketAddr, sendings: mpsc::UnboundedSender<Sending>) -> Self {
+        Self { address, sendings, pending: Arc::default() }
+    }
+
+    /// Requests sent by it that have not ended.
+    pub fn pending(&self) -> usize {
+        *self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set_pending(&self, count: usize) {
+        *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = count;
+    }
+}

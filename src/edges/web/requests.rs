@@ -1,0 +1,362 @@
+//! The requests this web instance has taken on: each is sent by one or more links, and ends when all of those calls
+//! have ended.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::links::{LinkHandle, Links, Sending};
+use crate::actors::Board;
+use crate::model::{
+    Accepted, ErrorCode, Event, FanOut, Hop, Outcome, Problem, Reply, Request, RequestStatus, RequestView, now_ms,
+};
+
+/// How much longer than its messages a request may take, for the way between web tier and requester.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What a client asks for.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct NewRequest {
+    /// `file`, `echo` or `cpu`; none: the responders' configured one.
+    pub task: Option<String>,
+    /// The task's own.
+    #[schema(value_type = Object)]
+    pub parameters: Map<String, Value>,
+    /// For the `file` task, relative to the responders' root.
+    pub filename: Option<String>,
+    pub fan_out: FanOut,
+    /// Milliseconds each message may take, from 1 to 3,600,000.
+    #[schema(minimum = 1, maximum = 3_600_000)]
+    pub timeout_ms: Option<u64>,
+    /// Answer when the request has ended, with its replies, instead of at once.
+    pub wait: bool,
+}
+
+/// How a request's way by one link ended.
+#[derive(Debug)]
+pub enum CallEnd {
+    /// Every message has its outcome.
+    Complete,
+    /// The instance is not there any more: another may take its part.
+    Gone(String),
+    /// It can't be carried out.
+    Failed(Problem),
+}
+
+/// How a request ended, for those who wait for it.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    pub view: RequestView,
+    /// Why it failed, if it did.
+    pub problem: Option<Problem>,
+}
+
+/// What has come since someone last looked.
+#[derive(Clone, Debug)]
+pub struct News {
+    pub replies: Vec<Reply>,
+    /// The whole request, once it has ended.
+    pub ended: Option<RequestView>,
+}
+
+/// How far a request is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    replies: usize,
+    ended: bool,
+}
+
+struct Entry {
+    view: RequestView,
+    request: Request,
+    started: Instant,
+    give_up_at: Instant,
+    /// The calls under way, each with the instance that accepted it.
+    calls: BTreeMap<SocketAddr, Option<String>>,
+    tried: BTreeSet<SocketAddr>,
+    problem: Option<Problem>,
+    progress: watch::Sender<Progress>,
+}
+
+#[derive(Default)]
+struct Book {
+    by_id: HashMap<String, Entry>,
+    /// Requests that have ended, oldest first.
+    ended: VecDeque<String>,
+    in_flight: usize,
+}
+
+/// Every request of this instance.
+pub struct Requests {
+    book: Mutex<Book>,
+    in_flight: watch::Sender<usize>,
+    links: Arc<Links>,
+    board: Arc<Board>,
+    /// Requests at one time; more are refused.
+    max_in_flight: usize,
+    /// Ended requests that are remembered.
+    keep: usize,
+    /// The requesters' timeout, for requests that bring none.
+    timeout: Duration,
+}
+
+impl Requests {
+    pub fn new(links: Arc<Links>, board: Arc<Board>, max_in_flight: usize, keep: usize, timeout: Duration) -> Self {
+        let (book, in_flight) = (Mutex::default(), watch::Sender::new(0));
+        Self { book, in_flight, links, board, max_in_flight, keep, timeout }
+    }
+
+    /// Takes a request on and sends it. The problem says why that can't be.
+    pub fn submit(&self, new: NewRequest) -> Result<String, Problem> {
+        let mut book = self.lock();
+        let problem = |code, message| Err(Problem { code, message });
+        if self.board.is_draining() {
+            return problem(ErrorCode::Draining, "this web instance is shutting down: ask another".to_owned());
+        }
+        if book.in_flight >= self.max_in_flight {
+            let message = format!("overloaded: {} requests are under way (web.max_in_flight)", self.max_in_flight);
+            return problem(ErrorCode::Overloaded, message);
+        }
+        let links = self.links.choose(new.fan_out, &BTreeSet::new());
+        if links.is_empty() {
+            return problem(ErrorCode::NotConnected, self.why_not_connected());
+        }
+        let request_id = Uuid::new_v4().to_string();
+        let started = Instant::now();
+        let timeout = new.timeout_ms.map_or(self.timeout, Duration::from_millis);
+        let event = Event::Request {
+            request_id: request_id.clone(),
+            at: now_ms(),
+            task: new.task.clone(),
+            fan_out: new.fan_out,
+            timeout_ms: new.timeout_ms,
+            links: links.len(),
+        };
+        let Some(view) = RequestView::begin(&event) else { return problem(ErrorCode::Internal, String::new()) };
+        let request = Request {
+            request_id: request_id.clone(),
+            filename: new.filename,
+            task: new.task,
+            parameters: new.parameters,
+            fan_out: Some(new.fan_out).filter(|fan_out| *fan_out != FanOut::All),
+            timeout_ms: new.timeout_ms,
+            stream: Some(true),
+            attempt: Some(1),
+            extra: Map::new(),
+        };
+        let mut entry = Entry {
+            view,
+            request,
+            started,
+            give_up_at: started + timeout + GRACE,
+            calls: BTreeMap::new(),
+            tried: BTreeSet::new(),
+            problem: None,
+            progress: watch::Sender::default(),
+        };
+        links.iter().for_each(|link| self.call(&mut entry, link));
+        if entry.calls.is_empty() {
+            return problem(ErrorCode::NotConnected, self.why_not_connected());
+        }
+        self.board.teller.message_event(|| event);
+        book.by_id.insert(request_id.clone(), entry);
+        book.in_flight += 1;
+        self.in_flight.send_replace(book.in_flight);
+        Ok(request_id)
+    }
+
+    /// Waits until a request has ended. None for one that is not known (any more).
+    pub async fn wait(&self, request_id: &str) -> Option<Ended> {
+        let mut progress = self.lock().by_id.get(request_id)?.progress.subscribe();
+        // An error means that it ended and was forgotten.
+        let _ = progress.wait_for(|progress| progress.ended).await;
+        let book = self.lock();
+        let entry = book.by_id.get(request_id)?;
+        Some(Ended { view: entry.view.clone(), problem: entry.problem.clone() })
+    }
+
+    /// Waits until a request has more than `known` replies, or has ended. None for one that is not known (any more).
+    pub async fn news(&self, request_id: &str, known: usize) -> Option<News> {
+        let mut progress = self.lock().by_id.get(request_id)?.progress.subscribe();
+        // An error means that it ended and was forgotten.
+        let _ = progress.wait_for(|progress| progress.ended || progress.replies > known).await;
+        let book = self.lock();
+        let entry = book.by_id.get(request_id)?;
+        let ended = entry.progress.borrow().ended.then(|| entry.view.clone());
+        Some(News { replies: entry.view.replies.iter().skip(known).cloned().collect(), ended })
+    }
+
+    pub fn get(&self, request_id: &str) -> Option<RequestView> {
+        self.lock().by_id.get(request_id).map(|entry| entry.view.clone())
+    }
+
+    /// Returns when no request is under way.
+    pub async fn all_ended(&self) {
+        // The sender is this struct's own, so that waiting cannot fail.
+        let _ = self.in_flight.subscribe().wait_for(|count| *count == 0).await;
+    }
+
+    /// The requester has taken its part on.
+    pub fn call_accepted(&self, request_id: &str, link: SocketAddr, accepted: Accepted) {
+        self.with_call(request_id, link, |entry, board| {
+            let before = entry.calls.insert(link, Some(accepted.instance.clone())).flatten();
+            if before.as_ref() == Some(&accepted.instance) {
+                return; // The same instance goes on by a new connection.
+            }
+            if let Some(before) = before {
+                lose(entry, &before, "its requester ended; the request was sent again", board);
+            }
+            tell(entry, Event::Accepted { request_id: request_id.to_owned(), at: now_ms(), accepted }, board);
+        });
+    }
+
+    pub fn call_reply(&self, link: SocketAddr, reply: Reply) {
+        let request_id = reply.request_id.clone();
+        self.with_call(&request_id, link, |entry, board| take_reply(entry, reply, board));
+    }
+
+    /// The whole set at once, as the article's requester sends it.
+    pub fn call_set(&self, request_id: &str, link: SocketAddr, replies: Vec<Reply>) {
+        self.with_call(request_id, link, |entry, board| {
+            replies.into_iter().for_each(|reply| take_reply(entry, reply, board));
+        });
+        self.call_ended(request_id, link, CallEnd::Complete);
+    }
+
+    pub fn call_sent_again(&self, request_id: &str, link: SocketAddr, attempt: u32) {
+        self.with_call(request_id, link, |entry, board| {
+            board.ledger.retry();
+            let (request_id, reason) = (request_id.to_owned(), format!("the connection to {link} was lost"));
+            tell(entry, Event::Retry { request_id, message_id: None, at: now_ms(), attempt, reason }, board);
+        });
+    }
+
+    /// A call has ended; the request has, when it was the last.
+    pub fn call_ended(&self, request_id: &str, link: SocketAddr, end: CallEnd) {
+        let mut book = self.lock();
+        let Some(entry) = book.by_id.get_mut(request_id) else { return };
+        let Some(instance) = entry.calls.remove(&link) else { return };
+        let outcome = match &end {
+            CallEnd::Complete => Outcome::Response,
+            CallEnd::Failed(Problem { code: ErrorCode::Timeout, .. }) => Outcome::Timeout,
+            CallEnd::Failed(_) | CallEnd::Gone(_) => Outcome::Error,
+        };
+        self.board.ledger.ended(outcome);
+        match end {
+            CallEnd::Complete => {}
+            CallEnd::Gone(reason) => {
+                instance.iter().for_each(|instance| lose(entry, instance, &reason, &self.board));
+                self.replace_call(entry, reason);
+            }
+            CallEnd::Failed(problem) => {
+                instance.iter().for_each(|instance| lose(entry, instance, &problem.message, &self.board));
+                entry.problem = Some(problem);
+            }
+        }
+        if entry.calls.is_empty() {
+            self.end(&mut book, request_id);
+        }
+    }
+
+    /// Gives the part of an instance that is gone to one that has no part yet, if there is one.
+    fn replace_call(&self, entry: &mut Entry, reason: String) {
+        let other = self.links.choose(FanOut::One, &entry.tried);
+        if let Some(link) = other.first().filter(|_| Instant::now() < entry.give_up_at) {
+            self.board.ledger.retry();
+            self.call(entry, link);
+        } else if entry.calls.is_empty() && entry.view.counts.responses == 0 {
+            let message = format!("{reason}, and no other requester is connected");
+            entry.problem = Some(Problem { code: ErrorCode::Lost, message });
+        }
+    }
+
+    fn call(&self, entry: &mut Entry, link: &LinkHandle) {
+        entry.calls.insert(link.address, None);
+        entry.tried.insert(link.address);
+        self.board.ledger.sent();
+        let sending = Sending { request: entry.request.clone(), give_up_at: entry.give_up_at };
+        if link.sendings.send(sending).is_err() {
+            // The link ended a moment ago.
+            self.board.ledger.ended(Outcome::Error);
+            entry.calls.remove(&link.address);
+        }
+    }
+
+    fn end(&self, book: &mut Book, request_id: &str) {
+        let Some(entry) = book.by_id.get_mut(request_id) else { return };
+        let total = entry.started.elapsed();
+        self.board.hops.record(Hop::Total, total);
+        let status = if entry.problem.is_some() { RequestStatus::Failed } else { RequestStatus::Complete };
+        let event = Event::Outcome {
+            request_id: request_id.to_owned(),
+            at: now_ms(),
+            status,
+            counts: entry.view.counts,
+            total_us: total.as_micros() as u64,
+            reason: entry.problem.as_ref().map(|problem| problem.message.clone()),
+        };
+        tell(entry, event, &self.board);
+        entry.progress.send_modify(|progress| progress.ended = true);
+        book.in_flight -= 1;
+        self.in_flight.send_replace(book.in_flight);
+        book.ended.push_back(request_id.to_owned());
+        if book.ended.len() > self.keep
+            && let Some(oldest) = book.ended.pop_front()
+        {
+            book.by_id.remove(&oldest);
+        }
+    }
+
+    fn with_call(&self, request_id: &str, link: SocketAddr, act: impl FnOnce(&mut Entry, &Board)) {
+        let mut book = self.lock();
+        match book.by_id.get_mut(request_id) {
+            Some(entry) if entry.calls.contains_key(&link) => act(entry, &self.board),
+            // The call had ended before, or never was.
+            _ => self.board.ledger.late(),
+        }
+    }
+
+    fn why_not_connected(&self) -> String {
+        let upstream = &self.links.upstream;
+        match *self.links.wanted().borrow() {
+            true => format!("no requester is connected at {upstream}: is one running? It will be connected by itself"),
+            false => "please connect the socket before making a request: GET /api/v1/dispatcher/connect".to_owned(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes an event into the request's view and tells it to the dashboards.
+fn tell(entry: &mut Entry, event: Event, board: &Board) {
+    entry.view.apply(&event);
+    board.teller.message_event(|| event);
+}
+
+fn take_reply(entry: &mut Entry, reply: Reply, board: &Board) {
+    if entry.view.replies.iter().any(|known| known.message_id == reply.message_id) {
+        return board.ledger.duplicate();
+    }
+    tell(entry, Event::Reply { at: now_ms(), reply: Box::new(reply) }, board);
+    entry.progress.send_modify(|progress| progress.replies += 1);
+}
+
+/// Ends the messages of an instance that no reply will come for.
+fn lose(entry: &mut Entry, instance: &str, reason: &str, board: &Board) {
+    let lost: Vec<String> = entry.view.unanswered(instance).map(|message| message.message_id.clone()).collect();
+    for message_id in lost {
+        let (request_id, reason) = (entry.view.request_id.clone(), reason.to_owned());
+        tell(entry, Event::Lost { request_id, message_id, at: now_ms(), reason }, board);
+    }
+}

@@ -1,0 +1,82 @@
+//! A dashboard's WebSocket. The one file that names actix-web-actors.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web_actors::ws::{self, CloseCode, CloseReason, WebsocketContext};
+use bytestring::ByteString;
+
+use super::hub::Hub;
+
+/// Between pings; a browser that answers none of three is gone.
+const PING: Duration = Duration::from_secs(5);
+
+/// Batches that may wait for a slow browser. More are not kept: it gets a snapshot when it is back.
+const MAILBOX: usize = 4;
+
+/// What the hub sends.
+#[derive(Message)]
+#[rtype("()")]
+pub enum Push {
+    Text(ByteString),
+    /// The server is shutting down.
+    Close,
+}
+
+struct Session {
+    hub: Arc<Hub>,
+    heard: Instant,
+}
+
+impl Actor for Session {
+    type Context = WebsocketContext<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        self.hub.join(ctx.address().recipient());
+        ctx.run_interval(PING, |session, ctx| match session.heard.elapsed() > PING * 3 {
+            true => ctx.stop(),
+            false => ctx.ping(b""),
+        });
+    }
+}
+
+impl Handler<Push> for Session {
+    type Result = ();
+
+    fn handle(&mut self, push: Push, ctx: &mut Self::Context) {
+        match push {
+            Push::Text(text) => ctx.text(text),
+            Push::Close => {
+                ctx.close(Some(CloseReason::from(CloseCode::Restart)));
+                ctx.stop();
+            }
+        }
+    }
+}
+
+impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Session {
+    fn handle(&mut self, message: Result<ws::Message, ws::ProtocolError>, ctx: &mut Self::Context) {
+        self.heard = Instant::now();
+        match message {
+            Ok(ws::Message::Ping(data)) => ctx.pong(&data),
+            Ok(ws::Message::Close(reason)) => {
+                ctx.close(reason);
+                ctx.stop();
+            }
+            Ok(_) => {}
+            Err(_) => ctx.stop(),
+        }
+    }
+}
+
+/// `GET /ws`: a snapshot, then batches of events.
+pub async fn open(
+    request: HttpRequest,
+    stream: web::Payload,
+    hub: web::Data<Hub>,
+) -> Result<HttpResponse, actix_web::Error> {
+    ws::start(Session { hub: hub.into_inner(), heard: Instant::now() }, &request, stream)
+}

@@ -1,0 +1,187 @@
+//! A request as it is shown: a fold of its events, the same where it was taken on and wherever its events arrive.
+
+use std::collections::{HashMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Event, FanOut, Outcome, OutcomeCounts, Reply, RequestStatus};
+
+/// One message of a request, from its promise on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageView {
+    pub message_id: String,
+    pub requester_id: String,
+    /// The requester instance's id.
+    pub instance: String,
+    /// Why it ended without a reply, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<String>,
+}
+
+/// A request, what became of it so far, and its replies in the order they came.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestView {
+    pub request_id: String,
+    /// When it was taken on, in milliseconds since the epoch.
+    pub at: u64,
+    pub task: Option<String>,
+    pub fan_out: FanOut,
+    /// None: the requester's configured timeout.
+    pub timeout_ms: Option<u64>,
+    /// Requester instances it was sent to.
+    pub links: usize,
+    pub status: RequestStatus,
+    /// Why it failed, or what went wrong on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    pub messages: Vec<MessageView>,
+    pub replies: Vec<Reply>,
+    pub counts: OutcomeCounts,
+    /// From acceptance to the end, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_us: Option<u64>,
+}
+
+impl RequestView {
+    /// The view that a `request` event begins; none for other events.
+    pub fn begin(event: &Event) -> Option<Self> {
+        let Event::Request { request_id, at, task, fan_out, timeout_ms, links } = event else { return None };
+        Some(Self {
+            request_id: request_id.clone(),
+            at: *at,
+            task: task.clone(),
+            fan_out: *fan_out,
+            timeout_ms: *timeout_ms,
+            links: *links,
+            status: RequestStatus::Pending,
+            reason: None,
+            messages: vec![],
+            replies: vec![],
+            counts: OutcomeCounts::default(),
+            total_us: None,
+        })
+    }
+
+    /// Takes in an event of this request.
+    pub fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Accepted { accepted, .. } => {
+                self.messages.extend(accepted.messages.iter().map(|promise| MessageView {
+                    message_id: promise.message_id.clone(),
+                    requester_id: promise.requester_id.clone(),
+                    instance: accepted.instance.clone(),
+                    lost: None,
+                }));
+            }
+            Event::Reply { reply, .. } => {
+                self.counts.add(reply.outcome());
+                self.replies.push((**reply).clone());
+            }
+            Event::Lost { message_id, reason, .. } => {
+                self.counts.add(Outcome::Error);
+                let lost = self.messages.iter_mut().filter(|message| message.message_id == *message_id);
+                lost.for_each(|message| message.lost = Some(reason.clone()));
+            }
+            Event::Retry { message_id: None, reason, .. } => self.reason = Some(reason.clone()),
+            Event::Outcome { status, counts, total_us, reason, .. } => {
+                self.status = *status;
+                self.counts = *counts;
+                self.total_us = Some(*total_us);
+                if reason.is_some() {
+                    self.reason.clone_from(reason);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The messages of an instance that neither a reply nor a loss has ended.
+    pub fn unanswered<'a>(&'a self, instance: &'a str) -> impl Iterator<Item = &'a MessageView> {
+        self.messages.iter().filter(move |message| {
+            message.instance == instance
+                && message.lost.is_none()
+                && !self.replies.iter().any(|reply| reply.message_id == message.message_id)
+        })
+    }
+}
+
+/// The latest requests, by their events.
+#[derive(Debug)]
+pub struct RequestLog {
+    limit: usize,
+    by_id: HashMap<String, RequestView>,
+    /// Oldest first.
+    order: VecDeque<String>,
+}
+
+impl RequestLog {
+    /// Keeps `limit` requests.
+    pub fn new(limit: usize) -> Self {
+        Self { limit, by_id: HashMap::new(), order: VecDeque::new() }
+    }
+
+    /// Takes an event in; events of requests that are not known (any more) change nothing.
+    pub fn apply(&mut self, event: &Event) {
+        if let Some(view) = RequestView::begin(event) {
+            self.order.push_back(view.request_id.clone());
+            self.by_id.insert(view.request_id.clone(), view);
+            if self.order.len() > self.limit
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.by_id.remove(&oldest);
+            }
+        } else if let Some(view) = event.request_id().and_then(|id| self.by_id.get_mut(id)) {
+            view.apply(event);
+        }
+    }
+
+    pub fn get(&self, request_id: &str) -> Option<&RequestView> {
+        self.by_id.get(request_id)
+    }
+
+    /// Newest first.
+    pub fn views(&self) -> impl Iterator<Item = &RequestView> {
+        self.order.iter().rev().filter_map(|id| self.by_id.get(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Accepted, Promise, Request};
+
+    fn request(id: &str) -> Event {
+        let (request_id, fan_out) = (id.to_owned(), FanOut::All);
+        Event::Request { request_id, at: 1, task: None, fan_out, timeout_ms: None, links: 1 }
+    }
+
+    #[test]
+    fn a_request_gathers_its_messages_replies_and_outcome() {
+        let mut log = RequestLog::new(10);
+        log.apply(&request("a"));
+        let messages = ["m1", "m2"].map(|id| Promise { message_id: id.into(), requester_id: "r".into() }).to_vec();
+        let accepted = Accepted { instance: "i".into(), messages };
+        log.apply(&Event::Accepted { request_id: "a".into(), at: 2, accepted });
+        let wire = Request { request_id: "a".into(), ..Request::default() };
+        let reply = wire.message("m1".into(), "r".into()).reply(7, "Hello".into());
+        log.apply(&Event::Reply { at: 3, reply: Box::new(reply) });
+        let view = log.get("a").unwrap();
+        assert_eq!(view.unanswered("i").map(|message| &message.message_id[..]).collect::<Vec<_>>(), ["m2"]);
+        let (request_id, message_id, reason) = ("a".into(), "m2".into(), "gone".into());
+        log.apply(&Event::Lost { request_id, message_id, at: 4, reason });
+        let view = log.get("a").unwrap();
+        assert_eq!(view.unanswered("i").count(), 0);
+        assert_eq!(view.counts, OutcomeCounts { responses: 1, errors: 1, timeouts: 0 });
+    }
+
+    #[test]
+    fn the_oldest_make_room_for_the_newest() {
+        let mut log = RequestLog::new(2);
+        ["a", "b", "c"].iter().for_each(|id| log.apply(&request(id)));
+        assert_eq!(log.views().map(|view| &view.request_id[..]).collect::<Vec<_>>(), ["c", "b"]);
+        assert!(log.get("a").is_none());
+    }
+}
