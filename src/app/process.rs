@@ -21,8 +21,9 @@ use crate::transport::{Contexts, SocketOptions, Subscriber, follow};
 /// The largest telemetry report: a thousand workers' states are far below it.
 const LARGEST_REPORT: u64 = 64 << 20;
 
-/// How long closed sockets may go on sending what they hold.
+/// How long closed sockets may go on sending what they hold: replies, and the last telemetry.
 const LINGER: Duration = Duration::from_secs(1);
+const TELEMETRY_LINGER: Duration = Duration::from_millis(200);
 
 /// The shared parts of one process.
 pub struct Process {
@@ -57,7 +58,7 @@ impl Process {
         let (teller, events) = Teller::new(settings.telemetry.events_per_second.get());
         let arbiters = Arc::new(ArbiterPool::start(1, 1).context("no thread for the web tier and the monitor")?);
         let high_water_mark = settings.broker.queue.get() as u32;
-        let options = socket_options(&settings, settings.requester.max_message_bytes.get(), high_water_mark);
+        let options = socket_options(&settings, settings.requester.max_message_bytes.get(), high_water_mark, LINGER);
         Ok(Self {
             role,
             log,
@@ -135,7 +136,7 @@ impl Process {
 
     /// Starts the process's voice, once all boards are there.
     pub fn start_monitor(&mut self) -> Result<()> {
-        let contexts = Arc::new(Contexts::new(socket_options(&self.settings, LARGEST_REPORT, 1_000)));
+        let contexts = Arc::new(Contexts::new(socket_options(&self.settings, LARGEST_REPORT, 1_000, TELEMETRY_LINGER)));
         let monitor = Monitor {
             boards: self.boards.clone(),
             interval: self.settings.telemetry.interval.get(),
@@ -192,7 +193,7 @@ pub fn listen(what: &str, bind: IpAddr, port: u16, setting: &str) -> Result<TcpL
 
 /// The web tier's SUB socket, bound.
 pub fn bind_telemetry(settings: &Settings) -> Result<(Subscriber, SocketAddr)> {
-    let contexts = Contexts::new(socket_options(settings, LARGEST_REPORT, 1_000));
+    let contexts = Contexts::new(socket_options(settings, LARGEST_REPORT, 1_000, TELEMETRY_LINGER));
     let socket = contexts.socket(zmq::SUB)?;
     let address = bind_zmq(&socket, settings.telemetry.bind, settings.telemetry.port.port(), "telemetry.port")?;
     Ok((Subscriber::new(socket)?, address))
@@ -214,7 +215,7 @@ pub fn bound(socket: &zmq::Socket) -> Result<SocketAddr> {
     address.parse().with_context(|| format!("libzmq says it is bound to {endpoint:?}"))
 }
 
-fn socket_options(settings: &Settings, max_frame_bytes: u64, high_water_mark: u32) -> SocketOptions {
+fn socket_options(settings: &Settings, max_frame_bytes: u64, high_water_mark: u32, linger: Duration) -> SocketOptions {
     let discovery = &settings.discovery;
     SocketOptions {
         connect_timeout: discovery.connect_timeout.get(),
@@ -224,6 +225,6 @@ fn socket_options(settings: &Settings, max_frame_bytes: u64, high_water_mark: u3
         reconnect_max: settings.supervision.backoff_max.get(),
         max_frame_bytes,
         high_water_mark,
-        linger: LINGER,
+        linger,
     }
 }
