@@ -9,12 +9,14 @@ mod web;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use slog::{Logger, info, warn};
 use tokio::time::{Instant, timeout_at};
 
+use crate::actors::Calls;
 use crate::edges::admin;
 use crate::model::Tier;
 use crate::process::{Settings, Upstream};
@@ -180,6 +182,11 @@ impl App {
             Some(fatal) => Err(fatal.into()),
             None => Ok(()),
         }
+    }
+
+    /// The requester's way in, for load made in this process.
+    pub fn calls(&self) -> Option<Arc<Calls>> {
+        self.requester.as_ref().map(|tier| tier.calls.clone())
     }
 
     /// Front to back, so that each tier can still end what it has in hand.

@@ -20,6 +20,7 @@ pub struct RequesterTier {
     /// Where the socket master listens.
     pub address: SocketAddr,
     pub workers: Addr<Supervisor>,
+    pub calls: Arc<Calls>,
     master: Addr<Supervisor>,
     board: Arc<Board>,
 }
@@ -53,7 +54,7 @@ impl RequesterTier {
         let workers = process.pool("requester worker", &arbiters, &board, size, factory);
         let context = Arc::new(MasterContext {
             listener,
-            calls,
+            calls: calls.clone(),
             max_connections: settings.max_connections.usize(),
             max_message_bytes: settings.max_message_bytes.usize(),
             heartbeat: process.settings.discovery.heartbeat.get(),
@@ -61,7 +62,7 @@ impl RequesterTier {
         });
         let factory: Factory = Arc::new(move |seat| Box::pin(run_socket_master(seat, context.clone())));
         let master = process.single("socket master", &arbiters, &board, factory);
-        Ok(Self { address, workers, master, board })
+        Ok(Self { address, workers, calls, master, board })
     }
 
     /// Takes no more requests; returns when all that are here have been answered and the workers have left.
