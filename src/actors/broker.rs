@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use slog::{debug, info, warn};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Backends, Board, BrokerStamp, Envelope, OnItsWay, Seat, WorkError};
+use super::{Backends, Board, BrokerStamp, Envelope, OnItsWay, Seat, WorkError, next_change};
 use crate::model::{ErrorCode, Hop, Message, NO_RESPONDER, Outcome, WorkerState};
 use crate::transport::{Frames, Socket};
 
@@ -29,15 +30,20 @@ pub struct BrokerDesk {
     /// A message whose worker never answers is forgotten after so long.
     pub forget_after: Duration,
     pub board: Arc<Board>,
+    /// How many messages are here that no worker has begun, as far as the broker can tell.
+    pub depth: Arc<AtomicUsize>,
 }
 
 /// Passes messages and replies on until it is drained and nothing is on its way any more.
 pub async fn run_broker(seat: Seat, desk: Arc<Mutex<BrokerDesk>>) -> Result<(), WorkError> {
     let mut desk = desk.lock().await;
     seat.cell.set(WorkerState::Idle, None);
+    let (mut dispatch, mut size) = desk.backends.watches();
     let mut sweep_at = Instant::now() + desk.forget_after;
     loop {
         desk.pass_on(&seat).await?;
+        let at_work = size.as_ref().map_or(0, |size| *size.borrow());
+        desk.depth.store(desk.on_its_way.len().saturating_sub(at_work), Ordering::Relaxed);
         let (draining, empty) = (seat.drain.is_cancelled(), desk.on_its_way.is_empty());
         if draining && empty {
             desk.backends.release_all();
@@ -45,6 +51,8 @@ pub async fn run_broker(seat: Seat, desk: Arc<Mutex<BrokerDesk>>) -> Result<(), 
         }
         tokio::select! {
             news = std::future::poll_fn(|cx| desk.poll_news(cx)) => news?,
+            () = next_change(Some(&mut dispatch)) => {}
+            () = next_change(size.as_mut()) => {}
             () = sleep_until(sweep_at), if !empty => {
                 desk.forget(&seat);
                 sweep_at = Instant::now() + desk.forget_after / 2;

@@ -17,7 +17,7 @@ use slog::{Logger, info, warn};
 use tokio::time::{Instant, timeout_at};
 
 use crate::actors::Calls;
-use crate::edges::admin;
+use crate::edges::{Permission, admin};
 use crate::model::Tier;
 use crate::process::{Settings, Upstream};
 use process::Process;
@@ -154,7 +154,12 @@ impl App {
             web = Some(tier);
         }
         process.start_monitor()?;
-        let server = admin::serve(admin_listener, process.boards.clone())?;
+        let server = admin::serve(
+            admin_listener,
+            process.boards.clone(),
+            process.controls.clone(),
+            Permission::of(&process.settings.admin),
+        )?;
         let admin = server.handle();
         actix_rt::spawn(server);
         let deadline = process.settings.shutdown.deadline.get();

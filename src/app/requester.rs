@@ -9,11 +9,14 @@ use tokio::sync::watch;
 
 use super::process::{Process, listen};
 use crate::actors::{
-    Board, Calls, Drain, Factory, Lanes, MasterContext, RequesterContext, RequesterSocket, RetryPolicy, Supervisor,
-    run_requester, run_socket_master,
+    Board, Calls, Control, Drain, Factory, Lanes, MasterContext, RequesterContext, RequesterSocket, RetryPolicy,
+    Supervisor, Workers, run_requester, run_socket_master,
 };
 use crate::model::Tier;
 use crate::process::Socket;
+
+/// The most workers that `requester.workers` allows, and so the control call.
+const MOST_WORKERS: usize = 10_000;
 
 /// A requester instance, started.
 pub struct RequesterTier {
@@ -52,6 +55,10 @@ impl RequesterTier {
             Box::pin(run_requester(seat, lane, context.clone()))
         });
         let workers = process.pool("requester worker", &arbiters, &board, size, factory);
+        process.controls.push(Control {
+            workers: Some(Workers { pool: workers.clone(), most: MOST_WORKERS }),
+            ..Control::none(board.clone())
+        });
         let context = Arc::new(MasterContext {
             listener,
             calls: calls.clone(),

@@ -1,5 +1,9 @@
 //! Floor 5: the edges. What people and programs outside reach: the web tier, the admin server.
 
 pub mod admin;
+mod errors;
 mod metrics;
+mod permission;
 pub mod web;
+
+pub use permission::Permission;

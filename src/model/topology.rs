@@ -130,6 +130,9 @@ mod tests {
                 ledger,
                 hops: Hops::default(),
                 dropped_events: 0,
+                delay: None,
+                faults: None,
+                dispatch: None,
             }),
         }
     }

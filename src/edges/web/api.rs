@@ -6,10 +6,10 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::{IntoParams, OpenApi};
 
-use super::article;
-use super::errors::ApiError;
 use super::hub::Hub;
 use super::requests::{NewRequest, Requests};
+use super::{article, control, load};
+use crate::edges::errors::ApiError;
 use crate::model::{ErrorCode, Event, Problem, RequestView, Topology};
 use crate::tasks::TaskName;
 
@@ -59,7 +59,8 @@ async fn create(new: Json<NewRequest>, query: Query<Wait>, requests: Data<Reques
     }
 }
 
-fn check(new: NewRequest) -> Result<NewRequest, ApiError> {
+/// Checks what a request may ask for.
+pub fn check(new: NewRequest) -> Result<NewRequest, ApiError> {
     if let Some(task) = &new.task {
         task.parse::<TaskName>().map_err(|error| ApiError::new(ErrorCode::BadRequest, format!("`task`: {error}")))?;
     }
@@ -130,7 +131,27 @@ async fn topology(hub: Data<Hub>) -> impl Responder {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "swarmq", description = "The web tier's API. Errors are `{\"error\": Problem}`."),
-    paths(create, read, replies, topology, article::connect, article::request, article::disconnect),
+    paths(
+        create,
+        read,
+        replies,
+        topology,
+        article::connect,
+        article::request,
+        article::disconnect,
+        load::start_load,
+        load::read_load,
+        load::stop_load,
+        control::read,
+        control::set_workers,
+        control::set_delay,
+        control::set_dispatch,
+        control::set_faults,
+        control::clear_faults,
+        control::clear_all_faults,
+        control::panic_worker,
+        control::stall_worker,
+    ),
     components(schemas(Event))
 )]
 struct Description;

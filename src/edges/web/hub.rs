@@ -8,14 +8,15 @@ use std::time::Duration;
 use actix::Recipient;
 use actix::dev::SendError;
 use bytestring::ByteString;
-use serde_json::{Value, json};
+use serde_json::json;
 use slog::{info, warn};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::sampler::Sampler;
+use super::settings::{Oracle, OwnSettings};
 use super::ws::Push;
 use crate::actors::{Seat, WorkError};
-use crate::model::{Event, RequestLog, RequestView, Sample, Topology, WorkerState, now_ms};
+use crate::model::{Event, RequestLog, RequestView, Sample, Tier, Topology, WorkerState, now_ms};
 use crate::transport::Subscriber;
 
 /// Samples kept, in seconds.
@@ -35,6 +36,7 @@ struct State {
     requests: RequestLog,
     samples: VecDeque<Sample>,
     sampler: Sampler,
+    oracle: Oracle,
     /// Of the last batch.
     seq: u64,
     pending: Vec<Event>,
@@ -49,22 +51,23 @@ pub struct Hub {
     /// Between two batches.
     batch: Duration,
     /// What the page shows of the configuration.
-    settings: Value,
+    own: OwnSettings,
 }
 
 impl Hub {
     /// Nothing known yet. `telemetry_interval` is how often instances send snapshots.
-    pub fn new(keep_requests: usize, telemetry_interval: Duration, batch: Duration, settings: Value) -> Self {
+    pub fn new(keep_requests: usize, telemetry_interval: Duration, own: OwnSettings) -> Self {
         let state = State {
             topology: Topology::default(),
             requests: RequestLog::new(keep_requests),
             samples: VecDeque::new(),
             sampler: Sampler::default(),
             seq: 0,
+            oracle: Oracle::default(),
             pending: vec![],
             sessions: vec![],
         };
-        Self { state: Mutex::new(state), silence: telemetry_interval * 2, batch, settings }
+        Self { state: Mutex::new(state), silence: telemetry_interval * 2, batch: own.batch, own }
     }
 
     pub fn topology(&self) -> Topology {
@@ -79,9 +82,28 @@ impl Hub {
     /// A dashboard is here; it gets a snapshot at once.
     pub fn join(&self, to: Recipient<Push>) {
         let mut state = self.lock();
-        let snapshot = state.snapshot(&self.settings);
+        let snapshot = state.snapshot(&self.own);
         let behind = to.try_send(Push::Text(snapshot)).is_err();
         state.sessions.push(Session { to, behind });
+    }
+
+    /// Where an instance's admin server is.
+    pub fn admin_of(&self, id: &str) -> Option<String> {
+        let state = self.lock();
+        state.topology.instances.get(id)?.snapshot.instance.admin.clone()
+    }
+
+    /// The living instances of a tier, with their admin servers.
+    pub fn admins(&self, tier: Tier) -> Vec<(String, String)> {
+        let state = self.lock();
+        let instances = state.topology.living(tier).map(|view| &view.snapshot.instance);
+        instances.filter_map(|instance| Some((instance.id.clone(), instance.admin.clone()?))).collect()
+    }
+
+    /// The settings have changed: every dashboard gets a snapshot with the next batch.
+    pub fn refresh(&self) {
+        let mut state = self.lock();
+        state.sessions.iter_mut().for_each(|session| session.behind = true);
     }
 
     /// Asks every dashboard to leave.
@@ -134,7 +156,7 @@ impl Hub {
         let mut sessions = std::mem::take(&mut state.sessions);
         sessions.retain_mut(|session| {
             let text = match session.behind {
-                true => snapshot.get_or_insert_with(|| state.snapshot(&self.settings)).clone(),
+                true => snapshot.get_or_insert_with(|| state.snapshot(&self.own)).clone(),
                 false => batch.clone(),
             };
             match session.to.try_send(Push::Text(text)) {
@@ -153,7 +175,8 @@ impl Hub {
 }
 
 impl State {
-    fn snapshot(&self, settings: &Value) -> ByteString {
+    fn snapshot(&mut self, own: &OwnSettings) -> ByteString {
+        let settings = self.oracle.settings(own, &self.topology);
         let snapshot = json!({
             "type": "snapshot",
             "seq": self.seq,
