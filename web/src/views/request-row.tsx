@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { brief, clock, duration, plural } from '../format.ts';
 import { openMessage } from '../selection.ts';
-import { serverNow, settings } from '../store.ts';
+import { connection, serverNow, settings } from '../store.ts';
 import { STRETCH_TITLES, waterfall, type Line } from '../waterfall.ts';
 import type { RequestView } from '../wire.ts';
 
@@ -11,7 +11,7 @@ const FEW = 6;
 
 /** A request with its waterfall. */
 export function RequestRow({ request }: { request: RequestView }) {
-  const now = useNow(request.status === 'pending');
+  const now = useNow(request.status === 'pending' && connection.value.state === 'open');
   const [all, setAll] = useState(false);
   // A request that has ended is drawn once, however often the list around it changes.
   return useMemo(() => {
