@@ -79,5 +79,5 @@ pub fn serve(listener: TcpListener, context: WebContext, shutdown_s: u64) -> io:
             .route("/ws", web::get().to(ws::open))
             .default_service(web::to(ApiError::unknown_path))
     });
-    Ok(server.workers(threads).disable_signals().shutdown_timeout(shutdown_s).listen(listener)?.run())
+    Ok(server.workers(threads).tcp_nodelay(true).disable_signals().shutdown_timeout(shutdown_s).listen(listener)?.run())
 }
