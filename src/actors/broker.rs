@@ -131,7 +131,7 @@ impl BrokerDesk {
         reason: &str,
         seat: &Seat,
     ) -> io::Result<()> {
-        let reply = match Message::parse(&frames[envelope.len()]) {
+        let reply = match Message::parse(&frames[envelope.json_at()]) {
             Ok(message) if message.attempt.is_some() => message.error(NO_RESPONDER, code, reason),
             Ok(message) => message.error(NO_RESPONDER, code, reason).plain(),
             Err(error) => {

@@ -33,15 +33,18 @@ struct RoundRobin {
     dealer: Socket,
 }
 
+/// A reply, with the place of the worker it comes from.
+type Answer = (usize, Frames);
+
 /// One DEALER per worker and one queue for all: a message goes to a worker that has nothing to do.
 struct LeastBusy {
     parts: Parts,
     /// Senders to the workers' pumps.
     workers: Vec<mpsc::UnboundedSender<Frames>>,
     idle: VecDeque<usize>,
-    replies: (mpsc::UnboundedSender<(usize, Frames)>, mpsc::UnboundedReceiver<(usize, Frames)>),
+    replies: (mpsc::UnboundedSender<Answer>, mpsc::UnboundedReceiver<Answer>),
     /// Replies taken out of the channel while waiting for them.
-    arrived: VecDeque<(usize, Frames)>,
+    arrived: VecDeque<Answer>,
 }
 
 impl Backends {

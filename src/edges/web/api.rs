@@ -104,7 +104,7 @@ async fn replies(id: Path<String>, requests: Data<Requests>) -> Result<HttpRespo
         let (requests, id) = (requests.clone(), id.clone());
         async move {
             let sent = sent?;
-            let Some(news) = requests.news(&id, sent).await else { return None };
+            let news = requests.news(&id, sent).await?;
             let mut text: String = news.replies.iter().map(|reply| json!(reply).to_string() + "\n").collect();
             if let Some(view) = &news.ended {
                 text += &(json!(view).to_string() + "\n");

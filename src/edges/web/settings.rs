@@ -32,10 +32,13 @@ pub struct PageSettings {
     expected: Option<Expected>,
 }
 
+/// Messages of a request, responder workers, whether these share a queue, and their delay.
+type Question = (usize, usize, bool, DelayView);
+
 /// The last expectation, with what it was made for: it takes a simulation.
 #[derive(Default)]
 pub struct Oracle {
-    last: Option<((usize, usize, bool, DelayView), Option<Expected>)>,
+    last: Option<(Question, Option<Expected>)>,
 }
 
 impl Oracle {
@@ -59,7 +62,7 @@ impl Oracle {
         }
     }
 
-    fn expect(&mut self, question: (usize, usize, bool, DelayView)) -> Option<Expected> {
+    fn expect(&mut self, question: Question) -> Option<Expected> {
         if let Some((last, answer)) = &self.last
             && *last == question
         {
