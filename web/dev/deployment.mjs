@@ -91,6 +91,8 @@ export class Deployment {
       hops: {},
       droppedEvents: 0,
       ...(one.faults && { faults: one.faults }),
+      ...(one.instance.tier === 'responder' && { delay: this.delay }),
+      ...(one.instance.tier === 'broker' && { dispatch: this.dispatch }),
     };
   }
 

@@ -16,6 +16,9 @@ const SETTINGS = {
   'task.delay.max': '1200ms',
 };
 
+// The program refuses variables of its own prefix that it does not know.
+const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('SWARMQ_')));
+
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const START_MS = 20_000;
 
@@ -28,7 +31,7 @@ export async function startProgram(port = 0) {
   const child = spawn(
     binary,
     settings.flatMap(([key, value]) => ['--set', `${key}=${value}`]),
-    { cwd: ROOT },
+    { cwd: ROOT, env },
   );
   const stop = async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;

@@ -36,15 +36,18 @@ function begin(event: Event): RequestView | undefined {
   return { requestId, at, task, fanOut, timeoutMs, links, status: 'pending', messages: [], replies: [], counts };
 }
 
+/** The first batch after a snapshot may tell again what the snapshot had: a message or a reply counts once. */
 function step(view: RequestView, event: Event): RequestView {
   switch (event.type) {
     case 'accepted': {
       const { instance, messages } = event.accepted;
-      return { ...view, messages: [...view.messages, ...messages.map((message) => ({ ...message, instance }))] };
+      const fresh = messages.filter(({ messageId }) => !view.messages.some((known) => known.messageId === messageId));
+      return { ...view, messages: [...view.messages, ...fresh.map((message) => ({ ...message, instance }))] };
     }
     case 'dispatched':
       return withMessage(view, event.messageId, { dispatchedAt: event.at });
     case 'reply': {
+      if (view.replies.some((known) => known.messageId === event.reply.messageId)) return view;
       const counts = counted(view.counts, outcomeOf(event.reply));
       return { ...view, replies: [...view.replies, event.reply], counts };
     }

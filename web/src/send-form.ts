@@ -32,7 +32,6 @@ export const TASKS: { name: string; example: string }[] = [
   { name: 'file', example: '' },
   { name: 'echo', example: '{"payload": "hello"}' },
   { name: 'cpu', example: '{"rounds": 100000}' },
-  { name: 'store', example: '{"key": "a", "value": "1"}' },
 ];
 
 /** The request a form describes. Throws an `Error` that says which field is wrong. */

@@ -31,11 +31,6 @@ let clockAhead = 0;
 /** The time by the server's clock. */
 export const serverNow = (): number => Date.now() + clockAhead;
 
-/** Shows settings that this page has just changed, until the server tells them itself. */
-export function adjustSettings(change: Partial<Settings>): void {
-  if (settings.value) settings.value = { ...settings.value, ...change };
-}
-
 type Watcher = (events: readonly Event[]) => void;
 const watchers = new Set<Watcher>();
 

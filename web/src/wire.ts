@@ -67,7 +67,12 @@ export interface Snapshot {
   ledger: Ledger;
   hops: Record<string, unknown>;
   droppedEvents: number;
+  /** Of a responder. */
+  delay?: Delay;
+  /** Of a responder with faults. */
   faults?: Faults;
+  /** Of a broker. */
+  dispatch?: Dispatch;
 }
 
 export interface InstanceView extends Snapshot {
@@ -175,13 +180,10 @@ export interface Expected {
   capacityPerS: number;
 }
 
+/** What the page needs of the configuration; the delay and the dispatch it takes from the instances themselves. */
 export interface Settings {
-  delay: Delay;
   timeoutMs: number;
   task: string;
-  dispatch: Dispatch;
-  controls: boolean;
-  batchMs: number;
   expected: Expected | null;
 }
 

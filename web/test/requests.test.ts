@@ -53,6 +53,13 @@ test('replies count before the outcome is known', () => {
   assert.deepEqual(folded.get('a')?.counts, { responses: 0, errors: 0, timeouts: 1 });
 });
 
+test('what a snapshot had already counts once', () => {
+  const again = events.map(({ event }) => event).filter(({ type }) => type !== 'lost' && type !== 'outcome');
+  const folded = foldRequests(new Map([['q-1', view]]), again).get('q-1');
+  assert.equal(folded?.messages.length, 2);
+  assert.equal(folded?.replies.length, 1);
+});
+
 test('the oldest make room for the newest', () => {
   const many = Array.from({ length: REQUESTS_KEPT + 2 }, (_, n) => began(`q${n}`));
   const folded = foldRequests(new Map(), many);

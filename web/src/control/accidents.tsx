@@ -63,7 +63,7 @@ export function Accidents({ preset }: { preset: string }) {
         <button
           type="button"
           disabled={disabled}
-          onClick={() => act((id) => stallWorker(id, worker, ms), `stalls for ${ms} ms, then goes on.`)}
+          onClick={() => act((id) => stallWorker(id, worker, ms), `stalls for ${ms} ms on its next message, then goes on.`)}
         >
           Stall
         </button>

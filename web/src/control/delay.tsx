@@ -1,7 +1,8 @@
 /** The delay before each task, and how the brokers choose a worker. */
 import { useEffect, useState } from 'preact/hooks';
 import { setDelay, setDispatch } from '../api.ts';
-import { adjustSettings, settings } from '../store.ts';
+import { topology } from '../store.ts';
+import { living } from '../topology.ts';
 import { Said, useAction } from '../views/action.tsx';
 import { Choice } from '../views/choice.tsx';
 import type { Delay, DelayKind, Dispatch } from '../wire.ts';
@@ -29,7 +30,7 @@ const DISPATCHES: { value: Dispatch; label: string }[] = [
 
 /** The delay of all responders. */
 export function DelayControl() {
-  const configured = settings.value?.delay;
+  const configured = living(topology.value, 'responder').find((view) => view.delay)?.delay;
   const [delay, setForm] = useState<Delay>();
   const action = useAction();
   useEffect(() => setForm(configured), [JSON.stringify(configured)]);
@@ -40,7 +41,6 @@ export function DelayControl() {
     event.preventDefault();
     void action.run(async () => {
       await setDelay(delay);
-      adjustSettings({ delay });
       return 'The delay is set on every responder.';
     });
   };
@@ -87,7 +87,7 @@ export function DelayControl() {
 /** Which worker a broker gives the next message. */
 export function DispatchControl() {
   const action = useAction();
-  const current = settings.value?.dispatch;
+  const current = living(topology.value, 'broker').find((view) => view.dispatch)?.dispatch;
   if (!current) return null;
   return (
     <section aria-label="Dispatch">
@@ -100,7 +100,6 @@ export function DispatchControl() {
         onChange={(dispatch) =>
           action.run(async () => {
             await setDispatch(dispatch);
-            adjustSettings({ dispatch });
             return 'The dispatch is set on every broker.';
           })
         }
