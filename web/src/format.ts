@@ -30,8 +30,11 @@ export function clock(at: number): string {
   return `${date.toLocaleTimeString('en-GB')}.${String(date.getMilliseconds()).padStart(3, '0')}`;
 }
 
-/** The first part of a long id, enough to tell it from its neighbours. */
-export const brief = (id: string): string => (/^[0-9a-f]{8}-/.test(id) ? id.slice(0, 8) : id);
+/** The part of a long id that tells it from its neighbours: the beginning of a random one, the end of a number. */
+export function brief(id: string): string {
+  if (/^[0-9a-f]{8}-/.test(id)) return id.slice(0, 8);
+  return /^\d{9,}$/.test(id) ? `…${id.slice(-5)}` : id;
+}
 
 /** "1 worker", "2 workers". */
 export const plural = (value: number, noun: string): string => `${count(value)} ${noun}${value === 1 ? '' : 's'}`;

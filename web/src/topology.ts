@@ -2,7 +2,7 @@
  * The deployment as a fold of events: the same as the server's (`src/model/topology.rs`), held together by the event
  * log in `tests/fixtures/events.json`, which both sides run.
  */
-import type { Event, InstanceView, Ledger, Tier, Topology, WorkerView } from './wire.ts';
+import type { Event, InstanceView, Ledger, LinkView, Tier, Topology, WorkerView } from './wire.ts';
 
 /** Instances that ended stay visible for so long. */
 const GONE_KEPT_MS = 30_000;
@@ -65,6 +65,23 @@ export function living(topology: Topology, tier: Tier): InstanceView[] {
 export function nameOf(view: InstanceView): string {
   const { service, slot, id } = view.instance;
   return slot === null ? id : `${service}.${slot}`;
+}
+
+/** True for the tiers whose instances have a pool of workers that do the work. */
+export const hasPool = (tier: Tier): boolean => tier === 'requester' || tier === 'responder';
+
+/**
+ * The links between the web tier and the requesters, by address. An event of a link can be lost on its way, and is not
+ * told again; the web instances' snapshots say again and again which addresses are connected.
+ */
+export function linksOf(topology: Topology): [string, LinkView][] {
+  const links = { ...topology.links };
+  for (const { address, connected } of living(topology, 'web').flatMap((view) => view.peers)) {
+    const told = links[address];
+    if (connected) links[address] = { state: 'connected' };
+    else if (!told || told.state === 'connected') links[address] = { state: 'disconnected' };
+  }
+  return Object.entries(links).sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }));
 }
 
 /** The counts of all living instances of a tier. */

@@ -15,7 +15,10 @@ test('figures are short', () => {
   assert.deepEqual([short(9_999), short(12_345), short(4_500_000)], ['9,999', '12.3k', '4.5M']);
   assert.deepEqual([rate(0.42), rate(2), rate(1_250)], ['0.4', '2', '1,250']);
   assert.equal(percent(0.125), '12.5 %');
-  assert.deepEqual([brief('7189ab9b-5454-4d1d-8741-71d3ddfb9dcf'), brief('23096')], ['7189ab9b', '23096']);
+  assert.deepEqual(
+    [brief('7189ab9b-5454-4d1d-8741-71d3ddfb9dcf'), brief('23096'), brief('166199447519232')],
+    ['7189ab9b', '23096', '…19232'],
+  );
 });
 
 test('a form says what it asks for, and what is wrong', () => {

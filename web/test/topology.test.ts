@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { foldTopology, forget, isBalanced, ledgerOf, living, NOTHING } from '../src/topology.ts';
-import type { Event, Topology } from '../src/wire.ts';
+import { foldTopology, forget, isBalanced, ledgerOf, linksOf, living, NOTHING } from '../src/topology.ts';
+import type { Event, InstanceView, Topology } from '../src/wire.ts';
 
 interface Log {
   events: { event: Event; now: number }[];
@@ -37,6 +37,23 @@ test('a fold leaves what it was given as it was', () => {
     99_000,
   );
   assert.deepEqual(folded, before);
+});
+
+test('links are known from the snapshots where their events were lost', () => {
+  const web = log.expected.instances['web-1'] as InstanceView;
+  const peers = [
+    { address: '10.0.0.8:5678', connected: false },
+    { address: '10.0.0.12:5678', connected: true },
+  ];
+  const topology = { ...log.expected, instances: { 'web-1': { ...web, peers } } };
+  assert.deepEqual(
+    linksOf(topology).map(([address, { state }]) => [address, state]),
+    [
+      ['10.0.0.4:5678', 'disconnected'],
+      ['10.0.0.8:5678', 'disconnected'],
+      ['10.0.0.12:5678', 'connected'],
+    ],
+  );
 });
 
 test('the gone count no more', () => {

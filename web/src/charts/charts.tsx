@@ -1,7 +1,7 @@
 /** The charts: what each shows, out of the samples. */
 import { count, duration, rate } from '../format.ts';
 import { samples, settings } from '../store.ts';
-import type { Sample } from '../wire.ts';
+import type { Expected, Sample } from '../wire.ts';
 import { Chart } from './chart.tsx';
 
 interface Props {
@@ -12,6 +12,9 @@ interface Props {
 const SHORT = 90;
 
 const shown = (small: boolean | undefined): readonly Sample[] => (small ? samples.value.slice(-SHORT) : samples.value);
+/** Without a delay the expectation is zero, and says nothing about the work itself. */
+const withDelay = (expected: Expected | null | undefined) =>
+  expected && expected.fanOutHighMs > 0 ? expected : undefined;
 const times = (list: readonly Sample[]): number[] => list.map(({ at }) => at / 1_000);
 const milliseconds = (us: number | undefined): number | null => (us === undefined ? null : us / 1_000);
 const perSecond = (value: number): string => `${rate(value)}/s`;
@@ -31,7 +34,7 @@ export function ThroughputChart({ small }: Props) {
         { label: 'errors', colour: 'error', dash: [6, 3], values: list.map((sample) => sample.errorsPerS) },
         { label: 'timeouts', colour: 'timeout', dash: [2, 3], values: list.map((sample) => sample.timeoutsPerS) },
       ]}
-      band={capacity === undefined ? undefined : { label: 'capacity', low: capacity, high: capacity }}
+      band={capacity ? { label: 'capacity', low: capacity, high: capacity } : undefined}
     />
   );
 }
@@ -39,7 +42,7 @@ export function ThroughputChart({ small }: Props) {
 /** How long messages took, and how long a whole fan-out is expected to take. */
 export function LatencyChart({ small }: Props) {
   const list = shown(small);
-  const expected = settings.value?.expected;
+  const expected = withDelay(settings.value?.expected);
   return (
     <Chart
       title="Latency"

@@ -1,5 +1,5 @@
 /** Bars of who did how much of the work. */
-import { count, percent, plural } from '../format.ts';
+import { brief, count, percent, plural } from '../format.ts';
 import type { Share } from '../shares.ts';
 
 /** Bars shown one by one; the others are one bar together. */
@@ -24,7 +24,7 @@ export function ShareBars({ title, shares }: { title: string; shares: Share[] })
       <ol>
         {shown.map(({ name, handled, share }) => (
           <li key={name}>
-            <code>{name}</code>
+            <code title={name}>{brief(name)}</code>
             <span class="share-track" aria-hidden="true">
               <i style={{ width: `${longest > 0 ? (share / longest) * 100 : 0}%` }} />
               <u style={{ left: `${longest > 0 ? (even / longest) * 100 : 0}%` }} />

@@ -1,7 +1,7 @@
 /** What can happen to a single worker: a panic, a stall. Both pass by themselves. */
 import { useEffect, useState } from 'preact/hooks';
 import { panicWorker, stallWorker } from '../api.ts';
-import { plural } from '../format.ts';
+import { brief, plural } from '../format.ts';
 import { topology } from '../store.ts';
 import { living, nameOf } from '../topology.ts';
 import { Said, useAction } from '../views/action.tsx';
@@ -38,7 +38,7 @@ export function Accidents({ preset }: { preset: string }) {
           <select value={worker} disabled={disabled} onChange={(event) => setWorker(Number(event.currentTarget.value))}>
             {chosen?.workers.map(({ index, id, state }) => (
               <option key={index} value={index}>
-                {index} {id && `(${id})`} {state}
+                {index} {id && `(${brief(id)})`} {state}
               </option>
             ))}
           </select>
@@ -63,7 +63,9 @@ export function Accidents({ preset }: { preset: string }) {
         <button
           type="button"
           disabled={disabled}
-          onClick={() => act((id) => stallWorker(id, worker, ms), `stalls for ${ms} ms on its next message, then goes on.`)}
+          onClick={() =>
+            act((id) => stallWorker(id, worker, ms), `stalls for ${ms} ms on its next message, then goes on.`)
+          }
         >
           Stall
         </button>

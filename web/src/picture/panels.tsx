@@ -1,6 +1,6 @@
 /** An instance in the picture: its frame, its name and what is said of it. */
 import { plural, rate, short } from '../format.ts';
-import { nameOf } from '../topology.ts';
+import { hasPool, nameOf } from '../topology.ts';
 import type { InstanceView, WorkerState } from '../wire.ts';
 import type { Layout, Panel } from './layout.ts';
 
@@ -44,7 +44,7 @@ export function PanelButton({ panel, view, perS, tabStop, onOpen, onFocus, onPoi
           {view.faults && <em>fault</em>}
           {view.queue > 0 && <span class="panel-queue">{short(view.queue)} q</span>}
           <span class="panel-figure">
-            {view.workers.length > 0 ? `${busy}/${view.workers.length}` : `${rate(perS)}/s`}
+            {hasPool(view.instance.tier) ? `${busy}/${view.workers.length}` : `${rate(perS)}/s`}
           </span>
         </span>
       )}

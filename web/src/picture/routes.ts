@@ -1,6 +1,6 @@
 /** Which instance passes messages to which, and how many: the links of the picture. */
 import type { Rates } from '../rates.ts';
-import { living } from '../topology.ts';
+import { linksOf, living } from '../topology.ts';
 import type { InstanceView, Topology } from '../wire.ts';
 
 /** A link between two instances of neighbouring tiers. */
@@ -17,7 +17,7 @@ export function routesOf(topology: Topology, rates: Rates): Route[] {
   const [webs, requesters, brokers, responders] = (['web', 'requester', 'broker', 'responder'] as const).map((tier) =>
     living(topology, tier),
   ) as [InstanceView[], InstanceView[], InstanceView[], InstanceView[]];
-  const linked = Object.values(topology.links).some((link) => link.state === 'connected');
+  const linked = linksOf(topology).some(([, link]) => link.state === 'connected');
   const brokered = (requester: InstanceView): boolean => requester.peers.some((peer) => peer.connected);
   return [
     ...cross(webs, requesters, rates, () => linked),

@@ -1,7 +1,7 @@
 /** The heads of the tiers, and what to do where a tier has nobody. */
 import { count, plural, rate } from '../format.ts';
 import type { Rates } from '../rates.ts';
-import { living } from '../topology.ts';
+import { hasPool, living } from '../topology.ts';
 import type { Tier, Topology } from '../wire.ts';
 import type { Layout } from './layout.ts';
 
@@ -29,7 +29,7 @@ export function TierTitles({ layout, topology, rates }: { layout: Layout; topolo
               {TITLES[tier]} <span>{members.length}</span>
             </h2>
             <p>
-              {workers.length > 0 && `${busy} of ${plural(workers.length, 'worker')} busy · `}
+              {hasPool(tier) && workers.length > 0 && `${busy} of ${plural(workers.length, 'worker')} busy · `}
               {rate(perS)}/s{queue > 0 && ` · ${count(queue)} queued`}
             </p>
             {!shown && (

@@ -31,7 +31,8 @@ export function ChartsView() {
 
 function ExpectedLine() {
   const expected = settings.value?.expected;
-  if (!expected) return <p class="hint">For the configured delay and worker counts no expectation is known.</p>;
+  if (!expected || expected.serviceMeanMs === 0)
+    return <p class="hint">For the configured delay and worker counts no expectation is known.</p>;
   return (
     <p class="hint">
       With the configured delay and worker counts, a message should be in service for {duration(expected.serviceMeanMs)}

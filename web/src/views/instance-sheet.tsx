@@ -3,7 +3,7 @@ import { clock, count, duration, percent } from '../format.ts';
 import { Mark } from '../picture/legend.tsx';
 import { selection } from '../selection.ts';
 import { serverNow, topology } from '../store.ts';
-import { isBalanced, nameOf } from '../topology.ts';
+import { hasPool, isBalanced, nameOf } from '../topology.ts';
 import type { InstanceView } from '../wire.ts';
 import { Sheet } from './sheet.tsx';
 
@@ -21,7 +21,7 @@ export function InstanceSheet({ id }: { id: string }) {
   return (
     <Sheet title={nameOf(view)} subtitle={`${tier} on ${node}, version ${version}`}>
       <Facts view={view} />
-      {(tier === 'requester' || tier === 'responder') && view.state !== 'gone' && (
+      {hasPool(tier) && view.state !== 'gone' && (
         <p>
           <a href={`#/control/${encodeURIComponent(id)}`} onClick={() => (selection.value = undefined)}>
             Change its workers or faults

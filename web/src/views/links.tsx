@@ -1,12 +1,13 @@
 /** The links between the web tier and the requesters, to connect and to disconnect as in the article. */
 import { connectLinks, disconnectLinks } from '../api.ts';
 import { topology } from '../store.ts';
+import { linksOf } from '../topology.ts';
 import { Said, useAction } from './action.tsx';
 
 /** The links and their two buttons. */
 export function Links() {
   const action = useAction();
-  const links = Object.entries(topology.value.links);
+  const links = linksOf(topology.value);
   const connected = links.filter(([, link]) => link.state === 'connected').length;
   return (
     <section class="links" aria-label="Links">

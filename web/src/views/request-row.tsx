@@ -68,7 +68,7 @@ function Counts({ request: { counts, status, messages } }: { request: RequestVie
 
 function MessageLine({ request, line, span }: { request: RequestView; line: Line; span: number }) {
   const { reply, outcome, stretches } = line;
-  const by = reply && reply.responderId !== -1 ? String(reply.responderId) : '–';
+  const by = reply && reply.responderId !== -1 ? brief(String(reply.responderId)) : '–';
   const where = reply?.node ?? (outcome === 'pending' ? '' : outcome);
   const took = duration(line.end);
   return (
