@@ -9,12 +9,14 @@ mod web;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use slog::{Logger, info, warn};
 use tokio::time::{Instant, timeout_at};
 
+use crate::actors::Board;
 use crate::edges::admin;
 use crate::model::Tier;
 use crate::process::{Settings, Upstream};
@@ -158,6 +160,11 @@ impl App {
         let deadline = process.settings.shutdown.deadline.get();
         addresses.log(&process.log);
         Ok(Self { addresses, process, web, requester, responder, broker, admin, deadline })
+    }
+
+    /// What each instance of this process shows of itself.
+    pub fn boards(&self) -> &[Arc<Board>] {
+        &self.process.boards
     }
 
     /// Runs until `shutdown` is ready, then drains every tier, front to back, within the deadline. An error when a
