@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use slog::{debug, info, warn};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Backends, Board, BrokerStamp, Envelope, OnItsWay, Seat, WorkError};
@@ -35,6 +35,7 @@ pub struct BrokerDesk {
 pub async fn run_broker(seat: Seat, desk: Arc<Mutex<BrokerDesk>>) -> Result<(), WorkError> {
     let mut desk = desk.lock().await;
     seat.cell.set(WorkerState::Idle, None);
+    let mut size = desk.backends.size();
     let mut sweep_at = Instant::now() + desk.forget_after;
     loop {
         desk.pass_on(&seat).await?;
@@ -45,12 +46,24 @@ pub async fn run_broker(seat: Seat, desk: Arc<Mutex<BrokerDesk>>) -> Result<(), 
         }
         tokio::select! {
             news = std::future::poll_fn(|cx| desk.poll_news(cx)) => news?,
+            () = changed(size.as_mut()) => {}
             () = sleep_until(sweep_at), if !empty => {
                 desk.forget(&seat);
                 sweep_at = Instant::now() + desk.forget_after / 2;
             }
             () = seat.drain.cancelled(), if !draining => info!(seat.log, "draining"; "onItsWay" => desk.on_its_way.len()),
         }
+    }
+}
+
+async fn changed(size: Option<&mut watch::Receiver<usize>>) {
+    let changed = match size {
+        Some(size) => size.changed().await.is_ok(),
+        None => false,
+    };
+    // Nobody changes it any more.
+    if !changed {
+        std::future::pending().await
     }
 }
 

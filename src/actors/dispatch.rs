@@ -34,6 +34,8 @@ pub struct LeastBusy {
     idle: VecDeque<usize>,
     waiting: VecDeque<Frames>,
     replies: (mpsc::UnboundedSender<(usize, Frames)>, mpsc::UnboundedReceiver<(usize, Frames)>),
+    /// A reply taken out of `replies` by waiting for it.
+    arrived: Option<(usize, Frames)>,
 }
 
 impl Backends {
@@ -52,6 +54,7 @@ impl Backends {
             idle: VecDeque::new(),
             waiting: VecDeque::new(),
             replies: mpsc::unbounded_channel(),
+            arrived: None,
         })
     }
 
@@ -85,6 +88,14 @@ impl Backends {
         match self {
             Self::RoundRobin(backend) => backend.dealer.try_recv(),
             Self::LeastBusy(backend) => Ok(backend.try_reply()),
+        }
+    }
+
+    /// How many workers there shall be, where the broker has to follow that: `flush` does.
+    pub fn size(&self) -> Option<watch::Receiver<usize>> {
+        match self {
+            Self::RoundRobin(_) => None,
+            Self::LeastBusy(backend) => Some(backend.size.clone()),
         }
     }
 
@@ -148,22 +159,19 @@ impl LeastBusy {
     }
 
     fn try_reply(&mut self) -> Option<Frames> {
-        let (index, frames) = self.replies.1.try_recv().ok()?;
+        let (index, frames) = self.arrived.take().or_else(|| self.replies.1.try_recv().ok())?;
         self.idle.push_back(index);
         Some(frames)
     }
 
     fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Registers for changes of the size; a change that was there already is seen by `flush`.
-        let resized = {
-            let mut changed = std::pin::pin!(self.size.changed());
-            changed.as_mut().poll(cx).is_ready()
-        };
-        let dealable = !self.waiting.is_empty() && !self.idle.is_empty();
-        if resized || dealable || !self.replies.1.is_empty() {
-            return Poll::Ready(Ok(()));
+        if self.arrived.is_none()
+            && let Poll::Ready(reply) = self.replies.1.poll_recv(cx)
+        {
+            self.arrived = reply;
         }
-        Poll::Pending
+        let dealable = !self.waiting.is_empty() && !self.idle.is_empty();
+        if dealable || self.arrived.is_some() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
     /// Makes a DEALER for each worker that is new, and lets go of those that are surplus and have nothing in hand.
