@@ -2,7 +2,9 @@
 //!
 //! Each test ends with every message having exactly one outcome, and with ledgers that balance.
 
+mod faults;
 mod modes;
+mod outages;
 mod support;
 
 /// The fields of the article's replies, in their order.

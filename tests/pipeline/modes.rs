@@ -55,7 +55,10 @@ async fn replies_come_line_by_line_and_the_request_last() {
     let lines = app.web().lines(&id).await;
     assert_eq!(lines.len(), 4);
     assert!(lines[..3].iter().all(|line| line["responseType"] == "Response" && line["requestId"] == id.as_str()));
-    assert_eq!((&lines[3]["status"], lines[3]["replies"].as_array().unwrap()), (&json!("complete"), &lines[..3].to_vec()));
+    assert_eq!(
+        (&lines[3]["status"], lines[3]["replies"].as_array().unwrap()),
+        (&json!("complete"), &lines[..3].to_vec())
+    );
     assert_eq!(app.web().lines(&id).await, lines, "they can be read again");
     assert_eq!(json!(app.web().view(&id).await), lines[3]);
     app.stop().await;
