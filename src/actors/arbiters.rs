@@ -2,13 +2,16 @@
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use actix_rt::{Arbiter, ArbiterHandle};
 
 /// Arbiters of one tier. Requesters, responders and brokers have pools of their own, so that a task that burns CPU
 /// cannot freeze a requester.
 pub struct ArbiterPool {
-    arbiters: Vec<Arbiter>,
+    handles: Vec<ArbiterHandle>,
+    /// None are left when the pool has been stopped.
+    arbiters: Mutex<Vec<Arbiter>>,
     next: AtomicUsize,
 }
 
@@ -23,20 +26,22 @@ impl ArbiterPool {
                 .build()
         };
         let arbiters = (0..size.max(1)).map(|_| Arbiter::try_with_tokio_rt(runtime)).collect::<io::Result<Vec<_>>>()?;
-        Ok(Self { arbiters, next: AtomicUsize::new(0) })
+        let handles = arbiters.iter().map(Arbiter::handle).collect();
+        Ok(Self { handles, arbiters: Mutex::new(arbiters), next: AtomicUsize::new(0) })
     }
 
     /// The arbiter for the next actor, in rotation.
     pub fn next(&self) -> ArbiterHandle {
-        self.arbiters[self.next.fetch_add(1, Ordering::Relaxed) % self.arbiters.len()].handle()
+        self.handles[self.next.fetch_add(1, Ordering::Relaxed) % self.handles.len()].clone()
     }
 
     /// Stops the arbiters and waits for their threads. Blocks: a thread in the middle of a task ends it first.
-    pub fn stop(self) {
-        self.arbiters.iter().for_each(|arbiter| {
+    pub fn stop(&self) {
+        let arbiters = std::mem::take(&mut *self.arbiters.lock().unwrap_or_else(PoisonError::into_inner));
+        arbiters.iter().for_each(|arbiter| {
             arbiter.stop();
         });
         // A thread that panicked has said so already.
-        self.arbiters.into_iter().for_each(|arbiter| drop(arbiter.join()));
+        arbiters.into_iter().for_each(|arbiter| drop(arbiter.join()));
     }
 }

@@ -37,6 +37,7 @@ pub struct BrokerDesk {
 /// Passes messages and replies on until it is drained and nothing is on its way any more.
 pub async fn run_broker(seat: Seat, desk: Arc<Mutex<BrokerDesk>>) -> Result<(), WorkError> {
     let mut desk = desk.lock().await;
+    desk.attach()?;
     seat.cell.set(WorkerState::Idle, None);
     let (mut dispatch, mut size) = desk.backends.watches();
     let mut sweep_at = Instant::now() + desk.forget_after;
@@ -63,6 +64,12 @@ pub async fn run_broker(seat: Seat, desk: Arc<Mutex<BrokerDesk>>) -> Result<(), 
 }
 
 impl BrokerDesk {
+    /// Moves the sockets to the arbiter that runs the broker.
+    fn attach(&mut self) -> io::Result<()> {
+        self.router.attach_here()?;
+        self.backends.attach_here()
+    }
+
     /// Passes on what is here, both ways.
     async fn pass_on(&mut self, seat: &Seat) -> io::Result<()> {
         loop {
@@ -88,7 +95,7 @@ impl BrokerDesk {
     /// swallowed its edge.
     fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            if self.router.is_readable()? {
+            if self.router.events()?.readable {
                 return Poll::Ready(Ok(()));
             }
             if self.router.poll_edge(cx)?.is_pending() {

@@ -139,12 +139,13 @@ impl Brokers {
             for broker in &self.all {
                 loop {
                     // A REQ that has sent nothing may not even be asked for a message.
-                    if broker.socket.is_readable()?
+                    let events = broker.socket.events()?;
+                    if events.readable
                         && let Some(frames) = broker.socket.try_recv()?
                     {
                         return Poll::Ready(io::Result::Ok((broker.address, News::Received(frames))));
                     }
-                    match (broker.connected, broker.socket.is_writable()?) {
+                    match (broker.connected, events.writable) {
                         (false, true) => return Poll::Ready(Ok((broker.address, News::Connected))),
                         (true, false) => return Poll::Ready(Ok((broker.address, News::Disconnected))),
                         _ => {}

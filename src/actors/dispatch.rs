@@ -54,6 +54,11 @@ impl Backends {
         Self { dispatch, round_robin: RoundRobin { dealer }, least_busy: Err(parts), waiting: VecDeque::new() }
     }
 
+    /// Moves the sockets to the current arbiter.
+    pub fn attach_here(&mut self) -> io::Result<()> {
+        self.round_robin.dealer.attach_here()
+    }
+
     /// Deals a message out, or keeps it until it can be.
     pub fn pass(&mut self, frames: Frames) -> io::Result<()> {
         self.waiting.push_back(frames);
@@ -137,7 +142,8 @@ impl RoundRobin {
 
     fn poll_news(&self, waiting: bool, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            if self.dealer.is_readable()? || (waiting && self.dealer.is_writable()?) {
+            let events = self.dealer.events()?;
+            if events.readable || (waiting && events.writable) {
                 return Poll::Ready(Ok(()));
             }
             if self.dealer.poll_edge(cx)?.is_pending() {

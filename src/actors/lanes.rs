@@ -46,6 +46,10 @@ impl Lanes {
 
     /// Puts a message in a lane, or ends it with an error that says why that can't be.
     pub fn push(&self, lane: &Lane, ticket: Arc<Ticket>) {
+        if lane.index < *self.size.borrow() {
+            // Its worker has left, or is about to, but another one is on its way: the pool has grown again.
+            lane.open();
+        }
         let Err(refusal) = lane.push(ticket.clone()) else { return };
         let reply = match refusal {
             Refusal::Full => ticket.message.error(

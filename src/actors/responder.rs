@@ -45,6 +45,7 @@ pub async fn run_responder(seat: Seat, context: Arc<ResponderContext>) -> Result
     }
     if desk.in_hand.is_some() {
         desk.deaths += 1;
+        seat.cell.set(WorkerState::Busy, None);
         answer(&mut desk, &seat, &context).await?;
     }
     let mut released = context.released.clone();

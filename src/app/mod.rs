@@ -16,7 +16,7 @@ use anyhow::Result;
 use slog::{Logger, info, warn};
 use tokio::time::{Instant, timeout_at};
 
-use crate::actors::Calls;
+use crate::actors::{Board, Calls};
 use crate::edges::{Permission, admin};
 use crate::model::Tier;
 use crate::process::{Settings, Upstream};
@@ -165,6 +165,11 @@ impl App {
         let deadline = process.settings.shutdown.deadline.get();
         addresses.log(&process.log);
         Ok(Self { addresses, process, web, requester, responder, broker, admin, deadline })
+    }
+
+    /// What each instance of this process shows of itself.
+    pub fn boards(&self) -> &[Arc<Board>] {
+        &self.process.boards
     }
 
     /// Runs until `shutdown` is ready, then drains every tier, front to back, within the deadline. An error when a

@@ -174,11 +174,9 @@ impl Process {
             // An error means that the monitor is gone already.
             let _ = tokio::time::timeout(LINGER, monitor.send(Drain)).await;
         }
-        // In a thread of its own: closing ZeroMQ waits until the last messages are out, joining until work stops.
+        // In a thread of its own, because joining waits until work stops. The supervisors still hold their pools.
         let pools = self.pools;
-        let stopping = tokio::task::spawn_blocking(move || {
-            pools.into_iter().filter_map(Arc::into_inner).for_each(ArbiterPool::stop);
-        });
+        let stopping = tokio::task::spawn_blocking(move || pools.iter().for_each(|pool| pool.stop()));
         let _ = tokio::time::timeout(LINGER * 2, stopping).await;
     }
 }

@@ -48,6 +48,8 @@ impl BrokerTier {
         let router = contexts.inproc_socket(zmq::ROUTER)?;
         // A reply to a requester that is gone is an error to be told, not silently dropped.
         router.set_router_mandatory(true)?;
+        // broker.queue bounds what is here already: no reply is dropped because its requester is a moment behind.
+        router.set_sndhwm(0)?;
         let address = bind_zmq(&router, settings.bind, settings.port.port(), "broker.port")?;
         let workers = watch::Sender::new(process.settings.responder.workers.usize());
         let released = watch::Sender::new(0);

@@ -53,7 +53,7 @@ impl WebTier {
             batch: settings.batch.get(),
             controls: matches!(permission, Permission::Open),
         };
-        let hub = Arc::new(Hub::new(settings.keep_requests.usize(), interval, own));
+        let hub = Arc::new(Hub::new(settings.keep_requests.usize(), interval, own, links.clone()));
         let load = Arc::new(Load::default());
         let context = LinkContext {
             links: links.clone(),

@@ -62,11 +62,6 @@ impl Subscriber {
             events
         }))
     }
-
-    /// Hands the socket back, still bound.
-    pub fn detach(self) -> zmq::Socket {
-        self.socket.detach()
-    }
 }
 
 /// Puts the sender's address where its own host's every address stood.

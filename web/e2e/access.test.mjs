@@ -90,7 +90,8 @@ for (const [name, options] of [
     await mkdir(IMAGES, { recursive: true });
     const page = await openPage(browser, program.url, options);
     await page.getByRole('button', { name: 'Send request' }).click();
-    await page.locator('.live-latest .request.is-pending .line.is-response').first().waitFor();
+    const id = /Sent (\w+)/.exec(await page.locator('.said', { hasText: 'Sent' }).textContent())[1];
+    await page.locator('.live-latest .request', { hasText: id }).locator('.line.is-response').first().waitFor();
     await page.screenshot({ path: `${IMAGES}${name}.png` });
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     assert.ok(overflow <= 0, `${overflow} pixels too wide`);

@@ -12,6 +12,7 @@ use serde_json::json;
 use slog::{info, warn};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
+use super::links::Links;
 use super::sampler::Sampler;
 use super::settings::{Oracle, OwnSettings};
 use super::ws::Push;
@@ -52,11 +53,13 @@ pub struct Hub {
     batch: Duration,
     /// What the page shows of the configuration.
     own: OwnSettings,
+    /// This instance's own: their first news comes before telemetry is up.
+    links: Arc<Links>,
 }
 
 impl Hub {
     /// Nothing known yet. `telemetry_interval` is how often instances send snapshots.
-    pub fn new(keep_requests: usize, telemetry_interval: Duration, own: OwnSettings) -> Self {
+    pub fn new(keep_requests: usize, telemetry_interval: Duration, own: OwnSettings, links: Arc<Links>) -> Self {
         let state = State {
             topology: Topology::default(),
             requests: RequestLog::new(keep_requests),
@@ -67,11 +70,13 @@ impl Hub {
             pending: vec![],
             sessions: vec![],
         };
-        Self { state: Mutex::new(state), silence: telemetry_interval * 2, batch: own.batch, own }
+        Self { state: Mutex::new(state), silence: telemetry_interval * 2, batch: own.batch, own, links }
     }
 
     pub fn topology(&self) -> Topology {
-        self.lock().topology.clone()
+        let mut state = self.lock();
+        state.topology.links.extend(self.links.views());
+        state.topology.clone()
     }
 
     /// A request that any web instance took on.
@@ -82,6 +87,9 @@ impl Hub {
     /// A dashboard is here; it gets a snapshot at once.
     pub fn join(&self, to: Recipient<Push>) {
         let mut state = self.lock();
+        state.topology.links.extend(self.links.views());
+        // First, or the newcomer would get what is pending twice.
+        state.push(&self.own);
         let snapshot = state.snapshot(&self.own);
         let behind = to.try_send(Push::Text(snapshot)).is_err();
         state.sessions.push(Session { to, behind });
@@ -136,6 +144,10 @@ impl Hub {
 
     fn sample(&self) -> Event {
         let mut state = self.lock();
+        let State { oracle, topology, .. } = &mut *state;
+        if oracle.asks_anew(topology) {
+            state.sessions.iter_mut().for_each(|session| session.behind = true);
+        }
         let State { sampler, topology, samples, .. } = &mut *state;
         let sample = sampler.take(topology, now_ms());
         samples.push_back(sample);
@@ -145,18 +157,30 @@ impl Hub {
         Event::Sample { sample }
     }
 
-    /// Sends what is pending to every dashboard: one text, shared.
     fn push(&self) {
-        let mut state = self.lock();
-        let events = std::mem::take(&mut state.pending);
-        state.seq += 1;
-        let batch = json!({ "type": "events", "seq": state.seq, "now": now_ms(), "events": events });
+        self.lock().push(&self.own);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Sends what is pending to every dashboard: one text, shared.
+    fn push(&mut self, own: &OwnSettings) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let events = std::mem::take(&mut self.pending);
+        self.seq += 1;
+        let batch = json!({ "type": "events", "seq": self.seq, "now": now_ms(), "events": events });
         let batch = ByteString::from(batch.to_string());
         let mut snapshot = None;
-        let mut sessions = std::mem::take(&mut state.sessions);
+        let mut sessions = std::mem::take(&mut self.sessions);
         sessions.retain_mut(|session| {
             let text = match session.behind {
-                true => snapshot.get_or_insert_with(|| state.snapshot(&self.own)).clone(),
+                true => snapshot.get_or_insert_with(|| self.snapshot(own)).clone(),
                 false => batch.clone(),
             };
             match session.to.try_send(Push::Text(text)) {
@@ -166,15 +190,9 @@ impl Hub {
             }
             true
         });
-        state.sessions = sessions;
+        self.sessions = sessions;
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
     fn snapshot(&mut self, own: &OwnSettings) -> ByteString {
         let settings = self.oracle.settings(own, &self.topology);
         let snapshot = json!({

@@ -91,6 +91,7 @@ impl Link {
         let handle = LinkHandle::new(address, sender);
         context.links.add(handle.clone());
         let mut link = Self { address, context, handle, pending: HashMap::new(), log };
+        let mut wanted = link.context.links.wanted();
         let mut backoff = link.context.policy.backoff();
         let mut reason = None;
         loop {
@@ -113,8 +114,12 @@ impl Link {
                 }
             }
             let wait = backoff.next().unwrap_or(link.context.policy.backoff_max);
-            if link.idle_until(Instant::now() + wait, &mut sendings, &closing).await {
-                break;
+            tokio::select! {
+                closed = link.idle_until(Instant::now() + wait, &mut sendings, &closing) => if closed {
+                    break;
+                },
+                // Somebody asks for a connection now.
+                _ = wanted.changed() => {}
             }
         }
         let reason = format!("the link to {address} was closed");
@@ -154,7 +159,10 @@ impl Link {
             tokio::select! {
                 () = closing.cancelled() => return true,
                 Some(sending) = sendings.recv() => self.hold(sending),
-                () = sleep_until(wake) => self.give_up(),
+                () = sleep_until(wake) => self.give_up(|address| {
+                    let message = format!("the connection to {address} was lost, and did not come back in time");
+                    Problem { code: ErrorCode::Lost, message }
+                }),
             }
             if Instant::now() >= until {
                 return false;
@@ -190,7 +198,12 @@ impl Link {
                     Ok(frame) => self.take(frame),
                     Err(reason) => return End::Lost(reason),
                 },
-                () = sleep_until(give_up.unwrap_or_else(Instant::now)), if give_up.is_some() => self.give_up(),
+                () = sleep_until(give_up.unwrap_or_else(Instant::now)), if give_up.is_some() => {
+                    self.give_up(|address| {
+                        let message = format!("{address} did not complete the request in time");
+                        Problem { code: ErrorCode::Timeout, message }
+                    });
+                }
             }
         }
     }
@@ -253,13 +266,11 @@ impl Link {
     }
 
     /// Ends the requests whose time is up.
-    fn give_up(&mut self) {
+    fn give_up(&mut self, problem: impl Fn(SocketAddr) -> Problem) {
         let now = Instant::now();
         let address = self.address;
         for (id, _) in self.pending.extract_if(|_, sending| sending.give_up_at <= now) {
-            let message = format!("{address} did not complete the request in time");
-            let end = CallEnd::Failed(Problem { code: ErrorCode::Timeout, message });
-            self.context.requests.call_ended(&id, address, end);
+            self.context.requests.call_ended(&id, address, CallEnd::Failed(problem(address)));
         }
         self.handle.set_pending(self.pending.len());
     }

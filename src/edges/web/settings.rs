@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::actors::delay_of;
 use crate::model::{DelayShape, DelayView, Expected, Tier, Topology, expect};
+use crate::process::Dispatch;
 use crate::tasks::DelaySource;
 
 /// The part that this web instance knows by itself.
@@ -44,22 +45,24 @@ pub struct Oracle {
 impl Oracle {
     /// The settings for a deployment in this state.
     pub fn settings(&mut self, own: &OwnSettings, topology: &Topology) -> PageSettings {
-        let responder = topology.living(Tier::Responder).find_map(|view| view.snapshot.delay);
+        let dispatch = dispatch(topology);
+        let question = question(topology);
         let none = DelayView { kind: DelayShape::None, min_ms: 0, max_ms: 0, mean_ms: 0, sigma: 0.5 };
-        let dispatch = topology.living(Tier::Broker).find_map(|view| view.snapshot.dispatch.clone());
-        let dispatch = dispatch.unwrap_or_else(|| "round-robin".to_owned());
-        let workers = |tier| topology.living(tier).map(|view| view.snapshot.workers.len()).sum::<usize>();
-        let (messages, servers) = (workers(Tier::Requester), workers(Tier::Responder));
-        let expected = responder.and_then(|delay| self.expect((messages, servers, dispatch == "least-busy", delay)));
         PageSettings {
-            delay: responder.unwrap_or(none),
+            delay: question.map_or(none, |question| question.3),
             timeout_ms: own.timeout.as_millis() as u64,
             task: own.task.clone(),
             dispatch,
             controls: own.controls,
             batch_ms: own.batch.as_millis() as u64,
-            expected,
+            expected: question.and_then(|question| self.expect(question)),
         }
+    }
+
+    /// True when the deployment is not what the last expectation was made for.
+    pub fn asks_anew(&self, topology: &Topology) -> bool {
+        let last = self.last.as_ref().map(|(last, _)| *last);
+        question(topology).is_some_and(|question| last != Some(question))
     }
 
     fn expect(&mut self, question: Question) -> Option<Expected> {
@@ -76,4 +79,17 @@ impl Oracle {
         self.last = Some((question, answer));
         answer
     }
+}
+
+fn dispatch(topology: &Topology) -> String {
+    let dispatch = topology.living(Tier::Broker).find_map(|view| view.snapshot.dispatch.clone());
+    dispatch.unwrap_or_else(|| Dispatch::default().name().to_owned())
+}
+
+/// What there is to expect in a deployment; none while no responder is known.
+fn question(topology: &Topology) -> Option<Question> {
+    let delay = topology.living(Tier::Responder).find_map(|view| view.snapshot.delay)?;
+    let workers = |tier| topology.living(tier).map(|view| view.snapshot.workers.len()).sum();
+    let shared_queue = dispatch(topology) == Dispatch::LeastBusy.name();
+    Some((workers(Tier::Requester), workers(Tier::Responder), shared_queue, delay))
 }

@@ -1,0 +1,21 @@
+//! The whole pipeline: requests through every tier, in one process and in several, with faults on their way.
+//!
+//! Each test ends with every message having exactly one outcome, and with ledgers that balance.
+
+mod faults;
+mod modes;
+mod outages;
+mod support;
+
+/// The fields of the article's replies, in their order.
+const ARTICLE_FIELDS: [&str; 9] = [
+    "responderId",
+    "requesterId",
+    "respondedAt",
+    "body",
+    "responseType",
+    "requestId",
+    "messageId",
+    "requestedAt",
+    "filename",
+];
