@@ -92,13 +92,10 @@ impl Brokers {
                 socket.set_req_correlate(true)?;
                 socket
             }
-            RequesterSocket::Dealer(_) => {
-                let socket = self.contexts.socket(zmq::DEALER)?;
-                // The window bounds what is in flight; with no other limit, not writable means not connected.
-                socket.set_sndhwm(0)?;
-                socket
-            }
+            RequesterSocket::Dealer(_) => self.contexts.socket(zmq::DEALER)?,
         };
+        // The window bounds what is in flight; with no other limit, not writable means not connected.
+        socket.set_sndhwm(0)?;
         socket.set_immediate(true)?;
         socket.connect(&format!("tcp://{address}"))?;
         Socket::attach(socket)
