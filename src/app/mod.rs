@@ -20,7 +20,8 @@ use crate::actors::Board;
 use crate::edges::admin;
 use crate::model::Tier;
 use crate::process::{Settings, Upstream};
-use process::Process;
+use identity::first_responder_id;
+use process::{Process, bind_zmq, bound, listen};
 use requester::RequesterTier;
 use responder::{BrokerTier, ResponderTier};
 use web::WebTier;
@@ -114,7 +115,7 @@ impl App {
         limits::raise(&settings, role, &log)?;
         let all = role == Role::All;
         let mut addresses = Addresses::default();
-        let admin_listener = process::listen("admin", settings.admin.bind, admin_port(&settings, role), "admin.port")?;
+        let admin_listener = listen("admin", settings.admin.bind, admin_port(&settings, role), "admin.port")?;
         addresses.admin = Some(admin_listener.local_addr()?);
         let subscriber = match all || role == Role::Web {
             true => Some(process::bind_telemetry(&settings)?),

@@ -7,7 +7,7 @@ use actix::Addr;
 use anyhow::Result;
 use tokio::sync::watch;
 
-use super::process::{Process, listen};
+use super::{Process, listen};
 use crate::actors::{
     Board, Calls, Drain, Factory, Lanes, MasterContext, RequesterContext, RequesterSocket, RetryPolicy, Supervisor,
     run_requester, run_socket_master,

@@ -8,8 +8,7 @@ use anyhow::{Context, Result};
 use slog::warn;
 use tokio::sync::{Mutex, watch};
 
-use super::identity::first_responder_id;
-use super::process::{Process, bind_zmq, bound};
+use super::{Process, bind_zmq, bound, first_responder_id};
 use crate::actors::{
     Backend, Backends, Board, BrokerDesk, Desks, Drain, Factory, OnItsWay, ResponderContext, Supervisor, run_broker,
     run_responder, worker_endpoint,

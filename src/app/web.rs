@@ -10,7 +10,7 @@ use anyhow::Result;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use super::process::{Process, listen};
+use super::{Process, listen};
 use crate::actors::{Board, Drain, Factory, Supervisor};
 use crate::edges::web::{Hub, LinkContext, Links, Requests, WebContext, run_hub, run_links, serve};
 use crate::model::Tier;

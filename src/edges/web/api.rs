@@ -6,10 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::{IntoParams, OpenApi};
 
-use super::article;
-use super::errors::ApiError;
-use super::hub::Hub;
-use super::requests::{NewRequest, Requests};
+use super::{ApiError, Hub, NewRequest, Requests, article};
 use crate::model::{ErrorCode, Event, Problem, RequestView, Topology};
 use crate::tasks::TaskName;
 

@@ -5,9 +5,7 @@ use actix_web::web::Data;
 use actix_web::{HttpResponse, ResponseError, get, post};
 use serde_json::json;
 
-use super::errors::ApiError;
-use super::links::Links;
-use super::requests::{NewRequest, Requests};
+use super::{ApiError, Links, NewRequest, Requests};
 use crate::model::{ErrorCode, Reply};
 
 /// Connects the web tier to the requesters, or says that it is connected.

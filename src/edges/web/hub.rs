@@ -12,8 +12,7 @@ use serde_json::{Value, json};
 use slog::{info, warn};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::sampler::Sampler;
-use super::ws::Push;
+use super::{Push, Sampler};
 use crate::actors::{Seat, WorkError};
 use crate::model::{Event, RequestLog, RequestView, Sample, Topology, WorkerState, now_ms};
 use crate::transport::Subscriber;

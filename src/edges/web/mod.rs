@@ -19,10 +19,15 @@ use actix_web::middleware::Compress;
 use actix_web::web::{self, Data, JsonConfig, QueryConfig};
 use actix_web::{App, HttpServer};
 
+use errors::ApiError;
 pub use hub::{Hub, run_hub};
 pub use link::{LinkContext, run_links};
 pub use links::Links;
+use links::{ConnectFailure, LinkHandle, Sending};
 pub use requests::Requests;
+use requests::{CallEnd, NewRequest};
+use sampler::Sampler;
+use ws::Push;
 
 /// What the HTTP server works with.
 #[derive(Clone)]
@@ -45,12 +50,12 @@ pub fn serve(listener: TcpListener, context: WebContext, shutdown_s: u64) -> io:
             .app_data(Data::from(context.hub.clone()))
             .app_data(Data::from(context.links.clone()))
             .app_data(Data::from(context.requests.clone()))
-            .app_data(JsonConfig::default().limit(context.max_body_bytes).error_handler(errors::ApiError::of_body))
-            .app_data(QueryConfig::default().error_handler(errors::ApiError::of_query))
+            .app_data(JsonConfig::default().limit(context.max_body_bytes).error_handler(ApiError::of_body))
+            .app_data(QueryConfig::default().error_handler(ApiError::of_query))
             .configure(article::routes)
             .configure(api::routes)
             .route("/ws", web::get().to(ws::open))
-            .default_service(web::to(errors::ApiError::unknown_path))
+            .default_service(web::to(ApiError::unknown_path))
     });
     Ok(server.workers(threads).disable_signals().shutdown_timeout(shutdown_s).listen(listener)?.run())
 }
