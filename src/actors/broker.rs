@@ -67,6 +67,12 @@ async fn changed(size: Option<&mut watch::Receiver<usize>>) {
     }
 }
 
+/// True for a message's second and further sendings. A REQ takes the reply to its last sending alone: refused while
+/// the first is worked on here, the message would have no reply at all.
+fn is_sent_again(json: &[u8]) -> bool {
+    Message::parse(json).is_ok_and(|message| message.attempt.is_some_and(|attempt| attempt > 1))
+}
+
 impl BrokerDesk {
     /// Passes on what is here, both ways.
     async fn pass_on(&mut self, seat: &Seat) -> io::Result<()> {
@@ -110,7 +116,7 @@ impl BrokerDesk {
             self.board.ledger.ended(Outcome::Error);
             return Ok(());
         };
-        if seat.drain.is_cancelled() {
+        if seat.drain.is_cancelled() && !is_sent_again(&frames[envelope.len()]) {
             return self.answer(&frames, &envelope, ErrorCode::Draining, "this broker is shutting down", seat);
         }
         self.board.ledger.sent();
