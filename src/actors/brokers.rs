@@ -110,6 +110,11 @@ impl Brokers {
         Some(self.all[next].address)
     }
 
+    /// True when [`Self::choose`] has a choice.
+    pub fn any(&self) -> bool {
+        self.all.iter().any(|broker| broker.connected && !broker.draining)
+    }
+
     /// Sends frames to a broker. False when its connection is lost, of which news will come.
     pub fn send(&self, address: SocketAddr, frames: Frames) -> io::Result<bool> {
         match self.all.iter().find(|broker| broker.address == address) {
@@ -135,13 +140,18 @@ impl Brokers {
         let (address, news) = std::future::poll_fn(|cx| {
             for broker in &self.all {
                 loop {
+                    // In one look: a reply that arrives together with the loss of its connection comes first.
+                    let events = broker.socket.events()?;
                     // A REQ that has sent nothing may not even be asked for a message.
-                    if broker.socket.is_readable()?
-                        && let Some(frames) = broker.socket.try_recv()?
-                    {
-                        return Poll::Ready(io::Result::Ok((broker.address, News::Received(frames))));
+                    if events.contains(zmq::POLLIN) {
+                        match broker.socket.try_recv()? {
+                            Some(frames) => {
+                                return Poll::Ready(io::Result::Ok((broker.address, News::Received(frames))));
+                            }
+                            None => continue,
+                        }
                     }
-                    match (broker.connected, broker.socket.is_writable()?) {
+                    match (broker.connected, events.contains(zmq::POLLOUT)) {
                         (false, true) => return Poll::Ready(Ok((broker.address, News::Connected))),
                         (true, false) => return Poll::Ready(Ok((broker.address, News::Disconnected))),
                         _ => {}

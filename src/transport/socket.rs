@@ -46,14 +46,19 @@ impl Socket {
         &self.inner
     }
 
+    /// What can be done at this moment, in one look.
+    pub fn events(&self) -> io::Result<PollEvents> {
+        Ok(self.inner.get_events()?)
+    }
+
     /// True when a message can be sent at once. On a REQ or DEALER with IMMEDIATE: when a peer is connected.
     pub fn is_writable(&self) -> io::Result<bool> {
-        Ok(self.inner.get_events()?.contains(PollEvents::POLLOUT))
+        Ok(self.events()?.contains(PollEvents::POLLOUT))
     }
 
     /// True when a message is here.
     pub fn is_readable(&self) -> io::Result<bool> {
-        Ok(self.inner.get_events()?.contains(PollEvents::POLLIN))
+        Ok(self.events()?.contains(PollEvents::POLLIN))
     }
 
     /// A message that is already here, if there is one.
