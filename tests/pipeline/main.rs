@@ -11,6 +11,7 @@ mod limits;
 mod modes;
 mod outages;
 mod processes;
+mod shutdown;
 mod support;
 
 /// The fields of the article's replies, in their order.
