@@ -2,6 +2,7 @@
 //!
 //! Each test ends with every message having exactly one outcome, and with ledgers that balance.
 
+mod api;
 mod article_http;
 mod article_tcp;
 mod article_zmq;
@@ -10,6 +11,7 @@ mod faults;
 mod limits;
 mod modes;
 mod outages;
+mod pools;
 mod processes;
 mod shutdown;
 mod support;
