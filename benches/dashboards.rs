@@ -57,7 +57,9 @@ fn start() -> (Child, String) {
 }
 
 async fn run(pid: u32, address: &str, dashboards: usize, time: Duration) {
-    let client = awc::Client::builder().timeout(Duration::from_secs(10)).finish();
+    // The connector's own limit is a hundred.
+    let connector = awc::Connector::new().limit(0);
+    let client = awc::Client::builder().connector(connector).timeout(Duration::from_secs(30)).finish();
     let (last, bytes) = (Rc::new(vec![const { Cell::new(0_u64) }; dashboards]), Rc::new(Cell::new(0_u64)));
     for number in 0..dashboards {
         let (_, mut socket) = client.ws(format!("{address}/ws")).max_frame_size(64 << 20).connect().await.unwrap();

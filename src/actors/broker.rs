@@ -63,6 +63,12 @@ pub async fn run_broker(seat: Seat, desk: Arc<Mutex<BrokerDesk>>) -> Result<(), 
     }
 }
 
+/// True for a message's second and further sendings. A REQ takes the reply to its last sending alone: refused while
+/// the first is worked on here, the message would have no reply at all.
+fn is_sent_again(json: &[u8]) -> bool {
+    Message::parse(json).is_ok_and(|message| message.attempt.is_some_and(|attempt| attempt > 1))
+}
+
 impl BrokerDesk {
     /// Moves the sockets to the arbiter that runs the broker.
     fn attach(&mut self) -> io::Result<()> {
@@ -112,7 +118,7 @@ impl BrokerDesk {
             self.board.ledger.ended(Outcome::Error);
             return Ok(());
         };
-        if seat.drain.is_cancelled() {
+        if seat.drain.is_cancelled() && !is_sent_again(&frames[envelope.json_at()]) {
             return self.answer(&frames, &envelope, ErrorCode::Draining, "this broker is shutting down", seat);
         }
         self.board.ledger.sent();

@@ -92,13 +92,10 @@ impl Brokers {
                 socket.set_req_correlate(true)?;
                 socket
             }
-            RequesterSocket::Dealer(_) => {
-                let socket = self.contexts.socket(zmq::DEALER)?;
-                // The window bounds what is in flight; with no other limit, not writable means not connected.
-                socket.set_sndhwm(0)?;
-                socket
-            }
+            RequesterSocket::Dealer(_) => self.contexts.socket(zmq::DEALER)?,
         };
+        // The window bounds what is in flight; with no other limit, not writable means not connected.
+        socket.set_sndhwm(0)?;
         socket.set_immediate(true)?;
         socket.connect(&format!("tcp://{address}"))?;
         Socket::attach(socket)
@@ -111,6 +108,11 @@ impl Brokers {
         let next = order.find(|index| self.all[*index].connected && !self.all[*index].draining)?;
         self.turn = next + 1;
         Some(self.all[next].address)
+    }
+
+    /// True when [`Self::choose`] has a choice.
+    pub fn any(&self) -> bool {
+        self.all.iter().any(|broker| broker.connected && !broker.draining)
     }
 
     /// Sends frames to a broker. False when its connection is lost, of which news will come.
@@ -138,12 +140,16 @@ impl Brokers {
         let (address, news) = std::future::poll_fn(|cx| {
             for broker in &self.all {
                 loop {
-                    // A REQ that has sent nothing may not even be asked for a message.
+                    // In one look: a reply that arrives together with the loss of its connection comes first.
                     let events = broker.socket.events()?;
-                    if events.readable
-                        && let Some(frames) = broker.socket.try_recv()?
-                    {
-                        return Poll::Ready(io::Result::Ok((broker.address, News::Received(frames))));
+                    // A REQ that has sent nothing may not even be asked for a message.
+                    if events.readable {
+                        match broker.socket.try_recv()? {
+                            Some(frames) => {
+                                return Poll::Ready(io::Result::Ok((broker.address, News::Received(frames))));
+                            }
+                            None => continue,
+                        }
                     }
                     match (broker.connected, events.writable) {
                         (false, true) => return Poll::Ready(Ok((broker.address, News::Connected))),

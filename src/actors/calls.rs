@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join;
 use slog::{Logger, info, warn};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
@@ -36,16 +37,12 @@ struct Streams {
     ended: VecDeque<String>,
 }
 
-/// What was said on a streamed request so far, and who listens.
+/// What was said on a streamed request so far, for whoever listens from whenever on.
 #[derive(Default)]
 struct Stream {
-    state: Mutex<StreamState>,
-}
-
-#[derive(Default)]
-struct StreamState {
-    said: Vec<Frame>,
-    sink: Option<Sink>,
+    said: Mutex<Vec<Frame>>,
+    /// How many frames that are.
+    count: watch::Sender<usize>,
 }
 
 /// Counts a call as open while it lives.
@@ -85,15 +82,13 @@ impl Calls {
         if !streaming {
             return self.carry_out_whole(request, sink, log).await;
         }
-        match self.attach(&request, &sink) {
-            Attached::New(stream) => self.carry_out_stream(request, &stream, log).await,
-            Attached::Again(said) => {
+        match self.attach(&request) {
+            Attached::New(stream) => {
+                join(self.carry_out_stream(request, &stream, log), stream.tell(&sink)).await;
+            }
+            Attached::Again(stream) => {
                 info!(log, "request goes on by a new connection"; "requestId" => &request.request_id);
-                for frame in said {
-                    if sink.send(frame).await.is_err() {
-                        return;
-                    }
-                }
+                stream.tell(&sink).await;
             }
             Attached::Twice => {
                 let reason = "a request with this requestId is on its way already: give each request its own";
@@ -117,7 +112,7 @@ impl Calls {
     }
 
     /// Each reply as it arrives.
-    async fn carry_out_stream(&self, request: Request, stream: &Arc<Stream>, log: &Logger) {
+    async fn carry_out_stream(&self, request: Request, stream: &Stream, log: &Logger) {
         let request_id = request.request_id.clone();
         let (tickets, mut replies) = self.split(&request, log);
         let promise = |ticket: &Arc<Ticket>| Promise {
@@ -127,16 +122,16 @@ impl Calls {
         let messages = tickets.iter().map(promise).collect();
         if tickets.is_empty() {
             let error = Problem { code: ErrorCode::NotConnected, message: NO_WORKER.to_owned() };
-            stream.say(Frame::Refused { request_id: Some(request_id.clone()), error }).await;
+            stream.say(Frame::Refused { request_id: Some(request_id.clone()), error });
         } else {
             let accepted = Accepted { instance: self.board.instance.id.clone(), messages };
-            stream.say(Frame::Accepted { request_id: request_id.clone(), accepted }).await;
+            stream.say(Frame::Accepted { request_id: request_id.clone(), accepted });
             collect(&tickets, &mut replies, async |reply| {
-                stream.say(Frame::Reply { request_id: request_id.clone(), reply: Box::new(reply) }).await;
+                stream.say(Frame::Reply { request_id: request_id.clone(), reply: Box::new(reply) });
             })
             .await;
             let complete = Complete { replies: tickets.len() };
-            stream.say(Frame::Complete { request_id: request_id.clone(), complete }).await;
+            stream.say(Frame::Complete { request_id: request_id.clone(), complete });
         }
         let mut streams = self.streams();
         streams.ended.push_back(request_id);
@@ -164,20 +159,17 @@ impl Calls {
         (tickets, replies)
     }
 
-    fn attach(&self, request: &Request, sink: &Sink) -> Attached {
+    fn attach(&self, request: &Request) -> Attached {
         let mut streams = self.streams();
         let Some(stream) = streams.by_id.get(&request.request_id) else {
             let stream = Arc::new(Stream::default());
-            stream.lock().sink = Some(sink.clone());
             streams.by_id.insert(request.request_id.clone(), stream.clone());
             return Attached::New(stream);
         };
-        if request.attempt.unwrap_or(1) <= 1 {
-            return Attached::Twice;
+        match request.attempt {
+            Some(2..) => Attached::Again(stream.clone()),
+            _ => Attached::Twice,
         }
-        let mut state = stream.lock();
-        state.sink = Some(sink.clone());
-        Attached::Again(state.said.clone())
     }
 
     fn streams(&self) -> MutexGuard<'_, Streams> {
@@ -189,32 +181,34 @@ const NO_WORKER: &str = "the requester has no workers (requester.workers)";
 
 enum Attached {
     New(Arc<Stream>),
-    /// It was here before: what was said on it so far.
-    Again(Vec<Frame>),
+    /// It was here before.
+    Again(Arc<Stream>),
     /// Another request has this id.
     Twice,
 }
 
 impl Stream {
-    /// Sends a frame to whoever listens, and keeps it for whoever comes back.
-    async fn say(&self, frame: Frame) {
-        let sink = {
-            let mut state = self.lock();
-            state.said.push(frame.clone());
-            state.sink.clone()
-        };
-        if let Some(sink) = sink
-            && sink.send(frame).await.is_err()
-        {
-            let mut state = self.lock();
-            if state.sink.as_ref().is_some_and(|current| current.same_channel(&sink)) {
-                state.sink = None;
+    fn say(&self, frame: Frame) {
+        self.lock().push(frame);
+        self.count.send_modify(|count| *count += 1);
+    }
+
+    /// Sends all that is said, in its order, until the last word, or until nobody listens.
+    async fn tell(&self, sink: &Sink) {
+        let mut count = self.count.subscribe();
+        for next in 0.. {
+            // The sender is this struct's own, so that waiting cannot fail.
+            let _ = count.wait_for(|count| *count > next).await;
+            let Some(frame) = self.lock().get(next).cloned() else { return };
+            let is_last = matches!(frame, Frame::Complete { .. } | Frame::Refused { .. });
+            if sink.send(frame).await.is_err() || is_last {
+                return;
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, StreamState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Frame>> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -256,4 +250,56 @@ async fn refuse(request: &Request, sink: &Sink, code: ErrorCode, reason: &str) {
     };
     // The connection is gone, and with it whoever asked.
     let _ = sink.send(frame).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::board;
+
+    fn request(attempt: u32) -> Request {
+        Request { request_id: "a".into(), stream: Some(true), attempt: Some(attempt), ..Request::default() }
+    }
+
+    #[actix_rt::test]
+    async fn a_request_that_goes_on_by_a_new_connection_is_told_whole_and_in_order() {
+        let (board, size) = (board(), watch::Sender::new(3));
+        let lanes = Arc::new(Lanes::new(size.subscribe(), 10));
+        let calls = Arc::new(Calls::new(board, lanes.clone(), Duration::from_secs(60)));
+        let log = Logger::root(slog::Discard, slog::o!());
+        let carry_out = |attempt, sink| {
+            let (calls, log) = (calls.clone(), log.clone());
+            actix_rt::spawn(async move { calls.carry_out(request(attempt), sink, &log).await })
+        };
+        let answer = |index: usize| {
+            let ticket = lanes.lane(index).pop().unwrap();
+            ticket.settle(ticket.message.reply(7, index.to_string()));
+        };
+        let (sink, mut frames) = mpsc::channel(10);
+        let first = carry_out(1, sink);
+        assert!(matches!(frames.recv().await, Some(Frame::Accepted { .. })));
+        answer(0);
+        answer(1);
+        assert!(matches!(frames.recv().await, Some(Frame::Reply { .. })));
+        assert!(matches!(frames.recv().await, Some(Frame::Reply { .. })));
+        drop(frames);
+        // So narrow that what was said before still waits for its turn when more is said.
+        let (sink, mut frames) = mpsc::channel(1);
+        let second = carry_out(2, sink);
+        tokio::task::yield_now().await;
+        answer(2);
+        first.await.unwrap();
+        let mut told = vec![];
+        while let Some(frame) = frames.recv().await {
+            told.push(frame);
+        }
+        second.await.unwrap();
+        assert!(matches!((&told[0], &told[4]), (Frame::Accepted { .. }, Frame::Complete { .. })), "{told:?}");
+        let bodies = told[1..4].iter().map(|frame| match frame {
+            Frame::Reply { reply, .. } => &reply.body[..],
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(bodies.collect::<Vec<_>>(), ["0", "1", "2"]);
+        calls.all_delivered().await;
+    }
 }

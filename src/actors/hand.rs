@@ -30,9 +30,10 @@ pub struct RetryPolicy {
     pub max_attempts: u32,
 }
 
-impl RetryPolicy {
-    fn at(self, held: &Held) -> Option<Instant> {
-        (held.ticket.sendings() < self.max_attempts).then(|| held.sent_at + self.after)
+impl Held {
+    fn retry_at(&self, policy: Option<RetryPolicy>) -> Option<Instant> {
+        let policy = policy.filter(|policy| self.ticket.sendings() < policy.max_attempts)?;
+        Some(self.sent_at + policy.after)
     }
 }
 
@@ -94,16 +95,16 @@ impl Hand {
         self.ended.iter().rev().find(|(id, _)| id == message_id).map(|(_, outcome)| *outcome)
     }
 
-    /// When a message's deadline passes, or the time to send it again comes.
-    pub fn next_timer(&self, policy: RetryPolicy) -> Option<Instant> {
-        let due = |held: &Held| policy.at(held).map_or(held.ticket.deadline, |at| at.min(held.ticket.deadline));
+    /// When a message's deadline passes, or the time to send it again comes. No policy: nothing is to be sent again.
+    pub fn next_timer(&self, policy: Option<RetryPolicy>) -> Option<Instant> {
+        let due = |held: &Held| held.retry_at(policy).map_or(held.ticket.deadline, |at| at.min(held.ticket.deadline));
         self.held.values().map(due).min()
     }
 
     /// The messages whose deadline, or time to be sent again, has come.
-    pub fn due(&self, policy: RetryPolicy) -> Vec<String> {
+    pub fn due(&self, policy: Option<RetryPolicy>) -> Vec<String> {
         let now = Instant::now();
-        self.ids(|held| held.ticket.deadline <= now || policy.at(held).is_some_and(|at| at <= now))
+        self.ids(|held| held.ticket.deadline <= now || held.retry_at(policy).is_some_and(|at| at <= now))
     }
 
     /// The messages that a broker has.

@@ -78,7 +78,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::actors::testing::board;
+    use crate::actors::board;
     use crate::model::{Ledger, Message, Outcome, Reply};
 
     fn ticket(lanes: &Lanes, board: &Arc<crate::actors::Board>) -> (Arc<Ticket>, mpsc::UnboundedReceiver<Reply>) {

@@ -38,4 +38,6 @@ pub use requester::{RequesterContext, run_requester};
 pub use responder::{ResponderContext, run_responder};
 pub use socket_master::{MasterContext, run_socket_master};
 pub use supervisor::{CrashWorker, Drain, Fatal, PoolSpec, Resize, RestartPolicy, Supervisor};
+#[cfg(test)]
+use testing::board;
 pub use ticket::{Lane, Refusal, Ticket};

@@ -48,7 +48,7 @@ pub async fn run_requester(seat: Seat, lane: Arc<Lane>, context: Arc<RequesterCo
             return Ok(());
         }
         let leftover = draining.then(|| lane.next_deadline()).flatten();
-        let timer = worker.hand.next_timer(worker.context.retry).into_iter().chain(leftover).min();
+        let timer = worker.hand.next_timer(worker.retry()).into_iter().chain(leftover).min();
         tokio::select! {
             news = worker.brokers.next() => {
                 let (address, news) = news?;
@@ -113,11 +113,16 @@ impl Worker {
         Ok(())
     }
 
+    /// How messages are sent again: not at all while there is nobody to send them to. Whoever has one may still reply.
+    fn retry(&self) -> Option<RetryPolicy> {
+        self.brokers.any().then_some(self.context.retry)
+    }
+
     /// Ends what is past its deadline, and puts back what has waited for too long.
     fn on_timer(&mut self) {
         self.lane.expire();
         let now = Instant::now();
-        for id in self.hand.due(self.context.retry) {
+        for id in self.hand.due(self.retry()) {
             let Some(Held { ticket, broker, .. }) = self.hand.get(&id) else { continue };
             if ticket.deadline <= now || ticket.outcome().is_some() {
                 // The collector may be a moment ahead or behind; whoever is first, the outcome is the same.

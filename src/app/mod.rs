@@ -20,7 +20,9 @@ use crate::actors::{Board, Calls};
 use crate::edges::{Permission, admin};
 use crate::model::Tier;
 use crate::process::{Settings, Upstream};
-use process::Process;
+use identity::first_responder_id;
+use limits::MOST_LEAST_BUSY;
+use process::{Process, bind_zmq, bound, listen};
 use requester::RequesterTier;
 use responder::{BrokerTier, ResponderTier};
 use web::WebTier;
@@ -114,7 +116,7 @@ impl App {
         limits::raise(&settings, role, &log)?;
         let all = role == Role::All;
         let mut addresses = Addresses::default();
-        let admin_listener = process::listen("admin", settings.admin.bind, admin_port(&settings, role), "admin.port")?;
+        let admin_listener = listen("admin", settings.admin.bind, admin_port(&settings, role), "admin.port")?;
         addresses.admin = Some(admin_listener.local_addr()?);
         let subscriber = match all || role == Role::Web {
             true => Some(process::bind_telemetry(&settings)?),

@@ -7,7 +7,7 @@ use actix::Addr;
 use anyhow::Result;
 use tokio::sync::watch;
 
-use super::process::{Process, listen};
+use super::{Process, listen};
 use crate::actors::{
     Board, Calls, Control, Drain, Factory, Lanes, MasterContext, RequesterContext, RequesterSocket, RetryPolicy,
     Supervisor, Workers, run_requester, run_socket_master,

@@ -9,9 +9,7 @@ use anyhow::{Context, Result};
 use slog::warn;
 use tokio::sync::{Mutex, watch};
 
-use super::identity::first_responder_id;
-use super::limits::MOST_LEAST_BUSY;
-use super::process::{Process, bind_zmq, bound};
+use super::{MOST_LEAST_BUSY, Process, bind_zmq, bound, first_responder_id};
 use crate::actors::{
     Backend, Backends, Board, BrokerDesk, Control, Desks, Drain, Factory, OnItsWay, Parts, ResponderContext,
     ResponderWork, Supervisor, Workers, run_broker, run_responder, worker_endpoint,

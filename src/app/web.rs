@@ -9,7 +9,7 @@ use actix_web::dev::ServerHandle;
 use anyhow::Result;
 use tokio::sync::Mutex;
 
-use super::process::{Process, listen};
+use super::{Process, listen};
 use crate::actors::{Board, Drain, Factory, Supervisor};
 use crate::edges::Permission;
 use crate::edges::web::{Hub, LinkContext, Links, Load, OwnSettings, Requests, WebContext, run_hub, run_links, serve};

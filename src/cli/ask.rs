@@ -78,18 +78,18 @@ pub fn ask(args: AskArgs) -> Result<ExitCode> {
         };
         let sent = client.get(format!("{base}/{id}/replies")).no_decompress().send().await;
         let mut lines = sent.map_err(|error| unreachable(&args.url, &error.to_string()))?;
-        let mut text = String::new();
+        let mut bytes = Vec::new();
         let mut view = None;
         while let Some(chunk) = lines.next().await {
-            text.push_str(&String::from_utf8_lossy(&chunk.context("the web tier went away in the middle")?));
-            while let Some((line, rest)) = text.split_once('\n') {
+            bytes.extend_from_slice(&chunk.context("the web tier went away in the middle")?);
+            while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = bytes.drain(..=end).collect();
                 if args.json {
-                    println!("{line}");
-                } else if let Ok(reply) = Reply::parse(line.as_bytes()) {
+                    print!("{}", String::from_utf8_lossy(&line));
+                } else if let Ok(reply) = Reply::parse(&line) {
                     print(&reply, begun.elapsed());
                 }
-                view = serde_json::from_str::<RequestView>(line).ok().or(view);
-                text = rest.to_owned();
+                view = serde_json::from_slice::<RequestView>(&line).ok().or(view);
             }
         }
         let view = view.context("the web tier went away before the request had ended")?;

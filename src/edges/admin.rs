@@ -11,8 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::errors::ApiError;
-use super::{Permission, metrics};
+use super::{ApiError, Permission, metrics};
 use crate::actors::{Board, Control, ControlError};
 use crate::model::{DelayView, ErrorCode, Faults, InstanceState};
 use crate::process::Dispatch;

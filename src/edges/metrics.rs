@@ -133,7 +133,7 @@ impl EncodeMetric for Buckets<'_> {
             buckets.push((bound, up_to.saturating_sub(below)));
             below = up_to;
         }
-        buckets.push((f64::MAX, self.0.count().saturating_sub(below)));
+        buckets.push((f64::INFINITY, self.0.count().saturating_sub(below)));
         let sum = self.0.mean_us() * self.0.count() as f64 / 1e6;
         encoder.encode_histogram::<NoLabelSet>(sum, self.0.count(), &buckets, None)
     }

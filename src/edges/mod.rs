@@ -6,4 +6,5 @@ mod metrics;
 mod permission;
 pub mod web;
 
+use errors::ApiError;
 pub use permission::Permission;

@@ -23,7 +23,8 @@ pub struct SocketOptions {
 }
 
 /// A growing set of contexts. A context holds 1,023 sockets and its limit cannot be changed through the `zmq` crate,
-/// so a full one is followed by another. Sockets that meet over `inproc://` must come from one [`zmq::Context`].
+/// so a full one is followed by another. Sockets that meet over `inproc://` must come from one context: the first is
+/// theirs alone.
 pub struct Contexts {
     all: Mutex<Vec<zmq::Context>>,
     options: SocketOptions,
@@ -39,19 +40,18 @@ impl Contexts {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)[0].clone()
     }
 
-    /// A socket with the instance's options, in whichever context has room. Fails when the process is out of file
+    /// A socket with the instance's options, in whichever context but the first has room. Fails when the process is out of file
     /// descriptors.
     pub fn socket(&self, kind: zmq::SocketType) -> io::Result<zmq::Socket> {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = all.last().expect("there is always a context");
-        let socket = match last.socket(kind) {
-            Err(zmq::Error::EMFILE) => {
+        let socket = match all.iter().skip(1).last().map(|last| last.socket(kind)) {
+            None | Some(Err(zmq::Error::EMFILE)) => {
                 let next = zmq::Context::new();
                 let socket = next.socket(kind)?;
                 all.push(next);
                 socket
             }
-            other => other?,
+            Some(other) => other?,
         };
         self.options.apply(&socket)?;
         Ok(socket)
@@ -107,6 +107,8 @@ mod tests {
             linger: Duration::ZERO,
         });
         let sockets: Vec<_> = (0..1100).map(|_| contexts.socket(zmq::REQ).unwrap()).collect();
-        assert_eq!((sockets.len(), contexts.all.lock().unwrap().len()), (1100, 2));
+        assert_eq!((sockets.len(), contexts.all.lock().unwrap().len()), (1100, 3));
+        let workers: Vec<_> = (0..1002).map(|_| contexts.inproc_socket(zmq::REP).unwrap()).collect();
+        assert_eq!(workers.len(), 1002);
     }
 }

@@ -2,9 +2,18 @@
 //!
 //! Each test ends with every message having exactly one outcome, and with ledgers that balance.
 
+mod api;
+mod article_http;
+mod article_tcp;
+mod article_zmq;
+mod cli;
 mod faults;
+mod limits;
 mod modes;
 mod outages;
+mod pools;
+mod processes;
+mod shutdown;
 mod support;
 
 /// The fields of the article's replies, in their order.

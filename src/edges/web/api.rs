@@ -6,10 +6,8 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::{IntoParams, OpenApi};
 
-use super::hub::Hub;
-use super::requests::{NewRequest, Requests};
-use super::{article, control, load};
-use crate::edges::errors::ApiError;
+use super::{Hub, NewRequest, Requests, article, control, load};
+use crate::edges::ApiError;
 use crate::model::{ErrorCode, Event, Problem, RequestView, Topology};
 use crate::tasks::TaskName;
 

@@ -5,9 +5,8 @@ use actix_web::web::Data;
 use actix_web::{HttpResponse, ResponseError, get, post};
 use serde_json::json;
 
-use super::links::Links;
-use super::requests::{NewRequest, Requests};
-use crate::edges::errors::ApiError;
+use super::{Links, NewRequest, Requests};
+use crate::edges::ApiError;
 use crate::model::{ErrorCode, Reply};
 
 /// Connects the web tier to the requesters, or says that it is connected.

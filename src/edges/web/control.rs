@@ -10,10 +10,9 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::hub::Hub;
-use crate::edges::Permission;
+use super::Hub;
 use crate::edges::admin::{DispatchChoice, PoolSize, Stall};
-use crate::edges::errors::ApiError;
+use crate::edges::{ApiError, Permission};
 use crate::model::{DelayView, ErrorCode, Faults, Problem, Tier};
 
 /// Longest wait for an instance's admin server.

@@ -12,10 +12,7 @@ use serde_json::json;
 use slog::{info, warn};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::links::Links;
-use super::sampler::Sampler;
-use super::settings::{Oracle, OwnSettings};
-use super::ws::Push;
+use super::{Links, Oracle, OwnSettings, Push, Sampler};
 use crate::actors::{Seat, WorkError};
 use crate::model::{Event, RequestLog, RequestView, Sample, Tier, Topology, WorkerState, now_ms};
 use crate::transport::Subscriber;

@@ -17,8 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
 
-use super::links::{ConnectFailure, LinkHandle, Links, Sending};
-use super::requests::{CallEnd, Requests};
+use super::{CallEnd, ConnectFailure, LinkHandle, Links, Requests, Sending};
 use crate::actors::{RestartPolicy, Seat, WorkError};
 use crate::model::{ErrorCode, Frame, LinkState, Problem, WorkerState};
 use crate::transport::{JsonStream, keep_alive};

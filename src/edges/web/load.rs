@@ -10,9 +10,8 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
-use super::api::check;
-use super::requests::{NewRequest, Requests};
-use crate::edges::errors::ApiError;
+use super::{NewRequest, Requests, check};
+use crate::edges::ApiError;
 use crate::model::{ErrorCode, Problem};
 
 /// Requests a second that may be asked for.

@@ -23,15 +23,20 @@ use actix_web::middleware::Compress;
 use actix_web::web::{self, Data, JsonConfig, QueryConfig};
 use actix_web::{App, HttpServer};
 
+use api::check;
 pub use hub::{Hub, run_hub};
 pub use link::{LinkContext, run_links};
 pub use links::Links;
+use links::{ConnectFailure, LinkHandle, Sending};
 pub use load::Load;
 pub use requests::Requests;
+use requests::{CallEnd, NewRequest};
+use sampler::Sampler;
+use settings::Oracle;
 pub use settings::OwnSettings;
+use ws::Push;
 
-use super::Permission;
-use super::errors::ApiError;
+use super::{ApiError, Permission};
 
 /// What the HTTP server works with.
 #[derive(Clone)]

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::links::{LinkHandle, Links, Sending};
+use super::{LinkHandle, Links, Sending};
 use crate::actors::Board;
 use crate::model::{
     Accepted, ErrorCode, Event, FanOut, Hop, Outcome, Problem, Reply, Request, RequestStatus, RequestView, now_ms,

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws::{self, CloseCode, CloseReason, WebsocketContext};
 use bytestring::ByteString;
 
-use super::hub::Hub;
+use super::Hub;
 
 /// Between pings; a browser that answers none of three is gone.
 const PING: Duration = Duration::from_secs(5);

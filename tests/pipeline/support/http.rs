@@ -127,5 +127,5 @@ where
     S: futures_util::Stream<Item = Result<Bytes, awc::error::PayloadError>>,
 {
     let body = response.body().limit(LARGEST).await.unwrap();
-    Answer { status: response.status().as_u16(), headers: response.headers().clone().into(), body }
+    Answer { status: response.status().as_u16(), headers: response.headers().clone(), body }
 }
