@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Addr;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 use super::{Board, CrashWorker, Resize, Supervisor};
 use crate::model::{DelayShape, DelayView, Faults};
@@ -39,6 +41,28 @@ pub struct Workers {
 pub struct Work {
     pub delay: watch::Sender<Delay>,
     pub faults: Arc<FaultInjector>,
+}
+
+/// How many workers a pool shall have.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PoolSize {
+    pub workers: usize,
+}
+
+/// How the broker shall deal out: `round-robin` or `least-busy`.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DispatchChoice {
+    #[schema(value_type = String)]
+    pub dispatch: Dispatch,
+}
+
+/// How long a worker shall stall.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stall {
+    pub ms: u64,
 }
 
 /// Why a change was not made.

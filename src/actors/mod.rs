@@ -27,7 +27,7 @@ pub use broker::{BrokerDesk, run_broker};
 pub use brokers::{Brokers, News, RequesterSocket};
 pub use calls::{Calls, Sink};
 pub use component::{Component, Crash, Exit, Exited, Factory, Seat, Work, WorkError, next_change, panic_message};
-pub use control::{Control, ControlError, Work as ResponderWork, Workers, delay_of};
+pub use control::{Control, ControlError, DispatchChoice, PoolSize, Stall, Work as ResponderWork, Workers, delay_of};
 pub use desks::{Backend, Desks, ResponderDesk};
 pub use dispatch::{Backends, Parts, worker_endpoint};
 pub use envelope::{BrokerStamp, Envelope, OnItsWay, RETURNED};

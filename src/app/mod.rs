@@ -17,9 +17,10 @@ use slog::{Logger, info, warn};
 use tokio::time::{Instant, timeout_at};
 
 use crate::actors::{Board, Calls};
-use crate::edges::{Permission, admin};
+use crate::edges::admin;
 use crate::model::Tier;
 use crate::process::{Settings, Upstream};
+use crate::transport::Permission;
 use identity::first_responder_id;
 use limits::MOST_LEAST_BUSY;
 use process::{Process, bind_zmq, bound, listen};

@@ -11,11 +11,10 @@ use tokio::sync::Mutex;
 
 use super::{Process, listen};
 use crate::actors::{Board, Drain, Factory, Supervisor};
-use crate::edges::Permission;
 use crate::edges::web::{Hub, LinkContext, Links, Load, OwnSettings, Requests, WebContext, run_hub, run_links, serve};
 use crate::model::Tier;
 use crate::process::Connect;
-use crate::transport::Subscriber;
+use crate::transport::{Permission, Subscriber};
 
 /// A web instance, started.
 pub struct WebTier {

@@ -7,36 +7,12 @@ use std::sync::Arc;
 use actix_web::dev::Server;
 use actix_web::web::{Data, Json, Path};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError, delete, get, post, put, web};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
-use utoipa::ToSchema;
 
-use super::{ApiError, Permission, metrics};
-use crate::actors::{Board, Control, ControlError};
+use super::metrics;
+use crate::actors::{Board, Control, ControlError, DispatchChoice, PoolSize, Stall};
 use crate::model::{DelayView, ErrorCode, Faults, InstanceState};
-use crate::process::Dispatch;
-
-/// How many workers a pool shall have.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PoolSize {
-    pub workers: usize,
-}
-
-/// How the broker shall deal out: `round-robin` or `least-busy`.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DispatchChoice {
-    #[schema(value_type = String)]
-    pub dispatch: Dispatch,
-}
-
-/// How long a worker shall stall.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Stall {
-    pub ms: u64,
-}
+use crate::transport::{ApiError, Permission};
 
 /// The instances of the process.
 struct Instances {

@@ -1,10 +1,12 @@
-//! Floor 2: how bytes move. ZeroMQ sockets in async tasks, JSON objects over a TCP stream, names into addresses, and
+//! Floor 2: how bytes move, and what every HTTP server of ours answers alike. ZeroMQ sockets in async tasks, JSON objects over a TCP stream, names into addresses, and
 //! the one-way telemetry.
 
 mod connections;
 mod context;
 mod discovery;
+mod http_error;
 mod json_stream;
+mod permission;
 mod socket;
 mod tcp;
 mod telemetry;
@@ -12,7 +14,9 @@ mod telemetry;
 pub use connections::watch_connections;
 pub use context::{Contexts, SocketOptions};
 pub use discovery::follow;
+pub use http_error::ApiError;
 pub use json_stream::{JsonStream, StreamError};
+pub use permission::Permission;
 pub use socket::{Events, Frames, Socket, frames_of};
 pub use tcp::keep_alive;
 pub use telemetry::{Publisher, Subscriber};

@@ -7,9 +7,9 @@ use serde_json::json;
 use utoipa::{IntoParams, OpenApi};
 
 use super::{Hub, NewRequest, Requests, article, control, load};
-use crate::edges::ApiError;
 use crate::model::{ErrorCode, Event, Problem, RequestView, Topology};
 use crate::tasks::TaskName;
+use crate::transport::ApiError;
 
 /// The longest timeout a request may ask for, in milliseconds: one hour.
 const LONGEST_TIMEOUT_MS: u64 = 3_600_000;

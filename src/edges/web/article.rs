@@ -6,8 +6,8 @@ use actix_web::{HttpResponse, ResponseError, get, post};
 use serde_json::json;
 
 use super::{Links, NewRequest, Requests};
-use crate::edges::ApiError;
 use crate::model::{ErrorCode, Reply};
+use crate::transport::ApiError;
 
 /// Connects the web tier to the requesters, or says that it is connected.
 #[utoipa::path(

@@ -11,9 +11,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Hub;
-use crate::edges::admin::{DispatchChoice, PoolSize, Stall};
-use crate::edges::{ApiError, Permission};
+use crate::actors::{DispatchChoice, PoolSize, Stall};
 use crate::model::{DelayView, ErrorCode, Faults, Problem, Tier};
+use crate::transport::{ApiError, Permission};
 
 /// Longest wait for an instance's admin server.
 const PATIENCE: Duration = Duration::from_secs(3);

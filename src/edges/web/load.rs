@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
 use super::{NewRequest, Requests, check};
-use crate::edges::ApiError;
 use crate::model::{ErrorCode, Problem};
+use crate::transport::ApiError;
 
 /// Requests a second that may be asked for.
 const RATES: std::ops::RangeInclusive<f64> = 0.1..=1_000.0;

@@ -36,7 +36,7 @@ use settings::Oracle;
 pub use settings::OwnSettings;
 use ws::Push;
 
-use super::{ApiError, Permission};
+use crate::transport::{ApiError, Permission};
 
 /// What the HTTP server works with.
 #[derive(Clone)]
