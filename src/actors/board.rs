@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use super::Teller;
 use crate::model::{
-    Event, HopBook, Instance, InstanceState, LedgerBook, PeerView, Snapshot, WorkerState, WorkerView, now_ms,
+    DelayView, Event, Faults, HopBook, Instance, InstanceState, LedgerBook, PeerView, Snapshot, WorkerState,
+    WorkerView, now_ms,
 };
+use crate::process::Dispatch;
 
 /// The state of one worker, kept over its restarts.
 pub struct WorkerCell {
@@ -83,6 +85,15 @@ pub struct Board {
     /// True when the instance needs workers.
     needs_worker: bool,
     draining: Mutex<bool>,
+    /// What can be changed while it runs, where it has that.
+    work: Mutex<WorkState>,
+}
+
+#[derive(Default)]
+struct WorkState {
+    delay: Option<DelayView>,
+    faults: Faults,
+    dispatch: Option<Dispatch>,
 }
 
 impl Board {
@@ -100,6 +111,7 @@ impl Board {
             needs_peer,
             needs_worker,
             draining: Mutex::new(false),
+            work: Mutex::default(),
         }
     }
 
@@ -158,6 +170,18 @@ impl Board {
         self.tell();
     }
 
+    pub fn set_delay(&self, delay: DelayView) {
+        lock(&self.work).delay = Some(delay);
+    }
+
+    pub fn set_faults(&self, faults: Faults) {
+        lock(&self.work).faults = faults;
+    }
+
+    pub fn set_dispatch(&self, dispatch: Dispatch) {
+        lock(&self.work).dispatch = Some(dispatch);
+    }
+
     pub fn is_draining(&self) -> bool {
         *lock(&self.draining)
     }
@@ -188,6 +212,7 @@ impl Board {
         let (state, reason) = self.state();
         let cells = self.cells.read().unwrap_or_else(PoisonError::into_inner);
         let peers = lock(&self.peers);
+        let work = lock(&self.work);
         Snapshot {
             instance: self.instance.clone(),
             at: now_ms(),
@@ -202,6 +227,9 @@ impl Board {
             ledger: self.ledger.read(),
             hops: self.hops.read(),
             dropped_events: self.teller.dropped(),
+            delay: work.delay,
+            faults: Some(work.faults).filter(Faults::any),
+            dispatch: work.dispatch.map(|dispatch| dispatch.name().to_owned()),
         }
     }
 

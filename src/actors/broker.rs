@@ -3,14 +3,15 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use slog::{debug, info, warn};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Backends, Board, BrokerStamp, Envelope, OnItsWay, Seat, WorkError};
+use super::{Backends, Board, BrokerStamp, Envelope, OnItsWay, Seat, WorkError, next_change};
 use crate::model::{ErrorCode, Hop, Message, NO_RESPONDER, Outcome, WorkerState};
 use crate::transport::{Frames, Socket};
 
@@ -29,16 +30,21 @@ pub struct BrokerDesk {
     /// A message whose worker never answers is forgotten after so long.
     pub forget_after: Duration,
     pub board: Arc<Board>,
+    /// How many messages are here that no worker has begun, as far as the broker can tell.
+    pub depth: Arc<AtomicUsize>,
 }
 
 /// Passes messages and replies on until it is drained and nothing is on its way any more.
 pub async fn run_broker(seat: Seat, desk: Arc<Mutex<BrokerDesk>>) -> Result<(), WorkError> {
     let mut desk = desk.lock().await;
+    desk.attach()?;
     seat.cell.set(WorkerState::Idle, None);
-    let mut size = desk.backends.size();
+    let (mut dispatch, mut size) = desk.backends.watches();
     let mut sweep_at = Instant::now() + desk.forget_after;
     loop {
         desk.pass_on(&seat).await?;
+        let at_work = size.as_ref().map_or(0, |size| *size.borrow());
+        desk.depth.store(desk.on_its_way.len().saturating_sub(at_work), Ordering::Relaxed);
         let (draining, empty) = (seat.drain.is_cancelled(), desk.on_its_way.is_empty());
         if draining && empty {
             desk.backends.release_all();
@@ -46,24 +52,14 @@ pub async fn run_broker(seat: Seat, desk: Arc<Mutex<BrokerDesk>>) -> Result<(), 
         }
         tokio::select! {
             news = std::future::poll_fn(|cx| desk.poll_news(cx)) => news?,
-            () = changed(size.as_mut()) => {}
+            () = next_change(Some(&mut dispatch)) => {}
+            () = next_change(size.as_mut()) => {}
             () = sleep_until(sweep_at), if !empty => {
                 desk.forget(&seat);
                 sweep_at = Instant::now() + desk.forget_after / 2;
             }
             () = seat.drain.cancelled(), if !draining => info!(seat.log, "draining"; "onItsWay" => desk.on_its_way.len()),
         }
-    }
-}
-
-async fn changed(size: Option<&mut watch::Receiver<usize>>) {
-    let changed = match size {
-        Some(size) => size.changed().await.is_ok(),
-        None => false,
-    };
-    // Nobody changes it any more.
-    if !changed {
-        std::future::pending().await
     }
 }
 
@@ -74,6 +70,12 @@ fn is_sent_again(json: &[u8]) -> bool {
 }
 
 impl BrokerDesk {
+    /// Moves the sockets to the arbiter that runs the broker.
+    fn attach(&mut self) -> io::Result<()> {
+        self.router.attach_here()?;
+        self.backends.attach_here()
+    }
+
     /// Passes on what is here, both ways.
     async fn pass_on(&mut self, seat: &Seat) -> io::Result<()> {
         loop {
@@ -99,7 +101,7 @@ impl BrokerDesk {
     /// swallowed its edge.
     fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            if self.router.is_readable()? {
+            if self.router.events()?.readable {
                 return Poll::Ready(Ok(()));
             }
             if self.router.poll_edge(cx)?.is_pending() {
@@ -116,7 +118,7 @@ impl BrokerDesk {
             self.board.ledger.ended(Outcome::Error);
             return Ok(());
         };
-        if seat.drain.is_cancelled() && !is_sent_again(&frames[envelope.len()]) {
+        if seat.drain.is_cancelled() && !is_sent_again(&frames[envelope.json_at()]) {
             return self.answer(&frames, &envelope, ErrorCode::Draining, "this broker is shutting down", seat);
         }
         self.board.ledger.sent();
@@ -142,7 +144,7 @@ impl BrokerDesk {
         reason: &str,
         seat: &Seat,
     ) -> io::Result<()> {
-        let reply = match Message::parse(&frames[envelope.len()]) {
+        let reply = match Message::parse(&frames[envelope.json_at()]) {
             Ok(message) if message.attempt.is_some() => message.error(NO_RESPONDER, code, reason),
             Ok(message) => message.error(NO_RESPONDER, code, reason).plain(),
             Err(error) => {

@@ -143,7 +143,7 @@ impl Brokers {
                     // In one look: a reply that arrives together with the loss of its connection comes first.
                     let events = broker.socket.events()?;
                     // A REQ that has sent nothing may not even be asked for a message.
-                    if events.contains(zmq::POLLIN) {
+                    if events.readable {
                         match broker.socket.try_recv()? {
                             Some(frames) => {
                                 return Poll::Ready(io::Result::Ok((broker.address, News::Received(frames))));
@@ -151,7 +151,7 @@ impl Brokers {
                             None => continue,
                         }
                     }
-                    match (broker.connected, events.contains(zmq::POLLOUT)) {
+                    match (broker.connected, events.writable) {
                         (false, true) => return Poll::Ready(Ok((broker.address, News::Connected))),
                         (true, false) => return Poll::Ready(Ok((broker.address, News::Disconnected))),
                         _ => {}

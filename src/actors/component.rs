@@ -8,6 +8,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 use futures_util::FutureExt;
 use slog::Logger;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Supervisor, WorkerCell};
@@ -120,6 +121,17 @@ impl Handler<Crash> for Component {
 
     fn handle(&mut self, _: Crash, _: &mut Self::Context) {
         panic!("crashed on request");
+    }
+}
+
+/// Waits for the next change; for ever where there is nothing that could change (any more).
+pub async fn next_change<T>(watched: Option<&mut watch::Receiver<T>>) {
+    match watched {
+        Some(receiver) if receiver.has_changed().is_ok() => match receiver.changed().await {
+            Ok(()) => {}
+            Err(_) => std::future::pending().await,
+        },
+        _ => std::future::pending().await,
     }
 }
 

@@ -13,10 +13,11 @@ use crate::transport::{Contexts, Frames, Socket, watch_connections};
 
 /// Where the workers' messages come from.
 pub enum Backend {
-    /// An endpoint of this host: the broker in this process (`inproc://`), or one beside it (`ipc://`).
-    Endpoint(String),
-    /// An endpoint in this process for each worker, by its place.
-    PerWorker(fn(usize) -> String),
+    /// The broker in this process: the endpoint all workers share, and each worker's own, of which the broker uses the
+    /// one that its dispatch needs.
+    Here(&'static str, fn(usize) -> String),
+    /// An `ipc://` endpoint of this host.
+    Ipc(String),
     /// Brokers elsewhere.
     Addresses(watch::Receiver<BTreeSet<SocketAddr>>),
 }
@@ -59,8 +60,11 @@ impl Desks {
         }
         let socket = self.contexts.inproc_socket(zmq::REP)?;
         match &self.backend {
-            Backend::Endpoint(endpoint) => socket.connect(endpoint)?,
-            Backend::PerWorker(endpoint) => socket.connect(&endpoint(index))?,
+            Backend::Here(shared, own) => {
+                socket.connect(shared)?;
+                socket.connect(&own(index))?;
+            }
+            Backend::Ipc(endpoint) => socket.connect(endpoint)?,
             // All workers connect alike: one tells for all whether the brokers are there.
             Backend::Addresses(_) if index == 0 => {
                 let board = self.board.clone();

@@ -49,8 +49,8 @@ impl Envelope {
         Some(Self { frames: empty + 1, key })
     }
 
-    /// How many frames there are before the JSON.
-    pub fn len(&self) -> usize {
+    /// Where the JSON stands: how many frames there are before it.
+    pub fn json_at(&self) -> usize {
         self.frames
     }
 
@@ -139,7 +139,7 @@ mod tests {
         assert!(Envelope::of(&frames_of([b"id"])).is_none());
         assert!(Envelope::of(&frames_of([b"", b"json"])).is_none());
         assert!(Envelope::of(&frames_of([b"id", b""])).is_none());
-        assert_eq!(Envelope::of(&frames_of([b"id", b"1", b"", b"json"])).unwrap().len(), 3);
+        assert_eq!(Envelope::of(&frames_of([b"id", b"1", b"", b"json"])).unwrap().json_at(), 3);
     }
 
     #[test]

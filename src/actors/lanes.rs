@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn what_a_worker_gives_back_comes_next_and_a_closed_lane_takes_nothing() {
-        let (lanes, _size) = lanes(1, 5);
+        let (lanes, size) = lanes(1, 5);
         let board = board();
         let lane = lanes.lane(0);
         let (first, _a) = ticket(&lanes, &board);
@@ -163,6 +163,13 @@ mod tests {
         assert!(lane.close_if_empty());
         let (third, mut replies) = ticket(&lanes, &board);
         lanes.push(&lane, third);
+        assert!(replies.try_recv().is_err(), "a pool that has grown again fills it again");
+        assert!(lane.pop().is_some());
+        lane.done();
+        assert!(lane.close_if_empty());
+        size.send_replace(0);
+        let (fourth, mut replies) = ticket(&lanes, &board);
+        lanes.push(&lane, fourth);
         assert_eq!(replies.try_recv().unwrap().code, Some(ErrorCode::Draining));
     }
 }

@@ -11,9 +11,9 @@ use futures_util::FutureExt;
 use slog::{debug, info, warn};
 use tokio::sync::watch;
 
-use super::{Backend, Board, Desks, RETURNED, ResponderDesk, Seat, WorkError, panic_message};
+use super::{Backend, Board, Desks, RETURNED, ResponderDesk, Seat, WorkError, next_change, panic_message};
 use crate::model::{ErrorCode, Hop, Message, Reply, Timings, WorkerState};
-use crate::tasks::{Delay, TaskError, TaskInput, TaskOutput, Tasks};
+use crate::tasks::{Delay, FaultInjector, TaskError, TaskInput, TaskOutput, Tasks};
 use crate::transport::frames_of;
 
 /// After so many deaths of its workers, a message is answered with an error instead of being tried again.
@@ -26,6 +26,7 @@ pub struct ResponderContext {
     pub released: watch::Receiver<usize>,
     pub tasks: Arc<Tasks>,
     pub delay: watch::Receiver<Delay>,
+    pub faults: Arc<FaultInjector>,
     pub board: Arc<Board>,
 }
 
@@ -53,7 +54,7 @@ pub async fn run_responder(seat: Seat, context: Arc<ResponderContext>) -> Result
         let frames = tokio::select! {
             frames = desk.socket.recv() => frames?,
             () = may_leave(&seat, &mut released) => break,
-            () = changed(addresses.as_mut()) => {
+            () = next_change(addresses.as_mut()) => {
                 if let Some(addresses) = &mut addresses {
                     follow_brokers(&mut desk, addresses, &context, &seat)?;
                 }
@@ -76,16 +77,6 @@ async fn may_leave(seat: &Seat, released: &mut watch::Receiver<usize>) {
     seat.drain.cancelled().await;
     // An error means that the broker is gone, and deals out nothing.
     let _ = released.wait_for(|released| *released <= seat.index).await;
-}
-
-async fn changed(addresses: Option<&mut watch::Receiver<BTreeSet<SocketAddr>>>) {
-    match addresses {
-        Some(addresses) => match addresses.changed().await {
-            Ok(()) => {}
-            Err(_) => std::future::pending().await,
-        },
-        None => std::future::pending().await,
-    }
 }
 
 /// Connects to brokers that are new, and disconnects from those that are not among the addresses any more.
@@ -127,11 +118,12 @@ async fn answer(desk: &mut ResponderDesk, seat: &Seat, context: &ResponderContex
                 let body = format!("the worker died {} times on this message", desk.deaths);
                 message.error(desk.responder_id, ErrorCode::Panicked, body)
             } else {
-                if context.delay.has_changed().unwrap_or(false) {
-                    desk.delays.replace(&context.delay.borrow());
-                }
+                desk.delays.replace(&context.delay.borrow());
                 desk.delays.wait().await;
-                to_reply(&message, desk.responder_id, run_task(&message, &context.tasks).await)
+                match context.faults.suffer(seat.index).await {
+                    Ok(()) => to_reply(&message, desk.responder_id, run_task(&message, &context.tasks).await),
+                    Err(fault) => message.error(desk.responder_id, ErrorCode::TaskFailed, fault),
+                }
             };
             // Only a message with `attempt` comes from a requester that reads the optional fields.
             if message.attempt.is_some() { placed(reply, &context.board) } else { reply.plain() }

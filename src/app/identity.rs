@@ -26,7 +26,7 @@ pub fn instance(settings: &Settings, role: Role, tier: Tier, admin: Option<Socke
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         started_at: now_ms(),
-        admin: admin.map(|address| reachable(address).to_string()),
+        admin: admin.map(|address| address.to_string()),
     }
 }
 
@@ -34,20 +34,6 @@ pub fn instance(settings: &Settings, role: Role, tier: Tier, admin: Option<Socke
 /// deployment and fit the whole numbers that JavaScript can tell apart.
 pub fn first_responder_id() -> i64 {
     i64::from(rand::random::<u32>()) << 16
-}
-
-/// The address under which other hosts reach a server of this one that listens on all of its addresses: the one that
-/// packets to elsewhere leave from.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    if !address.ip().is_unspecified() {
-        return address;
-    }
-    let own = std::net::UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
-        // Sends nothing: it only chooses the route. The address is one of those kept for documentation.
-        socket.connect("192.0.2.1:9")?;
-        socket.local_addr()
-    });
-    own.map_or(address, |own| SocketAddr::new(own.ip(), address.port()))
 }
 
 fn host_name() -> String {

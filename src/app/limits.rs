@@ -16,7 +16,7 @@ const PER_REQUESTER: u64 = 3;
 const PER_RESPONDER: u64 = 2;
 
 /// Workers that least-busy dispatch allows: each has two sockets in the one ZeroMQ context, which holds 1,023.
-const MOST_LEAST_BUSY: u64 = 500;
+pub const MOST_LEAST_BUSY: usize = 500;
 
 /// Raises the limit of open files as far as it goes. Fails when that is too low for the configured workers, or when
 /// settings ask for what this role can't do.
@@ -30,7 +30,7 @@ pub fn raise(settings: &Settings, role: Role, log: &Logger) -> Result<()> {
              without responder.backend, or use \"round-robin\""
         );
     }
-    if least_busy && responders > MOST_LEAST_BUSY {
+    if least_busy && responders > MOST_LEAST_BUSY as u64 {
         bail!(
             "responder.workers = {responders}: broker.dispatch = \"least-busy\" allows {MOST_LEAST_BUSY} in one \
              instance; run more instances, or use \"round-robin\""

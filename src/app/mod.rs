@@ -16,11 +16,12 @@ use anyhow::Result;
 use slog::{Logger, info, warn};
 use tokio::time::{Instant, timeout_at};
 
-use crate::actors::Board;
-use crate::edges::admin;
+use crate::actors::{Board, Calls};
+use crate::edges::{Permission, admin};
 use crate::model::Tier;
 use crate::process::{Settings, Upstream};
 use identity::first_responder_id;
+use limits::MOST_LEAST_BUSY;
 use process::{Process, bind_zmq, bound, listen};
 use requester::RequesterTier;
 use responder::{BrokerTier, ResponderTier};
@@ -155,7 +156,12 @@ impl App {
             web = Some(tier);
         }
         process.start_monitor()?;
-        let server = admin::serve(admin_listener, process.boards.clone())?;
+        let server = admin::serve(
+            admin_listener,
+            process.boards.clone(),
+            process.controls.clone(),
+            Permission::of(&process.settings.admin),
+        )?;
         let admin = server.handle();
         actix_rt::spawn(server);
         let deadline = process.settings.shutdown.deadline.get();
@@ -188,6 +194,11 @@ impl App {
             Some(fatal) => Err(fatal.into()),
             None => Ok(()),
         }
+    }
+
+    /// The requester's way in, for load made in this process.
+    pub fn calls(&self) -> Option<Arc<Calls>> {
+        self.requester.as_ref().map(|tier| tier.calls.clone())
     }
 
     /// Front to back, so that each tier can still end what it has in hand.

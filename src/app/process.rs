@@ -12,7 +12,8 @@ use tokio::sync::{Mutex, mpsc, watch};
 
 use super::{Role, identity};
 use crate::actors::{
-    ArbiterPool, Board, Drain, Factory, Fatal, Monitor, PoolSpec, RestartPolicy, Supervisor, Teller, run_monitor,
+    ArbiterPool, Board, Control, Drain, Factory, Fatal, Monitor, PoolSpec, RestartPolicy, Supervisor, Teller,
+    run_monitor,
 };
 use crate::model::{Event, Tier, now_ms};
 use crate::process::{Settings, Upstream};
@@ -31,6 +32,8 @@ pub struct Process {
     pub role: Role,
     pub log: Logger,
     pub boards: Vec<Arc<Board>>,
+    /// What can be changed of the instances.
+    pub controls: Vec<Control>,
     pub policy: RestartPolicy,
     /// For the messages' sockets.
     pub contexts: Arc<Contexts>,
@@ -63,6 +66,7 @@ impl Process {
             role,
             log,
             boards: vec![],
+            controls: vec![],
             policy,
             contexts: Arc::new(Contexts::new(options)),
             teller,

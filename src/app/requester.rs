@@ -9,17 +9,21 @@ use tokio::sync::watch;
 
 use super::{Process, listen};
 use crate::actors::{
-    Board, Calls, Drain, Factory, Lanes, MasterContext, RequesterContext, RequesterSocket, RetryPolicy, Supervisor,
-    run_requester, run_socket_master,
+    Board, Calls, Control, Drain, Factory, Lanes, MasterContext, RequesterContext, RequesterSocket, RetryPolicy,
+    Supervisor, Workers, run_requester, run_socket_master,
 };
 use crate::model::Tier;
 use crate::process::Socket;
+
+/// The most workers that `requester.workers` allows, and so the control call.
+const MOST_WORKERS: usize = 10_000;
 
 /// A requester instance, started.
 pub struct RequesterTier {
     /// Where the socket master listens.
     pub address: SocketAddr,
     pub workers: Addr<Supervisor>,
+    pub calls: Arc<Calls>,
     master: Addr<Supervisor>,
     board: Arc<Board>,
 }
@@ -51,9 +55,13 @@ impl RequesterTier {
             Box::pin(run_requester(seat, lane, context.clone()))
         });
         let workers = process.pool("requester worker", &arbiters, &board, size, factory);
+        process.controls.push(Control {
+            workers: Some(Workers { pool: workers.clone(), most: MOST_WORKERS }),
+            ..Control::none(board.clone())
+        });
         let context = Arc::new(MasterContext {
             listener,
-            calls,
+            calls: calls.clone(),
             max_connections: settings.max_connections.usize(),
             max_message_bytes: settings.max_message_bytes.usize(),
             heartbeat: process.settings.discovery.heartbeat.get(),
@@ -61,7 +69,7 @@ impl RequesterTier {
         });
         let factory: Factory = Arc::new(move |seat| Box::pin(run_socket_master(seat, context.clone())));
         let master = process.single("socket master", &arbiters, &board, factory);
-        Ok(Self { address, workers, master, board })
+        Ok(Self { address, workers, calls, master, board })
     }
 
     /// Takes no more requests; returns when all that are here have been answered and the workers have left.

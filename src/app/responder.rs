@@ -2,20 +2,21 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix::Addr;
 use anyhow::{Context, Result};
 use slog::warn;
 use tokio::sync::{Mutex, watch};
 
-use super::{Process, bind_zmq, bound, first_responder_id};
+use super::{MOST_LEAST_BUSY, Process, bind_zmq, bound, first_responder_id};
 use crate::actors::{
-    Backend, Backends, Board, BrokerDesk, Desks, Drain, Factory, OnItsWay, ResponderContext, Supervisor, run_broker,
-    run_responder, worker_endpoint,
+    Backend, Backends, Board, BrokerDesk, Control, Desks, Drain, Factory, OnItsWay, Parts, ResponderContext,
+    ResponderWork, Supervisor, Workers, run_broker, run_responder, worker_endpoint,
 };
-use crate::model::Tier;
-use crate::process::{self, DelayKind, Dispatch};
-use crate::tasks::{Delay, TaskName, Tasks, TasksConfig};
+use crate::model::{DelayShape, DelayView, Tier};
+use crate::process::{self, DelayKind};
+use crate::tasks::{Delay, FaultInjector, TaskName, Tasks, TasksConfig};
 use crate::transport::Socket;
 
 /// Where the workers of this process find their broker under round-robin dispatch.
@@ -51,34 +52,34 @@ impl BrokerTier {
         let workers = watch::Sender::new(process.settings.responder.workers.usize());
         let released = watch::Sender::new(0);
         let released_to = released.subscribe();
-        let mut backend = None;
-        let backends = match settings.dispatch {
-            Dispatch::LeastBusy => Backends::least_busy(contexts, workers.subscribe(), released),
-            Dispatch::RoundRobin => {
-                let dealer = contexts.inproc_socket(zmq::DEALER)?;
-                let endpoint = match (separate, &settings.backend) {
-                    (false, _) => INPROC,
-                    (true, Some(configured)) => configured.as_str(),
-                    (true, None) => DEFAULT_BACKEND,
-                };
-                dealer.bind(endpoint).with_context(|| {
-                    format!(
-                        "the broker can't listen for workers on {endpoint}: is something else there? Set broker.backend"
-                    )
-                })?;
-                backend = bound(&dealer).ok();
-                Backends::round_robin(Socket::attach(dealer)?)
-            }
+        let dealer = contexts.inproc_socket(zmq::DEALER)?;
+        let endpoint = match (separate, &settings.backend) {
+            (false, _) => INPROC,
+            (true, Some(configured)) => configured.as_str(),
+            (true, None) => DEFAULT_BACKEND,
         };
+        dealer.bind(endpoint).with_context(|| {
+            format!("the broker can't listen for workers on {endpoint}: is something else there? Set broker.backend")
+        })?;
+        let backend = bound(&dealer).ok();
+        let parts = (!separate).then(|| Parts { contexts, size: workers.subscribe(), released });
+        let dispatch = watch::Sender::new(settings.dispatch);
         let board = process.board(Tier::Broker, false, true);
+        board.set_dispatch(settings.dispatch);
+        let depth = Arc::new(AtomicUsize::new(0));
+        let shown = depth.clone();
+        board.watch_queue(move || shown.load(Ordering::Relaxed));
         let desk = Arc::new(Mutex::new(BrokerDesk {
             router: Socket::attach(router)?,
-            backends,
+            backends: Backends::new(dispatch.subscribe(), Socket::attach(dealer)?, parts),
             on_its_way: OnItsWay::default(),
             limit: settings.queue.usize(),
             forget_after: settings.forget_after.get(),
             board: board.clone(),
+            depth,
         }));
+        let control = Control { dispatch: (!separate).then_some(dispatch), ..Control::none(board.clone()) };
+        process.controls.push(control);
         let arbiters = process.arbiter_pool(settings.arbiters.usize(), 1)?;
         let factory: Factory = Arc::new(move |seat| Box::pin(run_broker(seat, desk.clone())));
         let pool = process.pool("broker", &arbiters, &board, watch::Sender::new(1), factory);
@@ -105,20 +106,19 @@ impl ResponderTier {
         let settings = process.settings.responder.clone();
         let board = process.board(Tier::Responder, broker.is_none(), true);
         let tasks = Arc::new(tasks(&process.settings.task)?);
+        let view = delay_view(&process.settings.task.delay);
         let delay = watch::Sender::new(delay(&process.settings.task.delay)?);
+        board.set_delay(view);
+        let faults = Arc::new(FaultInjector::default());
         let never = watch::Sender::new(0);
         let (size, released, backend) = match (broker, &settings.backend) {
             (Some(broker), _) => {
-                let backend = match process.settings.broker.dispatch {
-                    Dispatch::RoundRobin => Backend::Endpoint(INPROC.to_owned()),
-                    Dispatch::LeastBusy => Backend::PerWorker(worker_endpoint),
-                };
-                (broker.workers.clone(), broker.released.clone(), backend)
+                (broker.workers.clone(), broker.released.clone(), Backend::Here(INPROC, worker_endpoint))
             }
             (None, Some(url)) => {
                 let backend = match url.upstream() {
                     Some(upstream) => Backend::Addresses(process.follow(&upstream)),
-                    None => Backend::Endpoint(url.as_str().to_owned()),
+                    None => Backend::Ipc(url.as_str().to_owned()),
                 };
                 (watch::Sender::new(settings.workers.usize()), never.subscribe(), backend)
             }
@@ -126,11 +126,22 @@ impl ResponderTier {
         };
         let seed = process.settings.task.delay.seed.map(|seed| seed.get());
         let desks = Desks::new(process.contexts.clone(), backend, board.clone(), first_responder_id(), seed);
-        let context =
-            Arc::new(ResponderContext { desks, released, tasks, delay: delay.subscribe(), board: board.clone() });
+        let context = Arc::new(ResponderContext {
+            desks,
+            released,
+            tasks,
+            delay: delay.subscribe(),
+            faults: faults.clone(),
+            board: board.clone(),
+        });
         let arbiters = process.arbiter_pool(settings.arbiters.usize(), settings.blocking_threads.usize())?;
         let factory: Factory = Arc::new(move |seat| Box::pin(run_responder(seat, context.clone())));
         let workers = process.pool("responder worker", &arbiters, &board, size, factory);
+        process.controls.push(Control {
+            workers: Some(Workers { pool: workers.clone(), most: MOST_LEAST_BUSY.max(settings.workers.usize()) }),
+            work: Some(ResponderWork { delay, faults }),
+            ..Control::none(board.clone())
+        });
         if process.settings.task.name == process::TaskName::File {
             let path = process.settings.task.root.join(&process.settings.task.file);
             if !path.is_file() {
@@ -173,4 +184,21 @@ fn delay(settings: &process::Delay) -> Result<Delay> {
         DelayKind::Exponential => Delay::exponential(mean, cap),
         DelayKind::LogNormal => Delay::log_normal(mean, settings.sigma.get(), cap)?,
     })
+}
+
+/// The configured delay, as the page and the API show it.
+fn delay_view(settings: &process::Delay) -> DelayView {
+    DelayView {
+        kind: match settings.kind {
+            DelayKind::None => DelayShape::None,
+            DelayKind::Fixed => DelayShape::Fixed,
+            DelayKind::Uniform => DelayShape::Uniform,
+            DelayKind::Exponential => DelayShape::Exponential,
+            DelayKind::LogNormal => DelayShape::LogNormal,
+        },
+        min_ms: settings.min.get().as_millis() as u64,
+        max_ms: settings.max.get().as_millis() as u64,
+        mean_ms: settings.mean.get().as_millis() as u64,
+        sigma: settings.sigma.get(),
+    }
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use actix::Addr;
 use actix_web::dev::ServerHandle;
 use anyhow::Result;
-use serde_json::json;
 use tokio::sync::Mutex;
 
 use super::{Process, listen};
 use crate::actors::{Board, Drain, Factory, Supervisor};
-use crate::edges::web::{Hub, LinkContext, Links, Requests, WebContext, run_hub, run_links, serve};
+use crate::edges::Permission;
+use crate::edges::web::{Hub, LinkContext, Links, Load, OwnSettings, Requests, WebContext, run_hub, run_links, serve};
 use crate::model::Tier;
 use crate::process::Connect;
 use crate::transport::Subscriber;
@@ -22,6 +22,7 @@ pub struct WebTier {
     /// Where its HTTP server listens.
     pub address: SocketAddr,
     requests: Arc<Requests>,
+    load: Arc<Load>,
     hub: Arc<Hub>,
     board: Arc<Board>,
     server: ServerHandle,
@@ -45,7 +46,15 @@ impl WebTier {
             process.settings.requester.timeout.get(),
         ));
         let interval = process.settings.telemetry.interval.get();
-        let hub = Arc::new(Hub::new(settings.keep_requests.usize(), interval, settings.batch.get(), json!({})));
+        let permission = Permission::of(&process.settings.admin);
+        let own = OwnSettings {
+            timeout: process.settings.requester.timeout.get(),
+            task: process.settings.task.name.name().to_owned(),
+            batch: settings.batch.get(),
+            controls: matches!(permission, Permission::Open),
+        };
+        let hub = Arc::new(Hub::new(settings.keep_requests.usize(), interval, own, links.clone()));
+        let load = Arc::new(Load::default());
         let context = LinkContext {
             links: links.clone(),
             requests: requests.clone(),
@@ -64,18 +73,21 @@ impl WebTier {
             hub: hub.clone(),
             links,
             requests: requests.clone(),
+            load: load.clone(),
+            permission,
             max_body_bytes: settings.max_body_bytes.usize(),
             threads: settings.threads.usize(),
         };
         let server = serve(listener, context, 1)?;
         let handle = server.handle();
         actix_rt::spawn(server);
-        Ok(Self { address, requests, hub, board, server: handle, components: [link_master, hub_master] })
+        Ok(Self { address, requests, load, hub, board, server: handle, components: [link_master, hub_master] })
     }
 
     /// Takes no more requests; returns when all have ended and the connections are closed.
     pub async fn drain(&self) {
         self.board.set_draining();
+        self.load.stop();
         self.requests.all_ended().await;
         self.hub.close_sessions();
         // The server waits for its connections within its own, short deadline.

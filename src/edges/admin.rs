@@ -1,20 +1,75 @@
-//! The admin server of a process: is it alive, would it do work, and its figures.
+//! The admin server of a process: is it alive, would it do work, its figures, and, with permission, its controls.
 
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 
 use actix_web::dev::Server;
-use actix_web::web::Data;
-use actix_web::{App, HttpResponse, HttpServer, get};
+use actix_web::web::{Data, Json, Path};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError, delete, get, post, put, web};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
 
-use crate::actors::Board;
-use crate::edges::metrics;
-use crate::model::InstanceState;
+use super::{ApiError, Permission, metrics};
+use crate::actors::{Board, Control, ControlError};
+use crate::model::{DelayView, ErrorCode, Faults, InstanceState};
+use crate::process::Dispatch;
 
-/// The boards of the process's instances.
-type Boards = Vec<Arc<Board>>;
+/// How many workers a pool shall have.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PoolSize {
+    pub workers: usize,
+}
+
+/// How the broker shall deal out: `round-robin` or `least-busy`.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DispatchChoice {
+    #[schema(value_type = String)]
+    pub dispatch: Dispatch,
+}
+
+/// How long a worker shall stall.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stall {
+    pub ms: u64,
+}
+
+/// The instances of the process.
+struct Instances {
+    controls: Vec<Control>,
+    boards: Vec<Arc<Board>>,
+    permission: Permission,
+}
+
+impl Instances {
+    fn control(&self, request: &HttpRequest, id: &str) -> Result<&Control, ApiError> {
+        self.permission.check(request)?;
+        self.controls.iter().find(|control| control.board.instance.id == id).ok_or_else(|| {
+            let known: Vec<_> = self.controls.iter().map(|control| &control.board.instance.id[..]).collect();
+            let message = format!("no instance {id} with controls here: there is {}", known.join(", "));
+            ApiError::new(ErrorCode::NotFound, message)
+        })
+    }
+}
+
+impl From<ControlError> for ApiError {
+    fn from(error: ControlError) -> Self {
+        let code = match &error {
+            ControlError::NotHere(..) | ControlError::NoWorker(_) => ErrorCode::NotFound,
+            ControlError::Invalid(_) | ControlError::Delay(_) => ErrorCode::BadRequest,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+fn done(result: Result<(), ControlError>) -> Result<HttpResponse, ApiError> {
+    result?;
+    Ok(HttpResponse::Ok().json(json!({})))
+}
 
 /// Alive: the process answers. Nothing else is asked, or a swarm would never list a task whose peers come later.
 #[get("/healthz")]
@@ -24,30 +79,112 @@ async fn healthz() -> HttpResponse {
 
 /// Ready: every instance would do work now. With the reasons where not, and 503.
 #[get("/readyz")]
-async fn readyz(boards: Data<Boards>) -> HttpResponse {
-    let states: Vec<_> = boards.iter().map(|board| (board, board.state())).collect();
+async fn readyz(instances: Data<Instances>) -> HttpResponse {
+    let states: Vec<_> = instances.boards.iter().map(|board| (board, board.state())).collect();
     let ready = states.iter().all(|(_, (state, _))| *state == InstanceState::Ready);
-    let instances: Vec<_> = states
+    let list: Vec<_> = states
         .into_iter()
         .map(|(board, (state, reason))| json!({ "id": board.instance.id, "state": state, "reason": reason }))
         .collect();
     let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    response.json(json!({ "ready": ready, "instances": instances }))
+    response.json(json!({ "ready": ready, "instances": list }))
 }
 
 /// Prometheus text.
 #[get("/metrics")]
-async fn figures(boards: Data<Boards>) -> HttpResponse {
-    match metrics::text(boards.iter().map(|board| board.snapshot()).collect()) {
+async fn figures(instances: Data<Instances>) -> HttpResponse {
+    match metrics::text(instances.boards.iter().map(|board| board.snapshot()).collect()) {
         Ok(text) => HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(text),
-        Err(error) => HttpResponse::InternalServerError().body(error.to_string()),
+        Err(error) => ApiError::new(ErrorCode::Internal, error.to_string()).error_response(),
     }
 }
 
+#[put("/control/{id}/workers")]
+async fn set_workers(
+    request: HttpRequest,
+    id: Path<String>,
+    size: Json<PoolSize>,
+    instances: Data<Instances>,
+) -> Result<HttpResponse, ApiError> {
+    done(instances.control(&request, &id)?.resize(size.workers).await)
+}
+
+#[put("/control/{id}/delay")]
+async fn set_delay(
+    request: HttpRequest,
+    id: Path<String>,
+    delay: Json<DelayView>,
+    instances: Data<Instances>,
+) -> Result<HttpResponse, ApiError> {
+    done(instances.control(&request, &id)?.set_delay(delay.into_inner()))
+}
+
+#[put("/control/{id}/dispatch")]
+async fn set_dispatch(
+    request: HttpRequest,
+    id: Path<String>,
+    choice: Json<DispatchChoice>,
+    instances: Data<Instances>,
+) -> Result<HttpResponse, ApiError> {
+    done(instances.control(&request, &id)?.set_dispatch(choice.dispatch))
+}
+
+#[put("/control/{id}/faults")]
+async fn set_faults(
+    request: HttpRequest,
+    id: Path<String>,
+    faults: Json<Faults>,
+    instances: Data<Instances>,
+) -> Result<HttpResponse, ApiError> {
+    done(instances.control(&request, &id)?.set_faults(faults.into_inner()))
+}
+
+#[delete("/control/{id}/faults")]
+async fn clear_faults(
+    request: HttpRequest,
+    id: Path<String>,
+    instances: Data<Instances>,
+) -> Result<HttpResponse, ApiError> {
+    instances.control(&request, &id)?.clear_faults();
+    done(Ok(()))
+}
+
+#[post("/control/{id}/workers/{index}/panic")]
+async fn panic_worker(
+    request: HttpRequest,
+    path: Path<(String, usize)>,
+    instances: Data<Instances>,
+) -> Result<HttpResponse, ApiError> {
+    let (id, index) = path.into_inner();
+    done(instances.control(&request, &id)?.crash(index).await)
+}
+
+#[post("/control/{id}/workers/{index}/stall")]
+async fn stall_worker(
+    request: HttpRequest,
+    path: Path<(String, usize)>,
+    stall: Json<Stall>,
+    instances: Data<Instances>,
+) -> Result<HttpResponse, ApiError> {
+    let (id, index) = path.into_inner();
+    done(instances.control(&request, &id)?.stall(index, stall.ms))
+}
+
 /// The admin server on a bound listener; it runs until it is stopped by its handle.
-pub fn serve(listener: TcpListener, boards: Boards) -> io::Result<Server> {
-    let boards = Data::new(boards);
-    let server =
-        HttpServer::new(move || App::new().app_data(boards.clone()).service(healthz).service(readyz).service(figures));
+pub fn serve(
+    listener: TcpListener,
+    boards: Vec<Arc<Board>>,
+    controls: Vec<Control>,
+    permission: Permission,
+) -> io::Result<Server> {
+    let instances = Data::new(Instances { controls, boards, permission });
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(instances.clone())
+            .app_data(web::JsonConfig::default().error_handler(ApiError::of_body))
+            .service((healthz, readyz, figures))
+            .service((set_workers, set_delay, set_dispatch, set_faults, clear_faults, panic_worker, stall_worker))
+            .default_service(web::to(ApiError::unknown_path))
+    });
     Ok(server.workers(1).disable_signals().shutdown_timeout(1).listen(listener)?.run())
 }

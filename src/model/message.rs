@@ -5,12 +5,11 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-/// `responderId` of a reply that no responder made: a timeout, a refusal.
-pub const NO_RESPONDER: i64 = -1;
+use super::{ErrorCode, NO_RESPONDER, Reply, ResponseType};
 
 /// The longest `requestId` taken, in bytes. The article's are UUIDs of 36.
 const LONGEST_ID: usize = 128;
@@ -174,158 +173,14 @@ impl Message {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub enum ResponseType {
-    Response,
-    Error,
-}
-
-/// What kind of error an error reply or an HTTP error is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ErrorCode {
-    /// The message or request is not of the protocol.
-    BadRequest,
-    /// No such thing.
-    NotFound,
-    /// The body is larger than allowed.
-    TooLarge,
-    /// A bounded queue is full; try again later.
-    Overloaded,
-    /// The instance is shutting down; another one will take it.
-    Draining,
-    /// The deadline passed first.
-    Timeout,
-    /// The task ended with an error.
-    TaskFailed,
-    /// The task panicked.
-    Panicked,
-    /// A peer went away with the message and it could not be sent again.
-    Lost,
-    /// No peer to send to.
-    NotConnected,
-    /// Not permitted: the token is missing or wrong.
-    Forbidden,
-    /// A fault in this program.
-    Internal,
-}
-
-/// How a message ended. Each message has exactly one outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    Response,
-    Error,
-    Timeout,
-}
-
-/// Where a message's time went, in microseconds, each measured by one clock as a duration.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Timings {
-    /// In the requester, waiting for its worker.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub queued_us: Option<u64>,
-    /// Between requester and broker, both ways.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub wire_us: Option<u64>,
-    /// At the broker, waiting for a responder worker.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub broker_us: Option<u64>,
-    /// In the responder worker: the delay and the task.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub service_us: Option<u64>,
-    /// From the request's arrival at the requester to its reply.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub total_us: Option<u64>,
-}
-
-/// A responder's answer to one message, or the requester's when none came.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Reply {
-    /// Unique per responder worker across the deployment; -1 where no responder answered.
-    pub responder_id: i64,
-    pub requester_id: String,
-    pub responded_at: u64,
-    #[serde(deserialize_with = "text")]
-    pub body: String,
-    pub response_type: ResponseType,
-    pub request_id: String,
-    pub message_id: String,
-    pub requested_at: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub filename: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub code: Option<ErrorCode>,
-    /// More about an error, where the body is fixed by the article's program.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub task: Option<String>,
-    /// The host that the responder ran on.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub node: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub service: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub slot: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub attempt: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub timings: Option<Timings>,
-    /// The message's fields that this program does not know.
-    #[serde(flatten)]
-    #[schema(value_type = Object)]
-    pub extra: Map<String, Value>,
-}
-
-impl Reply {
-    /// Reads a reply; fails on what is no JSON object of this shape.
-    pub fn parse(json: &[u8]) -> Result<Self, BadMessage> {
-        parse(json)
-    }
-
-    /// How the message this answers ended.
-    pub fn outcome(&self) -> Outcome {
-        match (self.response_type, self.code) {
-            (ResponseType::Response, _) => Outcome::Response,
-            (ResponseType::Error, Some(ErrorCode::Timeout)) => Outcome::Timeout,
-            // The article's requester has no code for its timeouts, but says them as no responder.
-            (ResponseType::Error, None) if self.responder_id == NO_RESPONDER => Outcome::Timeout,
-            (ResponseType::Error, _) => Outcome::Error,
-        }
-    }
-
-    /// The reply with the article's fields (and unknown ones) alone, for a peer that speaks its program's formats.
-    pub fn plain(mut self) -> Self {
-        self.code = None;
-        self.detail = None;
-        self.task = None;
-        self.node = None;
-        self.service = None;
-        self.slot = None;
-        self.attempt = None;
-        self.timings = None;
-        self
-    }
-}
-
-fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, BadMessage> {
+pub(super) fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, BadMessage> {
     Ok(serde_json::from_slice(json)?)
-}
-
-/// A body that is not a string is kept as its JSON text, so that another program's reply is never refused for it.
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::String(text) => text,
-        other => other.to_string(),
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Outcome;
     use proptest::prelude::*;
 
     const ARTICLE_MESSAGE: &str =
@@ -374,12 +229,6 @@ mod tests {
             let error = Request::parse(json.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(reason), "{json}: {error}");
         }
-    }
-
-    #[test]
-    fn a_body_of_another_type_is_kept_as_text() {
-        let json = r#"{"responderId":1,"requesterId":"a","respondedAt":1,"body":{"a":1},"responseType":"Response","requestId":"b","messageId":"c","requestedAt":1}"#;
-        assert_eq!(Reply::parse(json.as_bytes()).unwrap().body, r#"{"a":1}"#);
     }
 
     fn extra_fields() -> impl Strategy<Value = Map<String, Value>> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Hops, Ledger};
+use super::{DelayView, Faults, Hops, Ledger};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -110,6 +110,15 @@ pub struct Snapshot {
     pub hops: Hops,
     /// Per-message events left out because there were more than `telemetry.events_per_second`.
     pub dropped_events: u64,
+    /// Of a responder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay: Option<DelayView>,
+    /// Of a responder with faults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faults: Option<Faults>,
+    /// Of a broker: `round-robin` or `least-busy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispatch: Option<String>,
 }
 
 impl Snapshot {

@@ -77,7 +77,7 @@ impl Topology {
         self.instances.values().filter(silent).map(gone).collect()
     }
 
-    /// Forgets instances that have been gone for half a minute, and links that are disconnected for good.
+    /// Forgets instances that have been gone for half a minute.
     pub fn forget(&mut self, now: u64) {
         self.instances.retain(|_, view| {
             view.snapshot.state != InstanceState::Gone || now.saturating_sub(view.seen_at) <= GONE_KEPT_MS
@@ -130,6 +130,9 @@ mod tests {
                 ledger,
                 hops: Hops::default(),
                 dropped_events: 0,
+                delay: None,
+                faults: None,
+                dispatch: None,
             }),
         }
     }
@@ -148,6 +151,29 @@ mod tests {
         assert!(topology.silent(3_000, 1_500).is_empty());
         topology.forget(34_000);
         assert_eq!(topology.instances.keys().collect::<Vec<_>>(), ["b"]);
+    }
+
+    /// The dashboard's fold runs the same log.
+    #[test]
+    fn the_event_log_folds_into_the_topology_it_says() {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Log {
+            events: Vec<Step>,
+            forget_at: u64,
+            expected: Topology,
+        }
+        #[derive(Deserialize)]
+        struct Step {
+            event: Event,
+            now: u64,
+        }
+        let log: Log = serde_json::from_str(include_str!("../../tests/fixtures/events.json")).unwrap();
+        let mut topology = Topology::default();
+        log.events.iter().for_each(|step| topology.apply(&step.event, step.now));
+        topology.forget(log.forget_at);
+        assert_eq!(topology, log.expected);
+        assert!(!topology.instances.is_empty());
     }
 
     #[test]

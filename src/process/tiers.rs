@@ -163,6 +163,16 @@ pub enum Dispatch {
     LeastBusy,
 }
 
+impl Dispatch {
+    /// The name in settings, on the page and in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RoundRobin => "round-robin",
+            Self::LeastBusy => "least-busy",
+        }
+    }
+}
+
 /// The `[responder]` section.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -227,6 +237,17 @@ pub enum TaskName {
     File,
     Echo,
     Cpu,
+}
+
+impl TaskName {
+    /// The name in settings, messages and the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Echo => "echo",
+            Self::Cpu => "cpu",
+        }
+    }
 }
 
 /// The `[task.delay]` section.

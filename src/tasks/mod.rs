@@ -7,6 +7,7 @@ mod cpu;
 mod delay;
 mod echo;
 mod error;
+mod faults;
 mod file;
 mod registry;
 
@@ -20,6 +21,7 @@ pub use cpu::{CpuTask, DEFAULT_CPU_ROUNDS};
 pub use delay::{Delay, DelayError, DelaySource};
 pub use echo::{EchoTask, MAX_ECHO_BYTES};
 pub use error::TaskError;
+pub use faults::FaultInjector;
 pub use file::FileTask;
 pub use registry::{TaskName, Tasks, TasksConfig};
 

@@ -13,6 +13,6 @@ pub use connections::watch_connections;
 pub use context::{Contexts, SocketOptions};
 pub use discovery::follow;
 pub use json_stream::{JsonStream, StreamError};
-pub use socket::{Frames, Socket, frames_of};
+pub use socket::{Events, Frames, Socket, frames_of};
 pub use tcp::keep_alive;
 pub use telemetry::{Publisher, Subscriber};

@@ -19,26 +19,40 @@ pub fn frames_of<const N: usize>(parts: [&[u8]; N]) -> Frames {
     parts.into_iter().map(zmq::Message::from).collect()
 }
 
+/// What can be done with a socket at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Events {
+    /// A message is here.
+    pub readable: bool,
+    /// A message can be sent. On a REQ or DEALER with IMMEDIATE: a peer is connected.
+    pub writable: bool,
+}
+
 /// A socket registered with the runtime of the thread it was attached on.
 pub struct Socket {
     // Before the socket: the descriptor must leave the reactor before ZeroMQ closes it.
-    fd: AsyncFd<RawFd>,
+    fd: Option<AsyncFd<RawFd>>,
     inner: zmq::Socket,
 }
 
 impl Socket {
     /// Registers a socket with the current runtime. Fails outside a runtime or without a free file descriptor.
     pub fn attach(inner: zmq::Socket) -> io::Result<Self> {
-        let raw = inner.get_fd()?;
-        // SAFETY: the descriptor is ZeroMQ's and stays open as long as `inner`, which this struct owns and, by the
-        // order of its fields, drops after the registration.
-        let fd = unsafe { AsyncFd::register_with_interest(raw, Interest::READABLE) }.map_err(io::Error::from)?;
-        Ok(Self { fd, inner })
+        let mut socket = Self { fd: None, inner };
+        socket.attach_here()?;
+        Ok(socket)
     }
 
-    /// Takes the socket back from the runtime, connections and queued messages intact.
-    pub fn detach(self) -> zmq::Socket {
-        self.inner
+    /// Registers with the current runtime instead of the one before: a socket wakes its task soonest by the reactor of
+    /// that task's own thread.
+    pub fn attach_here(&mut self) -> io::Result<()> {
+        // The one before first: a reactor takes no descriptor twice.
+        self.fd = None;
+        // SAFETY: the descriptor is ZeroMQ's and stays open as long as its socket, which this struct owns together with
+        // the registration and, by the order of its fields, drops after it.
+        let fd = unsafe { AsyncFd::register_with_interest(self.inner.get_fd()?, Interest::READABLE) };
+        self.fd = Some(fd.map_err(io::Error::from)?);
+        Ok(())
     }
 
     /// The socket itself, to bind, connect and set options.
@@ -46,19 +60,11 @@ impl Socket {
         &self.inner
     }
 
-    /// What can be done at this moment, in one look.
-    pub fn events(&self) -> io::Result<PollEvents> {
-        Ok(self.inner.get_events()?)
-    }
-
-    /// True when a message can be sent at once. On a REQ or DEALER with IMMEDIATE: when a peer is connected.
-    pub fn is_writable(&self) -> io::Result<bool> {
-        Ok(self.events()?.contains(PollEvents::POLLOUT))
-    }
-
-    /// True when a message is here.
-    pub fn is_readable(&self) -> io::Result<bool> {
-        Ok(self.events()?.contains(PollEvents::POLLIN))
+    /// What can be done at once. Whoever waits next has to act on all of this one answer: asking a second time may take
+    /// in the news of a message without telling it, and swallow the edge that would have.
+    pub fn events(&self) -> io::Result<Events> {
+        let events = self.inner.get_events()?;
+        Ok(Events { readable: events.contains(PollEvents::POLLIN), writable: events.contains(PollEvents::POLLOUT) })
     }
 
     /// A message that is already here, if there is one.
@@ -84,7 +90,7 @@ impl Socket {
     /// Ready with the next message.
     pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<io::Result<Frames>> {
         loop {
-            if self.is_readable()?
+            if self.events()?.readable
                 && let Some(frames) = self.try_recv()?
             {
                 return Poll::Ready(Ok(frames));
@@ -95,7 +101,8 @@ impl Socket {
 
     /// Ready when ZeroMQ has news of this socket; the caller then reads its events and polls again.
     pub fn poll_edge(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut guard = ready!(self.fd.poll_read_ready(cx))?;
+        let fd = self.fd.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        let mut guard = ready!(fd.poll_read_ready(cx))?;
         guard.clear_ready();
         Poll::Ready(Ok(()))
     }
@@ -108,7 +115,7 @@ impl Socket {
     /// Sends a message at once; the frames come back where ZeroMQ would have to wait.
     pub fn try_send(&self, frames: Frames) -> io::Result<Option<Frames>> {
         // Looked at first because a frame given to ZeroMQ does not come back, not even when it refuses it.
-        if !self.is_writable()? {
+        if !self.events()?.writable {
             return Ok(Some(frames));
         }
         self.inner.send_multipart(frames, zmq::DONTWAIT)?;
@@ -118,7 +125,7 @@ impl Socket {
     /// Sends a message, waiting for room. Dropping the future before it is ready sends nothing.
     pub async fn send(&self, frames: Frames) -> io::Result<()> {
         std::future::poll_fn(|cx| {
-            while !self.is_writable()? {
+            while !self.events()?.writable {
                 ready!(self.poll_edge(cx))?;
             }
             Poll::Ready(io::Result::Ok(()))
@@ -165,12 +172,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_detached_socket_keeps_its_messages() {
+    async fn a_socket_that_is_attached_anew_keeps_its_messages() {
         let context = zmq::Context::new();
         let (left, right) = pair(&context);
         left.send("kept", 0).unwrap();
-        let right = Socket::attach(right).unwrap().detach();
-        let right = Socket::attach(right).unwrap();
+        let mut right = Socket::attach(right).unwrap();
+        right.attach_here().unwrap();
         assert_eq!(&right.recv().await.unwrap()[0][..], b"kept");
     }
 
@@ -189,10 +196,10 @@ mod tests {
         request.connect(&address).unwrap();
         let request = Socket::attach(request).unwrap();
         request.send(frames_of([b"hello"])).await.unwrap();
-        assert!(request.is_writable().unwrap());
+        assert!(request.events().unwrap().writable);
         drop(router);
         let gone = std::future::poll_fn(|cx| {
-            while request.is_writable().unwrap() {
+            while request.events().unwrap().writable {
                 ready!(request.poll_edge(cx)).unwrap();
             }
             Poll::Ready(())

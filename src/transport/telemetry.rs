@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{Contexts, Frames, Socket};
 use crate::model::Event;
@@ -51,14 +51,26 @@ impl Subscriber {
         Ok(Self { socket: Socket::attach(bound)? })
     }
 
-    /// Takes the next message; the inner error says why it is no array of events.
+    /// Takes the next message; the inner error says why it is no array of events. An admin server that listens on every
+    /// address of its host is given the one that its telemetry comes from.
     pub async fn next(&self) -> io::Result<Result<Vec<Event>, serde_json::Error>> {
-        let frames: Frames = self.socket.recv().await?;
-        Ok(serde_json::from_slice(&frames[0]))
+        let mut frames: Frames = self.socket.recv().await?;
+        let peer: Option<IpAddr> = frames[0].gets("Peer-Address").and_then(|address| address.parse().ok());
+        let events = serde_json::from_slice::<Vec<Event>>(&frames[0]);
+        Ok(events.map(|mut events| {
+            events.iter_mut().for_each(|event| place(event, peer));
+            events
+        }))
     }
+}
 
-    /// Hands the socket back, still bound.
-    pub fn detach(self) -> zmq::Socket {
-        self.socket.detach()
+/// Puts the sender's address where its own host's every address stood.
+fn place(event: &mut Event, peer: Option<IpAddr>) {
+    let (Event::Instance { snapshot }, Some(peer)) = (event, peer) else { return };
+    let admin = &mut snapshot.instance.admin;
+    if let Some(address) = admin.as_ref().and_then(|admin| admin.parse::<SocketAddr>().ok())
+        && address.ip().is_unspecified()
+    {
+        *admin = Some(SocketAddr::new(peer, address.port()).to_string());
     }
 }

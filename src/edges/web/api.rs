@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::{IntoParams, OpenApi};
 
-use super::{ApiError, Hub, NewRequest, Requests, article};
+use super::{ApiError, Hub, NewRequest, Requests, article, control, load};
 use crate::model::{ErrorCode, Event, Problem, RequestView, Topology};
 use crate::tasks::TaskName;
 
@@ -56,7 +56,8 @@ async fn create(new: Json<NewRequest>, query: Query<Wait>, requests: Data<Reques
     }
 }
 
-fn check(new: NewRequest) -> Result<NewRequest, ApiError> {
+/// Checks what a request may ask for.
+pub fn check(new: NewRequest) -> Result<NewRequest, ApiError> {
     if let Some(task) = &new.task {
         task.parse::<TaskName>().map_err(|error| ApiError::new(ErrorCode::BadRequest, format!("`task`: {error}")))?;
     }
@@ -100,7 +101,7 @@ async fn replies(id: Path<String>, requests: Data<Requests>) -> Result<HttpRespo
         let (requests, id) = (requests.clone(), id.clone());
         async move {
             let sent = sent?;
-            let Some(news) = requests.news(&id, sent).await else { return None };
+            let news = requests.news(&id, sent).await?;
             let mut text: String = news.replies.iter().map(|reply| json!(reply).to_string() + "\n").collect();
             if let Some(view) = &news.ended {
                 text += &(json!(view).to_string() + "\n");
@@ -127,7 +128,27 @@ async fn topology(hub: Data<Hub>) -> impl Responder {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "swarmq", description = "The web tier's API. Errors are `{\"error\": Problem}`."),
-    paths(create, read, replies, topology, article::connect, article::request, article::disconnect),
+    paths(
+        create,
+        read,
+        replies,
+        topology,
+        article::connect,
+        article::request,
+        article::disconnect,
+        load::start_load,
+        load::read_load,
+        load::stop_load,
+        control::read,
+        control::set_workers,
+        control::set_delay,
+        control::set_dispatch,
+        control::set_faults,
+        control::clear_faults,
+        control::clear_all_faults,
+        control::panic_worker,
+        control::stall_worker,
+    ),
     components(schemas(Event))
 )]
 struct Description;

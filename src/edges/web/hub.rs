@@ -8,13 +8,13 @@ use std::time::Duration;
 use actix::Recipient;
 use actix::dev::SendError;
 use bytestring::ByteString;
-use serde_json::{Value, json};
+use serde_json::json;
 use slog::{info, warn};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::{Push, Sampler};
+use super::{Links, Oracle, OwnSettings, Push, Sampler};
 use crate::actors::{Seat, WorkError};
-use crate::model::{Event, RequestLog, RequestView, Sample, Topology, WorkerState, now_ms};
+use crate::model::{Event, RequestLog, RequestView, Sample, Tier, Topology, WorkerState, now_ms};
 use crate::transport::Subscriber;
 
 /// Samples kept, in seconds.
@@ -34,6 +34,7 @@ struct State {
     requests: RequestLog,
     samples: VecDeque<Sample>,
     sampler: Sampler,
+    oracle: Oracle,
     /// Of the last batch.
     seq: u64,
     pending: Vec<Event>,
@@ -48,26 +49,31 @@ pub struct Hub {
     /// Between two batches.
     batch: Duration,
     /// What the page shows of the configuration.
-    settings: Value,
+    own: OwnSettings,
+    /// This instance's own: their first news comes before telemetry is up.
+    links: Arc<Links>,
 }
 
 impl Hub {
     /// Nothing known yet. `telemetry_interval` is how often instances send snapshots.
-    pub fn new(keep_requests: usize, telemetry_interval: Duration, batch: Duration, settings: Value) -> Self {
+    pub fn new(keep_requests: usize, telemetry_interval: Duration, own: OwnSettings, links: Arc<Links>) -> Self {
         let state = State {
             topology: Topology::default(),
             requests: RequestLog::new(keep_requests),
             samples: VecDeque::new(),
             sampler: Sampler::default(),
             seq: 0,
+            oracle: Oracle::default(),
             pending: vec![],
             sessions: vec![],
         };
-        Self { state: Mutex::new(state), silence: telemetry_interval * 2, batch, settings }
+        Self { state: Mutex::new(state), silence: telemetry_interval * 2, batch: own.batch, own, links }
     }
 
     pub fn topology(&self) -> Topology {
-        self.lock().topology.clone()
+        let mut state = self.lock();
+        state.topology.links.extend(self.links.views());
+        state.topology.clone()
     }
 
     /// A request that any web instance took on.
@@ -78,9 +84,31 @@ impl Hub {
     /// A dashboard is here; it gets a snapshot at once.
     pub fn join(&self, to: Recipient<Push>) {
         let mut state = self.lock();
-        let snapshot = state.snapshot(&self.settings);
+        state.topology.links.extend(self.links.views());
+        // First, or the newcomer would get what is pending twice.
+        state.push(&self.own);
+        let snapshot = state.snapshot(&self.own);
         let behind = to.try_send(Push::Text(snapshot)).is_err();
         state.sessions.push(Session { to, behind });
+    }
+
+    /// Where an instance's admin server is.
+    pub fn admin_of(&self, id: &str) -> Option<String> {
+        let state = self.lock();
+        state.topology.instances.get(id)?.snapshot.instance.admin.clone()
+    }
+
+    /// The living instances of a tier, with their admin servers.
+    pub fn admins(&self, tier: Tier) -> Vec<(String, String)> {
+        let state = self.lock();
+        let instances = state.topology.living(tier).map(|view| &view.snapshot.instance);
+        instances.filter_map(|instance| Some((instance.id.clone(), instance.admin.clone()?))).collect()
+    }
+
+    /// The settings have changed: every dashboard gets a snapshot with the next batch.
+    pub fn refresh(&self) {
+        let mut state = self.lock();
+        state.sessions.iter_mut().for_each(|session| session.behind = true);
     }
 
     /// Asks every dashboard to leave.
@@ -113,6 +141,10 @@ impl Hub {
 
     fn sample(&self) -> Event {
         let mut state = self.lock();
+        let State { oracle, topology, .. } = &mut *state;
+        if oracle.asks_anew(topology) {
+            state.sessions.iter_mut().for_each(|session| session.behind = true);
+        }
         let State { sampler, topology, samples, .. } = &mut *state;
         let sample = sampler.take(topology, now_ms());
         samples.push_back(sample);
@@ -122,18 +154,30 @@ impl Hub {
         Event::Sample { sample }
     }
 
-    /// Sends what is pending to every dashboard: one text, shared.
     fn push(&self) {
-        let mut state = self.lock();
-        let events = std::mem::take(&mut state.pending);
-        state.seq += 1;
-        let batch = json!({ "type": "events", "seq": state.seq, "now": now_ms(), "events": events });
+        self.lock().push(&self.own);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Sends what is pending to every dashboard: one text, shared.
+    fn push(&mut self, own: &OwnSettings) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let events = std::mem::take(&mut self.pending);
+        self.seq += 1;
+        let batch = json!({ "type": "events", "seq": self.seq, "now": now_ms(), "events": events });
         let batch = ByteString::from(batch.to_string());
         let mut snapshot = None;
-        let mut sessions = std::mem::take(&mut state.sessions);
+        let mut sessions = std::mem::take(&mut self.sessions);
         sessions.retain_mut(|session| {
             let text = match session.behind {
-                true => snapshot.get_or_insert_with(|| state.snapshot(&self.settings)).clone(),
+                true => snapshot.get_or_insert_with(|| self.snapshot(own)).clone(),
                 false => batch.clone(),
             };
             match session.to.try_send(Push::Text(text)) {
@@ -143,16 +187,11 @@ impl Hub {
             }
             true
         });
-        state.sessions = sessions;
+        self.sessions = sessions;
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn snapshot(&self, settings: &Value) -> ByteString {
+    fn snapshot(&mut self, own: &OwnSettings) -> ByteString {
+        let settings = self.oracle.settings(own, &self.topology);
         let snapshot = json!({
             "type": "snapshot",
             "seq": self.seq,

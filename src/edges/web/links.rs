@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::actors::Board;
-use crate::model::{Event, FanOut, LinkState, Request, now_ms};
+use crate::model::{Event, FanOut, LinkState, LinkView, Request, now_ms};
 
 /// Why no connection could be made, in the words Node.js has for it: the article's page shows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +104,15 @@ impl Links {
     /// Asks for all connections to be closed; requests under way end as errors.
     pub fn disconnect(&self) {
         self.wanted.send_replace(false);
+    }
+
+    /// The links as they are now, for the page.
+    pub fn views(&self) -> BTreeMap<String, LinkView> {
+        let view = |record: &Record| LinkView {
+            state: record.state,
+            reason: record.failure.as_ref().map(|failure| format!("can't connect: {}", failure.code)),
+        };
+        self.lock().iter().map(|(address, record)| (address.to_string(), view(record))).collect()
     }
 
     /// True when a connection is up.

@@ -2,12 +2,16 @@
 
 mod api;
 mod article;
-mod errors;
+#[cfg(feature = "dashboard")]
+mod assets;
+mod control;
 mod hub;
 mod link;
 mod links;
+mod load;
 mod requests;
 mod sampler;
+mod settings;
 mod ws;
 
 use std::io;
@@ -19,15 +23,20 @@ use actix_web::middleware::Compress;
 use actix_web::web::{self, Data, JsonConfig, QueryConfig};
 use actix_web::{App, HttpServer};
 
-use errors::ApiError;
+use api::check;
 pub use hub::{Hub, run_hub};
 pub use link::{LinkContext, run_links};
 pub use links::Links;
 use links::{ConnectFailure, LinkHandle, Sending};
+pub use load::Load;
 pub use requests::Requests;
 use requests::{CallEnd, NewRequest};
 use sampler::Sampler;
+use settings::Oracle;
+pub use settings::OwnSettings;
 use ws::Push;
+
+use super::{ApiError, DispatchChoice, Permission, PoolSize, Stall};
 
 /// What the HTTP server works with.
 #[derive(Clone)]
@@ -35,9 +44,22 @@ pub struct WebContext {
     pub hub: Arc<Hub>,
     pub links: Arc<Links>,
     pub requests: Arc<Requests>,
+    pub load: Arc<Load>,
+    pub permission: Permission,
     /// Longest body, in bytes.
     pub max_body_bytes: usize,
     pub threads: usize,
+}
+
+/// The page, where the program was built with it.
+fn page_routes(config: &mut web::ServiceConfig) {
+    #[cfg(feature = "dashboard")]
+    assets::routes(config);
+    #[cfg(not(feature = "dashboard"))]
+    config.route(
+        "/",
+        web::get().to(async || "swarmq was built without its dashboard; /api/v1/openapi.json tells of the API\n"),
+    );
 }
 
 /// The HTTP server on a bound listener; it runs until it is stopped by its handle. `shutdown_s` is how many seconds
@@ -50,12 +72,17 @@ pub fn serve(listener: TcpListener, context: WebContext, shutdown_s: u64) -> io:
             .app_data(Data::from(context.hub.clone()))
             .app_data(Data::from(context.links.clone()))
             .app_data(Data::from(context.requests.clone()))
+            .app_data(Data::from(context.load.clone()))
+            .app_data(Data::new(context.permission.clone()))
             .app_data(JsonConfig::default().limit(context.max_body_bytes).error_handler(ApiError::of_body))
             .app_data(QueryConfig::default().error_handler(ApiError::of_query))
             .configure(article::routes)
             .configure(api::routes)
+            .configure(load::routes)
+            .configure(control::routes)
+            .configure(page_routes)
             .route("/ws", web::get().to(ws::open))
             .default_service(web::to(ApiError::unknown_path))
     });
-    Ok(server.workers(threads).disable_signals().shutdown_timeout(shutdown_s).listen(listener)?.run())
+    Ok(server.workers(threads).tcp_nodelay(true).disable_signals().shutdown_timeout(shutdown_s).listen(listener)?.run())
 }

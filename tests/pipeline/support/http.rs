@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use actix_web::http::header::HeaderMap;
 use actix_web::web::Bytes;
+use awc::http::header::HeaderMap;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use swarmq::model::{RequestStatus, RequestView, Topology};
@@ -127,5 +127,5 @@ where
     S: futures_util::Stream<Item = Result<Bytes, awc::error::PayloadError>>,
 {
     let body = response.body().limit(LARGEST).await.unwrap();
-    Answer { status: response.status().as_u16(), headers: response.headers().clone().into(), body }
+    Answer { status: response.status().as_u16(), headers: response.headers().clone(), body }
 }

@@ -1,0 +1,127 @@
+//! What open dashboards cost: the program in a process of its own, watched by many WebSockets while it makes about a
+//! thousand events a second. Tells the server's CPU time and memory, and fails when a dashboard misses the last state.
+//! Run it with `cargo bench --bench dashboards [DASHBOARDS] [SECONDS]`.
+
+use std::cell::Cell;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use actix_rt::time::{sleep, timeout};
+use awc::ws::Frame;
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+
+/// Requests a second: each is about ten events (request, acceptance, three sendings, three replies, outcome).
+const RATE: u64 = 110;
+
+/// Clock ticks a second in /proc: fixed at 100 on Linux for what programs are told.
+const TICKS: f64 = 100.0;
+
+fn main() {
+    let numbers: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
+    let dashboards = numbers.first().copied().unwrap_or(1_000);
+    let seconds = numbers.get(1).copied().unwrap_or(20) as u64;
+    rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    let (server, address) = start();
+    let server = Killed(server);
+    actix_rt::System::new().block_on(run(server.0.id(), &address, dashboards, Duration::from_secs(seconds)));
+}
+
+/// Ends the server with the bench.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+    }
+}
+
+/// The program, and where its web server is.
+fn start() -> (Child, String) {
+    let mut server = Command::new(env!("CARGO_BIN_EXE_swarmq"))
+        .args(["--profile", "test", "--set", "log.level=info", "--set", "log.format=json", "--set", "web.batch=50ms"])
+        .args(["--set", "telemetry.interval=500ms", "--set", "telemetry.events_per_second=5000"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(server.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let address = lines
+        .filter_map(|line| serde_json::from_str::<Value>(&line).ok())
+        .find(|line| line["what"] == "web tier, http")
+        .and_then(|line| Some(line["address"].as_str()?.to_owned()))
+        .expect("the program ended before it told its address");
+    (server, address)
+}
+
+async fn run(pid: u32, address: &str, dashboards: usize, time: Duration) {
+    let client = awc::Client::builder().timeout(Duration::from_secs(10)).finish();
+    let (last, bytes) = (Rc::new(vec![const { Cell::new(0_u64) }; dashboards]), Rc::new(Cell::new(0_u64)));
+    for number in 0..dashboards {
+        let (_, mut socket) = client.ws(format!("{address}/ws")).max_frame_size(64 << 20).connect().await.unwrap();
+        let (last, bytes) = (last.clone(), bytes.clone());
+        actix_rt::spawn(async move {
+            while let Some(Ok(frame)) = socket.next().await {
+                match frame {
+                    Frame::Text(text) => {
+                        bytes.set(bytes.get() + text.len() as u64);
+                        last[number].set(seq(&text));
+                    }
+                    Frame::Ping(data) => drop(socket.send(awc::ws::Message::Pong(data)).await),
+                    _ => {}
+                }
+            }
+        });
+    }
+    let idle = resident_kb(pid);
+    let load = json!({ "rate": RATE, "request": { "task": "echo" } });
+    client.post(format!("{address}/api/v1/load")).send_json(&load).await.unwrap();
+    sleep(time / 5).await;
+    let (cpu, received, warm, begun) = (cpu_s(pid), bytes.get(), resident_kb(pid), Instant::now());
+    sleep(time).await;
+    let elapsed = begun.elapsed().as_secs_f64();
+    let (cpu, received, full) = (cpu_s(pid) - cpu, bytes.get() - received, resident_kb(pid));
+    client.delete(format!("{address}/api/v1/load")).send().await.unwrap();
+    println!("dashboards          {dashboards}");
+    println!("server CPU          {:.2} cores", cpu / elapsed);
+    println!("sent                {:.1} MB/s", received as f64 / 1e6 / elapsed);
+    println!(
+        "server memory       {:.1} MB before, {:.1} MB at {:.0} s, {:.1} MB at the end",
+        idle as f64 / 1e3,
+        warm as f64 / 1e3,
+        time.as_secs_f64() / 5.0,
+        full as f64 / 1e3
+    );
+    // Batches go on while anybody watches: all are at the end when all have seen one and the same.
+    let agreed = async {
+        while last.iter().any(|seq| seq.get() != last[0].get()) {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), agreed).await.expect("a dashboard missed the last state");
+    println!("all at batch        {}", last[0].get());
+}
+
+/// The number of a batch or snapshot, without reading the rest.
+fn seq(text: &[u8]) -> u64 {
+    const KEY: &[u8] = b"\"seq\":";
+    let at = text.windows(KEY.len()).position(|window| window == KEY).expect("every message has its number");
+    let digits = text[at + KEY.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
+}
+
+/// CPU time a process has used, in seconds (proc_pid_stat(5): utime and stime).
+fn cpu_s(pid: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / TICKS
+}
+
+/// Resident memory of a process, in kB.
+fn resident_kb(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}

@@ -1,0 +1,101 @@
+//! Bundles the dashboard (`web/`) with npm when its sources are newer than the bundle, and lays its files out,
+//! compressed, for the program to embed. Without the `dashboard` feature nothing of it is needed.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+use std::{env, error};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
+
+/// What a bundle is made of.
+const SOURCES: [&str; 5] = ["web/src", "web/static", "web/build.mjs", "web/package.json", "web/package-lock.json"];
+
+/// The bundle's files, with their content types.
+const FILES: [(&str, &str); 4] = [
+    ("index.html", "text/html; charset=utf-8"),
+    ("app.js", "text/javascript; charset=utf-8"),
+    ("app.css", "text/css; charset=utf-8"),
+    ("favicon.svg", "image/svg+xml"),
+];
+
+fn main() -> Result<(), Box<dyn error::Error>> {
+    println!("cargo::rerun-if-changed=build.rs");
+    if env::var_os("CARGO_FEATURE_DASHBOARD").is_none() {
+        return Ok(());
+    }
+    for source in SOURCES {
+        println!("cargo::rerun-if-changed={source}");
+    }
+    println!("cargo::rerun-if-changed=web/dist");
+    let bundle = Path::new("web/dist");
+    if oldest(bundle) < newest(&SOURCES.map(PathBuf::from)) {
+        npm()?;
+    }
+    embed(bundle, Path::new(&env::var("OUT_DIR")?))
+}
+
+/// When the oldest of the bundle's files was made; the epoch where one is missing.
+fn oldest(bundle: &Path) -> SystemTime {
+    let times = FILES.iter().map(|(name, _)| modified(&bundle.join(name)));
+    times.min().unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// When the newest of the files, or of those in the folders, was changed.
+fn newest(paths: &[PathBuf]) -> SystemTime {
+    let times = paths.iter().map(|path| match fs::read_dir(path) {
+        Ok(entries) => newest(&entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>()),
+        Err(_) => modified(path),
+    });
+    times.max().unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+fn modified(path: &Path) -> SystemTime {
+    fs::metadata(path).and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+fn npm() -> Result<(), Box<dyn error::Error>> {
+    let mut steps = vec![vec!["run", "build"]];
+    if !Path::new("web/node_modules").exists() {
+        steps.insert(0, vec!["ci", "--no-audit", "--no-fund"]);
+    }
+    for arguments in steps {
+        let output = Command::new("npm").args(&arguments).current_dir("web").output().map_err(|error| {
+            format!(
+                "npm can't be run ({error}): the dashboard is bundled by Node.js 20 or later. Install it, or build \
+                 without the dashboard: cargo build --no-default-features"
+            )
+        })?;
+        if !output.status.success() {
+            io::stderr().write_all(&output.stdout)?;
+            io::stderr().write_all(&output.stderr)?;
+            return Err(format!("`npm {}` failed in web/", arguments.join(" ")).into());
+        }
+    }
+    Ok(())
+}
+
+/// Writes the files, compressed, and a table of them in Rust.
+fn embed(bundle: &Path, out: &Path) -> Result<(), Box<dyn error::Error>> {
+    let mut table = String::from("[\n");
+    for (name, content_type) in FILES {
+        let bytes = fs::read(bundle.join(name))?;
+        let digest: String = Sha256::digest(&bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let compressed = out.join(format!("{name}.gz"));
+        let mut encoder = GzEncoder::new(File::create(&compressed)?, Compression::best());
+        encoder.write_all(&bytes)?;
+        encoder.finish()?;
+        writeln!(
+            table,
+            "    Asset {{ name: {name:?}, content_type: {content_type:?}, etag: {digest:?}, gzip: include_bytes!({compressed:?}) }},"
+        )?;
+    }
+    table.push(']');
+    fs::write(out.join("assets.rs"), table)?;
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! The dashboard's files, embedded and compressed by the build script.
+
+use actix_web::http::header::{self, CacheControl, CacheDirective, ETag, EntityTag, Header, IfNoneMatch};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+
+/// One file of the page.
+struct Asset {
+    name: &'static str,
+    content_type: &'static str,
+    /// Digest of its content.
+    etag: &'static str,
+    gzip: &'static [u8],
+}
+
+const ASSETS: [Asset; 4] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
+
+/// Everything the page needs comes from here. uPlot and the picture place their elements by inline style.
+const CONTENT_SECURITY_POLICY: &str =
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
+
+/// Answers with a file, or 304 to a browser that has it.
+fn serve(asset: &'static Asset, request: &HttpRequest) -> HttpResponse {
+    let tag = EntityTag::new_strong(asset.etag.to_owned());
+    let known = match IfNoneMatch::parse(request) {
+        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
+        _ => false,
+    };
+    let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response
+        .insert_header(ETag(tag))
+        // Ask each time whether it has changed: a new version of the program shows at once.
+        .insert_header(CacheControl(vec![CacheDirective::NoCache]))
+        .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+    if known {
+        return response.finish();
+    }
+    // Every browser takes gzip; there is no other form of it here.
+    response.insert_header((header::CONTENT_ENCODING, "gzip")).content_type(asset.content_type).body(asset.gzip)
+}
+
+/// Adds the routes: each file by its name, and the page at `/`.
+pub fn routes(config: &mut ServiceConfig) {
+    for asset in &ASSETS {
+        let path = if asset.name == "index.html" { "/".to_owned() } else { format!("/{}", asset.name) };
+        config.route(&path, web::get().to(async move |request: HttpRequest| serve(asset, &request)));
+    }
+}

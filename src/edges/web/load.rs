@@ -1,0 +1,153 @@
+//! Load made by the web tier itself, open loop: requests leave at their time, whether earlier ones have ended or not.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use actix_web::web::{Data, Json, ServiceConfig};
+use actix_web::{HttpResponse, delete, get, post};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
+
+use super::{ApiError, NewRequest, Requests, check};
+use crate::model::{ErrorCode, Problem};
+
+/// Requests a second that may be asked for.
+const RATES: std::ops::RangeInclusive<f64> = 0.1..=1_000.0;
+
+/// Requests of one load that may be asked for.
+const MOST: u64 = 1_000_000;
+
+/// What load to make.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewLoad {
+    /// Requests a second, 0.1 to 1000; none: all at once.
+    #[serde(default)]
+    pub rate: Option<f64>,
+    /// Requests in all, up to a million; none: until it is stopped.
+    #[serde(default)]
+    pub count: Option<u64>,
+    #[serde(default)]
+    pub request: NewRequest,
+}
+
+/// How far a load is.
+#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
+pub struct LoadView {
+    pub running: bool,
+    pub rate: Option<f64>,
+    pub count: Option<u64>,
+    /// Requests sent.
+    pub sent: u64,
+    /// Requests that could not be taken on.
+    pub refused: u64,
+}
+
+/// The one load that may run at a time.
+#[derive(Default)]
+pub struct Load {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    view: LoadView,
+    running: Option<CancellationToken>,
+}
+
+impl Load {
+    fn view(&self) -> LoadView {
+        self.lock().view
+    }
+
+    /// Ends the load that runs, if one does.
+    pub fn stop(&self) {
+        let mut state = self.lock();
+        state.view.running = false;
+        state.running.take().inspect(CancellationToken::cancel);
+    }
+
+    fn start(self: Arc<Self>, new: NewLoad, requests: Arc<Requests>) {
+        self.stop();
+        let token = CancellationToken::new();
+        {
+            let mut state = self.lock();
+            state.running = Some(token.clone());
+            state.view = LoadView { running: true, rate: new.rate, count: new.count, ..LoadView::default() };
+        }
+        actix_rt::spawn(async move {
+            let begun = Instant::now();
+            for number in 0..new.count.unwrap_or(u64::MAX) {
+                // From the beginning, not from the last: a late request does not make all later ones late.
+                let due = new.rate.map_or(begun, |rate| begun + Duration::from_secs_f64(number as f64 / rate));
+                tokio::select! {
+                    biased;
+                    () = token.cancelled() => return,
+                    () = sleep_until(due) => {}
+                }
+                let sent = requests.submit(new.request.clone());
+                let mut state = self.lock();
+                if token.is_cancelled() {
+                    return;
+                }
+                match sent {
+                    Ok(_) => state.view.sent += 1,
+                    Err(_) => state.view.refused += 1,
+                }
+            }
+            if !token.is_cancelled() {
+                self.stop();
+            }
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts a load; one that runs is replaced.
+#[utoipa::path(
+    post, path = "/api/v1/load", request_body = NewLoad,
+    responses((status = 200, body = LoadView), (status = 400, body = Problem))
+)]
+#[post("/api/v1/load")]
+async fn start_load(new: Json<NewLoad>, load: Data<Load>, requests: Data<Requests>) -> Result<HttpResponse, ApiError> {
+    let mut new = new.into_inner();
+    let bad = |message: String| Err(ApiError::new(ErrorCode::BadRequest, message));
+    match (new.rate, new.count) {
+        (None, None) => return bad("give `rate`, `count` or both".to_owned()),
+        (Some(rate), _) if !RATES.contains(&rate) => {
+            return bad(format!("`rate` is {rate}: give {} to {} requests a second", RATES.start(), RATES.end()));
+        }
+        (_, Some(count)) if !(1..=MOST).contains(&count) => {
+            return bad(format!("`count` is {count}: give 1 to {MOST}"));
+        }
+        _ => {}
+    }
+    new.request = check(new.request)?;
+    load.clone().into_inner().start(new, requests.into_inner());
+    Ok(HttpResponse::Ok().json(load.view()))
+}
+
+/// How far the load is.
+#[utoipa::path(get, path = "/api/v1/load", responses((status = 200, body = LoadView)))]
+#[get("/api/v1/load")]
+async fn read_load(load: Data<Load>) -> HttpResponse {
+    HttpResponse::Ok().json(load.view())
+}
+
+/// Stops the load.
+#[utoipa::path(delete, path = "/api/v1/load", responses((status = 200, body = LoadView)))]
+#[delete("/api/v1/load")]
+async fn stop_load(load: Data<Load>) -> HttpResponse {
+    load.stop();
+    HttpResponse::Ok().json(load.view())
+}
+
+/// Adds the routes.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service((start_load, read_load, stop_load));
+}

@@ -1,0 +1,47 @@
+//! What responders are told to do beside their tasks, as it is shown and changed while they run.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DelayShape {
+    None,
+    Fixed,
+    Uniform,
+    Exponential,
+    LogNormal,
+}
+
+/// The delay before each task. Times in milliseconds, up to ten minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DelayView {
+    pub kind: DelayShape,
+    /// Shortest of `uniform`.
+    pub min_ms: u64,
+    /// Longest of `uniform`.
+    pub max_ms: u64,
+    /// The delay of `fixed`; the mean of `exponential` and `log-normal`.
+    pub mean_ms: u64,
+    /// Shape of `log-normal`, above 0 and up to 3.
+    pub sigma: f64,
+}
+
+/// What is deliberately wrong with a responder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Faults {
+    /// Share of the messages that are answered with an error, from 0 to 1.
+    pub error_rate: f64,
+    /// Milliseconds that each message takes longer, up to ten minutes.
+    pub extra_latency_ms: u64,
+    /// Answers every message with an error, and says that it is healthy.
+    pub failing: bool,
+}
+
+impl Faults {
+    pub fn any(&self) -> bool {
+        *self != Self::default()
+    }
+}

@@ -1,0 +1,41 @@
+// Bundles the dashboard into dist/: `node build.mjs`, or `node build.mjs --watch` while working on it.
+import { cp, mkdir, readFile, rm } from 'node:fs/promises';
+import { gzipSync } from 'node:zlib';
+import { build, context } from 'esbuild';
+
+const LIMIT_KB = 100;
+const watching = process.argv.includes('--watch');
+
+const options = {
+  entryPoints: [
+    { in: 'src/main.tsx', out: 'app' },
+    { in: 'src/styles/app.css', out: 'app' },
+  ],
+  outdir: 'dist',
+  bundle: true,
+  minify: !watching,
+  sourcemap: watching ? 'inline' : false,
+  format: 'esm',
+  target: ['es2022'],
+  jsx: 'automatic',
+  jsxImportSource: 'preact',
+  legalComments: 'none',
+  logLevel: 'info',
+};
+
+await rm('dist', { recursive: true, force: true });
+await mkdir('dist');
+await cp('static', 'dist', { recursive: true });
+
+if (watching) {
+  await (await context(options)).watch();
+} else {
+  await build(options);
+  let total = 0;
+  for (const name of ['index.html', 'app.js', 'app.css', 'favicon.svg']) {
+    total += gzipSync(await readFile(`dist/${name}`), { level: 9 }).length;
+  }
+  const kb = (total / 1024).toFixed(1);
+  console.log(`dist: ${kb} kB compressed, of ${LIMIT_KB} kB allowed`);
+  if (total > LIMIT_KB * 1024) process.exit(1);
+}

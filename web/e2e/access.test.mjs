@@ -1,0 +1,100 @@
+// For everybody: by keyboard alone, in every theme, on every screen.
+import assert from 'node:assert/strict';
+import { mkdir } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { after, before, test } from 'node:test';
+import { assertAccessible, openPage, startBrowser } from './browser.mjs';
+import { startProgram } from './program.mjs';
+
+const ROUTES = ['/', '/requests', '/charts', '/control'];
+const IMAGES = fileURLToPath(new URL('../../docs/images/', import.meta.url));
+const PHONE = { width: 390, height: 844 };
+
+let program, browser;
+before(async () => {
+  program = await startProgram();
+  browser = await startBrowser();
+  const page = await openPage(browser, program.url);
+  await page.getByRole('button', { name: 'Send request' }).click();
+  await page.locator('.live-latest .request.is-complete').first().waitFor();
+  await page.finish();
+});
+after(async () => {
+  await browser?.close();
+  await program?.stop();
+});
+
+for (const colorScheme of ['light', 'dark']) {
+  for (const route of ROUTES) {
+    test(`axe finds nothing: ${route}, ${colorScheme}`, async () => {
+      const page = await openPage(browser, program.url, {
+        route,
+        colorScheme,
+        bypassCSP: true,
+        reducedMotion: 'reduce',
+      });
+      await assertAccessible(page, route);
+      await page.setViewportSize(PHONE);
+      await assertAccessible(page, `${route} on a phone`);
+      await page.finish();
+    });
+  }
+}
+
+test('axe finds nothing in the sheets', async () => {
+  const page = await openPage(browser, program.url, { bypassCSP: true, reducedMotion: 'reduce' });
+  for (const opener of ['.live-latest .line', '.panel[data-id]']) {
+    await page.locator(opener).last().click();
+    await page.getByRole('dialog').waitFor();
+    await assertAccessible(page, opener);
+    await page.keyboard.press('Escape');
+  }
+  await page.finish();
+});
+
+test('send, look and leave by keyboard alone', async () => {
+  const page = await openPage(browser, program.url);
+  const focused = () => page.evaluate(() => document.activeElement?.textContent ?? '');
+  const reach = async (wanted) => {
+    for (let step = 0; step < 80; step += 1) {
+      await page.keyboard.press('Tab');
+      if (wanted.test(await focused())) return;
+    }
+    assert.fail(`no Tab reaches ${wanted}`);
+  };
+  await reach(/Skip to the content/);
+  await reach(/^Send request$/);
+  await page.keyboard.press('Enter');
+  await page.locator('.said', { hasText: 'Sent' }).waitFor();
+  await page.locator('.live-latest .request').first().locator('.line.is-response').first().waitFor();
+  await reach(/response/);
+  await page.keyboard.press('Enter');
+  await page.getByRole('dialog').waitFor();
+  await page.keyboard.press('Escape');
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  const first = page.locator('.panel').first();
+  await first.focus();
+  await page.keyboard.press('ArrowRight');
+  assert.notEqual(await focused(), await first.textContent());
+  await page.keyboard.press('Enter');
+  await page.getByRole('dialog').waitFor();
+  await page.finish();
+});
+
+for (const [name, options] of [
+  ['dashboard-light', {}],
+  ['dashboard-dark', { colorScheme: 'dark' }],
+  ['dashboard-phone', { viewport: PHONE, deviceScaleFactor: 2 }],
+]) {
+  test(`a picture for the documentation: ${name}`, async () => {
+    await mkdir(IMAGES, { recursive: true });
+    const page = await openPage(browser, program.url, options);
+    await page.getByRole('button', { name: 'Send request' }).click();
+    const id = /Sent (\w+)/.exec(await page.locator('.said', { hasText: 'Sent' }).textContent())[1];
+    await page.locator('.live-latest .request', { hasText: id }).locator('.line.is-response').first().waitFor();
+    await page.screenshot({ path: `${IMAGES}${name}.png` });
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    assert.ok(overflow <= 0, `${overflow} pixels too wide`);
+    await page.finish();
+  });
+}

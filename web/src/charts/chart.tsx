@@ -1,0 +1,164 @@
+/** A chart over the last minutes: uPlot, the theme's colours, and the figures in words beside it. */
+import { useEffect, useRef, useState } from 'preact/hooks';
+import uPlot from 'uplot';
+import { dark } from '../preferences.ts';
+
+/** One curve. Dashes tell the curves apart where colours do not. */
+export interface Curve {
+  label: string;
+  /** Name of a colour of the theme. */
+  colour: string;
+  dash?: number[];
+  values: (number | null)[];
+}
+
+/** A range of the vertical axis that is drawn behind the curves. */
+export interface Band {
+  label: string;
+  low: number;
+  high: number;
+}
+
+interface Props {
+  title: string;
+  /** Writes a value with its unit. */
+  format: (value: number) => string;
+  times: number[];
+  curves: Curve[];
+  band?: Band | undefined;
+  small?: boolean | undefined;
+}
+
+/** The chart as a figure with its caption. */
+export function Chart({ title, format, times, curves, band, small = false }: Props) {
+  const place = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot>(null);
+  const shown = useRef<{ band: Band | undefined; format: Props['format'] }>({ band, format });
+  shown.current = { band, format };
+  const [pointed, setPointed] = useState<number>();
+  const isDark = dark.value;
+  const data = [times, ...curves.map((curve) => curve.values)] as uPlot.AlignedData;
+  const look = curves.map(({ label, colour }) => `${label} ${colour}`).join();
+
+  useEffect(() => {
+    const host = place.current;
+    if (!host) return undefined;
+    const height = (): number => host.clientHeight;
+    const made = new uPlot(optionsOf(host, curves, shown, small, setPointed), data, host);
+    plot.current = made;
+    const observer = new ResizeObserver(() => made.setSize({ width: host.clientWidth, height: height() }));
+    observer.observe(host);
+    return () => {
+      observer.disconnect();
+      made.destroy();
+    };
+  }, [isDark, look, small]);
+  useEffect(() => plot.current?.setData(data), [times]);
+
+  const at = pointed ?? times.length - 1;
+  return (
+    <figure class={small ? 'chart is-small' : 'chart'}>
+      <figcaption>
+        <h2>{title}</h2>
+        <ul>
+          {curves.map(({ label, colour, dash, values }) => (
+            <li key={label}>
+              <svg class="curve-key" viewBox="0 0 18 6" aria-hidden="true">
+                <line
+                  x1="0"
+                  y1="3"
+                  x2="18"
+                  y2="3"
+                  stroke={`var(--${colour})`}
+                  stroke-width="2"
+                  stroke-dasharray={dash?.join(' ')}
+                />
+              </svg>
+              {label} <b>{say(values[at], format)}</b>
+            </li>
+          ))}
+          {band && (
+            <li>
+              <i class="band-key" aria-hidden="true" />
+              {band.label}{' '}
+              <b>{band.low === band.high ? format(band.low) : `${format(band.low)}–${format(band.high)}`}</b>
+            </li>
+          )}
+        </ul>
+      </figcaption>
+      <div class="plot" ref={place} aria-hidden="true" />
+    </figure>
+  );
+}
+
+const say = (value: number | null | undefined, format: Props['format']): string =>
+  value == null ? '–' : format(value);
+
+function optionsOf(
+  host: HTMLElement,
+  curves: Curve[],
+  shown: { current: { band: Band | undefined; format: Props['format'] } },
+  small: boolean,
+  onPoint: (at: number | undefined) => void,
+): uPlot.Options {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name: string): string => style.getPropertyValue(`--${name}`).trim();
+  const size = parseFloat(style.fontSize) / 16;
+  const axis = {
+    stroke: colour('muted'),
+    font: `${11 * size}px system-ui, sans-serif`,
+    grid: { stroke: colour('grid'), width: 1 },
+    ticks: { show: false },
+  };
+  return {
+    width: host.clientWidth,
+    height: host.clientHeight,
+    legend: { show: false },
+    cursor: { sync: { key: 'time' }, drag: { x: false, y: false }, points: { size: 7 } },
+    padding: [8, 26, 0, 0],
+    scales: { y: { range: (_plot, _low, high) => [0, top(high, shown.current.band)] } },
+    axes: [
+      { ...axis, space: 60 * size, size: 24 * size, values: (_plot, ticks) => ticks.map(timeOf) },
+      {
+        ...axis,
+        space: (small ? 28 : 36) * size,
+        size: 58 * size,
+        values: (_plot, ticks) => ticks.map((tick) => shown.current.format(tick)),
+      },
+    ],
+    series: [
+      {},
+      ...curves.map(({ label, colour: name, dash }) => ({
+        label,
+        stroke: colour(name),
+        width: 1.6 * size,
+        ...(dash && { dash: dash.map((length) => length * size) }),
+        spanGaps: true,
+        points: { show: false },
+      })),
+    ],
+    hooks: {
+      drawClear: [(plot) => drawBand(plot, shown.current.band, colour('band'), colour('band-edge'))],
+      setCursor: [(plot) => onPoint(plot.cursor.idx ?? undefined)],
+    },
+  };
+}
+
+/** Room for the curves and the band, but no curve flattened by a band far above it. */
+function top(high: number, band: Band | undefined): number {
+  const reach = band && band.high < high * 6 ? band.high : 0;
+  return Math.max(high || 1, reach) * 1.12;
+}
+
+function drawBand(plot: uPlot, band: Band | undefined, fill: string, edge: string): void {
+  if (!band) return;
+  const { left, width, top: above, height } = plot.bbox;
+  const y = (value: number): number => Math.max(above, Math.min(above + height, plot.valToPos(value, 'y', true)));
+  const [high, low] = [y(band.high), y(band.low)];
+  plot.ctx.fillStyle = fill;
+  plot.ctx.fillRect(left, high, width, low - high);
+  plot.ctx.fillStyle = edge;
+  for (const line of [high, low]) if (line > above) plot.ctx.fillRect(left, line - 1, width, 1.5);
+}
+
+const timeOf = (seconds: number): string => new Date(seconds * 1_000).toLocaleTimeString('en-GB');

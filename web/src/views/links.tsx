@@ -1,0 +1,53 @@
+/** The links between the web tier and the requesters, to connect and to disconnect as in the article. */
+import { connectLinks, disconnectLinks } from '../api.ts';
+import { topology } from '../store.ts';
+import { linksOf } from '../topology.ts';
+import { Said, useAction } from './action.tsx';
+
+/** The links and their two buttons. */
+export function Links() {
+  const action = useAction();
+  const links = linksOf(topology.value);
+  const connected = links.filter(([, link]) => link.state === 'connected').length;
+  return (
+    <section class="links" aria-label="Links">
+      <h2>
+        Links{' '}
+        <span>
+          {connected} of {links.length} connected
+        </span>
+      </h2>
+      <div class="buttons">
+        <button
+          type="button"
+          disabled={action.busy}
+          onClick={() => action.run(async () => (await connectLinks(), 'Connected.'))}
+        >
+          Connect
+        </button>
+        <button
+          type="button"
+          disabled={action.busy || links.length === 0}
+          onClick={() => action.run(async () => (await disconnectLinks(), 'Disconnected.'))}
+        >
+          Disconnect
+        </button>
+      </div>
+      <Said action={action} />
+      {links.length === 0 && (
+        <p class="hint">
+          No requester is known: start one with <code>swarmq requester</code>, then connect.
+        </p>
+      )}
+      <ul>
+        {links.map(([address, { state, reason }]) => (
+          <li key={address} class={`is-${state}`}>
+            <code>{address}</code>
+            <span>{state}</span>
+            {reason && <small>{reason}</small>}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

@@ -1,0 +1,105 @@
+/** All that is known of one message and its reply. */
+import type { ComponentChildren } from 'preact';
+import { clock, duration } from '../format.ts';
+import { outcomeOf } from '../requests.ts';
+import { requests } from '../store.ts';
+import { STRETCH_TITLES } from '../waterfall.ts';
+import type { Reply, Timings } from '../wire.ts';
+import { Copy } from './copy.tsx';
+import { Sheet } from './sheet.tsx';
+
+const TIMES: [keyof Timings, string][] = [
+  ['queuedUs', STRETCH_TITLES.queued],
+  ['wireUs', 'on the wire, both ways'],
+  ['brokerUs', STRETCH_TITLES.broker],
+  ['serviceUs', STRETCH_TITLES.service],
+  ['totalUs', 'in all'],
+];
+
+/** The sheet of a message; it fills as the reply arrives. */
+export function ReplySheet({ requestId, messageId }: { requestId: string; messageId: string }) {
+  const request = requests.value.get(requestId);
+  const message = request?.messages.find((known) => known.messageId === messageId);
+  const reply = request?.replies.find((known) => known.messageId === messageId);
+  const state = reply ? outcomeOf(reply) : message?.lost !== undefined ? 'lost' : 'pending';
+  const heading = {
+    response: 'Response',
+    error: 'Error',
+    timeout: 'Timeout',
+    lost: 'Lost message',
+    pending: 'Waiting for the reply',
+  };
+  return (
+    <Sheet title={heading[state]} subtitle={reply && `after ${duration(reply.respondedAt - reply.requestedAt)}`}>
+      <dl class="facts">
+        <Id name="Request id" value={requestId} />
+        <Id name="Message id" value={messageId} />
+        {message && <Id name="Requester id" value={message.requesterId} />}
+        {message && <Fact name="Requester">{message.instance}</Fact>}
+        {message?.lost !== undefined && <Fact name="Lost">{message.lost}</Fact>}
+        {reply && <ReplyFacts reply={reply} promised={message !== undefined} />}
+      </dl>
+      {reply && (
+        <>
+          <h3>
+            Content <Copy text={reply.body} label="the content" />
+          </h3>
+          <pre class="content" tabIndex={0}>
+            {reply.body || '(empty)'}
+          </pre>
+          <p>
+            <Copy text={JSON.stringify(reply, null, 2)} label="the whole reply as JSON" /> the whole reply as JSON
+          </p>
+        </>
+      )}
+    </Sheet>
+  );
+}
+
+function ReplyFacts({ reply, promised }: { reply: Reply; promised: boolean }) {
+  return (
+    <>
+      {!promised && <Id name="Requester id" value={reply.requesterId} />}
+      {reply.responderId === -1 ? (
+        <Fact name="Responder id">none answered</Fact>
+      ) : (
+        <Id name="Responder id" value={String(reply.responderId)} />
+      )}
+      {reply.node && <Fact name="Node">{reply.node}</Fact>}
+      {reply.service && <Fact name="Service">{reply.slot ? `${reply.service}.${reply.slot}` : reply.service}</Fact>}
+      {reply.task && <Fact name="Task">{reply.task}</Fact>}
+      {reply.filename && <Fact name="File">{reply.filename}</Fact>}
+      {reply.code && <Fact name="Code">{reply.code}</Fact>}
+      {reply.detail && <Fact name="Detail">{reply.detail}</Fact>}
+      {reply.attempt !== undefined && reply.attempt > 1 && <Fact name="Attempt">{reply.attempt}</Fact>}
+      <Fact name="Sent">{clock(reply.requestedAt)}</Fact>
+      <Fact name="Answered">{clock(reply.respondedAt)}</Fact>
+      <Fact name="Delay">{duration(reply.respondedAt - reply.requestedAt)}</Fact>
+      {TIMES.map(([key, title]) => {
+        const us = reply.timings?.[key];
+        return us === undefined ? null : (
+          <Fact key={key} name={title}>
+            {duration(us / 1_000)}
+          </Fact>
+        );
+      })}
+    </>
+  );
+}
+
+function Fact({ name, children }: { name: string; children: ComponentChildren }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+function Id({ name, value }: { name: string; value: string }) {
+  return (
+    <Fact name={name}>
+      <code>{value}</code> <Copy text={value} label={`the ${name.toLowerCase()}`} />
+    </Fact>
+  );
+}

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { ALL, matches, nodesOf } from '../src/filter.ts';
+import { foldRequests, outcomeOf, REQUESTS_KEPT, requestsFrom } from '../src/requests.ts';
+import type { Event, Reply, RequestView } from '../src/wire.ts';
+
+const { events } = JSON.parse(readFileSync('../../tests/fixtures/events.json', 'utf8')) as {
+  events: { event: Event }[];
+};
+const view = foldRequests(
+  new Map(),
+  events.map(({ event }) => event),
+).get('q-1') as RequestView;
+
+const began = (requestId: string): Event => ({
+  type: 'request',
+  requestId,
+  at: 1,
+  task: null,
+  fanOut: 'all',
+  timeoutMs: null,
+  links: 1,
+});
+const reply = (part: Partial<Reply>): Reply => ({
+  responderId: 7,
+  requesterId: 'r',
+  respondedAt: 2,
+  body: '',
+  responseType: 'Response',
+  requestId: 'a',
+  messageId: 'm',
+  requestedAt: 1,
+  ...part,
+});
+
+test('a request gathers its messages, replies, losses and outcome', () => {
+  assert.equal(view.status, 'failed');
+  assert.deepEqual(view.counts, { responses: 1, errors: 1, timeouts: 0 });
+  assert.deepEqual(
+    view.messages.map(({ messageId, lost, dispatchedAt }) => [messageId, lost !== undefined, dispatchedAt]),
+    [
+      ['m-1', false, 1071],
+      ['m-2', true, undefined],
+    ],
+  );
+  assert.equal(view.totalUs, 24_000);
+});
+
+test('replies count before the outcome is known', () => {
+  const timeout = reply({ responderId: -1, responseType: 'Error' });
+  const folded = foldRequests(new Map(), [began('a'), { type: 'reply', at: 2, reply: timeout }]);
+  assert.deepEqual(folded.get('a')?.counts, { responses: 0, errors: 0, timeouts: 1 });
+});
+
+test('what a snapshot had already counts once', () => {
+  const again = events.map(({ event }) => event).filter(({ type }) => type !== 'lost' && type !== 'outcome');
+  const folded = foldRequests(new Map([['q-1', view]]), again).get('q-1');
+  assert.equal(folded?.messages.length, 2);
+  assert.equal(folded?.replies.length, 1);
+});
+
+test('the oldest make room for the newest', () => {
+  const many = Array.from({ length: REQUESTS_KEPT + 2 }, (_, n) => began(`q${n}`));
+  const folded = foldRequests(new Map(), many);
+  assert.equal(folded.size, REQUESTS_KEPT);
+  assert.equal(folded.keys().next().value, 'q2');
+});
+
+test('events of unknown requests give the same object back', () => {
+  const none = new Map();
+  assert.equal(foldRequests(none, [{ type: 'reply', at: 1, reply: reply({}) }]), none);
+});
+
+test('a snapshot comes newest first and is kept oldest first', () => {
+  const [a, b] = [
+    { ...view, requestId: 'a' },
+    { ...view, requestId: 'b' },
+  ];
+  assert.deepEqual([...requestsFrom([b, a]).keys()], ['a', 'b']);
+});
+
+test('outcomes are told as the server tells them', () => {
+  assert.equal(outcomeOf(reply({})), 'response');
+  assert.equal(outcomeOf(reply({ responseType: 'Error' })), 'error');
+  assert.equal(outcomeOf(reply({ responseType: 'Error', responderId: -1 })), 'timeout');
+  assert.equal(outcomeOf(reply({ responseType: 'Error', responderId: -1, code: 'lost' })), 'error');
+  assert.equal(outcomeOf(reply({ responseType: 'Error', code: 'timeout' })), 'timeout');
+});
+
+test('a filter applies to one reply as a whole', () => {
+  const mixed = { ...view, replies: [reply({ node: 'pi-1' }), reply({ node: 'pi-2', responseType: 'Error' })] };
+  assert.ok(matches(mixed, ALL));
+  assert.ok(matches(mixed, { ...ALL, outcome: 'error', node: 'pi-2' }));
+  assert.ok(!matches(mixed, { ...ALL, outcome: 'error', node: 'pi-1' }));
+  assert.ok(matches(mixed, { ...ALL, worker: '7' }));
+  assert.ok(!matches(mixed, { ...ALL, outcome: 'pending' }));
+  assert.deepEqual(nodesOf([mixed]), ['pi-1', 'pi-2']);
+});
+
+test('a lost message counts among the errors', () => {
+  assert.ok(matches(view, { ...ALL, outcome: 'error' }));
+});

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { foldTopology, forget, isBalanced, ledgerOf, linksOf, living, NOTHING } from '../src/topology.ts';
+import type { Event, InstanceView, Topology } from '../src/wire.ts';
+
+interface Log {
+  events: { event: Event; now: number }[];
+  forgetAt: number;
+  expected: Topology;
+}
+
+// The server's tests run the same log.
+const log = JSON.parse(readFileSync('../../tests/fixtures/events.json', 'utf8')) as Log;
+const folded = log.events.reduce((topology, { event, now }) => foldTopology(topology, [event], now), NOTHING);
+
+test('the event log gives the topology that the server has', () => {
+  assert.deepEqual(forget(folded, log.forgetAt), log.expected);
+});
+
+test('events that change nothing give the same object back', () => {
+  const worker = { index: 0, id: '', state: 'busy', handled: 0, restarts: 0 } as const;
+  const events: Event[] = [
+    { type: 'worker', instance: 'nobody', at: 1, worker },
+    { type: 'instance-gone', id: 'nobody', at: 1, reason: 'x' },
+    { type: 'reply', at: 1, reply: {} as never },
+  ];
+  assert.equal(foldTopology(folded, events, 1), folded);
+  assert.equal(forget(log.expected, log.forgetAt), log.expected);
+});
+
+test('a fold leaves what it was given as it was', () => {
+  const before = structuredClone(folded);
+  foldTopology(
+    folded,
+    log.events.map(({ event }) => event),
+    99_000,
+  );
+  assert.deepEqual(folded, before);
+});
+
+test('links are known from the snapshots where their events were lost', () => {
+  const web = log.expected.instances['web-1'] as InstanceView;
+  const peers = [
+    { address: '10.0.0.8:5678', connected: false },
+    { address: '10.0.0.12:5678', connected: true },
+  ];
+  const topology = { ...log.expected, instances: { 'web-1': { ...web, peers } } };
+  assert.deepEqual(
+    linksOf(topology).map(([address, { state }]) => [address, state]),
+    [
+      ['10.0.0.4:5678', 'disconnected'],
+      ['10.0.0.8:5678', 'disconnected'],
+      ['10.0.0.12:5678', 'connected'],
+    ],
+  );
+});
+
+test('the gone count no more', () => {
+  assert.equal(living(log.expected, 'broker').length, 0);
+  assert.equal(ledgerOf(log.expected, 'requester').sent, 2);
+});
+
+test('a ledger balances when every message has ended once or is in flight', () => {
+  const ledger = ledgerOf(log.expected, 'requester');
+  assert.ok(isBalanced(ledger));
+  assert.ok(!isBalanced({ ...ledger, timeouts: 1 }));
+});

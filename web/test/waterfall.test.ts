@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { waterfall } from '../src/waterfall.ts';
+import type { Reply, RequestView } from '../src/wire.ts';
+
+const request: RequestView = {
+  requestId: 'a',
+  at: 1_000,
+  task: null,
+  fanOut: 'all',
+  timeoutMs: null,
+  links: 1,
+  status: 'pending',
+  messages: [{ messageId: 'm', requesterId: 'r', instance: 'i' }],
+  replies: [],
+  counts: { responses: 0, errors: 0, timeouts: 0 },
+};
+const reply: Reply = {
+  responderId: 7,
+  requesterId: 'r',
+  respondedAt: 1_050,
+  body: '',
+  responseType: 'Response',
+  requestId: 'a',
+  messageId: 'm',
+  requestedAt: 1_010,
+};
+
+test('timings become stretches that end with the total', () => {
+  const timings = { queuedUs: 10_000, wireUs: 4_000, brokerUs: 6_000, serviceUs: 20_000, totalUs: 41_000 };
+  const { lines, span } = waterfall({ ...request, replies: [{ ...reply, timings }] }, 2_000);
+  assert.deepEqual(
+    lines[0]?.stretches.map(({ name, from, to }) => [name, from, to]),
+    [
+      ['queued', 0, 10],
+      ['wire', 10, 12],
+      ['broker', 12, 18],
+      ['service', 18, 38],
+      ['back', 38, 41],
+    ],
+  );
+  assert.equal(span, 41);
+});
+
+test('a reply without timings is one stretch', () => {
+  const { lines } = waterfall({ ...request, replies: [reply] }, 2_000);
+  assert.deepEqual(lines[0]?.stretches, [{ name: 'whole', from: 10, to: 50 }]);
+});
+
+test('a message on its way grows with the time', () => {
+  const sent = { ...request, messages: [{ messageId: 'm', requesterId: 'r', instance: 'i', dispatchedAt: 1_100 }] };
+  const { lines, span } = waterfall(sent, 1_400);
+  assert.deepEqual(
+    lines[0]?.stretches.map(({ from, to }) => [from, to]),
+    [
+      [0, 100],
+      [100, 400],
+    ],
+  );
+  assert.equal(lines[0]?.outcome, 'pending');
+  assert.equal(span, 400);
+});
+
+test('a reply whose promise was left out still has its line', () => {
+  const { lines } = waterfall({ ...request, messages: [], replies: [reply] }, 2_000);
+  assert.equal(lines.length, 1);
+  assert.equal(lines[0]?.outcome, 'response');
+});
