@@ -288,11 +288,11 @@ mod tests {
         let second = carry_out(2, sink);
         tokio::task::yield_now().await;
         answer(2);
-        first.await.unwrap();
         let mut told = vec![];
         while let Some(frame) = frames.recv().await {
             told.push(frame);
         }
+        first.await.unwrap();
         second.await.unwrap();
         assert!(matches!((&told[0], &told[4]), (Frame::Accepted { .. }, Frame::Complete { .. })), "{told:?}");
         let bodies = told[1..4].iter().map(|frame| match frame {

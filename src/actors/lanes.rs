@@ -164,6 +164,13 @@ mod tests {
         size.send_replace(0);
         let (third, mut replies) = ticket(&lanes, &board);
         lanes.push(&lane, third);
+        assert!(replies.try_recv().is_err(), "a pool that has grown again fills it again");
+        assert!(lane.pop().is_some());
+        lane.done();
+        assert!(lane.close_if_empty());
+        size.send_replace(0);
+        let (fourth, mut replies) = ticket(&lanes, &board);
+        lanes.push(&lane, fourth);
         assert_eq!(replies.try_recv().unwrap().code, Some(ErrorCode::Draining));
     }
 }

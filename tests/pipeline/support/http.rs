@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use actix_web::http::header::HeaderMap;
 use actix_web::web::Bytes;
+use awc::http::header::HeaderMap;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use swarmq::model::{RequestStatus, RequestView, Topology};
