@@ -8,14 +8,16 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use tokio::sync::{Mutex, watch};
 
 use super::Board;
+use crate::process::Dispatch;
 use crate::tasks::{Delay, DelaySource};
 use crate::transport::{Contexts, Frames, Socket, watch_connections};
 
 /// Where the workers' messages come from.
 pub enum Backend {
-    /// The broker in this process: the endpoint all workers share, and each worker's own, of which the broker uses the
-    /// one that its dispatch needs.
-    Here(&'static str, fn(usize) -> String),
+    /// The broker in this process: the endpoint all workers share, and each worker's own, which is used from the first
+    /// time that dispatch is least-busy. (Connected before, it would wait for ever for a peer, and libzmq cannot end
+    /// a context with many such.)
+    Here { shared: &'static str, own: fn(usize) -> String, dispatch: watch::Receiver<Dispatch> },
     /// An `ipc://` endpoint of this host.
     Ipc(String),
     /// Brokers elsewhere.
@@ -28,6 +30,8 @@ pub struct ResponderDesk {
     pub delays: DelaySource,
     /// Unique per worker across the deployment.
     pub responder_id: i64,
+    /// Whether the socket is connected to the worker's own endpoint.
+    pub own_endpoint: bool,
     /// Brokers elsewhere that the socket connects to.
     pub connected: BTreeSet<SocketAddr>,
     pub in_hand: Option<Frames>,
@@ -60,10 +64,7 @@ impl Desks {
         }
         let socket = self.contexts.inproc_socket(zmq::REP)?;
         match &self.backend {
-            Backend::Here(shared, own) => {
-                socket.connect(shared)?;
-                socket.connect(&own(index))?;
-            }
+            Backend::Here { shared, .. } => socket.connect(shared)?,
             Backend::Ipc(endpoint) => socket.connect(endpoint)?,
             // All workers connect alike: one tells for all whether the brokers are there.
             Backend::Addresses(_) if index == 0 => {
@@ -76,6 +77,7 @@ impl Desks {
             socket: Socket::attach(socket)?,
             delays: DelaySource::new(delay, self.seed, index as u32),
             responder_id: self.first_id + index as i64,
+            own_endpoint: false,
             connected: BTreeSet::new(),
             in_hand: None,
             deaths: 0,

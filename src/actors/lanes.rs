@@ -161,7 +161,6 @@ mod tests {
         assert!(lane.pop().is_some());
         lane.done();
         assert!(lane.close_if_empty());
-        size.send_replace(0);
         let (third, mut replies) = ticket(&lanes, &board);
         lanes.push(&lane, third);
         assert!(replies.try_recv().is_err(), "a pool that has grown again fills it again");

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::{Backend, Board, Desks, RETURNED, ResponderDesk, Seat, WorkError, next_change, panic_message};
 use crate::model::{ErrorCode, Hop, Message, Reply, Timings, WorkerState};
+use crate::process::Dispatch;
 use crate::tasks::{Delay, FaultInjector, TaskError, TaskInput, TaskOutput, Tasks};
 use crate::transport::frames_of;
 
@@ -43,6 +44,11 @@ pub async fn run_responder(seat: Seat, context: Arc<ResponderContext>) -> Result
     if let Some(addresses) = &mut addresses {
         follow_brokers(&mut desk, addresses, &context, &seat)?;
     }
+    let mut dispatch = match &context.desks.backend {
+        Backend::Here { dispatch, .. } => Some(dispatch.clone()),
+        _ => None,
+    };
+    follow_dispatch(&mut desk, dispatch.as_mut(), &context, &seat)?;
     if desk.in_hand.is_some() {
         desk.deaths += 1;
         seat.cell.set(WorkerState::Busy, None);
@@ -54,6 +60,10 @@ pub async fn run_responder(seat: Seat, context: Arc<ResponderContext>) -> Result
         let frames = tokio::select! {
             frames = desk.socket.recv() => frames?,
             () = may_leave(&seat, &mut released) => break,
+            () = next_change(dispatch.as_mut()) => {
+                follow_dispatch(&mut desk, dispatch.as_mut(), &context, &seat)?;
+                continue;
+            }
             () = next_change(addresses.as_mut()) => {
                 if let Some(addresses) = &mut addresses {
                     follow_brokers(&mut desk, addresses, &context, &seat)?;
@@ -77,6 +87,23 @@ async fn may_leave(seat: &Seat, released: &mut watch::Receiver<usize>) {
     seat.drain.cancelled().await;
     // An error means that the broker is gone, and deals out nothing.
     let _ = released.wait_for(|released| *released <= seat.index).await;
+}
+
+/// Connects to the worker's own endpoint when the broker deals out by it.
+fn follow_dispatch(
+    desk: &mut ResponderDesk,
+    dispatch: Option<&mut watch::Receiver<Dispatch>>,
+    context: &ResponderContext,
+    seat: &Seat,
+) -> io::Result<()> {
+    if let (Backend::Here { own, .. }, Some(dispatch)) = (&context.desks.backend, dispatch)
+        && *dispatch.borrow_and_update() == Dispatch::LeastBusy
+        && !desk.own_endpoint
+    {
+        desk.socket.raw().connect(&own(seat.index))?;
+        desk.own_endpoint = true;
+    }
+    Ok(())
 }
 
 /// Connects to brokers that are new, and disconnects from those that are not among the addresses any more.

@@ -36,6 +36,7 @@ pub struct BrokerTier {
     /// How many workers it shall deal to, and does.
     workers: watch::Sender<usize>,
     released: watch::Receiver<usize>,
+    dispatch: watch::Receiver<process::Dispatch>,
 }
 
 impl BrokerTier {
@@ -78,12 +79,13 @@ impl BrokerTier {
             board: board.clone(),
             depth,
         }));
+        let dispatched = dispatch.subscribe();
         let control = Control { dispatch: (!separate).then_some(dispatch), ..Control::none(board.clone()) };
         process.controls.push(control);
         let arbiters = process.arbiter_pool(settings.arbiters.usize(), 1)?;
         let factory: Factory = Arc::new(move |seat| Box::pin(run_broker(seat, desk.clone())));
         let pool = process.pool("broker", &arbiters, &board, watch::Sender::new(1), factory);
-        Ok(Self { router: address, backend, pool, board, workers, released: released_to })
+        Ok(Self { router: address, backend, pool, board, workers, released: released_to, dispatch: dispatched })
     }
 
     /// Takes no more messages; returns when the reply to each that is here has left.
@@ -112,9 +114,11 @@ impl ResponderTier {
         let faults = Arc::new(FaultInjector::default());
         let never = watch::Sender::new(0);
         let (size, released, backend) = match (broker, &settings.backend) {
-            (Some(broker), _) => {
-                (broker.workers.clone(), broker.released.clone(), Backend::Here(INPROC, worker_endpoint))
-            }
+            (Some(broker), _) => (
+                broker.workers.clone(),
+                broker.released.clone(),
+                Backend::Here { shared: INPROC, own: worker_endpoint, dispatch: broker.dispatch.clone() },
+            ),
             (None, Some(url)) => {
                 let backend = match url.upstream() {
                     Some(upstream) => Backend::Addresses(process.follow(&upstream)),

@@ -224,3 +224,13 @@ async fn a_web_tier_that_ends_takes_nothing_new() {
         eventually(&format!("{address} to be free"), async || TcpListener::bind(address).ok()).await;
     }
 }
+
+#[actix_rt::test]
+async fn a_process_with_as_many_workers_as_a_context_holds_ends_well() {
+    let mut all = Child::start(&["--requesters", "200", "--responders", "1000"], &[]);
+    let admin = all.admin().await;
+    admin.ready().await;
+    all.signal(Signal::SIGTERM);
+    let status = all.exit().await;
+    assert_eq!(status.code(), Some(0), "{:?}", status.signal());
+}
