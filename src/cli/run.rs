@@ -17,11 +17,12 @@ pub fn run(config: Config, role: Role) -> Result<ExitCode> {
     let (log, guard) = logging::init(&config.settings.log, role.name())?;
     info!(log, "swarmq"; "version" => env!("CARGO_PKG_VERSION"), "profile" => config.profile);
     let ended = actix_rt::System::new().block_on(async {
+        // First of all: from the moment its ports are open, the process ends in order.
+        let stop = wait_for_signal()?;
         let app = App::build(config.settings, role, log.clone())?;
         if !guard.json {
             welcome(role, &app.addresses);
         }
-        let stop = wait_for_signal()?;
         tokio::select! {
             ended = app.run_until_stopped(stop.first) => ended.map(|()| ExitCode::SUCCESS),
             () = stop.second => Ok(ExitCode::from(INTERRUPTED)),

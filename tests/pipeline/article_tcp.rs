@@ -93,7 +93,7 @@ async fn what_is_no_request_is_told_so_and_the_requester_lives_on() {
 
 #[actix_rt::test]
 async fn a_peer_that_reads_slowly_or_goes_away_harms_nobody_else() {
-    let changes = [("discovery.heartbeat_timeout", "60s"), ("requester.timeout", "60s")];
+    let changes = [("discovery.heartbeat_timeout", "60s")];
     let app = Running::all(&changes).await;
     let address = app.addresses.requester.unwrap();
     let mut slow = Peer::connect(address).await;
@@ -145,7 +145,7 @@ impl Article {
     async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let app = start(Role::Web, &[("web.requester", &address), ("requester.timeout", "60s")]);
+        let app = start(Role::Web, &[("web.requester", &address)]);
         let peer = Peer::accept(&listener).await;
         app.ready().await;
         Self { app, listener, peer }

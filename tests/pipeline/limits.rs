@@ -6,13 +6,11 @@ use swarmq::model::{ErrorCode, RequestStatus, Tier};
 
 use crate::support::{ArticleTier, Peer, Running, article_reply, assert_one_outcome_each, start};
 
-const SLOW: [(&str, &str); 6] = [
+const SLOW: [(&str, &str); 4] = [
     ("requester.workers", "1"),
     ("responder.workers", "1"),
     ("task.delay.kind", "fixed"),
     ("task.delay.mean", "400ms"),
-    ("requester.timeout", "60s"),
-    ("requester.retry_after", "50s"),
 ];
 
 async fn slow(changes: &[(&str, &str)]) -> Running {
@@ -108,13 +106,8 @@ async fn a_deadline_that_passes_is_told_in_the_articles_words() {
 /// A requester of ours with one worker, its response tier, and a web tier, both in plain sockets.
 async fn between_plain_sockets(socket: &str) -> (Running, ArticleTier, Peer) {
     let tier = ArticleTier::bind();
-    let changes = [
-        ("requester.responder", &*tier.address.to_string()),
-        ("requester.socket", socket),
-        ("requester.workers", "1"),
-        ("requester.timeout", "60s"),
-        ("requester.retry_after", "50s"),
-    ];
+    let changes =
+        [("requester.responder", &*tier.address.to_string()), ("requester.socket", socket), ("requester.workers", "1")];
     let app = start(Role::Requester, &changes);
     app.ready().await;
     let peer = Peer::connect(app.addresses.requester.unwrap()).await;

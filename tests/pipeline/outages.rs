@@ -6,11 +6,11 @@ use swarmq::model::{RequestStatus, Tier};
 
 use crate::support::{Child, Running, assert_one_outcome_each, eventually, own_port, start};
 
-/// Each message is a while in a responder's hand, and the broker soon forgets what was never answered.
+/// Each message is a while in a responder's hand; what was lost with one is sent again, and soon forgotten by the broker.
 const SLOW: [(&str, &str); 5] = [
+    ("requester.retry_after", "1s"),
     ("task.delay.kind", "fixed"),
     ("task.delay.mean", "300ms"),
-    ("requester.timeout", "60s"),
     ("requester.max_attempts", "100"),
     ("broker.forget_after", "1s"),
 ];

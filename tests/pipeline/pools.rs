@@ -8,8 +8,7 @@ use crate::support::{Running, assert_one_outcome_each, in_time};
 
 const DISPATCHES: [&str; 2] = ["round-robin", "least-busy"];
 
-const PATIENT: [(&str, &str); 3] =
-    [("requester.timeout", "60s"), ("task.delay.kind", "fixed"), ("task.delay.mean", "5ms")];
+const SHORT: [(&str, &str); 2] = [("task.delay.kind", "fixed"), ("task.delay.mean", "5ms")];
 
 async fn resized(app: &Running, tier: Tier, size: usize) {
     assert!(app.resize(tier, size).await);
@@ -24,7 +23,10 @@ async fn resized(app: &Running, tier: Tier, size: usize) {
 #[actix_rt::test]
 async fn responders_may_come_and_go_while_requests_run() {
     for dispatch in DISPATCHES {
-        let app = Running::all(&[&PATIENT, &[("broker.dispatch", dispatch)][..]].concat()).await;
+        // What libzmq dealt to a worker in the moment of its leaving is lost, and sent again. Least-busy has no such moment.
+        let again = [("requester.retry_after", "1s"), ("broker.forget_after", "2s")];
+        let again = if dispatch == "round-robin" { &again[..] } else { &[] };
+        let app = Running::all(&[&SHORT[..], again, &[("broker.dispatch", dispatch)]].concat()).await;
         let web = app.web();
         let asking = join_all((0..8).map(|_| async {
             for _ in 0..25 {
@@ -46,7 +48,7 @@ async fn responders_may_come_and_go_while_requests_run() {
 #[actix_rt::test]
 async fn requesters_may_come_and_go_while_requests_run() {
     for socket in ["req", "dealer"] {
-        let app = Running::all(&[&PATIENT, &[("requester.socket", socket)][..]].concat()).await;
+        let app = Running::all(&[&SHORT, &[("requester.socket", socket)][..]].concat()).await;
         let web = app.web();
         let asking = join_all((0..8).map(|_| async {
             for _ in 0..25 {
@@ -69,7 +71,7 @@ async fn requesters_may_come_and_go_while_requests_run() {
 
 #[actix_rt::test]
 async fn a_pool_that_grows_again_takes_work_at_once() {
-    let app = Running::all(&PATIENT).await;
+    let app = Running::all(&SHORT).await;
     for _ in 0..20 {
         resized(&app, Tier::Requester, 1).await;
         assert!(app.resize(Tier::Requester, 3).await);
@@ -83,8 +85,8 @@ async fn a_pool_that_grows_again_takes_work_at_once() {
 #[actix_rt::test]
 async fn what_waits_for_a_pool_without_workers_is_done_when_it_has_some() {
     for dispatch in DISPATCHES {
-        let changes = [("broker.dispatch", dispatch), ("requester.retry_after", "50s")];
-        let app = Running::all(&[&PATIENT[..], &changes].concat()).await;
+        let changes = [("broker.dispatch", dispatch)];
+        let app = Running::all(&[&SHORT[..], &changes].concat()).await;
         resized(&app, Tier::Responder, 0).await;
         let id = app.web().submit(json!({ "task": "echo" })).await;
         app.until("all at the broker", || app.ledger(Tier::Broker).in_flight == 3).await;
@@ -104,12 +106,7 @@ async fn what_waits_for_a_pool_without_workers_is_done_when_it_has_some() {
 
 #[actix_rt::test]
 async fn least_busy_dispatch_gives_the_next_message_to_an_idle_worker() {
-    let changes = [
-        ("broker.dispatch", "least-busy"),
-        ("responder.workers", "2"),
-        ("requester.timeout", "300s"),
-        ("requester.retry_after", "250s"),
-    ];
+    let changes = [("broker.dispatch", "least-busy"), ("responder.workers", "2")];
     let app = Running::all(&changes).await;
     let long = json!({ "task": "cpu", "parameters": { "rounds": 1_500_000 }, "fanOut": "one" });
     let long = app.web().submit(long).await;
@@ -134,10 +131,9 @@ async fn a_dealer_has_a_window_of_messages_in_flight_and_a_req_has_one() {
             ("requester.window", "4"),
             ("requester.workers", "1"),
             ("responder.workers", "6"),
-            ("requester.retry_after", "50s"),
             ("task.delay.mean", "400ms"),
         ];
-        let app = Running::all(&[&PATIENT[..], &changes].concat()).await;
+        let app = Running::all(&[&SHORT[..], &changes].concat()).await;
         let mut ids = vec![];
         for _ in 0..6 {
             ids.push(app.web().submit(json!({ "task": "echo" })).await);

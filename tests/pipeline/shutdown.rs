@@ -13,13 +13,8 @@ use swarmq::model::RequestView;
 use crate::support::{Child, Peer, Running, Web, assert_one_outcome_each, eventually, in_time};
 
 /// Each message a while in its responder's hand, and all the time to wait for that.
-const SLOW: [(&str, &str); 5] = [
-    ("task.delay.kind", "fixed"),
-    ("task.delay.mean", "500ms"),
-    ("requester.timeout", "60s"),
-    ("requester.retry_after", "50s"),
-    ("shutdown.deadline", "60s"),
-];
+const SLOW: [(&str, &str); 3] =
+    [("task.delay.kind", "fixed"), ("task.delay.mean", "500ms"), ("shutdown.deadline", "60s")];
 
 const SIGNALS: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
 
@@ -118,10 +113,14 @@ async fn a_response_tier_that_ends_answers_also_what_waits_in_it() {
 
 #[actix_rt::test]
 async fn a_tier_that_ends_hands_new_work_to_another() {
-    let mut broker = Child::start(&["broker", "--backend", "tcp://127.0.0.1:0"], &SLOW);
+    let changes = [&SLOW, &[("broker.forget_after", "10s")][..]].concat();
+    let mut broker = Child::start(&["broker", "--backend", "tcp://127.0.0.1:0"], &changes);
     let backend = format!("tcp://{}", broker.backend().await);
     let mut first = Child::start(&["responder", "--backend", &backend, "--workers", "2"], &SLOW);
-    let mut requester = Child::start(&["requester", "--responder", &broker.broker().await.to_string()], &SLOW);
+    // What was dealt to a worker in the moment of its leaving is sent again.
+    let changes = [&SLOW, &[("requester.retry_after", "5s")][..]].concat();
+    let address = broker.broker().await.to_string();
+    let mut requester = Child::start(&["requester", "--responder", &address], &changes);
     let address = requester.requester().await.to_string();
     let mut web = Child::start(&["web", "--requester", &address], &SLOW);
     for child in [&mut first, &mut requester, &mut web] {

@@ -8,16 +8,16 @@ use swarmq::app::{App, Role};
 use swarmq::model::{Ledger, Tier, WorkerState, WorkerView};
 use swarmq::process::{Config, Override, Settings, Sources};
 
-use super::{Web, eventually, in_time, is_ready, is_settled};
+use super::{PATIENT, Web, eventually, in_time, is_ready, is_settled};
 
-/// The test profile's settings with some changed, as flags would.
+/// The test profile's settings, but patient, and with some changed, as flags would.
 pub fn settings(changes: &[(&str, &str)]) -> Settings {
     let change = |(key, value): &(&str, &str)| Override {
         key: (*key).to_owned(),
         value: (*value).to_owned(),
         flag: "--set".to_owned(),
     };
-    let overrides = changes.iter().map(change).collect();
+    let overrides = PATIENT.iter().chain(changes).map(change).collect();
     let sources = Sources { profile: Some("test".to_owned()), overrides, ..Sources::default() };
     Config::load(&sources).unwrap_or_else(|error| panic!("{error}")).settings
 }
@@ -87,10 +87,10 @@ impl Running {
 
     /// Waits until no tier has a message without an outcome.
     pub async fn settle(&self) {
-        eventually("ledgers that balance with nothing in flight", async || {
-            self.boards().iter().all(|board| is_settled(&board.ledger.read())).then_some(())
-        })
-        .await;
+        for board in self.boards() {
+            let what = format!("{:?} ledger that balances with nothing in flight", board.instance.tier);
+            self.until(&what, || is_settled(&board.ledger.read())).await;
+        }
     }
 
     /// Shuts down when every ledger balances with nothing in flight.

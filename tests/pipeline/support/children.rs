@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::{Web, eventually, in_time};
+use super::{PATIENT, Web, eventually, in_time};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_swarmq");
 
@@ -23,11 +23,11 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts a process with the test profile, and reads its log.
+    /// Starts a process with the test profile, but patient, and reads its log.
     pub fn start(args: &[&str], changes: &[(&str, &str)]) -> Self {
         let mut command = Command::new(PROGRAM);
         command.args(args).args(["--profile", "test", "--set", "log.level=info", "--set", "log.format=json"]);
-        for (key, value) in changes {
+        for (key, value) in PATIENT.iter().chain(changes) {
             command.arg("--set").arg(format!("{key}={value}"));
         }
         let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();

@@ -16,6 +16,9 @@ pub use children::{Child, own_port, run};
 pub use http::{Answer, Web};
 pub use peers::{ArticleTier, Peer, article_reply, frames, zmq_socket};
 
+/// What a busy machine must not change: how often a message is sent, and whether it has its reply in time.
+const PATIENT: [(&str, &str); 2] = [("requester.timeout", "120s"), ("requester.retry_after", "100s")];
+
 /// Longest wait for anything: far beyond what it takes on a busy machine, so that only a fault waits so long.
 pub const PATIENCE: Duration = Duration::from_secs(40);
 
