@@ -145,7 +145,8 @@ pub struct Admin {
     /// Port of the admin server; 0: any free one. None: 9090 for the web tier or all tiers in one process, 9091 for a
     /// requester, 9092 for a responder, 9093 for a broker.
     pub port: Option<Port>,
-    /// What a control call must show as its bearer token. None: control calls are refused.
+    /// What a control call must show as its bearer token. None: control calls are refused where other hosts reach the
+    /// admin server, and open on a loopback address.
     pub token: Option<Secret>,
     /// File to read `token` from, such as a Docker secret; not together with `token`.
     pub token_file: Option<PathBuf>,
