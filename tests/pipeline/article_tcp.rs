@@ -93,8 +93,7 @@ async fn what_is_no_request_is_told_so_and_the_requester_lives_on() {
 
 #[actix_rt::test]
 async fn a_peer_that_reads_slowly_or_goes_away_harms_nobody_else() {
-    let changes = [("discovery.heartbeat_timeout", "60s")];
-    let app = Running::all(&changes).await;
+    let app = Running::all(&[]).await;
     let address = app.addresses.requester.unwrap();
     let mut slow = Peer::connect(address).await;
     for number in 0..30 {

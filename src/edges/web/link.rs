@@ -95,7 +95,11 @@ impl Link {
         let mut reason = None;
         loop {
             link.context.links.set(address, LinkState::Connecting, reason.take(), None);
-            match link.connect().await {
+            let connected = tokio::select! {
+                connected = link.connect() => connected,
+                () = closing.cancelled() => break,
+            };
+            match connected {
                 Ok(stream) => {
                     backoff = link.context.policy.backoff();
                     match link.session(stream, &mut sendings, &closing).await {

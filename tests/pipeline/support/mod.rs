@@ -16,8 +16,14 @@ pub use children::{Child, own_port, run};
 pub use http::{Answer, Web};
 pub use peers::{ArticleTier, Peer, article_reply, frames, zmq_socket};
 
-/// What a busy machine must not change: how often a message is sent, and whether it has its reply in time.
-const PATIENT: [(&str, &str); 2] = [("requester.timeout", "120s"), ("requester.retry_after", "100s")];
+/// What a busy machine must not change: how often a message is sent, whether it has its reply in time, and whether a
+/// peer counts as there.
+const PATIENT: [(&str, &str); 4] = [
+    ("requester.timeout", "120s"),
+    ("requester.retry_after", "100s"),
+    ("discovery.connect_timeout", "30s"),
+    ("discovery.heartbeat_timeout", "30s"),
+];
 
 /// Longest wait for anything: far beyond what it takes on a busy machine, so that only a fault waits so long.
 pub const PATIENCE: Duration = Duration::from_secs(40);
