@@ -115,11 +115,6 @@ impl Links {
         self.lock().iter().map(|(address, record)| (address.to_string(), view(record))).collect()
     }
 
-    /// True when a connection is up.
-    pub fn any_connected(&self) -> bool {
-        self.lock().values().any(|record| record.state == LinkState::Connected)
-    }
-
     /// A link's task has begun.
     pub fn add(&self, handle: LinkHandle) {
         let record = Record { handle: handle.clone(), state: LinkState::Disconnected, failure: None };
