@@ -1,9 +1,12 @@
-//! Which of a socket's connections are up, from libzmq's socket monitor. For REP sockets, which do not tell by their
-//! events.
+//! Which of a socket's connections are up, from libzmq's socket monitor. For REP and PUB sockets, which do not
+//! tell by their events.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::watch;
 
 use super::{Frames, Socket};
 
@@ -14,11 +17,13 @@ const HANDSHAKE_SUCCEEDED: u16 = zmq::SocketEvent::HANDSHAKE_SUCCEEDED as u16;
 const DISCONNECTED: u16 = zmq::SocketEvent::DISCONNECTED as u16;
 const MONITOR_STOPPED: u16 = zmq::SocketEvent::MONITOR_STOPPED as u16;
 
-/// Calls `told` with each address a socket connects to or loses, until the socket is closed. The task must run that
-/// long: libzmq's I/O thread waits for whoever does not read its monitor. `context` is the socket's own.
+/// Keeps `up` at the addresses whose connections are up, and calls `told` with each that comes or is lost, until the
+/// socket is closed. The task must run that long: libzmq's I/O thread waits for whoever does not read its monitor.
+/// `context` is the socket's own.
 pub fn watch_connections(
     socket: &zmq::Socket,
     context: &zmq::Context,
+    up: watch::Sender<BTreeSet<SocketAddr>>,
     mut told: impl FnMut(SocketAddr, bool) + 'static,
 ) -> io::Result<()> {
     let endpoint = format!("inproc://monitor-{}", MONITORS.fetch_add(1, Ordering::Relaxed));
@@ -28,20 +33,19 @@ pub fn watch_connections(
     pair.connect(&endpoint)?;
     let pair = Socket::attach(pair)?;
     actix_rt::spawn(async move {
-        let mut up = std::collections::BTreeSet::new();
         while let Ok(frames) = pair.recv().await {
             let Some((event, address)) = parse(&frames) else { continue };
             let changed = match event {
                 MONITOR_STOPPED => break,
-                HANDSHAKE_SUCCEEDED => address.is_some_and(|address| up.insert(address)),
+                HANDSHAKE_SUCCEEDED => address.is_some_and(|address| up.send_if_modified(|up| up.insert(address))),
                 // Told for each try that fails as well.
-                _ => address.is_some_and(|address| up.remove(&address)),
+                _ => address.is_some_and(|address| up.send_if_modified(|up| up.remove(&address))),
             };
             if let Some(address) = address.filter(|_| changed) {
                 told(address, event == HANDSHAKE_SUCCEEDED);
             }
         }
-        up.into_iter().for_each(|address| told(address, false));
+        up.send_replace(BTreeSet::new()).into_iter().for_each(|address| told(address, false));
     });
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Names into addresses, again and again: an upstream is `host:port`, and every address behind the host is a peer.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use slog::{Logger, debug, info, warn};
@@ -23,19 +23,32 @@ async fn resolve(upstream: &Upstream, limit: Duration) -> Result<BTreeSet<Socket
     Ok(found.into_iter().filter(|address| address.is_ipv4() == any_v4).collect())
 }
 
+/// The addresses without those of this host, of which `own` takes the place. One's own is known before any name has it.
+fn with_own(mut addresses: BTreeSet<SocketAddr>, own: Option<SocketAddr>) -> BTreeSet<SocketAddr> {
+    if let Some(own) = own {
+        // Only an address of this host can be bound.
+        addresses.retain(|address| UdpSocket::bind((address.ip(), 0)).is_err());
+        addresses.insert(own);
+    }
+    addresses
+}
+
 /// Keeps `addresses` at what the upstream's name means, until nobody listens any more. A look-up that fails keeps the
-/// last addresses that worked: while no task of a service is healthy, a swarm's DNS does not know its name.
+/// last addresses that worked: while no task of a service is healthy, a swarm's DNS does not know its name. `own`: this
+/// process is one of the peers itself, and listens there.
 pub async fn follow(
     upstream: Upstream,
+    own: Option<SocketAddr>,
     every: Duration,
     limit: Duration,
     addresses: watch::Sender<BTreeSet<SocketAddr>>,
     log: Logger,
 ) {
     if let Ok(address) = upstream.host().parse::<IpAddr>() {
-        addresses.send_replace(BTreeSet::from([SocketAddr::new(address, upstream.port())]));
+        addresses.send_replace(with_own(BTreeSet::from([SocketAddr::new(address, upstream.port())]), own));
         return addresses.closed().await;
     }
+    addresses.send_replace(with_own(BTreeSet::new(), own));
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failing = false;
@@ -47,6 +60,7 @@ pub async fn follow(
         match resolve(&upstream, limit).await {
             Ok(found) => {
                 failing = false;
+                let found = with_own(found, own);
                 let changed = addresses.send_if_modified(|known| {
                     let changed = *known != found;
                     *known = found.clone();
@@ -75,7 +89,7 @@ mod tests {
         let (sender, mut receiver) = watch::channel(BTreeSet::new());
         let upstream = Upstream::new(&format!("{host}:80")).unwrap();
         let log = Logger::root(slog::Discard, slog::o!());
-        let following = tokio::spawn(follow(upstream, Duration::from_millis(10), Duration::from_secs(5), sender, log));
+        let following = tokio::spawn(follow(upstream, None, Duration::from_millis(10), Duration::from_secs(5), sender, log));
         receiver.wait_for(|addresses| !addresses.is_empty()).await.unwrap();
         let addresses = receiver.borrow().clone();
         drop(receiver);
@@ -87,5 +101,11 @@ mod tests {
     async fn names_and_addresses_become_addresses_once_each() {
         assert_eq!(first("127.0.0.1").await, BTreeSet::from(["127.0.0.1:80".parse().unwrap()]));
         assert_eq!(first("localhost").await.len(), 1);
+    }
+    #[test]
+    fn ones_own_address_takes_the_place_of_those_of_this_host() {
+        let [own, here, there] = ["0.0.0.0:80", "127.0.0.1:80", "192.0.2.1:80"].map(|text| text.parse().unwrap());
+        assert_eq!(with_own(BTreeSet::from([here, there]), Some(own)), BTreeSet::from([own, there]));
+        assert_eq!(with_own(BTreeSet::from([here, there]), None), BTreeSet::from([here, there]));
     }
 }

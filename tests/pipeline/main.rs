@@ -8,6 +8,7 @@ mod article_tcp;
 mod article_zmq;
 mod cli;
 mod faults;
+mod leaving;
 mod limits;
 mod modes;
 mod outages;

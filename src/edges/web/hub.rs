@@ -120,7 +120,7 @@ impl Hub {
     fn take(&self, events: Vec<Event>) -> bool {
         let now = now_ms();
         let mut state = self.lock();
-        for event in events {
+        for event in events.into_iter().filter(|event| !self.links.is_others(event)) {
             state.topology.apply(&event, now);
             state.requests.apply(&event);
             // Nobody watches: the state is enough.

@@ -55,7 +55,8 @@ pub async fn run_links(seat: Seat, context: LinkContext) -> Result<(), WorkError
         if *wanted.borrow_and_update() {
             links.retain(|_, wish| !wish.is_closed());
             for (address, wish) in &links {
-                wish.send_replace(if known.contains(address) { Wish::Kept } else { Wish::Ended });
+                let now = if known.contains(address) { Wish::Kept } else { Wish::Ended };
+                wish.send_if_modified(|wish| std::mem::replace(wish, now) != now);
             }
             for address in known {
                 links.entry(address).or_insert_with(|| {
@@ -119,6 +120,7 @@ impl Link {
                         End::Closed => break,
                         End::Lost(why) => {
                             warn!(link.log, "connection lost"; "reason" => &why, "pending" => link.pending.len());
+                            link.hand_over(&mut sendings, &why);
                             reason = Some(why);
                         }
                     }
@@ -232,6 +234,18 @@ impl Link {
         }
     }
 
+    /// Gives what was under way to other requesters, where there are some that have no part of it: this one may be gone
+    /// for good. The rest waits for the next connection.
+    fn hand_over(&mut self, sendings: &mut mpsc::UnboundedReceiver<Sending>, reason: &str) {
+        while let Ok(sending) = sendings.try_recv() {
+            self.hold(sending);
+        }
+        let (requests, address) = (&self.context.requests, self.address);
+        let reason = format!("the connection to {address} was lost: {reason}");
+        self.pending.retain(|id, _| !requests.call_moved(id, address, &reason));
+        self.handle.set_pending(self.pending.len());
+    }
+
     /// Sends what was under way when the last connection was lost.
     async fn send_again(&mut self, writer: &mut OwnedWriteHalf) -> io::Result<()> {
         for (id, sending) in &mut self.pending {
@@ -244,15 +258,15 @@ impl Link {
         Ok(())
     }
 
-    /// Whether the link takes requests, now that so much is wished of it.
+    /// Tells whether the link takes requests, now that its address has left the name, or is back.
     fn tell(&self, wish: Wish) {
         let (state, reason) = match wish {
-            Wish::Ended => (LinkState::Draining, Some("its address is not behind the name any more".to_owned())),
-            Wish::Kept if self.draining => (LinkState::Draining, None),
-            Wish::Kept => (LinkState::Connected, None),
+            Wish::Ended => (LinkState::Draining, "its address is not behind the name any more"),
+            Wish::Kept if self.draining => (LinkState::Draining, "the requester is shutting down"),
+            Wish::Kept => (LinkState::Connected, "its address is behind the name again"),
         };
-        info!(self.log, "wished of the link"; "wish" => ?wish, "pending" => self.pending.len());
-        self.context.links.set(self.address, state, reason, None);
+        info!(self.log, "{}", reason; "pending" => self.pending.len());
+        self.context.links.set(self.address, state, Some(reason.to_owned()), None);
     }
 
     fn take(&mut self, frame: Frame) {
