@@ -3,6 +3,7 @@
 
 mod connections;
 mod context;
+mod curve;
 mod discovery;
 mod http_error;
 mod json_stream;
