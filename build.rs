@@ -1,5 +1,6 @@
-//! Bundles the dashboard (`web/`) with npm when its sources are newer than the bundle, and lays its files out,
-//! compressed, for the program to embed. Without the `dashboard` feature nothing of it is needed.
+//! Links libsodium where libzmq is compiled with CURVE. Bundles the dashboard (`web/`) with npm when its sources are newer
+//! than the bundle, and lays its files out, compressed, for the program to embed; without the `dashboard` feature nothing
+//! of it is needed.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -26,6 +27,11 @@ const FILES: [(&str, &str); 4] = [
 
 fn main() -> Result<(), Box<dyn error::Error>> {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=CXXFLAGS");
+    if env::var("CXXFLAGS").is_ok_and(|flags| flags.contains("ZMQ_USE_LIBSODIUM")) {
+        // An argument and not a library: it has to stand after libzmq.
+        println!("cargo::rustc-link-arg=-lsodium");
+    }
     if env::var_os("CARGO_FEATURE_DASHBOARD").is_none() {
         return Ok(());
     }

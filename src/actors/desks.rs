@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, watch};
 use super::Board;
 use crate::process::Dispatch;
 use crate::tasks::{Delay, DelaySource};
-use crate::transport::{Contexts, Frames, Peers, Socket, watch_connections};
+use crate::transport::{Contexts, Frames, Peers, Socket};
 
 /// Where the workers' messages come from.
 pub enum Backend {
@@ -72,7 +72,7 @@ impl Desks {
             Backend::Addresses(_) if index == 0 => {
                 let board = self.board.clone();
                 let told = move |address, up| board.peer(address, up);
-                watch_connections(&socket, &self.contexts.first(), self.up.clone(), told)?;
+                self.contexts.watch_peers(&socket, "worker", self.up.clone(), told)?;
             }
             Backend::Addresses(_) => {}
         }

@@ -89,7 +89,8 @@ mod tests {
         let (sender, mut receiver) = watch::channel(BTreeSet::new());
         let upstream = Upstream::new(&format!("{host}:80")).unwrap();
         let log = Logger::root(slog::Discard, slog::o!());
-        let following = tokio::spawn(follow(upstream, None, Duration::from_millis(10), Duration::from_secs(5), sender, log));
+        let following =
+            tokio::spawn(follow(upstream, None, Duration::from_millis(10), Duration::from_secs(5), sender, log));
         receiver.wait_for(|addresses| !addresses.is_empty()).await.unwrap();
         let addresses = receiver.borrow().clone();
         drop(receiver);

@@ -3,6 +3,7 @@
 
 mod connections;
 mod context;
+mod curve;
 mod discovery;
 mod http_error;
 mod json_stream;
@@ -12,7 +13,6 @@ mod socket;
 mod tcp;
 mod telemetry;
 
-pub use connections::watch_connections;
 pub use context::{Contexts, SocketOptions};
 pub use discovery::follow;
 pub use http_error::ApiError;

@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use slog::{Discard, Logger, o};
 use swarmq::actors::{
-    Backend, Board, Desks, Lanes, RequesterContext, RequesterSocket, ResponderContext, RestartPolicy, RetryPolicy, Seat,
-    Teller, Ticket, run_requester, run_responder,
+    Backend, Board, Desks, Lanes, RequesterContext, RequesterSocket, ResponderContext, RestartPolicy, RetryPolicy,
+    Seat, Teller, Ticket, run_requester, run_responder,
 };
 use swarmq::edges::web::{LinkContext, Links, Requests, run_links};
 use swarmq::model::{Event, Instance, LinkState, Message, Outcome, RequestStatus, Tier, now_ms};
@@ -44,7 +44,7 @@ fn seat(board: &Board) -> Seat {
 }
 
 fn contexts() -> Arc<Contexts> {
-    Arc::new(Contexts::new(SocketOptions {
+    let options = SocketOptions {
         connect_timeout: PATIENCE,
         heartbeat: Duration::from_secs(1),
         heartbeat_timeout: PATIENCE,
@@ -53,7 +53,8 @@ fn contexts() -> Arc<Contexts> {
         max_frame_bytes: 1 << 20,
         high_water_mark: 100,
         linger: Duration::ZERO,
-    }))
+    };
+    Arc::new(Contexts::new(options, None, Logger::root(Discard, o!())))
 }
 
 fn set(addresses: &[SocketAddr]) -> BTreeSet<SocketAddr> {
@@ -216,8 +217,8 @@ async fn a_broker_that_leaves_answers_what_it_has_and_gets_nothing_new() {
         let (seat, lane) = (seat(&board), lanes.lane(0));
         actix_rt::spawn(run_requester(seat.clone(), lane.clone(), Arc::new(context)));
         let (replies, mut told) = mpsc::unbounded_channel();
-        let mut send = |id: &str| {
-            let message = Message { message_id: id.into(), requested_at: now_ms() as i64, ..Message::default() };
+        let send = |id: &str| {
+            let message = Message { message_id: id.into(), requested_at: now_ms(), ..Message::default() };
             let now = Instant::now();
             let ticket = Ticket::new(message, now, now + PATIENCE, replies.clone(), board.clone());
             lanes.push(&lane, ticket.clone());

@@ -26,8 +26,7 @@ const AT_WORK: Duration = Duration::from_millis(3_000);
 const TOKENS: [(&str, &str); 2] = [("1", "the-first-token"), ("2", "the-second-token")];
 
 const REPLICAS: [(&str, usize); 3] = [("web", 2), ("requester", 3), ("responder", 3)];
-const INSTANCES: [(Tier, usize); 4] =
-    [(Tier::Web, 2), (Tier::Requester, 3), (Tier::Broker, 3), (Tier::Responder, 3)];
+const INSTANCES: [(Tier, usize); 4] = [(Tier::Web, 2), (Tier::Requester, 3), (Tier::Broker, 3), (Tier::Responder, 3)];
 
 /// An event by its name on the command line.
 pub type Event = (&'static str, fn(&mut Trial) -> Result<()>);
@@ -299,8 +298,7 @@ fn web(trial: &mut Trial) -> Result<()> {
 /// The broker apart: its workers are scaled, and it is replaced itself.
 fn broker(trial: &mut Trial) -> Result<()> {
     let replicas = |workers| [("web", 2), ("requester", 3), ("broker", 1), ("responder", workers)];
-    let instances =
-        |workers| [(Tier::Web, 2), (Tier::Requester, 3), (Tier::Broker, 1), (Tier::Responder, workers)];
+    let instances = |workers| [(Tier::Web, 2), (Tier::Requester, 3), (Tier::Broker, 1), (Tier::Responder, workers)];
     let is_whole = |trial: &Trial, workers| -> Result<()> {
         wait_for("every replica running", PATIENCE, || trial.stack.runs(&replicas(workers)))?;
         wait_for("every instance at work", PATIENCE, || Ok(trial.watch.shows(&instances(workers)))).map(drop)

@@ -97,7 +97,14 @@ fn without_numbers(text: &str) -> String {
 /// The rows as a table in Markdown.
 pub fn table(rows: &[Row]) -> String {
     let head = [
-        "event", "requests", "failed", "in part", "slowest", "quick again after", "all replicas after", "sent again",
+        "event",
+        "requests",
+        "failed",
+        "in part",
+        "slowest",
+        "quick again after",
+        "all replicas after",
+        "sent again",
         "late or twice",
     ];
     let mut lines = vec![head.map(str::to_owned), head.map(|_| "---".to_owned())];

@@ -11,13 +11,8 @@ use crate::lab::{Lab, MANAGER};
 const NAME: &str = "swarmq";
 
 /// What differs from a user's deployment: no IP_VS here, hence ports of the nodes themselves.
-const VARIABLES: [(&str, &str); 5] = [
-    ("PUBLISH_MODE", "host"),
-    ("WEB_ORDER", "stop-first"),
-    ("WEBS", "2"),
-    ("REQUESTERS", "3"),
-    ("RESPONDERS", "3"),
-];
+const VARIABLES: [(&str, &str); 5] =
+    [("PUBLISH_MODE", "host"), ("WEB_ORDER", "stop-first"), ("WEBS", "2"), ("REQUESTERS", "3"), ("RESPONDERS", "3")];
 
 /// Waits for something that a swarm does, looking five times a second; how long it took.
 pub fn wait_for(what: &str, within: Duration, mut look: impl FnMut() -> Result<bool>) -> Result<Duration> {

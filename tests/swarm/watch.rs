@@ -119,9 +119,7 @@ impl Watch {
     pub fn gave_up(&self, hosts: &BTreeSet<IpAddr>) -> bool {
         let state = lock(&self.state);
         let is_there = |address: &str| address.parse::<SocketAddr>().is_ok_and(|address| hosts.contains(&address.ip()));
-        let peers = |seen: &Seen| {
-            seen.view.snapshot.peers.iter().any(|peer| peer.connected && is_there(&peer.address))
-        };
+        let peers = |seen: &Seen| seen.view.snapshot.peers.iter().any(|peer| peer.connected && is_there(&peer.address));
         let living = state.seen.values().filter(|seen| !seen.gone && !seen.ip().is_some_and(|ip| hosts.contains(&ip)));
         let links = &state.topology.links;
         !living.into_iter().any(peers)
