@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use swarmq::model::Tier;
 
-use crate::lab::{BROKEN, FIRST, NODES, SECOND, root, run};
+use crate::lab::{BROKEN, FIRST, MANAGER, NODES, SECOND, root, run};
 use crate::load::{End, Load};
 use crate::stack::wait_for;
 use crate::trial::{Cost, Notes, Trial};
@@ -23,7 +23,7 @@ const GIVEN_UP: Duration = Duration::from_millis(3_000 + 700);
 const AT_WORK: Duration = Duration::from_millis(3_000);
 
 /// The secret's first and second value.
-const TOKENS: [(&str, &str); 2] = [("1", "the-first-token"), ("2", "the-second-token")];
+const TOKENS: [&str; 2] = ["the-first-token", "the-second-token"];
 
 const REPLICAS: [(&str, usize); 3] = [("web", 2), ("requester", 3), ("responder", 3)];
 const INSTANCES: [(Tier, usize); 4] = [(Tier::Web, 2), (Tier::Requester, 3), (Tier::Broker, 3), (Tier::Responder, 3)];
@@ -218,25 +218,27 @@ fn drain(trial: &mut Trial) -> Result<()> {
     })
 }
 
-/// The token moves into a secret, and the secret is followed by another.
+/// With token and key in secrets, the token is followed by another.
 fn secret(trial: &mut Trial) -> Result<()> {
-    let over = ["docker/stack.secrets.yml"];
-    let rotate = |trial: &Trial, (number, token): (&str, &str)| -> Result<()> {
-        let args = ["secret", "create", &format!("swarmq_admin_token_{number}"), "-"];
-        trial.stack.lab.docker_with(crate::lab::MANAGER, &args, &[], token)?;
+    let create = |trial: &Trial, name: &str, value: &str| -> Result<()> {
+        trial.stack.lab.docker_with(MANAGER, &["secret", "create", name, "-"], &[], value).map(drop)
+    };
+    let deploy = |trial: &Trial, number: &str| -> Result<()> {
         let ids = trial.stack.ids()?;
-        trial.stack.deploy(SECOND, &over, &[("TOKEN", number)])?;
+        trial.stack.deploy(SECOND, &["docker/stack.secrets.yml"], &[("TOKEN", number)])?;
         wait_for("every task with the secret", PATIENCE, || trial.stack.replaced(&ids))?;
         trial.is_whole()
     };
-    trial.event("the token put into a secret", Cost::Nothing, |trial, _| {
-        rotate(trial, TOKENS[0])?;
-        ensure!(may_control(trial, TOKENS[0].1)? && !may_control(trial, TOKENS[1].1)?, "the token does not hold");
-        Ok(())
-    })?;
-    trial.event("the secret rotated", Cost::Nothing, |trial, _| {
-        rotate(trial, TOKENS[1])?;
-        ensure!(may_control(trial, TOKENS[1].1)? && !may_control(trial, TOKENS[0].1)?, "the old token still holds");
+    let key = run(Command::new("docker").args(["run", "--rm", SECOND, "keygen"]), "")?;
+    create(trial, "swarmq_curve_key_1", &key)?;
+    create(trial, "swarmq_admin_token_1", TOKENS[0])?;
+    // Those with the key and those without don't talk to each other: no load goes through this.
+    deploy(trial, "1")?;
+    ensure!(may_control(trial, TOKENS[0])? && !may_control(trial, TOKENS[1])?, "the token does not hold");
+    trial.event("the token's secret rotated", Cost::Nothing, |trial, _| {
+        create(trial, "swarmq_admin_token_2", TOKENS[1])?;
+        deploy(trial, "2")?;
+        ensure!(may_control(trial, TOKENS[1])? && !may_control(trial, TOKENS[0])?, "the old token still holds");
         trial.stack.docker(&["secret", "rm", "swarmq_admin_token_1"]).map(drop)
     })
 }
