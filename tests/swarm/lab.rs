@@ -97,7 +97,8 @@ fn make_images(image: &str, archive: &Path) -> Result<()> {
     let second = format!("FROM {image}\nENV SWARMQ_INSTANCE__VERSION=second\n");
     docker(&["build", "--quiet", "--tag", SECOND, "-"], &second)?;
     // Alive, but not where the health check asks.
-    let broken = format!("FROM {image}\nENV SWARMQ_ADMIN__BIND=127.0.0.9 SWARMQ_INSTANCE__VERSION=broken\n");
+    let entry = r#"ENTRYPOINT ["/swarmq", "--set", "admin.port=9191"]"#;
+    let broken = format!("FROM {image}\nENV SWARMQ_INSTANCE__VERSION=broken\n{entry}\n");
     docker(&["build", "--quiet", "--tag", BROKEN, "-"], &broken)?;
     docker(&["save", "--output", &archive.display().to_string(), FIRST, SECOND, BROKEN], "")?;
     ensure!(archive.is_file(), "no archive was made of the images");

@@ -17,7 +17,7 @@ use swarmq::model::{RequestStatus, RequestView};
 pub const RATE: u32 = 10;
 
 /// Every so many-th request goes to all requester workers, the others to one.
-const ALL_EVERY: usize = 5;
+const ALL_EVERY: usize = 10;
 
 /// How long a client tries to find a web instance that takes its request.
 const PATIENCE: Duration = Duration::from_secs(20);

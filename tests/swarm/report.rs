@@ -1,6 +1,6 @@
 //! What each event cost, as a table and as JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,8 @@ pub struct Row {
     pub retries: u64,
     pub duplicates: u64,
     pub late: u64,
+    /// Where the replies came from.
+    pub nodes: BTreeSet<String>,
     /// What went wrong, and how often.
     pub problems: BTreeMap<String, usize>,
     /// What else was measured.

@@ -85,12 +85,12 @@ impl Trial<'_> {
         let asked = load.stop()?;
         let mut row = Row { event: name.to_owned(), settled_ms: millis(settled), ..Row::default() };
         row.count(&asked, disturbed);
-        let lost = notes.lost.borrow().clone();
+        notes.lost.borrow().iter().for_each(|node| self.watch.write_off(node));
         let balanced = wait_for("every ledger balanced, with nothing in flight", Duration::from_secs(30), || {
-            Ok(self.watch.unsettled(&lost).is_empty())
+            Ok(self.watch.unsettled().is_empty())
         });
         if balanced.is_err() {
-            row.faults.push(format!("ledgers: {}", self.watch.unsettled(&lost).join("; ")));
+            row.faults.push(format!("ledgers: {}", self.watch.unsettled().join("; ")));
         }
         row.faults.extend(outcomes(&asked));
         row.faults.extend(self.judge(cost, &row, &asked, before["requester"]));
@@ -98,6 +98,7 @@ impl Trial<'_> {
         row.ledgers = after.iter().map(|(tier, after)| (*tier, difference(after, &before[tier]))).collect();
         let requesters = row.ledgers["requester"];
         (row.retries, row.duplicates, row.late) = (requesters.retries, requesters.duplicates, requesters.late);
+        row.nodes = answering(&asked);
         row.notes = notes.lines.into_inner();
         row.faults.extend(notes.faults.into_inner());
         row.seconds = begun.elapsed().as_secs();
@@ -159,6 +160,15 @@ fn outcomes(asked: &[Asked]) -> Vec<String> {
             })
     });
     wrong.map(|view| format!("not one outcome for each message: {view:?}")).collect()
+}
+
+/// The nodes that replies came from.
+fn answering(asked: &[Asked]) -> BTreeSet<String> {
+    let views = asked.iter().filter_map(|asked| match &asked.end {
+        End::Ended(view) => Some(view),
+        _ => None,
+    });
+    views.flat_map(|view| &view.replies).filter_map(|reply| reply.node.clone()).collect()
 }
 
 /// The messages of all requests that ended, by outcome.

@@ -23,6 +23,8 @@ pub struct Seen {
     pub working_at: Option<u64>,
     /// It said goodbye, or nothing was heard of it.
     pub gone: bool,
+    /// It died without a word: its last figures never came.
+    written_off: bool,
 }
 
 impl Seen {
@@ -100,16 +102,24 @@ impl Watch {
     /// The ledger of a tier: all instances ever seen.
     pub fn ledger(&self, tier: Tier) -> Ledger {
         let mut sum = Ledger::default();
-        self.seen().iter().filter(|seen| seen.tier() == tier).for_each(|seen| sum.add(&seen.view.snapshot.ledger));
+        let seen = self.seen().into_iter().filter(|seen| seen.tier() == tier && !seen.written_off);
+        seen.for_each(|seen| sum.add(&seen.view.snapshot.ledger));
         sum
     }
 
-    /// The instances whose ledger does not balance with nothing in flight; those of `lost` nodes don't count.
-    pub fn unsettled(&self, lost: &BTreeSet<String>) -> Vec<String> {
+    /// From now on the instances that died on a node don't count.
+    pub fn write_off(&self, node: &str) {
+        let mut state = lock(&self.state);
+        let died = state.seen.values_mut().filter(|seen| seen.gone && seen.node() == node);
+        died.filter(|seen| seen.view.snapshot.ledger.in_flight > 0).for_each(|seen| seen.written_off = true);
+    }
+
+    /// The instances whose ledger does not balance with nothing in flight.
+    pub fn unsettled(&self) -> Vec<String> {
         let is_settled = |ledger: &Ledger| ledger.is_balanced() && ledger.in_flight == 0;
         let seen = self.seen();
-        let unsettled = seen.iter().filter(|seen| !(seen.gone && lost.contains(seen.node())));
-        unsettled
+        seen.iter()
+            .filter(|seen| !seen.written_off)
             .filter(|seen| !is_settled(&seen.view.snapshot.ledger))
             .map(|seen| format!("{}: {:?}", seen.view.snapshot.instance.id, seen.view.snapshot.ledger))
             .collect()
@@ -143,6 +153,7 @@ impl State {
                 first_at: now,
                 working_at: None,
                 gone: false,
+                written_off: false,
             });
             seen.gone = view.snapshot.state == InstanceState::Gone;
             seen.view = view.clone();
