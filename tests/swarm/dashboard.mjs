@@ -17,7 +17,11 @@ try {
   for (const text of ['node1', 'node2', 'node3', 'swarmq_responder.1', 'swarmq_responder.3', 'swarmq_web.2']) {
     await page.getByText(text, { exact: false }).first().waitFor();
   }
-  await page.waitForTimeout(2_000); // for the charts to have something to show
+  await page.getByText('swarmq_web.2').first().click();
+  await page.getByText(/web on node\d, version \d/).waitFor();
+  await page.keyboard.press('Escape');
+  // The charts have something to show when a rate is told.
+  await page.getByText(/responses [1-9]\d*\/s/).first().waitFor();
   await page.screenshot({ path: '../docs/images/dashboard-swarm.png' });
   await page.finish();
 } finally {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use swarmq::model::Tier;
 
 use crate::lab::{BROKEN, FIRST, MANAGER, NODES, SECOND, root, run};
@@ -190,7 +190,8 @@ fn rollback(trial: &mut Trial) -> Result<()> {
             let back = || Ok(trial.stack.update_state(service)? == "rollback_completed");
             wait_for(&format!("{service} rolled back"), PATIENCE, back)?;
         }
-        wait_for("the second image everywhere", PATIENCE, || trial.stack.runs_image(SECOND))?;
+        let gone = || Ok(trial.stack.tasks()?.iter().all(|task| task.image != BROKEN));
+        wait_for("no task with the broken image", PATIENCE, gone)?;
         trial.is_whole()
     })
 }
@@ -231,22 +232,15 @@ fn secret(trial: &mut Trial) -> Result<()> {
     })
 }
 
-/// Whether a control call with this token is carried out by every responder.
+/// Whether a control call with this token is carried out, by every responder.
 fn may_control(trial: &Trial, token: &str) -> Result<bool> {
-    let ready = trial.watch.ready(Tier::Responder);
-    let instance = &ready.first().context("no responder")?.view.snapshot.instance.id;
-    let url = format!("http://{}/api/v1/control/{instance}/delay", trial.webs[0]);
-    let client = |system: &actix_rt::SystemRunner| {
-        system.block_on(async {
-            let request = awc::Client::new().put(&url).bearer_auth(token);
-            let sent = request.send_json(&serde_json::json!({ "kind": "fixed", "meanMs": 200 })).await;
-            sent.map(|answer| answer.status().as_u16())
-        })
-    };
-    match client(&actix_rt::System::new()).map_err(|error| anyhow::anyhow!("{error}"))? {
-        200 | 204 => Ok(true),
+    let url = format!("http://{}/api/v1/control/faults", trial.webs[0]);
+    let call = async { awc::Client::new().delete(&url).bearer_auth(token).send().await.map(|answer| answer.status()) };
+    let status = actix_rt::System::new().block_on(call).map_err(|error| anyhow!("{error}"))?;
+    match status.as_u16() {
+        200 => Ok(true),
         401 | 403 => Ok(false),
-        other => anyhow::bail!("the control call is answered with {other}"),
+        other => bail!("the control call is answered with {other}"),
     }
 }
 

@@ -10,7 +10,11 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use awc::Connector;
+use futures_util::future::join_all;
 use swarmq::model::{InstanceState, InstanceView, Ledger, LinkState, Tier, Topology, now_ms};
+
+/// An instance that no web instance tells of for so long has ended, and was forgotten.
+const FORGOTTEN_MS: u64 = 3_000;
 
 const TIERS: [Tier; 4] = [Tier::Web, Tier::Requester, Tier::Broker, Tier::Responder];
 
@@ -25,6 +29,8 @@ pub struct Seen {
     pub gone: bool,
     /// It died without a word: its last figures never came.
     written_off: bool,
+    /// When a web instance last told of it.
+    told_at: u64,
 }
 
 impl Seen {
@@ -49,8 +55,8 @@ impl Seen {
 #[derive(Default)]
 struct State {
     seen: BTreeMap<String, Seen>,
-    /// The last answer.
-    topology: Topology,
+    /// The last answers.
+    topologies: Vec<Topology>,
 }
 
 /// Looks at the topology until it is dropped.
@@ -61,7 +67,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Asks the web tier at these addresses, the first that answers.
+    /// Asks the web instances at these addresses, those that answer: one that has just started knows nothing of what ended
+    /// before.
     pub fn start(addresses: Vec<String>) -> Self {
         let (state, stopping) = (Arc::<Mutex<State>>::default(), Arc::<AtomicBool>::default());
         let (kept, stop) = (state.clone(), stopping.clone());
@@ -70,12 +77,8 @@ impl Watch {
                 let mut ticks = tokio::time::interval(Duration::from_millis(100));
                 while !stop.load(Ordering::Relaxed) {
                     ticks.tick().await;
-                    for address in &addresses {
-                        if let Ok(topology) = topology(address).await {
-                            lock(&kept).take(topology);
-                            break;
-                        }
-                    }
+                    let answers = join_all(addresses.iter().map(|address| topology(address))).await;
+                    lock(&kept).take(answers.into_iter().flatten().collect());
                 }
             });
         });
@@ -131,9 +134,9 @@ impl Watch {
         let is_there = |address: &str| address.parse::<SocketAddr>().is_ok_and(|address| hosts.contains(&address.ip()));
         let peers = |seen: &Seen| seen.view.snapshot.peers.iter().any(|peer| peer.connected && is_there(&peer.address));
         let living = state.seen.values().filter(|seen| !seen.gone && !seen.ip().is_some_and(|ip| hosts.contains(&ip)));
-        let links = &state.topology.links;
+        let mut links = state.topologies.iter().flat_map(|topology| &topology.links);
         !living.into_iter().any(peers)
-            && !links.iter().any(|(address, link)| link.state == LinkState::Connected && is_there(address))
+            && !links.any(|(address, link)| link.state == LinkState::Connected && is_there(address))
     }
 }
 
@@ -145,23 +148,33 @@ impl Drop for Watch {
 }
 
 impl State {
-    fn take(&mut self, topology: Topology) {
-        for (id, view) in &topology.instances {
-            let now = now_ms();
+    /// Takes in what the web instances say; of an instance, what is newest.
+    fn take(&mut self, topologies: Vec<Topology>) {
+        let now = now_ms();
+        for (id, view) in topologies.iter().flat_map(|topology| &topology.instances) {
             let seen = self.seen.entry(id.clone()).or_insert_with(|| Seen {
                 view: view.clone(),
                 first_at: now,
                 working_at: None,
                 gone: false,
                 written_off: false,
+                told_at: now,
             });
+            seen.told_at = now;
+            if view.snapshot.at < seen.view.snapshot.at {
+                continue;
+            }
             seen.gone = view.snapshot.state == InstanceState::Gone;
             seen.view = view.clone();
             if view.snapshot.ledger.sent > 0 {
                 seen.working_at.get_or_insert(now);
             }
         }
-        self.topology = topology;
+        if !topologies.is_empty() {
+            let unheard = self.seen.values_mut().filter(|seen| now - seen.told_at > FORGOTTEN_MS);
+            unheard.for_each(|seen| seen.gone = true);
+        }
+        self.topologies = topologies;
     }
 }
 

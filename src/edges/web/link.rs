@@ -140,7 +140,7 @@ impl Link {
                 _ = wanted.changed() => {}
             }
         }
-        let reason = format!("the link to {address} has ended");
+        let reason = format!("the link to {address} has ended: it was disconnected, or its address left the name");
         link.context.links.remove(address, &reason);
         sendings.close();
         while let Ok(sending) = sendings.try_recv() {
