@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use slog::Logger;
 
-use super::curve::{self, bind_with, connect_with, start_doorman};
+use super::{FRAME_OVERHEAD, bind_with, connect_with, start_doorman, tell_refusals};
 use crate::process::CurveKey;
 
 /// How the sockets of an instance treat their connections.
@@ -88,7 +88,7 @@ impl Contexts {
 
     /// Logs peers of a socket of the first context that have another key, or none. `here` says which socket it is.
     pub fn tell_refusals(&self, socket: &zmq::Socket, here: &'static str) -> io::Result<()> {
-        curve::tell_refusals(socket, &self.first(), here, self.key.is_some(), self.log.clone())
+        tell_refusals(socket, &self.first(), here, self.key.is_some(), self.log.clone())
     }
 
     fn connecting(&self, socket: zmq::Socket) -> io::Result<zmq::Socket> {
@@ -110,7 +110,7 @@ impl SocketOptions {
         socket.set_heartbeat_timeout(millis(self.heartbeat_timeout))?;
         socket.set_reconnect_ivl(millis(self.reconnect_min))?;
         socket.set_reconnect_ivl_max(millis(self.reconnect_max))?;
-        socket.set_maxmsgsize(i64::try_from(self.max_frame_bytes + curve::FRAME_OVERHEAD).unwrap_or(i64::MAX))?;
+        socket.set_maxmsgsize(i64::try_from(self.max_frame_bytes + FRAME_OVERHEAD).unwrap_or(i64::MAX))?;
         let mark = i32::try_from(self.high_water_mark).unwrap_or(i32::MAX);
         socket.set_sndhwm(mark)?;
         socket.set_rcvhwm(mark)?;
