@@ -9,8 +9,10 @@ use std::time::Duration;
 use slog::Logger;
 use tokio::sync::watch;
 
-use super::connections::{self, CONNECTIONS, Told, follow_connections};
-use super::curve::{self, bind_with, connect_with, start_doorman};
+use super::{
+    CONNECTIONS, FRAME_OVERHEAD, REFUSALS, Told, bind_with, connect_with, follow_connections, start_doorman,
+    tell_refusals, watch as watch_socket,
+};
 use crate::process::CurveKey;
 
 /// How the sockets of an instance treat their connections.
@@ -87,7 +89,7 @@ impl Contexts {
             bind_with(key, &socket)?;
         }
         let mut tell_refusal = self.refusals(here);
-        connections::watch(&socket, &self.first(), curve::REFUSALS, move |news| tell_refusal(&news))?;
+        watch_socket(&socket, &self.first(), REFUSALS, move |news| tell_refusal(&news))?;
         Ok(socket)
     }
 
@@ -102,14 +104,14 @@ impl Contexts {
     ) -> io::Result<()> {
         let mut tell_refusal = self.refusals(here);
         let mut follow = follow_connections(up, told);
-        connections::watch(socket, &self.first(), CONNECTIONS | curve::REFUSALS, move |news| {
+        watch_socket(socket, &self.first(), CONNECTIONS | REFUSALS, move |news| {
             tell_refusal(&news);
             follow(&news);
         })
     }
 
     fn refusals(&self, here: &'static str) -> impl FnMut(&Told) + 'static {
-        curve::tell_refusals(here, self.key.is_some(), self.log.clone())
+        tell_refusals(here, self.key.is_some(), self.log.clone())
     }
 
     fn connecting(&self, socket: zmq::Socket) -> io::Result<zmq::Socket> {
@@ -131,7 +133,7 @@ impl SocketOptions {
         socket.set_heartbeat_timeout(millis(self.heartbeat_timeout))?;
         socket.set_reconnect_ivl(millis(self.reconnect_min))?;
         socket.set_reconnect_ivl_max(millis(self.reconnect_max))?;
-        socket.set_maxmsgsize(i64::try_from(self.max_frame_bytes + curve::FRAME_OVERHEAD).unwrap_or(i64::MAX))?;
+        socket.set_maxmsgsize(i64::try_from(self.max_frame_bytes + FRAME_OVERHEAD).unwrap_or(i64::MAX))?;
         let mark = i32::try_from(self.high_water_mark).unwrap_or(i32::MAX);
         socket.set_sndhwm(mark)?;
         socket.set_rcvhwm(mark)?;

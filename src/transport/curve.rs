@@ -10,8 +10,7 @@ use std::time::Duration;
 use slog::{Logger, warn};
 use tokio::time::Instant;
 
-use super::connections::Told;
-use super::{Frames, Socket, frames_of};
+use super::{Frames, Socket, Told, frames_of};
 use crate::process::CurveKey;
 
 /// What CURVE adds to each frame, in bytes (ZeroMQ RFC 26): the command's name, a nonce, the box's authenticator, flags.

@@ -13,7 +13,9 @@ mod socket;
 mod tcp;
 mod telemetry;
 
+use connections::{CONNECTIONS, Told, follow_connections, watch};
 pub use context::{Contexts, SocketOptions};
+use curve::{FRAME_OVERHEAD, REFUSALS, bind_with, connect_with, start_doorman, tell_refusals};
 pub use discovery::follow;
 pub use http_error::ApiError;
 pub use json_stream::{JsonStream, StreamError};
