@@ -68,6 +68,12 @@ impl Lab {
         run(command.args(["docker", node]).args(args).envs(vars.iter().copied()).current_dir(root()), input)
     }
 
+    /// The end of a service's log. The client waits for ever for nodes that died: it is given ten seconds.
+    pub fn log(&self, service: &str) -> Result<String> {
+        let script = r#"timeout 10 "$0" docker node1 service logs --raw --tail 2000 "$1" 2>&1 || true"#;
+        run(Command::new("sh").args(["-c", script]).arg(&self.script).arg(service), "")
+    }
+
     /// A node's address in the lab's network.
     pub fn address(&self, node: &str) -> Result<String> {
         let settings = self.call(&["env"])?;

@@ -103,8 +103,7 @@ fn tried(lab: &Lab, events: &[Event]) -> Result<Vec<Row>> {
 /// Keeps what the swarm and the services have to say about an event.
 fn keep_logs(stack: &Stack, event: &str) -> Result<()> {
     let folder = folder()?;
-    let service = |name: &str| stack.docker(&["service", "logs", "--raw", "--tail", "2000", &format!("swarmq_{name}")]);
-    let services = ["web", "requester", "responder"].map(|name| (name, service(name)));
+    let services = ["web", "requester", "responder"].map(|name| (name, stack.lab.log(&format!("swarmq_{name}"))));
     for (name, told) in services.into_iter().chain([("tasks", stack.docker(&["stack", "ps", "--no-trunc", "swarmq"]))])
     {
         let path = folder.join(format!("{event}-{name}.log"));
