@@ -25,8 +25,25 @@ const LOOK: Duration = Duration::from_millis(100);
 
 struct Session {
     to: Recipient<Push>,
+    /// Every text that waits in the mailbox has a share of it.
+    waiting: Arc<()>,
     /// It missed a batch, and so gets a snapshot next.
     behind: bool,
+}
+
+impl Session {
+    /// False while a slow browser, that has missed a batch, has not read what it was sent before: making a snapshot for
+    /// it would cost and not arrive.
+    fn can_take(&self) -> bool {
+        !self.behind || Arc::strong_count(&self.waiting) == 1
+    }
+
+    /// False when the dashboard is gone.
+    fn send(&mut self, text: ByteString) -> bool {
+        let sent = self.to.try_send(Push::Text(text, self.waiting.clone()));
+        self.behind = matches!(sent, Err(SendError::Full(_)));
+        !matches!(sent, Err(SendError::Closed(_)))
+    }
 }
 
 struct State {
@@ -88,8 +105,10 @@ impl Hub {
         // First, or the newcomer would get what is pending twice.
         state.push(&self.own);
         let snapshot = state.snapshot(&self.own);
-        let behind = to.try_send(Push::Text(snapshot)).is_err();
-        state.sessions.push(Session { to, behind });
+        let mut session = Session { to, waiting: Arc::default(), behind: false };
+        if session.send(snapshot) {
+            state.sessions.push(session);
+        }
     }
 
     /// Where an instance's admin server is.
@@ -176,16 +195,14 @@ impl State {
         let mut snapshot = None;
         let mut sessions = std::mem::take(&mut self.sessions);
         sessions.retain_mut(|session| {
+            if !session.can_take() {
+                return session.to.connected();
+            }
             let text = match session.behind {
                 true => snapshot.get_or_insert_with(|| self.snapshot(own)).clone(),
                 false => batch.clone(),
             };
-            match session.to.try_send(Push::Text(text)) {
-                Ok(()) => session.behind = false,
-                Err(SendError::Full(_)) => session.behind = true,
-                Err(SendError::Closed(_)) => return false,
-            }
-            true
+            session.send(text)
         });
         self.sessions = sessions;
     }

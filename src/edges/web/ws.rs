@@ -20,7 +20,8 @@ const MAILBOX: usize = 4;
 #[derive(Message)]
 #[rtype("()")]
 pub enum Push {
-    Text(ByteString),
+    /// A snapshot or a batch, with a share of the token by which the hub knows that it waits still.
+    Text(ByteString, Arc<()>),
     /// The server is shutting down.
     Close,
 }
@@ -48,7 +49,7 @@ impl Handler<Push> for Session {
 
     fn handle(&mut self, push: Push, ctx: &mut Self::Context) {
         match push {
-            Push::Text(text) => ctx.text(text),
+            Push::Text(text, _) => ctx.text(text),
             Push::Close => {
                 ctx.close(Some(CloseReason::from(CloseCode::Restart)));
                 ctx.stop();
