@@ -1,6 +1,7 @@
 //! Floor 0: what the tiers say to one another and what they remember, without sockets, clocks' tasks or actors.
 
 mod event;
+mod experiment;
 mod frame;
 mod ledger;
 mod message;
@@ -13,6 +14,7 @@ mod topology;
 mod work;
 
 pub use event::{Event, LinkState, OutcomeCounts, RequestStatus, Sample};
+pub use experiment::{ExperimentState, ExperimentView, TrialView};
 pub use frame::{Accepted, BadFrame, Complete, Frame, Problem, Promise};
 pub use ledger::{Ledger, LedgerBook};
 use message::parse;

@@ -15,7 +15,7 @@ mod text;
 mod tiers;
 
 /// What the name of every environment variable of swarmq begins with.
-const ENV_PREFIX: &str = "SWARMQ_";
+pub const ENV_PREFIX: &str = "SWARMQ_";
 
 pub use bounds::{Int, OutOfRange, Port, Span};
 pub use config::{Config, Effective};
@@ -25,7 +25,9 @@ pub use layers::{Override, Sources};
 use reference::variable;
 pub use reference::{Entry, Section, render, sections};
 use settings::LOCALHOST;
-pub use settings::{Admin, Discovery, Instance, Log, LogFormat, LogLevel, Settings, Shutdown, Supervision, Telemetry};
+pub use settings::{
+    Admin, Discovery, Experiments, Instance, Log, LogFormat, LogLevel, Settings, Shutdown, Supervision, Telemetry,
+};
 pub use shape::Shape;
 pub use text::{BindUrl, BrokerUrl, Rule, Secret, Text, Upstream};
 pub use tiers::{Broker, Connect, Delay, DelayKind, Dispatch, Requester, Responder, Socket, Task, TaskName, Web};

@@ -1,0 +1,290 @@
+//! Earlier runs: a folder for each, in one folder, with what an experiment writes there. To this tier results are files.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use nix::unistd::{AccessFlags, access};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::model::ErrorCode;
+use crate::transport::ApiError;
+
+/// Runs that are listed: the newest.
+const MOST_LISTED: usize = 500;
+
+/// Longest name of a run.
+const LONGEST_ID: usize = 100;
+
+pub const PLAN: &str = "plan.toml";
+const RESULTS: &str = "results.json";
+
+/// The files of a run that can be read, with their content types.
+const FILES: [(&str, &str); 4] = [
+    (RESULTS, "application/json"),
+    ("results.csv", "text/csv; charset=utf-8"),
+    ("report.html", "text/html; charset=utf-8"),
+    (PLAN, "application/toml"),
+];
+
+/// A run as it is listed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunView {
+    /// Name of its folder.
+    pub id: String,
+    /// Name of its plan.
+    pub plan: String,
+    pub description: String,
+    pub target: String,
+    /// In milliseconds since the epoch.
+    pub started_at: u64,
+    /// None while trials are left.
+    pub finished_at: Option<u64>,
+    /// Trials of the plan, and those that have ended.
+    pub trials: usize,
+    pub ended: usize,
+    /// Trials that came to nothing or can't be trusted.
+    pub problems: usize,
+    /// The lowest and the highest throughput of the others, in requests a second.
+    pub requests_per_s: Option<(f64, f64)>,
+    /// What was found, in plain words.
+    pub findings: Vec<String>,
+    /// Which of its files there are.
+    pub files: Vec<String>,
+}
+
+/// What of `results.json` is read for the list.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    plan: PlanHead,
+    started_at: u64,
+    finished_at: Option<u64>,
+    trials: Vec<TrialHead>,
+}
+
+#[derive(Deserialize)]
+struct PlanHead {
+    name: String,
+    description: String,
+    target: String,
+    cells: Vec<serde::de::IgnoredAny>,
+    repetitions: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TrialHead {
+    problem: Option<String>,
+    requests_per_s: f64,
+}
+
+/// When a file was changed, and how large it is: enough to know it again.
+type Mark = (SystemTime, u64);
+
+/// The folder of runs.
+pub struct Runs {
+    dir: PathBuf,
+    /// What was read of the results, so that a list of many does not read them all again.
+    known: Mutex<HashMap<String, (Mark, RunView)>>,
+}
+
+impl Runs {
+    pub fn new(dir: PathBuf) -> Self {
+        Self { dir, known: Mutex::default() }
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Why no run can be kept, and what to do about it; none where one can.
+    pub fn unwritable(&self) -> Option<String> {
+        let existing = self.dir.ancestors().find(|path| path.exists() || path.as_os_str().is_empty());
+        let place = existing.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        access(place, AccessFlags::W_OK | AccessFlags::X_OK).err().map(|error| self.refusal(&io::Error::from(error)))
+    }
+
+    fn refusal(&self, error: &io::Error) -> String {
+        format!(
+            "the results can't be kept in the folder {} ({error}): set experiments.dir to a folder that the program may \
+             write; in a container, mount a volume there (docs/experiments.md)",
+            std::path::absolute(&self.dir).unwrap_or_else(|_| self.dir.clone()).display()
+        )
+    }
+
+    /// Makes the folder of a new run, with its plan in it; its name, made of the time and the plan's name.
+    ///
+    /// # Errors
+    /// When the folder can't be written; the text says which setting to change.
+    pub fn create(&self, name: &str, plan: &str) -> Result<String, ApiError> {
+        let failed = |error: io::Error| ApiError::new(ErrorCode::Internal, self.refusal(&error));
+        fs::create_dir_all(&self.dir).map_err(failed)?;
+        let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let time: String = time.chars().filter(char::is_ascii_digit).collect();
+        let stem = format!("{}-{}-{}", &time[..8], &time[8..], slug(name));
+        for number in 1.. {
+            let id = if number == 1 { stem.clone() } else { format!("{stem}-{number}") };
+            match fs::create_dir(self.dir.join(&id)) {
+                Ok(()) => {
+                    fs::write(self.dir.join(&id).join(PLAN), plan).map_err(failed)?;
+                    return Ok(id);
+                }
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        unreachable!("numbers do not end")
+    }
+
+    /// The folder of a run.
+    ///
+    /// # Errors
+    /// `NotFound` for a name that is none, or that no run has.
+    pub fn folder(&self, id: &str) -> Result<PathBuf, ApiError> {
+        let unknown = || ApiError::new(ErrorCode::NotFound, format!("no run {id}: GET /api/v1/experiments/runs lists them"));
+        if !is_name(id) {
+            return Err(unknown());
+        }
+        let folder = self.dir.join(id);
+        [PLAN, RESULTS].iter().any(|file| folder.join(file).is_file()).then_some(folder).ok_or_else(unknown)
+    }
+
+    /// A file of a run, with its content type.
+    ///
+    /// # Errors
+    /// `NotFound` for files that runs do not have, or that this one does not have (yet).
+    pub fn file(&self, id: &str, name: &str) -> Result<(Vec<u8>, &'static str), ApiError> {
+        let folder = self.folder(id)?;
+        let missing = |why: &dyn std::fmt::Display| ApiError::new(ErrorCode::NotFound, format!("{name} of the run {id}: {why}"));
+        let Some((name, content_type)) = FILES.iter().find(|(known, _)| *known == name) else {
+            return Err(missing(&format!("there are {}", FILES.map(|(name, _)| name).join(", "))));
+        };
+        match fs::read(folder.join(name)) {
+            Ok(bytes) => Ok((bytes, content_type)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(missing(&"it is written when a trial has ended")),
+            Err(error) => Err(missing(&error)),
+        }
+    }
+
+    /// The results without histograms, which take most of their room and are not drawn.
+    pub fn results(&self, id: &str) -> Result<Value, ApiError> {
+        let (bytes, _) = self.file(id, RESULTS)?;
+        let mut results = serde_json::from_slice(&bytes)
+            .map_err(|error| ApiError::new(ErrorCode::Internal, format!("{RESULTS} of the run {id}: {error}")))?;
+        without_histograms(&mut results);
+        Ok(results)
+    }
+
+    /// A run as it is listed.
+    pub fn view(&self, id: &str) -> Result<RunView, ApiError> {
+        let folder = self.folder(id)?;
+        let mark = |file: &str| fs::metadata(folder.join(file)).and_then(|data| Ok((data.modified()?, data.len())));
+        let files = FILES.iter().filter(|(file, _)| mark(file).is_ok()).map(|(file, _)| (*file).to_owned()).collect();
+        let Ok(mark) = mark(RESULTS).or_else(|_| mark(PLAN)) else { return Ok(RunView::default()) };
+        let known = self.lock().get(id).filter(|(at, _)| *at == mark).map(|(_, view)| view.clone());
+        let view = match known {
+            Some(view) => view,
+            None => {
+                let view = read(&folder, id, mark);
+                let mut known = self.lock();
+                if known.len() > MOST_LISTED * 2 {
+                    known.clear();
+                }
+                known.insert(id.to_owned(), (mark, view.clone()));
+                view
+            }
+        };
+        Ok(RunView { files, ..view })
+    }
+
+    /// The runs, newest first. A folder that does not exist has none.
+    pub fn list(&self) -> Vec<RunView> {
+        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut folders: Vec<_> = names
+            .filter_map(|id| Some((fs::metadata(self.folder(&id).ok()?).ok()?.modified().ok()?, id)))
+            .collect();
+        folders.sort_unstable_by(|a, b| b.cmp(a));
+        folders.truncate(MOST_LISTED);
+        let mut views: Vec<_> = folders.iter().filter_map(|(_, id)| self.view(id).ok()).collect();
+        views.sort_by_key(|view| std::cmp::Reverse(view.started_at));
+        views
+    }
+
+    /// Deletes a run with all its files.
+    pub fn delete(&self, id: &str) -> Result<(), ApiError> {
+        let folder = self.folder(id)?;
+        fs::remove_dir_all(&folder)
+            .map_err(|error| ApiError::new(ErrorCode::Internal, format!("{} can't be deleted: {error}", folder.display())))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Mark, RunView)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a text is a name that a run's folder can have: no way out of the folder of runs.
+fn is_name(id: &str) -> bool {
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
+    id.len() <= LONGEST_ID && id.chars().all(allowed) && id.starts_with(|first: char| first.is_ascii_alphanumeric())
+}
+
+/// A name as a part of a folder's name.
+fn slug(name: &str) -> String {
+    let letters = name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' });
+    let text: String = letters.take(LONGEST_ID / 2).collect();
+    let words: Vec<_> = text.split('-').filter(|word| !word.is_empty()).collect();
+    if words.is_empty() { "plan".to_owned() } else { words.join("-") }
+}
+
+fn read(folder: &Path, id: &str, mark: Mark) -> RunView {
+    let started_at = mark.0.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |age| age.as_millis() as u64);
+    let nothing = |what: String| RunView { id: id.to_owned(), plan: id.to_owned(), description: what, started_at, ..RunView::default() };
+    let bytes = match fs::read(folder.join(RESULTS)) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return nothing("No trial of it has ended.".to_owned()),
+        Err(error) => return nothing(format!("{RESULTS} can't be read: {error}")),
+    };
+    let head: Head = match serde_json::from_slice(&bytes) {
+        Ok(head) => head,
+        Err(error) => return nothing(format!("{RESULTS} can't be read, of another version? {error}")),
+    };
+    let sound = head.trials.iter().filter(|trial| trial.problem.is_none());
+    let rates = sound.clone().map(|trial| trial.requests_per_s);
+    let range = rates.fold(None, |range, rate| match range {
+        None => Some((rate, rate)),
+        Some((low, high)) => Some((f64::min(low, rate), f64::max(high, rate))),
+    });
+    RunView {
+        id: id.to_owned(),
+        plan: head.plan.name,
+        description: head.plan.description,
+        target: head.plan.target,
+        started_at: head.started_at,
+        finished_at: head.finished_at,
+        trials: head.plan.cells.len() * head.plan.repetitions,
+        ended: head.trials.len(),
+        problems: head.trials.len() - sound.count(),
+        requests_per_s: range,
+        findings: vec![],
+        files: vec![],
+    }
+}
+
+fn without_histograms(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.remove("histogram");
+            fields.values_mut().for_each(without_histograms);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_histograms),
+        _ => {}
+    }
+}
