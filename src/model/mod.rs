@@ -20,7 +20,7 @@ pub use message::{BadMessage, FanOut, Message, Request, now_ms};
 pub use oracle::{Expected, expect};
 pub use reply::{ErrorCode, NO_RESPONDER, Outcome, Reply, ResponseType, Timings};
 pub use request_view::{MessageView, RequestLog, RequestView};
-pub use snapshot::{Instance, InstanceState, PeerView, Snapshot, Tier, WorkerState, WorkerView};
+pub use snapshot::{Instance, InstanceState, PeerView, Snapshot, Tier, Usage, WorkerState, WorkerView};
 pub use stats::{Hop, HopBook, Hops, Latency};
 pub use topology::{InstanceView, LinkView, Topology};
 pub use work::{DelayShape, DelayView, Faults};
