@@ -1,0 +1,156 @@
+//! Estimates from repeated trials, without assumptions about how figures are distributed; and where a system's knee is.
+
+use serde::{Deserialize, Serialize};
+use statrs::distribution::{Binomial, DiscreteCDF};
+use utoipa::ToSchema;
+
+/// A median with a confidence interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Estimate {
+    pub median: f64,
+    pub low: f64,
+    pub high: f64,
+    /// The probability that such an interval holds the true median: below what was asked for where there are too few
+    /// values, 0 for one value.
+    pub coverage: f64,
+    /// How many values it was made from.
+    pub count: usize,
+}
+
+/// The middle of the values, or the mean of the two in the middle. None without values, or where one is not finite.
+pub fn median(values: &[f64]) -> Option<f64> {
+    sorted(values).map(|sorted| middle(&sorted))
+}
+
+fn sorted(values: &[f64]) -> Option<Vec<f64>> {
+    if values.is_empty() || values.iter().any(|value| !value.is_finite()) {
+        return None;
+    }
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    Some(sorted)
+}
+
+fn middle(sorted: &[f64]) -> f64 {
+    let half = sorted.len() / 2;
+    if sorted.len() % 2 == 1 { sorted[half] } else { sorted[half - 1].midpoint(sorted[half]) }
+}
+
+impl Estimate {
+    /// The median with the narrowest interval between two order statistics, as far from one end as from the other,
+    /// that holds the true median with at least this probability: the values below a median are binomially distributed
+    /// with p = 1/2, whatever the values' distribution (David and Nagaraja, Order Statistics, 2003, section 7.1; Le
+    /// Boudec, Performance Evaluation, 2010, theorem 2.1). The values have to be independent. Where even all of them
+    /// are too few it is from the least to the greatest, with `1 - 2^(1 - n)`: 75 % for 3 values, 93.75 % for 5.
+    ///
+    /// None without values, or where one is not finite.
+    pub fn of(values: &[f64], confidence: f64) -> Option<Self> {
+        let sorted = sorted(values)?;
+        let count = sorted.len();
+        let below = Binomial::new(0.5, count as u64).ok()?;
+        // With `skipped` values left out at each end.
+        let coverage = |skipped: usize| 1.0 - 2.0 * below.cdf(skipped as u64);
+        let skipped = (1..count.div_ceil(2)).take_while(|skipped| coverage(*skipped) >= confidence).last().unwrap_or(0);
+        Some(Self {
+            median: middle(&sorted),
+            low: sorted[skipped],
+            high: sorted[count - 1 - skipped],
+            coverage: coverage(skipped).max(0.0),
+            count,
+        })
+    }
+
+    /// The differences `after - before` of trials that belong together, by place. None where the two are not equally
+    /// many.
+    pub fn of_differences(before: &[f64], after: &[f64], confidence: f64) -> Option<Self> {
+        paired(before, after, confidence, |before, after| after - before)
+    }
+
+    /// The ratios `after / before` of trials that belong together, by place. None where the two are not equally many, or
+    /// one before is 0.
+    pub fn of_ratios(before: &[f64], after: &[f64], confidence: f64) -> Option<Self> {
+        paired(before, after, confidence, |before, after| after / before)
+    }
+}
+
+fn paired(before: &[f64], after: &[f64], confidence: f64, how: impl Fn(f64, f64) -> f64) -> Option<Estimate> {
+    let pairs = before.iter().zip(after).map(|(before, after)| how(*before, *after));
+    (before.len() == after.len()).then(|| pairs.collect::<Vec<_>>()).and_then(|pairs| Estimate::of(&pairs, confidence))
+}
+
+/// By how much of the expected a measured figure is above it: 0.1 for 10 % more. None where nothing was expected.
+pub fn relative_difference(measured: f64, expected: f64) -> Option<f64> {
+    Some((measured - expected) / expected).filter(|difference| difference.is_finite())
+}
+
+/// One trial, or the medians of several, at a rate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadPoint {
+    /// Asked for, a second.
+    pub offered: f64,
+    /// Done, a second.
+    pub achieved: f64,
+    pub p99_ms: f64,
+}
+
+/// Why a rate can't be sustained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    /// Less than [`SUSTAINED`] of it was achieved.
+    Throughput,
+    /// The p99 is more than [`TOLERATED`] times that at the lowest rate.
+    Latency,
+}
+
+/// Where a curve of throughput and latency over load bends: between two of its rates.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Knee {
+    /// The highest rate that was sustained, a second.
+    pub sustained: f64,
+    /// The next higher rate that was tried. None: the knee is beyond what was tried.
+    pub beyond: Option<f64>,
+    /// What gave way there.
+    pub limit: Option<Limit>,
+}
+
+/// The share of the offered rate that has to be achieved.
+pub const SUSTAINED: f64 = 0.95;
+
+/// How many times the p99 of the lowest rate is tolerated.
+pub const TOLERATED: f64 = 3.0;
+
+impl LoadPoint {
+    fn limit(&self, unloaded_p99_ms: f64) -> Option<Limit> {
+        if self.achieved < SUSTAINED * self.offered {
+            return Some(Limit::Throughput);
+        }
+        (self.p99_ms > TOLERATED * unloaded_p99_ms).then_some(Limit::Latency)
+    }
+}
+
+/// The knee: the highest rate of which at least [`SUSTAINED`] was achieved, with a p99 of at most [`TOLERATED`] times
+/// that of the lowest rate. Thresholds, because a curvature (Kneedle: Satopaa and others, 2011) follows the noise of 5
+/// to 10 points and names a knee even where there is none; and the highest such rate, because one slow trial below it
+/// is noise, whereas nobody achieves what is beyond his capacity by luck.
+///
+/// None where no rate was sustained, or a figure is not finite.
+pub fn knee(points: &[LoadPoint]) -> Option<Knee> {
+    let is_finite = |point: &LoadPoint| [point.offered, point.achieved, point.p99_ms].iter().all(|it| it.is_finite());
+    if !points.iter().all(is_finite) {
+        return None;
+    }
+    let mut points = points.to_vec();
+    points.sort_by(|a, b| a.offered.total_cmp(&b.offered));
+    let unloaded = points.first()?.p99_ms;
+    let last = points.iter().rposition(|point| point.limit(unloaded).is_none())?;
+    let next = points.get(last + 1);
+    Some(Knee {
+        sustained: points[last].offered,
+        beyond: next.map(|next| next.offered),
+        limit: next.and_then(|next| next.limit(unloaded)),
+    })
+}
