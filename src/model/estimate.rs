@@ -154,3 +154,90 @@ pub fn knee(points: &[LoadPoint]) -> Option<Knee> {
         limit: next.and_then(|next| next.limit(unloaded)),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rand::rngs::ChaCha8Rng;
+    use rand::{RngExt, SeedableRng};
+    use rand_distr::Exp1;
+
+    #[test]
+    fn few_values_tell_how_little_they_say() {
+        for (count, coverage) in [(1, 0.0), (2, 0.5), (3, 0.75), (5, 0.9375), (6, 0.96875)] {
+            let values: Vec<f64> = (1..=count).map(f64::from).collect();
+            let estimate = Estimate::of(&values, 0.95).unwrap();
+            assert_eq!((estimate.low, estimate.high), (1.0, f64::from(count)));
+            assert!((estimate.coverage - coverage).abs() < 1e-12, "{estimate:?}");
+        }
+        // The table of Le Boudec's appendix A has the 2nd and the 9th of 10 values, with 97.9 %.
+        let ten: Vec<f64> = (1..=10).rev().map(f64::from).collect();
+        let estimate = Estimate::of(&ten, 0.95).unwrap();
+        assert_eq!((estimate.median, estimate.low, estimate.high), (5.5, 2.0, 9.0));
+        assert!((estimate.coverage - 0.979).abs() < 0.001, "{estimate:?}");
+    }
+
+    #[test]
+    fn the_interval_holds_the_true_median_as_often_as_it_says() {
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        for (count, confidence) in [(3, 0.95), (5, 0.9), (11, 0.95), (30, 0.8)] {
+            let (mut held, mut coverage) = (0, 0.0);
+            for _ in 0..20_000 {
+                let values: Vec<f64> = (0..count).map(|_| random.sample(Exp1)).collect();
+                let estimate = Estimate::of(&values, confidence).unwrap();
+                held += usize::from((estimate.low..=estimate.high).contains(&std::f64::consts::LN_2));
+                coverage = estimate.coverage;
+            }
+            // Three standard errors of 20,000 trials.
+            let share = held as f64 / 20_000.0;
+            assert!((share - coverage).abs() < 0.01, "{count}: {share}, not {coverage}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_together_is_compared_pair_by_pair() {
+        let (before, after) = ([1.0, 10.0, 100.0], [2.0, 20.0, 300.0]);
+        let ratios = Estimate::of_ratios(&before, &after, 0.95).unwrap();
+        assert_eq!((ratios.median, ratios.low, ratios.high, ratios.count), (2.0, 2.0, 3.0, 3));
+        assert_eq!(Estimate::of_differences(&before, &after, 0.95).unwrap().median, 10.0);
+        assert_eq!(Estimate::of_differences(&before, &after[1..], 0.95), None);
+        assert_eq!(Estimate::of_ratios(&[0.0], &[1.0], 0.95), None);
+        assert_eq!((median(&[]), median(&[1.0, f64::NAN])), (None, None));
+        assert_eq!((relative_difference(3.0, 2.0), relative_difference(1.0, 0.0)), (Some(0.5), None));
+    }
+
+    fn points(points: &[(f64, f64, f64)]) -> Vec<LoadPoint> {
+        points
+            .iter()
+            .map(|(offered, achieved, p99_ms)| LoadPoint { offered: *offered, achieved: *achieved, p99_ms: *p99_ms })
+            .collect()
+    }
+
+    #[test]
+    fn the_knee_is_where_rate_or_latency_gives_way() {
+        let curve = [(5.0, 5.0, 120.0), (1.0, 1.0, 100.0), (3.0, 2.98, 900.0), (6.0, 5.9, 310.0), (9.0, 7.0, 4_000.0)];
+        let by_latency = Knee { sustained: 5.0, beyond: Some(6.0), limit: Some(Limit::Latency) };
+        assert_eq!(knee(&points(&curve)), Some(by_latency), "one slow trial below does not count");
+        let by_rate = Knee { sustained: 1.0, beyond: Some(2.0), limit: Some(Limit::Throughput) };
+        assert_eq!(knee(&points(&[(1.0, 1.0, 10.0), (2.0, 1.8, 11.0)])), Some(by_rate));
+        let none = Knee { sustained: 2.0, beyond: None, limit: None };
+        assert_eq!(knee(&points(&[(1.0, 1.0, 10.0), (2.0, 2.0, 11.0)])), Some(none));
+        assert_eq!(knee(&points(&[(2.0, 1.0, 10.0), (3.0, 1.0, 10.0)])), None);
+        assert_eq!((knee(&[]), knee(&points(&[(1.0, f64::NAN, 1.0)]))), (None, None));
+    }
+
+    proptest! {
+        #[test]
+        fn the_median_is_within_its_interval(
+            values in prop::collection::vec(-1e9..1e9_f64, 1..60),
+            confidence in 0.0..1.0_f64,
+        ) {
+            let estimate = Estimate::of(&values, confidence).unwrap();
+            prop_assert!(estimate.low <= estimate.median && estimate.median <= estimate.high);
+            let widest = 1.0 - 0.5_f64.powi(values.len() as i32 - 1);
+            prop_assert!(estimate.coverage >= confidence.min(widest) - 1e-9);
+            prop_assert_eq!(Some(estimate.median), median(&values));
+        }
+    }
+}

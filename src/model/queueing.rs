@@ -100,3 +100,77 @@ pub fn largest_uniform(count: usize, min: f64, max: f64) -> f64 {
 pub fn largest_exponential(count: usize, mean: f64) -> f64 {
     mean * (1..=count).map(|rank| 1.0 / rank as f64).sum::<f64>()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use statrs::function::gamma::gamma_lr;
+
+    fn assert_close(found: Option<f64>, expected: f64, within: f64) {
+        let found = found.unwrap();
+        assert!((found / expected - 1.0).abs() <= within, "{found}, not {expected}");
+    }
+
+    /// Erlang's C from its sum: a^c / c! / (1 - load) over itself and the terms before it.
+    #[test]
+    fn erlang_c_is_what_its_sum_says() {
+        for (servers, load) in [(1, 0.7), (2, 0.5), (10, 0.8), (100, 0.95)] {
+            let offered = load * servers as f64;
+            let term = |count| (1..=count).fold(1.0, |term, step| term * offered / step as f64);
+            let all_busy = term(servers) / (1.0 - load);
+            let expected = all_busy / (all_busy + (0..servers).map(term).sum::<f64>());
+            assert_close(Some(erlang_c(servers, load)), expected, 1e-12);
+        }
+        assert_eq!(erlang_c(1_000, 0.1), 0.0, "no more than a number can tell");
+    }
+
+    #[test]
+    fn one_server_is_pollaczek_and_khinchine() {
+        for load in [0.1, 0.5, 0.9, 0.999] {
+            let (fixed, exponential) = (mdc_wait(1, load / 20.0, 20.0), mmc_wait(1, load / 20.0, 20.0));
+            assert_close(fixed, 20.0 * load / (2.0 * (1.0 - load)), 1e-12);
+            assert_close(exponential, 20.0 * load / (1.0 - load), 1e-12);
+            let uniform = interpolated_wait(1.0 / 12.0, fixed.unwrap(), exponential.unwrap());
+            assert_close(Some(uniform), 20.0 * load * (1.0 + 1.0 / 12.0) / (2.0 * (1.0 - load)), 1e-12);
+            assert_close(mm_in_turn_wait(1, load / 20.0, 20.0), 20.0 * load / (1.0 - load), 1e-6);
+        }
+    }
+
+    /// Another way to M/D/c: workers in turn are E(c)/D/1 queues, whose mean wait is Spitzer's sum over n of
+    /// `E[(n - G)+] / n`, where G is the time of n c arrivals, of a gamma distribution.
+    #[test]
+    fn the_roots_and_spitzers_sum_agree() {
+        for (servers, load) in [(2, 0.5), (3, 0.9), (10, 0.8), (40, 0.7)] {
+            let rate = load * servers as f64;
+            let term = |n: usize| {
+                let (time, arrivals) = (n as f64, (n * servers) as f64);
+                let both =
+                    gamma_lr(arrivals, rate * time) * time - gamma_lr(arrivals + 1.0, rate * time) * arrivals / rate;
+                both / time
+            };
+            assert_close(mdc_wait(servers, rate, 1.0), (1..3_000).map(term).sum(), 1e-6);
+        }
+    }
+
+    #[test]
+    fn a_fixed_service_waits_half_as_long_in_heavy_traffic_and_turns_longer_than_a_queue() {
+        for servers in [2, 10, 100] {
+            let rate = 0.999 * servers as f64;
+            let (fixed, exponential) = (mdc_wait(servers, rate, 1.0).unwrap(), mmc_wait(servers, rate, 1.0).unwrap());
+            assert!((fixed / exponential - 0.5).abs() < 0.01, "{servers}: {fixed} and {exponential}");
+            assert!(mm_in_turn_wait(servers, rate, 1.0).unwrap() > exponential);
+        }
+    }
+
+    #[test]
+    fn nothing_and_too_much_are_no_numbers() {
+        for wait in [mmc_wait, mdc_wait, mm_in_turn_wait] {
+            assert_eq!(wait(3, 0.0, 1.0), Some(0.0));
+            assert_eq!(wait(3, 1.0, 0.0), Some(0.0));
+            assert_eq!(wait(3, 3.0, 1.0), None);
+            assert_eq!(wait(0, 1.0, 1.0), None);
+            assert_eq!(wait(3, f64::NAN, 1.0), None);
+        }
+        assert_eq!((capacity_per_s(10, 2_000.0), capacity_per_s(10, 0.0)), (Some(5.0), None));
+    }
+}
