@@ -223,7 +223,8 @@ impl Case<'_> {
         let (service, exact) = match self.delay.kind {
             DelayShape::None | DelayShape::Fixed => ("D", true),
             DelayShape::Exponential => ("M", true),
-            _ if servers > 1 && scv > MOST_VARIABLE => return None,
+            // In turn, arrivals at a worker are so regular that an interpolation is half or double at low load.
+            _ if in_turn || servers > 1 && scv > MOST_VARIABLE => return None,
             _ => ("G", servers == 1),
         };
         let name = match in_turn {
@@ -303,11 +304,17 @@ mod tests {
         assert!(off.abs() < within, "{off:+.4}: {formula:?}");
     }
 
+    /// One standard deviation of the simulated mean, over seeds, is about 1 %.
     #[test]
     fn waits_are_those_of_mmc_and_mdc() {
-        for (kind, letter) in [(DelayShape::Exponential, "M"), (DelayShape::Fixed, "D"), (DelayShape::Uniform, "G")] {
-            for (workers, load) in [(1, 0.5), (1, 0.8), (2, 0.8), (10, 0.5), (10, 0.9)] {
-                let one_queue = Scenario { responder_workers: workers, ..scenario(true, poisson(load, workers)) };
+        for (kind, letter, requests) in [
+            (DelayShape::Exponential, "M", 1_000_000),
+            (DelayShape::Fixed, "D", 400_000),
+            (DelayShape::Uniform, "G", 400_000),
+        ] {
+            for (workers, load) in [(1, 0.7), (3, 0.8), (10, 0.8)] {
+                let arrivals = poisson(load, workers);
+                let one_queue = Scenario { responder_workers: workers, requests, ..scenario(true, arrivals) };
                 let expectation = expect(&one_queue, kind);
                 assert_formula(&expectation, &format!("M/{letter}/{workers}"), 0.03);
                 assert!((expectation.utilisation - load).abs() < 0.01 && !expectation.saturated, "{expectation:?}");
@@ -317,19 +324,19 @@ mod tests {
 
     #[test]
     fn turns_are_an_erlang_queue_for_each_worker() {
-        for (kind, letter) in [(DelayShape::Exponential, "M"), (DelayShape::Fixed, "D"), (DelayShape::Uniform, "G")] {
-            for load in [0.5, 0.8] {
-                assert_formula(&expect(&scenario(false, poisson(load, 10)), kind), &format!("E10/{letter}/1"), 0.03);
-            }
-            // One requester worker deals to ten instances as one broker to ten workers.
-            let spread = Scenario {
-                responder_instances: 10,
-                responder_workers: 1,
-                requester_workers: 1,
-                ..scenario(true, poisson(0.8, 10))
-            };
-            assert_formula(&expect(&spread, kind), &format!("E10/{letter}/1"), 0.03);
+        for (kind, letter) in [(DelayShape::Exponential, "M"), (DelayShape::Fixed, "D")] {
+            assert_formula(&expect(&scenario(false, poisson(0.8, 10)), kind), &format!("E10/{letter}/1"), 0.03);
         }
+        // One requester worker deals to ten instances as one broker to ten workers.
+        let spread = Scenario {
+            responder_instances: 10,
+            responder_workers: 1,
+            requester_workers: 1,
+            ..scenario(true, poisson(0.8, 10))
+        };
+        assert_formula(&expect(&spread, DelayShape::Exponential), "E10/M/1", 0.03);
+        let uniform = Scenario { requests: 1_000, ..scenario(false, poisson(0.8, 10)) };
+        assert_eq!(expect(&uniform, DelayShape::Uniform).formulas, []);
     }
 
     #[test]

@@ -253,3 +253,160 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Two requester instances and two responder instances, of two workers each; every service takes 100 ms.
+    fn scenario() -> Scenario {
+        Scenario {
+            requester_instances: 2,
+            requester_workers: 2,
+            window: 1,
+            responder_instances: 2,
+            responder_workers: 2,
+            shared_queue: true,
+            fan_out: FanOut::One,
+            arrivals: Arrivals::Closed { clients: 1 },
+            requests: 8,
+            duration_ms: None,
+            warm_up: 0.0,
+            seed: 1,
+        }
+    }
+
+    fn latencies(scenario: &Scenario) -> Vec<f64> {
+        simulate(scenario, || 100.0).unwrap().latencies
+    }
+
+    #[test]
+    fn a_request_for_one_goes_to_the_least_loaded() {
+        let four = Scenario { arrivals: Arrivals::Closed { clients: 4 }, ..scenario() };
+        // Each lane has one; but both instances begin with the same brokers.
+        assert_eq!(latencies(&four), [100.0; 8]);
+        // A fifth waits in a lane, although the other three are free when its worker is.
+        let burst = Scenario { arrivals: Arrivals::Closed { clients: 5 }, requests: 5, ..scenario() };
+        let simulated = simulate(&burst, || 100.0).unwrap();
+        assert_eq!(simulated.latencies, [100.0, 100.0, 100.0, 100.0, 200.0]);
+        assert_eq!((simulated.lane_wait_ms, simulated.broker_wait_ms), (20.0, 0.0));
+    }
+
+    #[test]
+    fn lanes_of_the_same_place_begin_with_the_same_broker() {
+        let fan_out = Scenario { fan_out: FanOut::All, requester_workers: 1, responder_workers: 1, ..scenario() };
+        // Two messages for one broker, while the other has nothing to do.
+        assert_eq!(latencies(&fan_out), [200.0; 8]);
+        let workers = Scenario { requester_instances: 1, requester_workers: 2, ..fan_out };
+        assert_eq!(latencies(&workers), [100.0; 8]);
+    }
+
+    #[test]
+    fn a_worker_in_turn_gets_its_message_although_another_is_free() {
+        let burst = |shared_queue| Scenario {
+            requester_instances: 1,
+            requester_workers: 3,
+            responder_instances: 1,
+            shared_queue,
+            fan_out: FanOut::All,
+            requests: 1,
+            ..scenario()
+        };
+        let of = |shared_queue| {
+            let mut services = [300.0, 100.0, 100.0].into_iter();
+            simulate(&burst(shared_queue), || services.next().unwrap()).unwrap().latencies
+        };
+        assert_eq!((of(true), of(false)), (vec![300.0], vec![400.0]));
+    }
+
+    #[test]
+    fn a_window_bounds_what_is_in_flight() {
+        let of = |window| {
+            let lane =
+                Scenario { requester_instances: 1, requester_workers: 1, window, responder_workers: 1, ..scenario() };
+            let burst = Scenario { arrivals: Arrivals::Closed { clients: 4 }, requests: 4, ..lane };
+            latencies(&burst)
+        };
+        assert_eq!(of(1), [100.0, 200.0, 300.0, 400.0]);
+        assert_eq!(of(2), [100.0, 100.0, 200.0, 200.0]);
+    }
+
+    #[test]
+    fn a_constant_rate_is_even_and_a_duration_ends_it() {
+        let even = Scenario {
+            arrivals: Arrivals::Constant { rate: 20.0 },
+            requests: 1_000,
+            duration_ms: Some(1_000.0),
+            warm_up: 0.5,
+            ..scenario()
+        };
+        let simulated = simulate(&even, || 100.0).unwrap();
+        assert_eq!((simulated.latencies.len(), simulated.span_ms), (10, 450.0));
+        assert_eq!((simulated.requests_ended, simulated.messages_ended, simulated.backlog), (9, 9, 0));
+        assert!((simulated.busy_ms - 900.0).abs() < 1e-6, "two workers of four at any time: {simulated:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_is_an_error_that_says_what() {
+        let of = |scenario: Scenario| simulate(&scenario, || 1.0).unwrap_err().to_string();
+        for (scenario, error) in [
+            (Scenario { responder_workers: 0, ..scenario() }, "responder workers is 0"),
+            (Scenario { requests: 0, ..scenario() }, "messages is 0"),
+            (Scenario { window: 0, ..scenario() }, "window is 0"),
+            (Scenario { requester_workers: usize::MAX, ..scenario() }, "of at most 100000"),
+            (Scenario { requests: 10_000_001, ..scenario() }, "of at most 10000000"),
+            (Scenario { arrivals: Arrivals::Closed { clients: 0 }, ..scenario() }, "clients is 0"),
+            (Scenario { arrivals: Arrivals::Poisson { rate: f64::NAN }, ..scenario() }, "rate is NaN"),
+            (Scenario { arrivals: Arrivals::Constant { rate: 0.0 }, ..scenario() }, "rate is 0"),
+            (Scenario { duration_ms: Some(0.0), ..scenario() }, "durationMs is 0"),
+            (Scenario { warm_up: 1.0, ..scenario() }, "warmUp is 1"),
+        ] {
+            assert!(of(scenario).contains(error), "{error}");
+        }
+        let early = Scenario { arrivals: Arrivals::Poisson { rate: 0.001 }, duration_ms: Some(1.0), ..scenario() };
+        assert!(of(early).contains("in which a request arrives"));
+        for service in [-1.0, f64::NAN, f64::INFINITY] {
+            assert!(simulate(&scenario(), || service).is_err());
+        }
+    }
+
+    proptest! {
+        /// Whatever the deployment: every request ends, none is faster than its slowest message, no worker serves for
+        /// longer than there is time, and nobody waits for less than nothing.
+        #[test]
+        fn time_adds_up(
+            tiers in (1..4_usize, 1..4_usize, 1..4_usize, 1..4_usize, 1..4_usize),
+            (shared_queue, all, closed) in any::<(bool, bool, bool)>(),
+            requests in 2..200_usize,
+            seed in any::<u64>(),
+        ) {
+            let (requester_instances, requester_workers, responder_instances, responder_workers, window) = tiers;
+            let scenario = Scenario {
+                requester_instances, requester_workers, responder_instances, responder_workers, window, shared_queue,
+                fan_out: if all { FanOut::All } else { FanOut::One },
+                arrivals: if closed { Arrivals::Closed { clients: 3 } } else { Arrivals::Poisson { rate: 20.0 } },
+                requests, duration_ms: None, warm_up: 0.0, seed,
+            };
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            let mut services = vec![];
+            let simulated = simulate(&scenario, || {
+                services.push(random.random_range(0.0..200.0));
+                services[services.len() - 1]
+            }).unwrap();
+            prop_assert_eq!(simulated.latencies.len(), requests);
+            prop_assert_eq!(services.len(), requests * scenario.messages_per_request());
+            let mut slowest: Vec<f64> = services
+                .chunks(scenario.messages_per_request())
+                .map(|services| services.iter().copied().fold(0.0, f64::max))
+                .collect();
+            slowest.sort_by(f64::total_cmp);
+            prop_assert!(simulated.latencies.iter().zip(&slowest).all(|(latency, slowest)| *latency >= slowest - 1e-6));
+            let time = simulated.span_ms * scenario.all_responder_workers() as f64;
+            prop_assert!((-1e-6..=time + 1e-6).contains(&simulated.busy_ms));
+            prop_assert!(simulated.lane_wait_ms >= 0.0 && simulated.broker_wait_ms >= 0.0);
+            let served = services.iter().sum::<f64>() / services.len() as f64;
+            prop_assert!((simulated.service_ms - served).abs() < 1e-6);
+        }
+    }
+}
