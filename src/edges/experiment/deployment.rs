@@ -22,6 +22,9 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The largest topology that is read.
 const LARGEST: usize = 64 << 20;
 
+/// The tiers that a request crosses.
+pub const TIERS: [Tier; 4] = [Tier::Web, Tier::Requester, Tier::Broker, Tier::Responder];
+
 /// A web tier and what is behind it.
 #[derive(Clone)]
 pub struct Deployment {
@@ -85,15 +88,15 @@ impl Deployment {
         }
     }
 
-    /// Waits until the requesters have counted so many more messages than before, and none is in flight; what is known
-    /// then, or when patience ends.
+    /// Waits until the requesters have counted so many more messages than before, and no tier has any in flight; what is
+    /// known then, or when patience ends.
     pub async fn settled(&self, before: &Topology, messages: u64, patience: Duration) -> Result<Topology> {
         let until = Instant::now() + patience;
         loop {
             let topology = self.topology().await?;
-            let since = ledger_since(before, &topology, Tier::Requester);
-            let is_settled = since.in_flight == 0 && since.sent >= messages;
-            if is_settled || Instant::now() > until {
+            let counted = ledger_since(before, &topology, Tier::Requester).sent >= messages;
+            let is_settled = TIERS.iter().all(|tier| ledger_since(before, &topology, *tier).in_flight == 0);
+            if (counted && is_settled) || Instant::now() > until {
                 return Ok(topology);
             }
             sleep(LOOK).await;

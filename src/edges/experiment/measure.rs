@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio_util::sync::CancellationToken;
 
-use super::deployment::{body, ledger_since};
+use super::deployment::{TIERS, body, ledger_since};
 use super::generator::{self, Made, Progress};
 use super::{Deployment, LedgerVerdict, Plan, TierUsage, Trial, TrialResult};
 use crate::model::{Ledger, Tier, Topology, now_ms};
@@ -141,8 +141,7 @@ fn usage(
 /// Holds the deployment's own count against itself and against the client's.
 fn verdict(before: &Topology, after: &Topology, client_messages: u64) -> LedgerVerdict {
     let ledger = |tier| (tier, ledger_since(before, after, tier));
-    let tiers: BTreeMap<Tier, Ledger> =
-        [Tier::Web, Tier::Requester, Tier::Broker, Tier::Responder].map(ledger).into_iter().collect();
+    let tiers: BTreeMap<Tier, Ledger> = TIERS.map(ledger).into_iter().collect();
     let requesters = tiers[&Tier::Requester];
     let unbalanced = tiers.iter().find(|(_, ledger)| !ledger.is_balanced());
     let reason = match unbalanced {
