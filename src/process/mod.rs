@@ -13,6 +13,7 @@ mod settings;
 mod shape;
 mod text;
 mod tiers;
+mod usage;
 
 /// What the name of every environment variable of swarmq begins with.
 pub const ENV_PREFIX: &str = "SWARMQ_";
@@ -31,3 +32,4 @@ pub use settings::{
 pub use shape::Shape;
 pub use text::{BindUrl, BrokerUrl, Rule, Secret, Text, Upstream};
 pub use tiers::{Broker, Connect, Delay, DelayKind, Dispatch, Requester, Responder, Socket, Task, TaskName, Web};
+pub use usage::usage;

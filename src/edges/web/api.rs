@@ -157,7 +157,7 @@ async fn topology(hub: Data<Hub>) -> impl Responder {
         experiment_api::list,
         experiment_api::read,
         experiment_api::remove,
-        experiment_api::results,
+        experiment_api::compare,
         experiment_api::file,
     ),
     components(schemas(Event))

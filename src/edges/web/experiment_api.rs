@@ -196,14 +196,25 @@ async fn remove(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// The results of a run so far, without their histograms.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Pair {
+    before: String,
+    after: String,
+}
+
+/// Two runs side by side.
 #[utoipa::path(
-    get, path = "/api/v1/experiments/runs/{id}/results", params(("id" = String, Path)),
-    responses((status = 200, description = "As results.json in docs/experiments.md"), (status = 404, body = Problem))
+    get, path = "/api/v1/experiments/comparison", params(Pair),
+    responses(
+        (status = 200, description = "As `swarmq experiment compare --json` prints it"),
+        (status = 404, body = Problem),
+    )
 )]
-#[get("/api/v1/experiments/runs/{id}/results")]
-async fn results(id: Path<String>, experiments: Data<Experiments>) -> Answer {
-    Ok(HttpResponse::Ok().json(off_thread(&experiments, move |experiments| experiments.runs.results(&id)).await?))
+#[get("/api/v1/experiments/comparison")]
+async fn compare(pair: Query<Pair>, experiments: Data<Experiments>) -> Answer {
+    let comparison = experiments.compare(&pair.before, &pair.after).await?;
+    Ok(HttpResponse::Ok().content_type("application/json").body(comparison))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -214,7 +225,7 @@ struct Download {
     download: bool,
 }
 
-/// A file of a run: `results.json`, `results.csv`, `report.html` or `plan.toml`.
+/// A file of a run: `results.json`, `report.json`, `results.csv`, `report.html` or `plan.toml`.
 #[utoipa::path(
     get, path = "/api/v1/experiments/runs/{id}/files/{name}",
     params(("id" = String, Path), ("name" = String, Path), Download),
@@ -248,7 +259,7 @@ async fn off_thread<T: Send + 'static>(
 
 /// Adds the routes.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service((overview, check, running, stop, start, list, results, file, read, remove));
+    config.service((overview, check, running, stop, start, list, compare, file, read, remove));
 }
 
 #[cfg(test)]

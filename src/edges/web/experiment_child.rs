@@ -36,9 +36,10 @@ pub const GRACE: Duration = Duration::from_secs(5);
 pub enum Progress {
     Plan { plan: Map<String, Value>, trials: usize, time_ms: u64 },
     TrialStarted(TrialView),
-    Load { elapsed_ms: u64, total_ms: u64, sent: u64, ended: u64, requests_per_s: f64 },
+    /// Of the trial under way, so far.
+    Load { elapsed_ms: u64, total_ms: u64, sent: u64, ended: u64 },
     TrialEnded { trial: TrialEnd },
-    Finished { problems: usize },
+    Finished { stopped: bool, problems: usize },
 }
 
 /// What of a trial's result is looked at here.
@@ -108,6 +109,17 @@ impl Program {
                 let said = first.and_then(Result::err).map_or(words, |error| error.to_string());
                 Err(ApiError::new(ErrorCode::Internal, format!("the plan could not be checked ({status}): {said}")))
             }
+        }
+    }
+
+    /// The comparison of two runs by their folders, in JSON.
+    pub async fn compare(&self, before: &Path, after: &Path) -> Result<String, ApiError> {
+        let mut command = self.command();
+        let (status, lines, words) =
+            self.output(command.arg("compare").args([before, after]).arg("--json"), "").await?;
+        match status.success() {
+            true => Ok(lines),
+            false => Err(ApiError::new(ErrorCode::BadRequest, format!("the runs can't be compared: {words}"))),
         }
     }
 

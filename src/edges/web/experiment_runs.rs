@@ -9,7 +9,6 @@ use std::time::SystemTime;
 
 use nix::unistd::{AccessFlags, access};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::model::ErrorCode;
@@ -24,9 +23,13 @@ const LONGEST_ID: usize = 100;
 pub const PLAN: &str = "plan.toml";
 const RESULTS: &str = "results.json";
 
+/// What the report shows, as the page draws it too.
+const REPORT: &str = "report.json";
+
 /// The files of a run that can be read, with their content types.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     (RESULTS, "application/json"),
+    (REPORT, "application/json"),
     ("results.csv", "text/csv; charset=utf-8"),
     ("report.html", "text/html; charset=utf-8"),
     (PLAN, "application/toml"),
@@ -53,8 +56,8 @@ pub struct RunView {
     pub problems: usize,
     /// The lowest and the highest throughput of the others, in requests a second.
     pub requests_per_s: Option<(f64, f64)>,
-    /// What was found, in plain words.
-    pub findings: Vec<String>,
+    /// What was found, in plain words, warnings first.
+    pub findings: Vec<Finding>,
     /// Which of its files there are.
     pub files: Vec<String>,
 }
@@ -83,6 +86,26 @@ struct PlanHead {
 struct TrialHead {
     problem: Option<String>,
     requests_per_s: f64,
+}
+
+/// What of `report.json` is read for the list.
+#[derive(Deserialize)]
+struct Report {
+    summary: Summary,
+}
+
+#[derive(Deserialize)]
+struct Summary {
+    #[serde(rename = "abstract")]
+    findings: Vec<Finding>,
+}
+
+/// A sentence of what was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    pub is_warning: bool,
+    pub text: String,
 }
 
 /// When a file was changed, and how large it is: enough to know it again.
@@ -171,15 +194,6 @@ impl Runs {
             Err(error) if error.kind() == ErrorKind::NotFound => Err(missing(&"it is written when a trial has ended")),
             Err(error) => Err(missing(&error)),
         }
-    }
-
-    /// The results without histograms, which take most of their room and are not drawn.
-    pub fn results(&self, id: &str) -> Result<Value, ApiError> {
-        let (bytes, _) = self.file(id, RESULTS)?;
-        let mut results = serde_json::from_slice(&bytes)
-            .map_err(|error| ApiError::new(ErrorCode::Internal, format!("{RESULTS} of the run {id}: {error}")))?;
-        without_histograms(&mut results);
-        Ok(results)
     }
 
     /// A run as it is listed.
@@ -273,18 +287,13 @@ fn read(folder: &Path, id: &str, mark: Mark) -> RunView {
         ended: head.trials.len(),
         problems: head.trials.len() - sound.count(),
         requests_per_s: range,
-        findings: vec![],
+        findings: findings(folder),
         files: vec![],
     }
 }
 
-fn without_histograms(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            fields.remove("histogram");
-            fields.values_mut().for_each(without_histograms);
-        }
-        Value::Array(items) => items.iter_mut().for_each(without_histograms),
-        _ => {}
-    }
+/// The sentences of the report; none where there is no report (yet).
+fn findings(folder: &Path) -> Vec<Finding> {
+    let report = fs::read(folder.join(REPORT)).ok().and_then(|bytes| serde_json::from_slice::<Report>(&bytes).ok());
+    report.map(|report| report.summary.findings).unwrap_or_default()
 }

@@ -11,7 +11,7 @@ use super::{CheckedPlan, Experiment, GRACE, Hub, Program, Progress, RunView, Run
 use crate::model::{ErrorCode, Event, ExperimentState, ExperimentView, TrialView, now_ms};
 use crate::transport::ApiError;
 
-/// Plans that are checked at one time: each takes a process.
+/// Plans that are checked, and runs that are compared, at one time: each takes a process.
 const CHECKS: usize = 2;
 
 /// What trials can run against, from here.
@@ -99,6 +99,16 @@ impl Experiments {
         }
         let _place = self.checks.acquire().await;
         self.program.check(&wanted.plan, &wanted.name, &wanted.target).await
+    }
+
+    /// Two runs side by side, as JSON.
+    ///
+    /// # Errors
+    /// `NotFound` for a run that is not there, `BadRequest` for results that can't be compared.
+    pub async fn compare(&self, before: &str, after: &str) -> Result<String, ApiError> {
+        let (before, after) = (self.runs.folder(before)?, self.runs.folder(after)?);
+        let _place = self.checks.acquire().await;
+        self.program.compare(&before, &after).await
     }
 
     /// Starts the experiment of a plan.
@@ -277,7 +287,7 @@ impl Experiments {
 
     /// Takes a line of progress in; true when it is the last.
     fn take(&self, progress: Progress) -> bool {
-        let finished = matches!(progress, Progress::Finished { .. });
+        let finished = matches!(progress, Progress::Finished { stopped: false, .. });
         self.change(|view| match progress {
             Progress::Plan { trials, time_ms, .. } => (view.trials, view.time_ms) = (trials, time_ms),
             Progress::TrialStarted(trial) => {
@@ -286,17 +296,20 @@ impl Experiments {
                 }
                 view.trial = Some(trial);
             }
-            Progress::Load { elapsed_ms, total_ms, sent, ended, requests_per_s } => {
+            Progress::Load { elapsed_ms, total_ms, sent, ended } => {
                 let trial = view.trial.get_or_insert_with(TrialView::default);
+                let since_ms = elapsed_ms.saturating_sub(trial.elapsed_ms.unwrap_or(0)).max(1);
+                trial.requests_per_s = ended.saturating_sub(trial.ended) as f64 * 1000.0 / since_ms as f64;
                 (trial.elapsed_ms, trial.total_ms) = (Some(elapsed_ms), Some(total_ms));
-                (trial.sent, trial.ended, trial.requests_per_s) = (sent, ended, requests_per_s);
+                (trial.sent, trial.ended) = (sent, ended);
             }
             Progress::TrialEnded { trial } => {
                 view.ended += 1;
                 view.problems += usize::from(trial.problem.is_some());
                 view.trial = None;
             }
-            Progress::Finished { problems } => view.problems = problems,
+            Progress::Finished { stopped: false, problems } => view.problems = problems,
+            Progress::Finished { stopped: true, .. } => {}
         });
         finished
     }
