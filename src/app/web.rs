@@ -12,7 +12,8 @@ use tokio::sync::Mutex;
 use super::{Process, listen};
 use crate::actors::{Board, Drain, Factory, Supervisor};
 use crate::edges::web::{
-    Experiments, Hub, LinkContext, Links, Load, OwnSettings, Program, Requests, Runs, WebContext, run_hub, run_links, serve,
+    Experiments, Hub, LinkContext, Links, Load, OwnSettings, Program, Requests, Runs, WebContext, run_hub, run_links,
+    serve,
 };
 use crate::model::Tier;
 use crate::process::Connect;
@@ -91,7 +92,16 @@ impl WebTier {
         let server = serve(listener, context, 1)?;
         let handle = server.handle();
         actix_rt::spawn(server);
-        Ok(Self { address, requests, load, experiments, hub, board, server: handle, components: [link_master, hub_master] })
+        Ok(Self {
+            address,
+            requests,
+            load,
+            experiments,
+            hub,
+            board,
+            server: handle,
+            components: [link_master, hub_master],
+        })
     }
 
     /// Takes no more requests; returns when all have ended and the connections are closed.

@@ -2,8 +2,8 @@
 
 mod estimate;
 mod event;
-mod experiment;
 mod expectation;
+mod experiment;
 mod formulas;
 mod frame;
 mod ledger;
@@ -25,9 +25,9 @@ mod work;
 pub use estimate::{Estimate, Knee, Limit, LoadPoint, SUSTAINED, TOLERATED, knee, median, relative_difference};
 pub use event::{Event, LinkState, OutcomeCounts, RequestStatus, Sample};
 pub use expectation::{Expectation, LatencySummary, expect_load};
+pub use experiment::{ExperimentState, ExperimentView, TrialView};
 use formulas::formulas;
 pub use formulas::{Formula, Measure};
-pub use experiment::{ExperimentState, ExperimentView, TrialView};
 pub use frame::{Accepted, BadFrame, Complete, Frame, Problem, Promise};
 pub use ledger::{Ledger, LedgerBook};
 use message::parse;

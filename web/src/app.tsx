@@ -8,12 +8,19 @@ import { pageTitle } from './title.ts';
 import { ChartsView } from './views/charts.tsx';
 import { ConnectionBanner, ConnectionMark } from './views/connection.tsx';
 import { ControlView } from './views/control.tsx';
+import { ExperimentsView } from './views/experiments.tsx';
 import { InstanceSheet } from './views/instance-sheet.tsx';
 import { LiveView } from './views/live.tsx';
 import { ReplySheet } from './views/reply-sheet.tsx';
 import { RequestsView } from './views/requests.tsx';
 
-const PAGES = { '/': LiveView, '/requests': RequestsView, '/charts': ChartsView, '/control': ControlView };
+const PAGES = {
+  '/': LiveView,
+  '/requests': RequestsView,
+  '/charts': ChartsView,
+  '/control': ControlView,
+  '/experiments': ExperimentsView,
+};
 
 effect(() => {
   document.title = pageTitle();

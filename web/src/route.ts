@@ -7,6 +7,7 @@ export const VIEWS = [
   { path: '/requests', title: 'Requests' },
   { path: '/charts', title: 'Charts' },
   { path: '/control', title: 'Control' },
+  { path: '/experiments', title: 'Experiments' },
 ] as const;
 
 const read = (): string[] => location.hash.replace(/^#\/?/, '').split('/').map(decodeURIComponent);

@@ -151,8 +151,15 @@ async fn start(
     let experiments = experiments.into_inner();
     let view = match body.into_inner() {
         NewRun { resume: Some(id), plan: None, name: None, target: None } => experiments.resume(&id)?,
-        NewRun { resume: None, plan: Some(plan), name, target } => experiments.start(&wanted(plan, name, target)?).await?,
-        _ => return Err(ApiError::new(ErrorCode::BadRequest, "give either `plan`, with `name` and `target`, or `resume`")),
+        NewRun { resume: None, plan: Some(plan), name, target } => {
+            experiments.start(&wanted(plan, name, target)?).await?
+        }
+        _ => {
+            return Err(ApiError::new(
+                ErrorCode::BadRequest,
+                "give either `plan`, with `name` and `target`, or `resume`",
+            ));
+        }
     };
     Ok(HttpResponse::Accepted().json(view))
 }

@@ -34,12 +34,26 @@ pub const GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Progress {
-    Plan { plan: Map<String, Value>, trials: usize, time_ms: u64 },
+    Plan {
+        plan: Map<String, Value>,
+        trials: usize,
+        time_ms: u64,
+    },
     TrialStarted(TrialView),
     /// Of the trial under way, so far.
-    Load { elapsed_ms: u64, total_ms: u64, sent: u64, ended: u64 },
-    TrialEnded { trial: TrialEnd },
-    Finished { stopped: bool, problems: usize },
+    Load {
+        elapsed_ms: u64,
+        total_ms: u64,
+        sent: u64,
+        ended: u64,
+    },
+    TrialEnded {
+        trial: TrialEnd,
+    },
+    Finished {
+        stopped: bool,
+        problems: usize,
+    },
 }
 
 /// What of a trial's result is looked at here.
@@ -88,7 +102,10 @@ impl Program {
         let (status, lines, words) = self.output(command.args(["plans", "--json"]), "").await?;
         match serde_json::from_str(&lines) {
             Ok(plans) if status.success() => Ok(plans),
-            _ => Err(ApiError::new(ErrorCode::Internal, format!("`swarmq experiment plans` ended with {status}: {words}"))),
+            _ => Err(ApiError::new(
+                ErrorCode::Internal,
+                format!("`swarmq experiment plans` ended with {status}: {words}"),
+            )),
         }
     }
 

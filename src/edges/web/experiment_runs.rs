@@ -1,6 +1,6 @@
 //! Earlier runs: a folder for each, in one folder, with what an experiment writes there. To this tier results are files.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -60,6 +60,30 @@ pub struct RunView {
     pub findings: Vec<Finding>,
     /// Which of its files there are.
     pub files: Vec<String>,
+    /// In the order they ran; left out in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<TrialRow>,
+}
+
+/// A trial in a few figures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TrialRow {
+    /// Place in the plan's order, from 0.
+    pub number: usize,
+    /// From 0.
+    pub repetition: u32,
+    /// The factors that vary, each with its level.
+    pub levels: BTreeMap<String, String>,
+    /// Why there are no figures, or why they can't be trusted.
+    pub problem: Option<String>,
+    /// The load generator did not keep up.
+    pub behind: bool,
+    /// Requests without all of their replies, or refused.
+    pub failed: u64,
+    pub requests_per_s: f64,
+    pub p50_us: u64,
+    pub p99_us: u64,
 }
 
 /// What of `results.json` is read for the list.
@@ -77,15 +101,60 @@ struct PlanHead {
     name: String,
     description: String,
     target: String,
-    cells: Vec<serde::de::IgnoredAny>,
+    cells: Vec<CellHead>,
     repetitions: usize,
+}
+
+#[derive(Deserialize)]
+struct CellHead {
+    levels: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct TrialHead {
+    number: usize,
+    cell: usize,
+    repetition: u32,
     problem: Option<String>,
     requests_per_s: f64,
+    requests: RequestsHead,
+    latency: LatencyHead,
+    generator: GeneratorHead,
+}
+
+#[derive(Deserialize)]
+struct RequestsHead {
+    failed: u64,
+    refused: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LatencyHead {
+    p50_us: u64,
+    p99_us: u64,
+}
+
+#[derive(Deserialize)]
+struct GeneratorHead {
+    behind: bool,
+}
+
+impl TrialHead {
+    fn row(self, cells: &[CellHead]) -> TrialRow {
+        TrialRow {
+            number: self.number,
+            repetition: self.repetition,
+            levels: cells.get(self.cell).map(|cell| cell.levels.clone()).unwrap_or_default(),
+            problem: self.problem,
+            behind: self.generator.behind,
+            failed: self.requests.failed + self.requests.refused,
+            requests_per_s: self.requests_per_s,
+            p50_us: self.latency.p50_us,
+            p99_us: self.latency.p99_us,
+        }
+    }
 }
 
 /// What of `report.json` is read for the list.
@@ -108,8 +177,12 @@ pub struct Finding {
     pub text: String,
 }
 
-/// When a file was changed, and how large it is: enough to know it again.
-type Mark = (SystemTime, u64);
+/// When each of a run's files was changed: enough to know whether they are the same.
+type Mark = [Option<SystemTime>; FILES.len()];
+
+fn mark(folder: &Path) -> Mark {
+    FILES.map(|(file, _)| fs::metadata(folder.join(file)).and_then(|data| data.modified()).ok())
+}
 
 /// The folder of runs.
 pub struct Runs {
@@ -171,7 +244,8 @@ impl Runs {
     /// # Errors
     /// `NotFound` for a name that is none, or that no run has.
     pub fn folder(&self, id: &str) -> Result<PathBuf, ApiError> {
-        let unknown = || ApiError::new(ErrorCode::NotFound, format!("no run {id}: GET /api/v1/experiments/runs lists them"));
+        let unknown =
+            || ApiError::new(ErrorCode::NotFound, format!("no run {id}: GET /api/v1/experiments/runs lists them"));
         if !is_name(id) {
             return Err(unknown());
         }
@@ -185,7 +259,8 @@ impl Runs {
     /// `NotFound` for files that runs do not have, or that this one does not have (yet).
     pub fn file(&self, id: &str, name: &str) -> Result<(Vec<u8>, &'static str), ApiError> {
         let folder = self.folder(id)?;
-        let missing = |why: &dyn std::fmt::Display| ApiError::new(ErrorCode::NotFound, format!("{name} of the run {id}: {why}"));
+        let missing =
+            |why: &dyn std::fmt::Display| ApiError::new(ErrorCode::NotFound, format!("{name} of the run {id}: {why}"));
         let Some((name, content_type)) = FILES.iter().find(|(known, _)| *known == name) else {
             return Err(missing(&format!("there are {}", FILES.map(|(name, _)| name).join(", "))));
         };
@@ -196,51 +271,39 @@ impl Runs {
         }
     }
 
-    /// A run as it is listed.
+    /// A run with its trials.
     pub fn view(&self, id: &str) -> Result<RunView, ApiError> {
-        let folder = self.folder(id)?;
-        let mark = |file: &str| fs::metadata(folder.join(file)).and_then(|data| Ok((data.modified()?, data.len())));
-        let files = FILES.iter().filter(|(file, _)| mark(file).is_ok()).map(|(file, _)| (*file).to_owned()).collect();
-        let Ok(mark) = mark(RESULTS).or_else(|_| mark(PLAN)) else { return Ok(RunView::default()) };
-        let known = self.lock().get(id).filter(|(at, _)| *at == mark).map(|(_, view)| view.clone());
-        let view = match known {
-            Some(view) => view,
-            None => {
-                let view = read(&folder, id, mark);
-                let mut known = self.lock();
-                if known.len() > MOST_LISTED * 2 {
-                    known.clear();
-                }
-                known.insert(id.to_owned(), (mark, view.clone()));
-                view
-            }
-        };
-        Ok(RunView { files, ..view })
+        Ok(read(&self.folder(id)?, id))
     }
 
-    /// The runs, newest first. A folder that does not exist has none.
+    /// The runs, newest first, without their trials. A folder that does not exist has none.
     pub fn list(&self) -> Vec<RunView> {
         let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-        let mut folders: Vec<_> = names
-            .filter_map(|id| Some((fs::metadata(self.folder(&id).ok()?).ok()?.modified().ok()?, id)))
-            .collect();
-        folders.sort_unstable_by(|a, b| b.cmp(a));
-        folders.truncate(MOST_LISTED);
-        let mut views: Vec<_> = folders.iter().filter_map(|(_, id)| self.view(id).ok()).collect();
-        views.sort_by_key(|view| std::cmp::Reverse(view.started_at));
+        let mut found: Vec<_> = names.filter_map(|id| Some((mark(&self.folder(&id).ok()?), id))).collect();
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        found.truncate(MOST_LISTED);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now = HashMap::new();
+        for (mark, id) in found {
+            let view = match known.remove(&id) {
+                Some((at, view)) if at == mark => view,
+                _ => RunView { rows: vec![], ..read(&self.dir.join(&id), &id) },
+            };
+            now.insert(id, (mark, view));
+        }
+        *known = now;
+        let mut views: Vec<_> = known.values().map(|(_, view)| view.clone()).collect();
+        views.sort_by(|a, b| b.started_at.cmp(&a.started_at).then_with(|| a.id.cmp(&b.id)));
         views
     }
 
     /// Deletes a run with all its files.
     pub fn delete(&self, id: &str) -> Result<(), ApiError> {
         let folder = self.folder(id)?;
-        fs::remove_dir_all(&folder)
-            .map_err(|error| ApiError::new(ErrorCode::Internal, format!("{} can't be deleted: {error}", folder.display())))
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Mark, RunView)>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        fs::remove_dir_all(&folder).map_err(|error| {
+            ApiError::new(ErrorCode::Internal, format!("{} can't be deleted: {error}", folder.display()))
+        })
     }
 }
 
@@ -252,15 +315,27 @@ fn is_name(id: &str) -> bool {
 
 /// A name as a part of a folder's name.
 fn slug(name: &str) -> String {
-    let letters = name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' });
+    let letters =
+        name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' });
     let text: String = letters.take(LONGEST_ID / 2).collect();
     let words: Vec<_> = text.split('-').filter(|word| !word.is_empty()).collect();
     if words.is_empty() { "plan".to_owned() } else { words.join("-") }
 }
 
-fn read(folder: &Path, id: &str, mark: Mark) -> RunView {
-    let started_at = mark.0.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |age| age.as_millis() as u64);
-    let nothing = |what: String| RunView { id: id.to_owned(), plan: id.to_owned(), description: what, started_at, ..RunView::default() };
+fn read(folder: &Path, id: &str) -> RunView {
+    let mark = mark(folder);
+    let files = FILES.iter().zip(mark).filter(|(_, time)| time.is_some()).map(|((file, _), _)| (*file).to_owned());
+    let files: Vec<_> = files.collect();
+    let made = mark.into_iter().flatten().min().unwrap_or(SystemTime::UNIX_EPOCH);
+    let started_at = made.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |age| age.as_millis() as u64);
+    let nothing = |what: String| RunView {
+        id: id.to_owned(),
+        plan: id.to_owned(),
+        description: what,
+        started_at,
+        files: files.clone(),
+        ..RunView::default()
+    };
     let bytes = match fs::read(folder.join(RESULTS)) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return nothing("No trial of it has ended.".to_owned()),
@@ -288,7 +363,8 @@ fn read(folder: &Path, id: &str, mark: Mark) -> RunView {
         problems: head.trials.len() - sound.count(),
         requests_per_s: range,
         findings: findings(folder),
-        files: vec![],
+        files,
+        rows: head.trials.into_iter().map(|trial| trial.row(&head.plan.cells)).collect(),
     }
 }
 

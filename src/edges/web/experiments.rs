@@ -162,9 +162,10 @@ impl Experiments {
             started_at: now_ms(),
             ended_at: None,
             trials,
-            ended,
-            ended_before: ended,
-            problems,
+            // Those that had a problem are tried again.
+            ended: ended - problems,
+            ended_before: ended - problems,
+            problems: 0,
             time_ms: 0,
             trial: None,
         };
@@ -222,7 +223,10 @@ impl Experiments {
             let what = running.view.as_ref().map_or_else(String::new, |view| {
                 format!(": {} of the plan {}, {} of {} trials", view.id, view.plan, view.ended, view.trials)
             });
-            return Err(ApiError::new(ErrorCode::Conflict, format!("an experiment runs{what}; stop it first, or wait")));
+            return Err(ApiError::new(
+                ErrorCode::Conflict,
+                format!("an experiment runs{what}; stop it first, or wait"),
+            ));
         }
         Ok(running)
     }
@@ -235,7 +239,8 @@ impl Experiments {
     ) -> Result<ExperimentView, ApiError> {
         let started = self.runs.folder(&view.id).and_then(|folder| {
             let started = self.program.start(&folder, &view.target, plan);
-            started.map_err(|error| ApiError::new(ErrorCode::Internal, format!("its process can't be started: {error}")))
+            started
+                .map_err(|error| ApiError::new(ErrorCode::Internal, format!("its process can't be started: {error}")))
         });
         let experiment = started?;
         running.view = Some(view.clone());
@@ -278,7 +283,10 @@ impl Experiments {
                 None if stopped => (ExperimentState::Stopped, None),
                 trouble => {
                     let said = if words.is_empty() { String::new() } else { format!(": {words}") };
-                    (ExperimentState::Failed, Some(trouble.unwrap_or_else(|| format!("it ended early, {status}{said}"))))
+                    (
+                        ExperimentState::Failed,
+                        Some(trouble.unwrap_or_else(|| format!("it ended early, {status}{said}"))),
+                    )
                 }
             };
         });

@@ -15,7 +15,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::{Links, Oracle, OwnSettings, Push, Sampler};
 use crate::actors::{Seat, WorkError};
-use crate::model::{Event, ExperimentView, InstanceState, RequestLog, RequestView, Sample, Tier, Topology, WorkerState, now_ms};
+use crate::model::{
+    Event, ExperimentView, InstanceState, RequestLog, RequestView, Sample, Tier, Topology, WorkerState, now_ms,
+};
 use crate::transport::Subscriber;
 
 /// Samples kept, in seconds.
