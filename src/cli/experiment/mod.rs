@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::InProcess;
 use crate::edges::experiment::{
-    Deployment, Ending, Order, Plan, PlanFlags, Processes, READY_MADE, Running, Store, Target, check, environment,
-    load_plan, run,
+    Deployment, Ending, Order, Plan, PlanFlags, Processes, READY_MADE, Running, Store, Swarm, Target, check,
+    environment, load_plan, run,
 };
 use progress::Shown;
 
@@ -53,8 +53,11 @@ enum What {
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// Name of a ready-made plan (`swarmq experiment plans` lists them), or path of a plan's TOML file
+    /// Name of a ready-made plan (`swarmq experiment plans` lists them), path of a plan's TOML file, or - for stdin
     plan: Option<String>,
+    /// Name of a plan that says none itself; by default its file's
+    #[arg(long)]
+    name: Option<String>,
     /// What the trials run against
     #[arg(long, value_enum)]
     target: Option<Target>,
@@ -136,7 +139,10 @@ fn carry_out(args: RunArgs, settings: Vec<String>) -> Result<ExitCode> {
         None => None,
     };
     let plan = match &store {
-        Some(store) => store.results.plan.clone(),
+        Some(store) => {
+            let plan = store.results.plan.clone();
+            Plan { url: args.url.clone().or(plan.url), ..plan }
+        }
         None => match planned(&args, settings) {
             Ok(plan) => plan,
             Err(error) => {
@@ -145,8 +151,9 @@ fn carry_out(args: RunArgs, settings: Vec<String>) -> Result<ExitCode> {
             }
         },
     };
-    let mut watcher =
-        progress::watcher(args.progress, &plan, store.as_ref().map_or(0, |store| store.results.trials.len()));
+    let stop = CancellationToken::new();
+    let done = store.as_ref().map_or(0, |store| store.results.trials.len());
+    let mut watcher = progress::watcher(args.progress, &plan, done, stop.clone());
     watcher.planned(&plan);
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
@@ -156,7 +163,7 @@ fn carry_out(args: RunArgs, settings: Vec<String>) -> Result<ExitCode> {
         None => Store::create(&args.out.unwrap_or_else(|| folder(&plan.name)), plan.clone(), environment())?,
     };
     let ending = actix_rt::System::new().block_on(async {
-        let stop = stop_by_signal()?;
+        stop_by_signal(stop.clone())?;
         let deployment = || {
             let url =
                 plan.url.as_deref().context("give the web tier's address with --url, such as http://127.0.0.1:3000");
@@ -166,7 +173,10 @@ fn carry_out(args: RunArgs, settings: Vec<String>) -> Result<ExitCode> {
             Target::InProcess => run(&mut store, &mut InProcess::default(), &mut watcher, &stop).await,
             Target::Processes => run(&mut store, &mut Processes::new()?, &mut watcher, &stop).await,
             Target::Running => run(&mut store, &mut Running::new(deployment()?), &mut watcher, &stop).await,
-            Target::Swarm => bail!("the target swarm is not there yet"),
+            Target::Swarm => {
+                let mut swarm = Swarm::connect(&plan.stack, deployment()?).await?;
+                run(&mut store, &mut swarm, &mut watcher, &stop).await
+            }
         }
     })?;
     watcher.finished(&store, &ending);
@@ -193,6 +203,7 @@ fn planned(args: &RunArgs, settings: Vec<String>) -> Result<Plan> {
         duration: args.duration,
         count: args.count,
         settings,
+        name: args.name.clone(),
     };
     let plan = load_plan(name, &flags)?;
     check(&plan)?;
@@ -207,11 +218,9 @@ fn folder(name: &str) -> PathBuf {
     PathBuf::from("experiments").join(format!("{name}-{date}-{time}"))
 }
 
-/// A token that the first SIGINT or SIGTERM cancels; the second ends the process.
-fn stop_by_signal() -> Result<CancellationToken> {
+/// Has the first SIGINT or SIGTERM cancel a token, and the second end the process.
+fn stop_by_signal(told: CancellationToken) -> Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let stop = CancellationToken::new();
-    let told = stop.clone();
     actix_rt::spawn(async move {
         loop {
             tokio::select! {
@@ -224,7 +233,7 @@ fn stop_by_signal() -> Result<CancellationToken> {
             told.cancel();
         }
     });
-    Ok(stop)
+    Ok(())
 }
 
 /// A time in whole seconds, in words.

@@ -1,10 +1,12 @@
 //! How far an experiment is: a bar and a line per trial for people, a line of JSON per event for programs.
 
+use std::io::Write;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::rounded;
 use crate::edges::experiment::generator::Progress;
@@ -19,9 +21,10 @@ pub enum Shown {
     Json,
 }
 
-pub fn watcher(shown: Shown, plan: &Plan, done: usize) -> Teller {
+/// Shows a run of which so many trials are done. `stop` is cancelled when nobody reads any more what is told.
+pub fn watcher(shown: Shown, plan: &Plan, done: usize, stop: CancellationToken) -> Teller {
     match shown {
-        Shown::Json => Teller::Json,
+        Shown::Json => Teller::Json { stop, total: Duration::from_millis(steps(plan)) },
         Shown::Bar => {
             let bar = ProgressBar::new(plan.trial_count() as u64 * steps(plan));
             let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {eta} left  {msg}");
@@ -41,16 +44,19 @@ fn steps(plan: &Plan) -> u64 {
 /// Shows how a run goes.
 pub enum Teller {
     Bar { bar: ProgressBar, done: u64 },
-    Json,
+    Json { stop: CancellationToken, total: Duration },
 }
 
 impl Teller {
     /// What will be done.
     pub fn planned(&self, plan: &Plan) {
         match self {
-            Self::Json => tell(&json!({
-                "event": "plan", "plan": plan, "trials": plan.trial_count(), "timeMs": plan.time().as_millis() as u64,
-            })),
+            Self::Json { stop, .. } => tell(
+                stop,
+                &json!({
+                    "event": "plan", "plan": plan, "trials": plan.trial_count(), "timeMs": plan.time().as_millis() as u64,
+                }),
+            ),
             Self::Bar { .. } => {
                 println!("{}: {}", plan.name, plan.description);
                 for (factor, levels) in &plan.factors {
@@ -72,12 +78,15 @@ impl Teller {
     pub fn finished(&self, store: &Store, ending: &Ending) {
         let folder = store.folder().display();
         match self {
-            Self::Json => {
+            Self::Json { stop, .. } => {
                 let (stopped, left) = match *ending {
                     Ending::Finished { problems } => (false, problems),
                     Ending::Stopped { left } => (true, left),
                 };
-                tell(&json!({ "event": "finished", "dir": store.folder(), "stopped": stopped, "problems": left }));
+                tell(
+                    stop,
+                    &json!({ "event": "finished", "dir": store.folder(), "stopped": stopped, "problems": left }),
+                );
             }
             Self::Bar { bar, .. } => {
                 bar.finish_and_clear();
@@ -101,10 +110,13 @@ impl Watcher for Teller {
     fn started(&mut self, plan: &Plan, trial: &Trial) {
         let levels = &plan.cells[trial.cell].levels;
         match self {
-            Self::Json => tell(&json!({
-                "event": "trial-started", "number": trial.number, "of": plan.trial_count(), "levels": levels,
-                "repetition": trial.repetition,
-            })),
+            Self::Json { stop, .. } => tell(
+                stop,
+                &json!({
+                    "event": "trial-started", "number": trial.number, "of": plan.trial_count(), "levels": levels,
+                    "repetition": trial.repetition,
+                }),
+            ),
             Self::Bar { bar, .. } => bar.set_message(words(plan, trial.cell)),
         }
     }
@@ -112,17 +124,26 @@ impl Watcher for Teller {
     fn progress(&mut self, trial: &Trial, progress: &Progress) {
         let Progress { elapsed, sent, ended, .. } = *progress;
         match self {
-            Self::Json => tell(&json!({
-                "event": "load", "number": trial.number, "elapsedMs": elapsed.as_millis() as u64, "sent": sent,
-                "ended": ended, "measuring": progress.measuring,
-            })),
+            Self::Json { stop, total } => {
+                let rate = if elapsed.is_zero() { 0.0 } else { ended as f64 / elapsed.as_secs_f64() };
+                let (elapsed, total) = (elapsed.as_millis() as u64, total.as_millis() as u64);
+                tell(
+                    stop,
+                    &json!({
+                        "event": "load", "number": trial.number, "elapsedMs": elapsed, "totalMs": total, "sent": sent,
+                        "ended": ended, "requestsPerS": rate, "measuring": progress.measuring,
+                    }),
+                );
+            }
             Self::Bar { bar, done } => bar.set_position(*done + elapsed.as_millis() as u64),
         }
     }
 
     fn ended(&mut self, plan: &Plan, result: &TrialResult) {
         match self {
-            Self::Json => tell(&json!({ "event": "trial-ended", "trial": without_histograms(result) })),
+            Self::Json { stop, .. } => {
+                tell(stop, &json!({ "event": "trial-ended", "trial": without_histograms(result) }))
+            }
             Self::Bar { bar, done } => {
                 *done += steps(plan);
                 bar.set_position(*done);
@@ -138,8 +159,11 @@ impl Watcher for Teller {
     }
 }
 
-fn tell(event: &Value) {
-    println!("{event}");
+fn tell(stop: &CancellationToken, event: &Value) {
+    let mut out = std::io::stdout().lock();
+    if writeln!(out, "{event}").and_then(|()| out.flush()).is_err() {
+        stop.cancel();
+    }
 }
 
 /// A cell's levels in a line.

@@ -70,11 +70,20 @@ impl Deployment {
     /// Waits until it is what a setup says: so many instances, all of them ready, with so many workers, connected to
     /// one another.
     pub async fn ready(&self, setup: &Setup, patience: Duration) -> Result<Topology> {
+        self.wait_for(setup, true, patience).await
+    }
+
+    /// As [`Self::ready`], with any number of workers.
+    pub async fn populated(&self, setup: &Setup, patience: Duration) -> Result<Topology> {
+        self.wait_for(setup, false, patience).await
+    }
+
+    async fn wait_for(&self, setup: &Setup, workers: bool, patience: Duration) -> Result<Topology> {
         let until = Instant::now() + patience;
         loop {
             let seen = self.topology().await;
             let lacking = match &seen {
-                Ok(topology) => lacking(topology, setup),
+                Ok(topology) => lacking(topology, setup, workers),
                 Err(error) => Some(error.to_string()),
             };
             match (seen, lacking) {
@@ -104,12 +113,12 @@ impl Deployment {
     }
 }
 
-/// What a deployment lacks to be what a setup says, in words.
-fn lacking(topology: &Topology, setup: &Setup) -> Option<String> {
+/// What a deployment lacks to be what a setup says, in words; its numbers of workers may not matter.
+fn lacking(topology: &Topology, setup: &Setup, workers: bool) -> Option<String> {
     let tiers = [
         (Tier::Web, None, None),
-        (Tier::Requester, Some(setup.requester_instances), Some(setup.requesters)),
-        (Tier::Responder, Some(setup.responder_instances), Some(setup.responders)),
+        (Tier::Requester, Some(setup.requester_instances), workers.then_some(setup.requesters)),
+        (Tier::Responder, Some(setup.responder_instances), workers.then_some(setup.responders)),
     ];
     for (tier, instances, workers) in tiers {
         let living: Vec<&InstanceView> = topology.living(tier).collect();

@@ -14,6 +14,7 @@ mod run;
 mod running;
 mod setup;
 mod store;
+mod swarm;
 mod tally;
 mod target;
 
@@ -31,5 +32,6 @@ pub use run::{Ending, Watcher, run};
 pub use running::Running;
 pub use setup::{Factor, Setup};
 pub use store::{RESULTS, Store, read as read_results};
+pub use swarm::Swarm;
 pub use tally::{Answer, Tally, Times};
 pub use target::{Laboratory, check, load_settings, settings_of};
