@@ -121,7 +121,7 @@ impl Program {
         let first = lines.lines().next().map(serde_json::from_str);
         match (status.code(), first) {
             (Some(0), Some(Ok(Progress::Plan { plan, trials, time_ms }))) => Ok(CheckedPlan { plan, trials, time_ms }),
-            (Some(2), _) => Err(ApiError::new(ErrorCode::BadRequest, words)),
+            (Some(2), _) => Err(ApiError::new(ErrorCode::BadRequest, words.strip_prefix("swarmq: ").unwrap_or(&words))),
             (_, first) => {
                 let said = first.and_then(Result::err).map_or(words, |error| error.to_string());
                 Err(ApiError::new(ErrorCode::Internal, format!("the plan could not be checked ({status}): {said}")))

@@ -1,6 +1,6 @@
 /** A plan's text, with its lines numbered and what is wrong with it at the line where it is. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { startOfLine } from './plan-text.ts';
+import { inShort, startOfLine } from './plan-text.ts';
 
 interface Props {
   text: string;
@@ -44,7 +44,7 @@ export function PlanEditor({ text, problem, disabled, onChange }: Props) {
               style={{ transform: `translateY(calc(${at - 1} * var(--plan-line) - ${scroll.top}px))` }}
             >
               <span style={{ paddingLeft: `calc(${(lines[at - 1]?.length ?? 0) + 2}ch - ${scroll.left}px)` }}>
-                {problem.message.split('\n')[0]?.replace(/^.*?line \d+[,:]\s*/, '')}
+                {inShort(problem.message)}
               </span>
             </p>
           )}

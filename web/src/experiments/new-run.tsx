@@ -1,6 +1,6 @@
 /** A plan is picked, edited, checked as it is typed, and started. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { checkPlan, readPlan, startExperiment } from '../api.ts';
+import { checkPlan, readPlan, startExperiment, type Planned } from '../api.ts';
 import { permission } from '../control/permission.tsx';
 import { duration, plural } from '../format.ts';
 import { experiment } from '../store.ts';
@@ -34,6 +34,8 @@ interface Draft {
   text: string;
   target: Target;
 }
+
+const plannedOf = ({ name, text, target }: Draft): Planned => ({ plan: text, name, target });
 
 type Verdict = { state: 'checking' } | { state: 'checked'; check: PlanCheck } | { state: 'failed'; problem: string };
 
@@ -77,7 +79,7 @@ export function NewRun({ overview, runs, given }: { overview: ExperimentsOvervie
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          void action.run(async () => `${(await startExperiment({ ...draft, plan: draft.text })).id} has started.`);
+          void action.run(async () => `${(await startExperiment(plannedOf(draft))).id} has started.`);
         }}
       >
         <label class="plan-choice">
@@ -164,7 +166,7 @@ async function fitting({ name, text }: Draft, overview: ExperimentsOverview): Pr
   const usable = TARGETS.map(({ value }) => value).filter((value) => !refusal(overview, value));
   const candidates = [...usable].sort((a, b) => Number(b === own) - Number(a === own));
   for (const target of candidates) {
-    const check = await checkPlan({ plan: text, name, target });
+    const check = await checkPlan(plannedOf({ name, text, target }));
     if (!check.problem) return target;
   }
   return candidates[0] ?? 'running';
@@ -194,7 +196,7 @@ function useVerdict({ name, text, target }: Draft): Verdict {
       if (mine === latest.current) setVerdict(said);
     };
     const timer = setTimeout(() => {
-      checkPlan({ plan: text, name, target }).then(
+      checkPlan(plannedOf({ name, text, target })).then(
         (check) => say({ state: 'checked', check }),
         (error: Error) => say({ state: 'failed', problem: error.message }),
       );
