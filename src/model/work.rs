@@ -28,6 +28,29 @@ pub struct DelayView {
     pub sigma: f64,
 }
 
+impl DelayView {
+    /// The mean of what is drawn, in milliseconds, but for the cap on the exponential and log-normal distributions.
+    pub fn average_ms(&self) -> f64 {
+        match self.kind {
+            DelayShape::None => 0.0,
+            DelayShape::Uniform => (self.min_ms as f64).midpoint(self.max_ms as f64),
+            DelayShape::Fixed | DelayShape::Exponential | DelayShape::LogNormal => self.mean_ms as f64,
+        }
+    }
+
+    /// The squared coefficient of variation, variance / mean^2, of the uncapped distribution: 0 for a fixed delay, 1
+    /// for the exponential distribution.
+    pub fn variability(&self) -> f64 {
+        match self.kind {
+            DelayShape::None | DelayShape::Fixed => 0.0,
+            DelayShape::Uniform if self.max_ms == 0 => 0.0,
+            DelayShape::Uniform => (self.max_ms as f64 - self.min_ms as f64).powi(2) / 12.0 / self.average_ms().powi(2),
+            DelayShape::Exponential => 1.0,
+            DelayShape::LogNormal => (self.sigma * self.sigma).exp_m1(),
+        }
+    }
+}
+
 /// What is deliberately wrong with a responder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
