@@ -3,6 +3,7 @@
 mod estimate;
 mod event;
 mod expectation;
+mod formulas;
 mod frame;
 mod ledger;
 mod message;
@@ -15,12 +16,16 @@ mod simulation;
 mod snapshot;
 mod stats;
 mod tally;
+#[cfg(test)]
+mod testing;
 mod topology;
 mod work;
 
 pub use estimate::{Estimate, Knee, Limit, LoadPoint, SUSTAINED, TOLERATED, knee, median, relative_difference};
 pub use event::{Event, LinkState, OutcomeCounts, RequestStatus, Sample};
-pub use expectation::{Expectation, Formula, LatencySummary, Measure, expect_load};
+pub use expectation::{Expectation, LatencySummary, expect_load};
+use formulas::formulas;
+pub use formulas::{Formula, Measure};
 pub use frame::{Accepted, BadFrame, Complete, Frame, Problem, Promise};
 pub use ledger::{Ledger, LedgerBook};
 use message::parse;
@@ -34,5 +39,7 @@ pub use snapshot::{Instance, InstanceState, PeerView, Snapshot, Tier, WorkerStat
 pub use stats::{Hop, HopBook, Hops, Latency};
 pub use tally::Simulated;
 use tally::{Call, Totals, summary};
+#[cfg(test)]
+use testing::{expect_kind, poisson, scenario};
 pub use topology::{InstanceView, LinkView, Topology};
 pub use work::{DelayShape, DelayView, Faults};

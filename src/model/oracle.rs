@@ -53,7 +53,7 @@ pub fn expect(messages: usize, workers: usize, shared_queue: bool, draw: impl Fn
     let times = &simulated.latencies;
     Some(Expected {
         service_mean_ms: simulated.service_ms,
-        fan_out_mean_ms: times.iter().sum::<f64>() / times.len() as f64,
+        fan_out_mean_ms: simulated.mean_latency_ms(),
         fan_out_low_ms: times[trials / 10],
         fan_out_high_ms: times[trials - 1 - trials / 10],
         capacity_per_s: queueing::capacity_per_s(workers, simulated.service_ms).unwrap_or_default(),

@@ -121,3 +121,55 @@ impl Scenario {
         range("warmUp", self.warm_up, "a share from 0 to below 1", (0.0..1.0).contains(&self.warm_up))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::scenario;
+
+    #[test]
+    fn what_cannot_be_is_an_error_that_says_what() {
+        let of = |scenario: Scenario| scenario.check().unwrap_err().to_string();
+        for (scenario, error) in [
+            (
+                Scenario { responder_workers: 0, ..scenario(true, Arrivals::Closed { clients: 1 }) },
+                "responder workers is 0",
+            ),
+            (Scenario { requests: 0, ..scenario(true, Arrivals::Closed { clients: 1 }) }, "messages is 0"),
+            (Scenario { window: 0, ..scenario(true, Arrivals::Closed { clients: 1 }) }, "window is 0"),
+            (
+                Scenario { requester_workers: usize::MAX, ..scenario(true, Arrivals::Closed { clients: 1 }) },
+                "of at most 100000",
+            ),
+            (
+                Scenario { requests: 10_000_001, ..scenario(true, Arrivals::Closed { clients: 1 }) },
+                "of at most 10000000",
+            ),
+            (
+                Scenario {
+                    arrivals: Arrivals::Closed { clients: 0 },
+                    ..scenario(true, Arrivals::Closed { clients: 1 })
+                },
+                "clients is 0",
+            ),
+            (
+                Scenario {
+                    arrivals: Arrivals::Poisson { rate: f64::NAN },
+                    ..scenario(true, Arrivals::Closed { clients: 1 })
+                },
+                "rate is NaN",
+            ),
+            (
+                Scenario {
+                    arrivals: Arrivals::Constant { rate: 0.0 },
+                    ..scenario(true, Arrivals::Closed { clients: 1 })
+                },
+                "rate is 0",
+            ),
+            (Scenario { duration_ms: Some(0.0), ..scenario(true, Arrivals::Closed { clients: 1 }) }, "durationMs is 0"),
+            (Scenario { warm_up: 1.0, ..scenario(true, Arrivals::Closed { clients: 1 }) }, "warmUp is 1"),
+        ] {
+            assert!(of(scenario).contains(error), "{error}");
+        }
+    }
+}

@@ -253,3 +253,106 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two requester instances and two responder instances, of two workers each; every service takes 100 ms.
+    fn scenario() -> Scenario {
+        Scenario {
+            requester_instances: 2,
+            requester_workers: 2,
+            window: 1,
+            responder_instances: 2,
+            responder_workers: 2,
+            shared_queue: true,
+            fan_out: FanOut::One,
+            arrivals: Arrivals::Closed { clients: 1 },
+            requests: 8,
+            duration_ms: None,
+            warm_up: 0.0,
+            seed: 1,
+        }
+    }
+
+    fn latencies(scenario: &Scenario) -> Vec<f64> {
+        simulate(scenario, || 100.0).unwrap().latencies
+    }
+
+    #[test]
+    fn a_request_for_one_goes_to_the_least_loaded() {
+        let four = Scenario { arrivals: Arrivals::Closed { clients: 4 }, ..scenario() };
+        // Each lane has one; but both instances begin with the same brokers.
+        assert_eq!(latencies(&four), [100.0; 8]);
+        // A fifth waits in a lane, although the other three are free when its worker is.
+        let burst = Scenario { arrivals: Arrivals::Closed { clients: 5 }, requests: 5, ..scenario() };
+        let simulated = simulate(&burst, || 100.0).unwrap();
+        assert_eq!(simulated.latencies, [100.0, 100.0, 100.0, 100.0, 200.0]);
+        assert_eq!((simulated.lane_wait_ms, simulated.broker_wait_ms), (20.0, 0.0));
+    }
+
+    #[test]
+    fn lanes_of_the_same_place_begin_with_the_same_broker() {
+        let fan_out = Scenario { fan_out: FanOut::All, requester_workers: 1, responder_workers: 1, ..scenario() };
+        // Two messages for one broker, while the other has nothing to do.
+        assert_eq!(latencies(&fan_out), [200.0; 8]);
+        let workers = Scenario { requester_instances: 1, requester_workers: 2, ..fan_out };
+        assert_eq!(latencies(&workers), [100.0; 8]);
+    }
+
+    #[test]
+    fn a_worker_in_turn_gets_its_message_although_another_is_free() {
+        let burst = |shared_queue| Scenario {
+            requester_instances: 1,
+            requester_workers: 3,
+            responder_instances: 1,
+            shared_queue,
+            fan_out: FanOut::All,
+            requests: 1,
+            ..scenario()
+        };
+        let of = |shared_queue| {
+            let mut services = [300.0, 100.0, 100.0].into_iter();
+            simulate(&burst(shared_queue), || services.next().unwrap()).unwrap().latencies
+        };
+        assert_eq!((of(true), of(false)), (vec![300.0], vec![400.0]));
+    }
+
+    #[test]
+    fn a_window_bounds_what_is_in_flight() {
+        let of = |window| {
+            let lane =
+                Scenario { requester_instances: 1, requester_workers: 1, window, responder_workers: 1, ..scenario() };
+            let burst = Scenario { arrivals: Arrivals::Closed { clients: 4 }, requests: 4, ..lane };
+            latencies(&burst)
+        };
+        assert_eq!(of(1), [100.0, 200.0, 300.0, 400.0]);
+        assert_eq!(of(2), [100.0, 100.0, 200.0, 200.0]);
+    }
+
+    #[test]
+    fn a_constant_rate_is_even_and_a_duration_ends_it() {
+        let even = Scenario {
+            arrivals: Arrivals::Constant { rate: 20.0 },
+            requests: 1_000,
+            duration_ms: Some(1_000.0),
+            warm_up: 0.5,
+            ..scenario()
+        };
+        let simulated = simulate(&even, || 100.0).unwrap();
+        assert_eq!((simulated.latencies.len(), simulated.span_ms), (10, 450.0));
+        assert_eq!((simulated.requests_ended, simulated.messages_ended, simulated.backlog), (9, 9, 0));
+        assert!((simulated.busy_ms - 900.0).abs() < 1e-6, "two workers of four at any time: {simulated:?}");
+    }
+
+    #[test]
+    fn what_is_drawn_and_a_duration_have_to_make_sense() {
+        let early = Scenario { arrivals: Arrivals::Poisson { rate: 0.001 }, duration_ms: Some(1.0), ..scenario() };
+        let error = simulate(&early, || 1.0).unwrap_err().to_string();
+        assert!(error.contains("in which a request arrives"));
+        for service in [-1.0, f64::NAN, f64::INFINITY] {
+            assert!(simulate(&scenario(), || service).is_err());
+        }
+    }
+}

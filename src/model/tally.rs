@@ -21,6 +21,32 @@ pub struct Simulated {
     pub service_ms: f64,
 }
 
+impl Simulated {
+    /// None where no time passed.
+    pub fn requests_per_s(&self) -> Option<f64> {
+        self.per_s(self.requests_ended)
+    }
+
+    /// None where no time passed.
+    pub fn messages_per_s(&self) -> Option<f64> {
+        self.per_s(self.messages_ended)
+    }
+
+    fn per_s(&self, count: usize) -> Option<f64> {
+        (self.span_ms > 0.0).then(|| count as f64 * 1000.0 / self.span_ms)
+    }
+
+    /// A request's, until its last reply.
+    pub fn mean_latency_ms(&self) -> f64 {
+        self.latencies.iter().sum::<f64>() / self.latencies.len() as f64
+    }
+
+    /// A message's, in the requester and at the broker.
+    pub fn mean_wait_ms(&self) -> f64 {
+        self.lane_wait_ms + self.broker_wait_ms
+    }
+}
+
 /// A request, with how far all was when it arrived.
 pub(super) struct Call {
     pub arrived: f64,
@@ -88,4 +114,51 @@ pub(super) fn summary(calls: &[Call], warm_up: f64, messages_per_request: usize)
         simulated.backlog = (late.len() - 1).saturating_sub(last.before.requests - late[0].before.requests);
     }
     simulated
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{Arrivals, FanOut, Scenario, simulate};
+    use proptest::prelude::*;
+    use rand::rngs::ChaCha8Rng;
+    use rand::{RngExt, SeedableRng};
+
+    proptest! {
+        /// Whatever the deployment: every request ends, none is faster than its slowest message, no worker serves for
+        /// longer than there is time, and nobody waits for less than nothing.
+        #[test]
+        fn time_adds_up(
+            tiers in (1..4_usize, 1..4_usize, 1..4_usize, 1..4_usize, 1..4_usize),
+            (shared_queue, all, closed) in any::<(bool, bool, bool)>(),
+            requests in 2..200_usize,
+            seed in any::<u64>(),
+        ) {
+            let (requester_instances, requester_workers, responder_instances, responder_workers, window) = tiers;
+            let scenario = Scenario {
+                requester_instances, requester_workers, responder_instances, responder_workers, window, shared_queue,
+                fan_out: if all { FanOut::All } else { FanOut::One },
+                arrivals: if closed { Arrivals::Closed { clients: 3 } } else { Arrivals::Poisson { rate: 20.0 } },
+                requests, duration_ms: None, warm_up: 0.0, seed,
+            };
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            let mut services = vec![];
+            let simulated = simulate(&scenario, || {
+                services.push(random.random_range(0.0..200.0));
+                services[services.len() - 1]
+            }).unwrap();
+            prop_assert_eq!(simulated.latencies.len(), requests);
+            prop_assert_eq!(services.len(), requests * scenario.messages_per_request());
+            let mut slowest: Vec<f64> = services
+                .chunks(scenario.messages_per_request())
+                .map(|services| services.iter().copied().fold(0.0, f64::max))
+                .collect();
+            slowest.sort_by(f64::total_cmp);
+            prop_assert!(simulated.latencies.iter().zip(&slowest).all(|(latency, slowest)| *latency >= slowest - 1e-6));
+            let time = simulated.span_ms * scenario.all_responder_workers() as f64;
+            prop_assert!((-1e-6..=time + 1e-6).contains(&simulated.busy_ms));
+            prop_assert!(simulated.lane_wait_ms >= 0.0 && simulated.broker_wait_ms >= 0.0);
+            let served = services.iter().sum::<f64>() / services.len() as f64;
+            prop_assert!((simulated.service_ms - served).abs() < 1e-6);
+        }
+    }
 }

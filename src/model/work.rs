@@ -68,3 +68,25 @@ impl Faults {
         *self != Self::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_those_of_the_distributions() {
+        for (kind, mean, variability) in [
+            (DelayShape::None, 0.0, 0.0),
+            (DelayShape::Fixed, 1_000.0, 0.0),
+            (DelayShape::Uniform, 2_000.0, 1.0 / 12.0),
+            (DelayShape::Exponential, 1_000.0, 1.0),
+            (DelayShape::LogNormal, 1_000.0, 0.25_f64.exp() - 1.0),
+        ] {
+            let delay = DelayView { kind, min_ms: 1_000, max_ms: 3_000, mean_ms: 1_000, sigma: 0.5 };
+            assert_eq!(delay.average_ms(), mean);
+            assert!((delay.variability() - variability).abs() < 1e-12, "{kind:?}");
+        }
+        let zero = DelayView { kind: DelayShape::Uniform, min_ms: 0, max_ms: 0, mean_ms: 0, sigma: 0.5 };
+        assert_eq!((zero.average_ms(), zero.variability()), (0.0, 0.0));
+    }
+}
