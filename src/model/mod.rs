@@ -5,6 +5,7 @@ mod event;
 mod expectation;
 mod formulas;
 mod frame;
+mod independent;
 mod ledger;
 mod message;
 mod oracle;

@@ -1,0 +1,120 @@
+//! Results for other programs: a table of the trials, and their histograms.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use hdrhistogram::serialization::V2DeflateSerializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
+
+use super::{Factor, Metric, Results, TrialResult};
+use crate::model::{Latency, now_ms};
+
+/// Writes `results.csv` anew, and a log of histograms for each trial that has none yet.
+///
+/// # Errors
+/// Whatever the file system says; a file is there whole or not at all.
+pub fn write_exports(folder: &Path, results: &Results) -> io::Result<()> {
+    whole(&folder.join("results.csv"), |file| write_csv(file, results))?;
+    let logs = folder.join("histograms");
+    fs::create_dir_all(&logs)?;
+    for trial in &results.trials {
+        let path = logs.join(format!("trial-{:04}.hlog", trial.number + 1));
+        if !path.exists() {
+            whole(&path, |file| write_log(file, results, trial))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes beside the file and then puts it in its place.
+fn whole(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
+    let beside = path.with_extension("part");
+    let mut file = BufWriter::new(File::create(&beside)?);
+    write(&mut file)?;
+    file.flush()?;
+    drop(file);
+    fs::rename(beside, path)
+}
+
+/// Columns between the factors and the metrics.
+const COUNTS: [&str; 8] =
+    ["measured_ms", "sent", "complete", "failed", "refused", "responses", "errored_messages", "timeouts"];
+
+/// A row for each trial, in the order in which they ran.
+pub(super) fn write_csv(out: impl Write, results: &Results) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    let factors: Vec<Factor> = results.plan.factors.iter().map(|(factor, _)| *factor).collect();
+    let mut header: Vec<String> = ["trial", "cell", "repetition", "started_at"].map(str::to_owned).to_vec();
+    header.extend(factors.iter().map(|factor| factor.name().to_owned()));
+    header.extend(COUNTS.map(str::to_owned));
+    header.extend(Metric::ALL.map(column));
+    header.extend(["lag_p99_ms", "unsent", "behind", "balanced", "problem"].map(str::to_owned));
+    csv.write_record(&header)?;
+    for trial in &results.trials {
+        let levels = results.plan.cells.get(trial.cell).map(|cell| &cell.levels);
+        let (requests, messages, generator) = (&trial.requests, &trial.messages, &trial.generator);
+        let mut row = vec![
+            (trial.number + 1).to_string(),
+            trial.cell.to_string(),
+            trial.repetition.to_string(),
+            trial.started_at.to_string(),
+        ];
+        row.extend(factors.iter().map(|factor| levels.and_then(|it| it.get(factor)).cloned().unwrap_or_default()));
+        row.push(trial.measured_ms.to_string());
+        row.extend([requests.sent, requests.complete, requests.failed, requests.refused].map(|it| it.to_string()));
+        row.extend([messages.responses, messages.errors, messages.timeouts].map(|it| it.to_string()));
+        row.extend(Metric::ALL.map(|metric| metric.of(trial).map_or_else(String::new, |value| value.to_string())));
+        row.push((generator.lag.quantile_us(0.99) as f64 / 1000.0).to_string());
+        row.push(generator.unsent.to_string());
+        row.extend([generator.behind, trial.ledger.balanced].map(|it| it.to_string()));
+        row.push(trial.problem.clone().unwrap_or_default());
+        csv.write_record(&row)?;
+    }
+    csv.flush()
+}
+
+/// A metric's column, with its unit.
+fn column(metric: Metric) -> String {
+    match metric {
+        Metric::RequestsPerS => "requests_per_s".to_owned(),
+        Metric::MessagesPerS => "messages_per_s".to_owned(),
+        Metric::Cpu => "cpu_us_per_message".to_owned(),
+        Metric::Memory => "resident_bytes".to_owned(),
+        Metric::Errors => "error_share".to_owned(),
+        latency => format!("{}_ms", latency.name().replace('.', "_")),
+    }
+}
+
+/// The log of HdrHistogram's tools: the requests' latency without a tag, then what a tag names. Times in microseconds.
+pub(super) fn write_log(out: &mut impl Write, results: &Results, trial: &TrialResult) -> io::Result<()> {
+    let broken = |error| io::Error::other(format!("a histogram can't be written: {error:?}"));
+    let mut serializer = V2DeflateSerializer::new();
+    let comment = format!(
+        "swarmq, plan {}, trial {}, cell {}, repetition {}; written at {}; values in microseconds, maxima in milliseconds",
+        results.plan.name.replace('\n', " "),
+        trial.number + 1,
+        trial.cell,
+        trial.repetition,
+        now_ms()
+    );
+    let mut builder = IntervalLogWriterBuilder::new();
+    builder
+        .add_comment(&comment)
+        .with_start_time(UNIX_EPOCH + Duration::from_millis(trial.started_at))
+        .with_base_time(UNIX_EPOCH + Duration::from_millis(trial.started_at))
+        .with_max_value_divisor(1000.0);
+    let mut log = builder.begin_log_with(out, &mut serializer)?;
+    let length = Duration::from_secs_f64(trial.measured_ms.max(0.0) / 1000.0);
+    let mut write = |latency: &Latency, tag: Option<&str>| {
+        let tag = tag.and_then(Tag::new);
+        log.write_histogram(latency.histogram(), Duration::ZERO, length, tag).map_err(broken)
+    };
+    write(&trial.latency, None)?;
+    write(&trial.generator.lag, Some("lag"))?;
+    for (hop, latency) in &trial.hops {
+        write(latency, Some(hop.name()))?;
+    }
+    Ok(())
+}
