@@ -156,3 +156,82 @@ fn setup_differences(a: &Setup, b: &Setup) -> Vec<String> {
     let differing = first.iter().filter_map(|(field, value)| Some((field, value, second.get(field)?)));
     differing.filter(|(_, a, b)| a != b).map(|(field, a, b)| format!("{field}: {a} against {b}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{results, trial};
+    use super::super::{RequestCounts, compare_table};
+    use super::*;
+
+    const PLAN: &str = "duration = \"10s\"\nrepetitions = 3\n[factors]\nresponders = [1, 2]";
+
+    /// Runs of 100/s and 200/s with a p99 of about 100 ms; everything of the second one so many times.
+    fn runs(times: f64, plan: &str) -> [Results; 2] {
+        let make = |text: &str, times: f64| {
+            results(text, |cell, again| {
+                let rate = 100.0 * (cell + 1) as f64 + f64::from(again);
+                trial(cell, again, rate / times, (100.0 * times) as u64)
+            })
+        };
+        [make(PLAN, 1.0), make(plan, times)]
+    }
+
+    fn rules(texts: &[&str]) -> Vec<Rule> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn cells_of_the_same_levels_are_compared() {
+        let other = PLAN.replace("[1, 2]", "[2, 4]").replace("10s", "5s") + "\n[fixed]\nrequesters = 5";
+        let [mut a, b] = runs(2.0, &other);
+        a.environment.cores = 8;
+        let comparison = compare(&a, &b, &[]);
+        assert_eq!(comparison.cells.len(), 1);
+        // 200/s before; 50/s after, for 2 responders are the second run's first cell.
+        let ratio = comparison.cells[0].ratios[&Metric::RequestsPerS];
+        assert!((ratio.median - 0.25).abs() < 0.01 && (ratio.coverage - 0.9).abs() < 1e-9, "{ratio:?}");
+        assert_eq!(
+            (comparison.only_before, comparison.only_after),
+            (vec!["1 responder".into()], vec!["4 responders".into()])
+        );
+        assert_eq!(
+            comparison.unlike,
+            ["cores: 8 against 2", "duration: 10000 ms against 5000 ms", "requesters: 3 against 5"]
+        );
+    }
+
+    #[test]
+    fn rules_break_where_they_are_so_and_say_where() {
+        let [a, b] = runs(1.3, PLAN);
+        let broken = |texts: &[&str]| compare(&a, &b, &rules(texts)).broken;
+        let slower = broken(&["p99 > 1.2x"]);
+        assert_eq!(slower.len(), 2);
+        assert!(slower[0].starts_with("p99 > 1.2x: 1 responder: 129 ms after 99"), "{slower:?}");
+        assert_eq!(broken(&["p99 > 1.4x", "requests/s < -50%", "errors > 0%", "errors > 1x"]), Vec::<String>::new());
+        assert_eq!(broken(&["requests/s < 100/s", "p50 > 500ms"]).len(), 1);
+    }
+
+    #[test]
+    fn what_is_not_known_breaks_a_rule_and_new_errors_do() {
+        let [a, mut b] = runs(1.0, PLAN);
+        for trial in b.trials.iter_mut().filter(|trial| trial.cell == 0) {
+            trial.problem = Some("it died".to_owned());
+        }
+        for trial in b.trials.iter_mut().filter(|trial| trial.cell == 1) {
+            trial.requests = RequestCounts { sent: 100, complete: 99, failed: 1, refused: 0 };
+        }
+        let broken = compare(&a, &b, &rules(&["errors > 1.5x"])).broken;
+        assert_eq!(broken[0], "errors > 1.5x: 1 responder: errors is not known in both runs");
+        assert_eq!((broken.len(), broken[1].contains("1 % after 0 %")), (2, true), "{broken:?}");
+    }
+
+    #[test]
+    fn the_table_has_both_runs_and_what_broke() {
+        let [a, b] = runs(1.3, PLAN);
+        let table = compare_table(&compare(&a, &b, &rules(&["p99 > 1.2x"])));
+        for part in ["1 responder", "before", "100 ms", "1.30x worse", "0.77x worse", "Broken rules:\n  p99 > 1.2x"] {
+            assert!(table.contains(part), "{part}\n{table}");
+        }
+        assert!(!table.contains("Not alike"), "{table}");
+    }
+}

@@ -111,3 +111,61 @@ pub(super) fn knees(plan: &Plan, cells: &[CellSummary]) -> Vec<KneeFinding> {
     knees.retain(|finding| finding.points.len() > 1);
     knees
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{results, trial};
+    use super::super::{Expectations, Summary};
+    use super::*;
+    use crate::model::Limit;
+
+    #[test]
+    fn pairs_are_compared_within_their_repetition() {
+        let plan = "duration = \"1s\"\nrepetitions = 3\npair = \"dispatch\"\n[factors]\ndispatch = [\"round-robin\", \"least-busy\"]\nresponders = [2, 4]";
+        // The machine gets slower and slower, for both alike.
+        let mut results = results(plan, |cell, again| {
+            trial(cell, again, [100.0, 200.0, 110.0, 200.0][cell] / f64::from(again + 1), 100)
+        });
+        let at = |dispatch: &str, responders: &str| {
+            let is = |cell: &Cell| {
+                cell.levels[&Factor::Dispatch] == dispatch && cell.levels[&Factor::Responders] == responders
+            };
+            results.plan.cells.iter().position(is).unwrap()
+        };
+        let (first, second) = (at("round-robin", "2"), at("least-busy", "2"));
+        let rates = |cell: usize| if cell == second { 110.0 } else { 100.0 };
+        for trial in &mut results.trials {
+            trial.requests_per_s = rates(trial.cell) / f64::from(trial.repetition + 1);
+        }
+        let found = contrasts(&results);
+        assert_eq!(found.len(), 2);
+        let contrast = found.iter().find(|it| it.others[&Factor::Responders] == "2").unwrap();
+        assert_eq!((contrast.base.as_str(), contrast.level.as_str()), ("round-robin", "least-busy"));
+        let ratio = contrast.ratios[&Metric::RequestsPerS];
+        assert!((ratio.low - 1.1).abs() < 1e-9 && (ratio.high - 1.1).abs() < 1e-9 && differs(&ratio), "{ratio:?}");
+        assert!(!differs(&contrast.ratios[&Metric::P99]));
+        // Without one of a pair its repetition does not count.
+        results.trials.retain(|trial| (trial.cell, trial.repetition) != (first, 1));
+        assert_eq!(ratios(&results, first, second)[&Metric::RequestsPerS].count, 2);
+    }
+
+    #[test]
+    fn rising_rates_have_a_knee_for_each_combination_of_the_rest() {
+        let plan = "duration = \"1s\"\nrepetitions = 1\n[factors]\nload = [\"poisson 30/s\", \"poisson 10/s\", \"poisson 20/s\"]\nresponders = [1, 2]\n[fixed]\nfan_out = \"one\"\ndelay = \"fixed 50ms\"";
+        let mut results = results(plan, |cell, again| trial(cell, again, 1.0, 100));
+        let cells = results.plan.cells.clone();
+        for trial in &mut results.trials {
+            let offered = cells[trial.cell].setup.load.offered_per_s().unwrap();
+            let capacity = if cells[trial.cell].setup.responders == 1 { 20.0 } else { 40.0 };
+            trial.requests_per_s = offered.min(capacity);
+        }
+        let summary = Summary::of(&results, &Expectations::of(&results.plan));
+        assert_eq!(summary.knees.len(), 2);
+        let one = summary.knees.iter().find(|it| it.others[&Factor::Responders] == "1").unwrap();
+        assert_eq!(one.points.iter().map(|point| point.offered).collect::<Vec<_>>(), [10.0, 20.0, 30.0]);
+        assert_eq!(one.knee, Some(Knee { sustained: 20.0, beyond: Some(30.0), limit: Some(Limit::Throughput) }));
+        assert_eq!(one.capacity_per_s, Some(20.0));
+        let two = summary.knees.iter().find(|it| it.others[&Factor::Responders] == "2").unwrap();
+        assert_eq!(two.knee, Some(Knee { sustained: 30.0, beyond: None, limit: None }));
+    }
+}

@@ -176,3 +176,47 @@ fn range(mut values: Vec<f64>) -> Option<Range> {
     let skipped = ((1.0 - RANGE) / 2.0 * values.len() as f64) as usize;
     Some(Range { median, low: values[skipped], high: values[values.len() - 1 - skipped] })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::plan;
+    use super::*;
+
+    fn expect(load: &str, more: &str) -> Result<Expected, String> {
+        let text = format!(
+            "duration = \"10s\"\nwarm_up = \"2s\"\n{more}\n[fixed]\nrequesters = 64\nresponders = 8\ndelay = \"uniform 10ms 30ms\"\nfan_out = \"one\"\ndispatch = \"least-busy\"\nload = \"{load}\""
+        );
+        let plan = plan(&text);
+        let of = || Expectations::of(&plan).cell(0).unwrap().clone();
+        assert_eq!(of(), of(), "the same for the same seed");
+        of()
+    }
+
+    #[test]
+    fn a_closed_loop_is_as_fast_as_its_workers() {
+        let expected = expect("closed 16", "").unwrap();
+        let rate = expected.figures[&Metric::RequestsPerS];
+        assert!((rate.median / 400.0 - 1.0).abs() < 0.02 && rate.low <= rate.median && rate.median <= rate.high);
+        assert!((expected.figures[&Metric::Mean].median / 40.0 - 1.0).abs() < 0.02, "{expected:?}");
+        assert!(expected.utilisation > 0.98 && !expected.saturated);
+        assert_eq!(expected.capacity_per_s, Some(400.0));
+    }
+
+    #[test]
+    fn an_open_loop_past_capacity_gets_worse_for_as_long_as_it_lasts() {
+        let below = expect("poisson 200/s", "").unwrap();
+        assert!((below.figures[&Metric::RequestsPerS].median / 200.0 - 1.0).abs() < 0.03 && !below.saturated);
+        let past = expect("constant 500/s", "").unwrap();
+        assert!((past.figures[&Metric::RequestsPerS].median / 400.0 - 1.0).abs() < 0.03 && past.saturated);
+        // The last of 12 s of 500/s waits until 6,000 have been done at 400/s: 3 s.
+        assert!((past.figures[&Metric::Max].median / 3_000.0 - 1.0).abs() < 0.05, "{past:?}");
+        // After 2 s of warm-up and 500 requests at most, 3 s in all.
+        let counted = expect("constant 500/s", "count = 500").unwrap();
+        assert!((counted.figures[&Metric::Max].median / 750.0 - 1.0).abs() < 0.05, "{counted:?}");
+    }
+
+    #[test]
+    fn a_ramp_has_no_expectation_and_says_why() {
+        assert_eq!(expect("ramp 10/s 100/s", ""), Err("the load changes all the time".to_owned()));
+    }
+}

@@ -118,3 +118,81 @@ pub(super) fn write_log(out: &mut impl Write, results: &Results, trial: &TrialRe
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hdrhistogram::serialization::Deserializer;
+    use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+
+    use super::super::testing::{results, trial};
+    use super::*;
+
+    const PLAN: &str =
+        "duration = \"10s\"\nrepetitions = 2\n[factors]\nresponders = [1, 2]\ndelay = [\"none\", \"fixed 5ms\"]";
+
+    #[test]
+    fn the_table_has_a_row_for_each_trial_with_its_levels_and_units() {
+        let mut results = results(PLAN, |cell, again| trial(cell, again, 100.0, 100));
+        results.trials[1].problem = Some("it, \"died\"".to_owned());
+        let mut text = vec![];
+        write_csv(&mut text, &results).unwrap();
+        let mut csv = csv::Reader::from_reader(&text[..]);
+        let header = csv.headers().unwrap().clone();
+        let rows: Vec<_> = csv.records().map(Result::unwrap).collect();
+        let at = |row: usize, column: &str| {
+            let index = header.iter().position(|name| name == column).unwrap_or_else(|| panic!("{column}: {header:?}"));
+            &rows[row][index]
+        };
+        assert_eq!(rows.len(), 8);
+        assert_eq!((at(0, "trial"), at(0, "requests_per_s"), at(0, "sent")), ("1", "100", "1000"));
+        let levels = |row| (at(row, "responders"), at(row, "delay"));
+        assert_eq!((levels(0), levels(7)), (("1", "none"), ("2", "fixed 5ms")));
+        assert_eq!((at(1, "p99_9_ms"), at(1, "problem")), ("", "it, \"died\""));
+        assert!((at(0, "p99_9_ms").parse::<f64>().unwrap() - 100.0).abs() < 1.0);
+        assert_eq!((at(0, "cpu_us_per_message"), at(0, "balanced"), at(0, "error_share")), ("50", "true", "0"));
+    }
+
+    #[test]
+    fn the_histograms_are_read_again_by_hdr_histogram() {
+        let results = results(PLAN, |cell, again| trial(cell, again, 100.0, 100));
+        let mut text = vec![];
+        write_log(&mut text, &results, &results.trials[0]).unwrap();
+        let mut found = vec![];
+        for entry in IntervalLogIterator::new(&text) {
+            if let LogEntry::Interval(interval) = entry.unwrap() {
+                let bytes =
+                    base64::Engine::decode(&base64::prelude::BASE64_STANDARD, interval.encoded_histogram()).unwrap();
+                let histogram = Deserializer::new().deserialize::<u64, _>(&mut &bytes[..]).unwrap();
+                assert_eq!(interval.duration(), Duration::from_secs(10));
+                found.push((interval.tag().map(|tag| tag.as_str().to_owned()), histogram));
+            }
+        }
+        assert_eq!(found[0], (None, results.trials[0].latency.histogram().clone()));
+        let tags: Vec<_> = found[1..].iter().flat_map(|(tag, _)| tag).collect();
+        assert_eq!(tags, ["lag", "service", "total"]);
+    }
+
+    #[test]
+    fn a_folder_gets_what_it_does_not_have() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut results = results(PLAN, |cell, again| trial(cell, again, 100.0, 100));
+        let all = std::mem::take(&mut results.trials);
+        results.trials.push(all[0].clone());
+        write_exports(folder.path(), &results).unwrap();
+        let first = folder.path().join("histograms/trial-0001.hlog");
+        fs::write(&first, "as it was").unwrap();
+        results.trials.push(all[1].clone());
+        write_exports(folder.path(), &results).unwrap();
+        assert_eq!(fs::read_to_string(first).unwrap(), "as it was");
+        let names = |folder: &Path| {
+            let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(&folder.path().join("histograms")), ["trial-0001.hlog", "trial-0002.hlog"]);
+        assert_eq!(names(folder.path()), ["histograms", "results.csv"]);
+        assert_eq!(fs::read_to_string(folder.path().join("results.csv")).unwrap().lines().count(), 3);
+    }
+}

@@ -63,3 +63,39 @@ fn page(title: &str, data: &Data) -> Option<String> {
     let title = title.replace('&', "&amp;").replace('<', "&lt;");
     Some(PAGE?.replacen("<title>swarmq", &format!("<title>{title} – swarmq"), 1).replacen(PLACE, &json, 1))
 }
+
+#[cfg(all(test, feature = "dashboard"))]
+mod tests {
+    use super::super::testing::{results, trial};
+    use super::super::{Expectations, compare};
+    use super::*;
+
+    /// The data between the tags of their element.
+    fn data(page: &str) -> serde_json::Value {
+        let start = "<script type=\"application/json\" id=\"data\">";
+        let (_, rest) = page.split_once(start).expect("there is an element for the data");
+        serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
+    }
+
+    #[test]
+    fn the_page_has_the_data_and_nothing_of_them_is_markup() {
+        let mut results = results("duration = \"1s\"\nrepetitions = 2", |cell, again| trial(cell, again, 10.0, 100));
+        results.plan.name = "</script><b>&".to_owned();
+        let summary = Summary::of(&results, &Expectations::of(&results.plan));
+        let page = report_page(&results, &summary).unwrap();
+        let data = data(&page);
+        assert_eq!((&data["kind"], &data["plan"]["name"]), (&"report".into(), &"</script><b>&".into()));
+        assert_eq!(data["summary"]["cells"][0]["figures"]["requestsPerS"]["values"], serde_json::json!([10.0, 10.0]));
+        assert!(page.contains("<title>&lt;/script>&lt;b>&amp; – swarmq</title>"), "{}", &page[..900]);
+        assert!(!data.to_string().contains("histogram"));
+        // Nothing is fetched: no address but those of namespaces and licences in it.
+        assert!(!page.contains("src=\"") && !page.contains("<link rel=\"stylesheet\""));
+    }
+
+    #[test]
+    fn a_comparison_is_a_page_as_well() {
+        let run = || results("duration = \"1s\"\nrepetitions = 2", |cell, again| trial(cell, again, 10.0, 100));
+        let data = data(&compare_page(&compare(&run(), &run(), &[])).unwrap());
+        assert_eq!((&data["kind"], data["cells"].as_array().unwrap().len()), (&"comparison".into(), 1));
+    }
+}

@@ -261,3 +261,76 @@ fn usage(trials: &[&TrialResult]) -> Vec<UsageSummary> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{results, trial};
+    use super::*;
+
+    const PLAN: &str = "duration = \"10s\"\nrepetitions = 3\n[factors]\nresponders = [1, 2]\n[fixed]\nrequesters = 4\ndelay = \"fixed 20ms\"\nfan_out = \"one\"\nload = \"closed 8\"";
+
+    fn summary(results: &Results) -> Summary {
+        Summary::of(results, &Expectations::of(&results.plan))
+    }
+
+    #[test]
+    fn figures_are_medians_over_repetitions_beside_what_was_expected() {
+        let results = results(PLAN, |cell, again| trial(cell, again, 45.0 * (cell + 1) as f64 + f64::from(again), 100));
+        let summary = summary(&results);
+        let rate = &summary.cells[1].figures[&Metric::RequestsPerS];
+        assert_eq!((rate.estimate.median, rate.estimate.low, rate.estimate.high), (91.0, 90.0, 92.0));
+        assert_eq!(rate.values, [90.0, 91.0, 92.0]);
+        // Two workers of 20 ms can do 100 a second.
+        let expected = summary.cells[1].expected.as_ref().unwrap();
+        assert!((expected.figures[&Metric::RequestsPerS].median / 100.0 - 1.0).abs() < 0.02, "{expected:?}");
+        assert!((summary.cells[1].of_expected[&Metric::RequestsPerS] - 0.91).abs() < 0.02);
+        assert_eq!(expected.figures.get(&Metric::Cpu), None);
+        let cell = &summary.cells[0];
+        assert_eq!((cell.trials, cell.requests.sent, cell.messages.responses), (3, 1_380, 1_380));
+        assert_eq!((&cell.responders[..], cell.nodes["here"]), (&[0.75, 0.25][..], 1.0));
+        assert_eq!((cell.usage[0].cpu_us_per_message, cell.usage.len()), (50.0, 1));
+        assert!((cell.hops[&Hop::Service] - 50.5).abs() < 1.0, "{:?}", cell.hops);
+    }
+
+    #[test]
+    fn a_trial_with_a_problem_has_no_figures_but_is_told() {
+        let results = results(PLAN, |cell, again| {
+            let mut one = trial(cell, again, 50.0, 100);
+            match (cell, again) {
+                (0, 1) => one.problem = Some("the broker died".to_owned()),
+                (1, 0) => (one.ledger.balanced, one.ledger.reason) = (false, Some("one is missing".to_owned())),
+                (1, 2) => one.generator.behind = true,
+                _ => {}
+            }
+            one
+        });
+        let summary = summary(&results);
+        assert_eq!((summary.cells[0].trials, summary.cells[0].figures[&Metric::P50].values.len()), (2, 2));
+        assert_eq!(summary.cells[0].problems, ["trial 3: the broker died"]);
+        assert_eq!(summary.cells[1].problems, ["trial 2: the ledger does not balance: one is missing"]);
+        assert_eq!((summary.cells[1].unbalanced, summary.cells[1].behind), (1, 1));
+        let warnings: Vec<_> = summary.findings.iter().filter(|finding| finding.is_warning).collect();
+        assert_eq!(warnings.len(), 3, "{warnings:?}");
+        assert!(summary.findings[..3].iter().all(|finding| finding.is_warning));
+    }
+
+    #[test]
+    fn a_run_that_has_just_begun_has_a_summary_too() {
+        let mut results = results(PLAN, |cell, again| trial(cell, again, 50.0, 100));
+        results.trials.clear();
+        let empty = summary(&results);
+        assert!(empty.cells.iter().all(|cell| cell.figures.is_empty() && cell.expected.is_some()));
+        assert_eq!((empty.trials_done, empty.trials_planned), (0, 6));
+        let json = serde_json::to_value(&empty).unwrap();
+        assert_eq!(json["abstract"][0]["text"], "0 of 6 trials are done.");
+        assert_eq!(serde_json::from_value::<Summary>(json).unwrap(), empty);
+    }
+
+    #[test]
+    fn percentiles_go_as_far_as_there_are_requests() {
+        let points = percentiles(&trial(0, 0, 1.0, 100).latency);
+        assert_eq!((points[0].share, points.last().unwrap().share), (0.0, 1.0));
+        assert!(points[points.len() - 2].share <= 0.99 && points.is_sorted_by_key(|point| point.us));
+        assert_eq!(percentiles(&Latency::default()), []);
+    }
+}

@@ -111,3 +111,27 @@ fn bar(value: f64, most: f64) -> String {
     let eighths = if most > 0.0 { (value / most * (BAR * 8) as f64).round() as usize } else { 0 };
     "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{results, trial};
+    use super::super::{Expectations, Summary};
+    use super::*;
+
+    #[test]
+    fn bars_are_as_long_as_their_values() {
+        assert_eq!((bar(12.0, 12.0), bar(6.0, 12.0), bar(0.0, 12.0)), ("█".repeat(12), "█".repeat(6), String::new()));
+        assert_eq!((bar(1.5, 12.0), bar(1.0, 0.0)), ("█▌".to_owned(), String::new()));
+    }
+
+    #[test]
+    fn every_cell_has_a_line_also_before_its_first_trial() {
+        let plan = "duration = \"10s\"\nrepetitions = 3\n[factors]\nresponders = [1, 2, 3]";
+        let mut results = results(plan, |cell, again| trial(cell, again, 100.0 + 10.0 * f64::from(again), 100));
+        results.trials.retain(|trial| trial.cell < 2);
+        let table = table(&results, &Summary::of(&results, &Expectations::of(&results.plan)));
+        assert_eq!(table.matches("110/s ±9 %").count(), 2, "{table}");
+        assert_eq!(table.matches(&"█".repeat(12)).count(), 2, "{table}");
+        assert!(table.contains("responders") && table.contains("–"), "{table}");
+    }
+}
