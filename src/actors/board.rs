@@ -11,7 +11,7 @@ use crate::model::{
     DelayView, Event, Faults, HopBook, Instance, InstanceState, LedgerBook, PeerView, Snapshot, WorkerState,
     WorkerView, now_ms,
 };
-use crate::process::Dispatch;
+use crate::process::{Dispatch, usage};
 
 /// The state of one worker, kept over its restarts.
 pub struct WorkerCell {
@@ -230,6 +230,7 @@ impl Board {
             delay: work.delay,
             faults: Some(work.faults).filter(Faults::any),
             dispatch: work.dispatch.map(|dispatch| dispatch.name().to_owned()),
+            usage: usage(),
         }
     }
 

@@ -36,7 +36,7 @@ pub use reply::{ErrorCode, NO_RESPONDER, Outcome, Reply, ResponseType, Timings};
 pub use request_view::{MessageView, RequestLog, RequestView};
 pub use scenario::{Arrivals, MOST_MESSAGES, MOST_WORKERS, Scenario, ScenarioError};
 pub use simulation::simulate;
-pub use snapshot::{Instance, InstanceState, PeerView, Snapshot, Tier, WorkerState, WorkerView};
+pub use snapshot::{Instance, InstanceState, PeerView, Snapshot, Tier, Usage, WorkerState, WorkerView};
 pub use stats::{Hop, HopBook, Hops, Latency};
 pub use tally::Simulated;
 use tally::{Call, Totals, summary};

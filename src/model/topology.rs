@@ -133,6 +133,7 @@ mod tests {
                 delay: None,
                 faults: None,
                 dispatch: None,
+                usage: None,
             }),
         }
     }

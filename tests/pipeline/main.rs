@@ -7,6 +7,7 @@ mod article_http;
 mod article_tcp;
 mod article_zmq;
 mod cli;
+mod experiments;
 mod faults;
 mod limits;
 mod modes;

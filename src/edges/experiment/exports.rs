@@ -1,41 +1,36 @@
 //! Results for other programs: a table of the trials, and their histograms.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs;
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
+use anyhow::Context;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
-use super::{Factor, Metric, Results, TrialResult};
+use super::{Factor, Metric, Results, TrialResult, replace};
 use crate::model::{Latency, now_ms};
 
-/// Writes `results.csv` anew, and a log of histograms for each trial that has none yet.
+/// Writes `results.csv` anew, and a log of histograms for each trial that has figures and no log yet.
 ///
 /// # Errors
 /// Whatever the file system says; a file is there whole or not at all.
-pub fn write_exports(folder: &Path, results: &Results) -> io::Result<()> {
-    whole(&folder.join("results.csv"), |file| write_csv(file, results))?;
+pub fn write_exports(folder: &Path, results: &Results) -> anyhow::Result<()> {
+    let mut csv = vec![];
+    write_csv(&mut csv, results)?;
+    replace(&folder.join("results.csv"), &csv)?;
     let logs = folder.join("histograms");
-    fs::create_dir_all(&logs)?;
-    for trial in &results.trials {
+    fs::create_dir_all(&logs).with_context(|| logs.display().to_string())?;
+    for trial in results.trials.iter().filter(|trial| trial.problem.is_none()) {
         let path = logs.join(format!("trial-{:04}.hlog", trial.number + 1));
         if !path.exists() {
-            whole(&path, |file| write_log(file, results, trial))?;
+            let mut log = vec![];
+            write_log(&mut log, results, trial)?;
+            replace(&path, &log)?;
         }
     }
     Ok(())
-}
-
-/// Writes beside the file and then puts it in its place.
-fn whole(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
-    let beside = path.with_extension("part");
-    let mut file = BufWriter::new(File::create(&beside)?);
-    write(&mut file)?;
-    file.flush()?;
-    drop(file);
-    fs::rename(beside, path)
 }
 
 /// Columns between the factors and the metrics.
@@ -184,6 +179,7 @@ mod tests {
         let first = folder.path().join("histograms/trial-0001.hlog");
         fs::write(&first, "as it was").unwrap();
         results.trials.push(all[1].clone());
+        results.trials.push(TrialResult { problem: Some("it died".to_owned()), ..all[2].clone() });
         write_exports(folder.path(), &results).unwrap();
         assert_eq!(fs::read_to_string(first).unwrap(), "as it was");
         let names = |folder: &Path| {
@@ -193,6 +189,6 @@ mod tests {
         };
         assert_eq!(names(&folder.path().join("histograms")), ["trial-0001.hlog", "trial-0002.hlog"]);
         assert_eq!(names(folder.path()), ["histograms", "results.csv"]);
-        assert_eq!(fs::read_to_string(folder.path().join("results.csv")).unwrap().lines().count(), 3);
+        assert_eq!(fs::read_to_string(folder.path().join("results.csv")).unwrap().lines().count(), 4);
     }
 }

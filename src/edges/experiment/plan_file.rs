@@ -52,6 +52,8 @@ pub struct PlanFlags {
     pub count: Option<u64>,
     /// `key=value`: settings of the deployment.
     pub settings: Vec<String>,
+    /// Of a plan that says none itself.
+    pub name: Option<String>,
 }
 
 /// The text of a ready-made plan.
@@ -59,8 +61,13 @@ pub fn ready_made(name: &str) -> Option<&'static str> {
     READY_MADE.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 
-/// Reads the plan of a name or a path, with flags over it.
+/// Reads the plan of a name or a path, or, for `-`, from stdin, with flags over it.
 pub fn load(name_or_path: &str, flags: &PlanFlags) -> Result<Plan, PlanError> {
+    if name_or_path == "-" {
+        let unreadable = |problem| PlanError::Unreadable { path: "stdin".into(), problem };
+        let text = std::io::read_to_string(std::io::stdin()).map_err(unreadable)?;
+        return read("plan", "the plan", &text, flags);
+    }
     if let Some(text) = ready_made(name_or_path) {
         return read(name_or_path, &format!("plan {name_or_path}"), text, flags);
     }
@@ -250,7 +257,7 @@ pub(super) fn read(name: &str, file: &str, text: &str, flags: &PlanFlags) -> Res
         return places.whole(()).wrong("the target `running` is not started here: its settings can't be given");
     }
     let plan = Plan {
-        name: parsed.name.unwrap_or_else(|| name.to_owned()),
+        name: parsed.name.or(flags.name.clone()).unwrap_or_else(|| name.to_owned()),
         description: parsed.description.unwrap_or_default(),
         target,
         url: flags.url.clone().or(parsed.url),

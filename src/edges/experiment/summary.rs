@@ -192,7 +192,7 @@ fn problem(trial: &TrialResult) -> Option<String> {
 }
 
 fn merged<'a>(latencies: impl Iterator<Item = &'a Latency>) -> Latency {
-    latencies.fold(Latency::default(), |mut all, one| {
+    latencies.fold(Latency::precise(), |mut all, one| {
         all.merge(one);
         all
     })
@@ -211,7 +211,7 @@ pub(super) fn percentiles(latency: &Latency) -> Vec<Percentile> {
 fn hops(trials: &[&TrialResult]) -> BTreeMap<Hop, f64> {
     let mut hops: BTreeMap<Hop, Latency> = BTreeMap::new();
     for (hop, latency) in trials.iter().flat_map(|trial| &trial.hops) {
-        hops.entry(*hop).or_default().merge(latency);
+        hops.entry(*hop).or_insert_with(Latency::precise).merge(latency);
     }
     hops.retain(|_, latency| latency.count() > 0);
     hops.into_iter().map(|(hop, latency)| (hop, latency.mean_us() / 1000.0)).collect()
