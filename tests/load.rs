@@ -89,7 +89,7 @@ async fn measure(stall: Option<(Duration, Duration)>) {
         seed: 1,
         timeout: Duration::from_secs(30),
     };
-    let Made { tally, generator } = start(task, CancellationToken::new()).unwrap().made.await.unwrap().unwrap();
+    let Made { tally, generator, .. } = start(task, CancellationToken::new()).unwrap().made.await.unwrap().unwrap();
     handle.stop(false).await;
     let mut truth = known.lock().unwrap().latencies();
     truth.sort();

@@ -208,7 +208,7 @@ async fn a_plan_that_cannot_be_carried_out_is_refused_before_anything_starts() {
         ("[factors]\nresponderz = [1]", "line 2: `responderz` is no factor; did you mean responders?"),
         ("[factors]\nresponders = []", "line 2: responders has no level"),
         ("duration = \"0s\"", "line 1"),
-        ("[settings]\nrequester.windows = 3", "requester.windows"),
+        ("[settings]\nrequester.windows = 3", "from [settings]"),
         ("[factors]\nrequesters = [1, 2]\nresponders = [1, 2]\n[fixed]\ndelay = \"never\"", "line 5"),
     ] {
         std::fs::write(&plan, lines).unwrap();
