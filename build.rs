@@ -1,5 +1,6 @@
-//! Bundles the dashboard (`web/`) with npm when its sources are newer than the bundle, and lays its files out,
-//! compressed, for the program to embed. Without the `dashboard` feature nothing of it is needed.
+//! Bundles the dashboard and the page of reports (`web/`) with npm when their sources are newer than the bundle, and
+//! lays the files out for the program to embed. Without the `dashboard` feature nothing of it is
+//! needed.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -24,6 +25,9 @@ const FILES: [(&str, &str); 4] = [
     ("favicon.svg", "image/svg+xml"),
 ];
 
+/// The page of reports, in one file, into which the program writes its data: not served, so not compressed.
+const REPORT: &str = "report.html";
+
 fn main() -> Result<(), Box<dyn error::Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     if env::var_os("CARGO_FEATURE_DASHBOARD").is_none() {
@@ -42,7 +46,8 @@ fn main() -> Result<(), Box<dyn error::Error>> {
 
 /// When the oldest of the bundle's files was made; the epoch where one is missing.
 fn oldest(bundle: &Path) -> SystemTime {
-    let times = FILES.iter().map(|(name, _)| modified(&bundle.join(name)));
+    let names = FILES.iter().map(|(name, _)| *name).chain([REPORT]);
+    let times = names.map(|name| modified(&bundle.join(name)));
     times.min().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
@@ -80,7 +85,7 @@ fn npm() -> Result<(), Box<dyn error::Error>> {
     Ok(())
 }
 
-/// Writes the files, compressed, and a table of them in Rust.
+/// Writes the files, compressed, and a table of them in Rust; and the report's page.
 fn embed(bundle: &Path, out: &Path) -> Result<(), Box<dyn error::Error>> {
     let mut table = String::from("[\n");
     for (name, content_type) in FILES {
@@ -97,5 +102,6 @@ fn embed(bundle: &Path, out: &Path) -> Result<(), Box<dyn error::Error>> {
     }
     table.push(']');
     fs::write(out.join("assets.rs"), table)?;
+    fs::copy(bundle.join(REPORT), out.join(REPORT))?;
     Ok(())
 }

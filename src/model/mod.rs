@@ -6,6 +6,7 @@ mod expectation;
 mod experiment;
 mod formulas;
 mod frame;
+mod independent;
 mod ledger;
 mod message;
 mod oracle;

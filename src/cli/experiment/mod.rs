@@ -33,7 +33,7 @@ Try:
 docs/experiments.md tells how a plan is written and what is measured.";
 
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
+#[command(args_conflicts_with_subcommands = true, args_override_self = true, after_help = AFTER_HELP)]
 pub struct ExperimentArgs {
     #[command(flatten)]
     run: RunArgs,

@@ -72,6 +72,8 @@ pub struct Progress {
 pub struct Made {
     pub tally: Tally,
     pub generator: Generator,
+    /// Processor time of the load generator, all in all.
+    pub cpu: Duration,
 }
 
 /// A load that is being made.
@@ -131,9 +133,11 @@ async fn make(task: Task, progress: watch::Sender<Progress>, stop: CancellationT
     let shared = Rc::into_inner(shared).ok_or_else(|| anyhow!("a request outlived its load"))?;
     let tally = shared.tally.into_inner();
     let lag = tally.lag.clone();
+    let cpu = own_cpu();
     let late = Duration::from_micros(lag.quantile_us(0.99)) > TOLERABLE_LAG;
-    let generator = Generator { intended, unsent, behind: unsent > 0 || late, lag, cpu_ms: 0.0 };
-    Ok(Made { tally, generator })
+    let generator =
+        Generator { intended, unsent, behind: unsent > 0 || late, lag, cpu_ms: cpu.as_secs_f64() * 1_000.0 };
+    Ok(Made { tally, generator, cpu })
 }
 
 /// Tells how far the load is, again and again.

@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use tokio_util::sync::CancellationToken;
 
 use super::deployment::{TIERS, body, ledger_since};
-use super::generator::{self, Made, Progress};
+use super::generator::{self, Progress};
 use super::{Deployment, LedgerVerdict, Plan, TierUsage, Trial, TrialResult};
-use crate::model::{Ledger, Tier, Topology, now_ms};
+use crate::model::{Ledger, Tier, Topology, Usage, now_ms};
 
 /// Longest wait for the deployment to count what has ended, which it tells twice a second.
 const SETTLING: Duration = Duration::from_secs(5);
@@ -37,7 +37,7 @@ pub async fn measure(
         timeout: Duration::from_millis(plan.timeout_ms),
     };
     let mut load = generator::start(task, stop.clone())?;
-    let (mut first, mut last) = (None, None);
+    let mut first = None;
     let made = loop {
         tokio::select! {
             made = &mut load.made => break made.context("the load generator died")??,
@@ -47,10 +47,8 @@ pub async fn measure(
                     continue;
                 }
                 tell(&progress);
-                if progress.measuring && !progress.finished {
-                    // What it tells is half a second old at most, which is why it is compared with itself.
-                    last = Some((deployment.topology().await?, progress.cpu));
-                    first.get_or_insert_with(|| last.clone().unwrap_or_default());
+                if progress.measuring && first.is_none() {
+                    first = Some((deployment.topology().await?, progress.cpu));
                 }
             }
         }
@@ -58,19 +56,14 @@ pub async fn measure(
     if stop.is_cancelled() {
         return Ok(None);
     }
-    let Made { tally, mut generator } = made;
+    let tally = made.tally;
     let after = deployment.settled(&before, tally.all_messages, SETTLING).await?;
     let window = tally.window();
     let (requests_per_s, messages_per_s) = tally.rates();
-    let usage = match (&first, &last) {
-        (Some((first, cpu_before)), Some((last, cpu_after))) => {
-            let generator_cpu = cpu_after.saturating_sub(*cpu_before);
-            generator.cpu_ms = generator_cpu.as_secs_f64() * 1_000.0;
-            let own = if generator_inside { generator_cpu } else { Duration::ZERO };
-            usage(first, last, &after, own, window, messages_per_s)
-        }
-        _ => vec![],
-    };
+    let usage = first.map_or_else(Vec::new, |(first, cpu_before)| {
+        let generator_cpu = made.cpu.saturating_sub(cpu_before);
+        usage(&first, &after, if generator_inside { generator_cpu } else { Duration::ZERO }, tally.messages.total())
+    });
     let problem = match tally.requests.sent {
         0 => Some("no request was due after the warm-up: give it a longer duration or more load".to_owned()),
         _ => None,
@@ -93,47 +86,42 @@ pub async fn measure(
         errors: tally.errors,
         usage,
         ledger: verdict(&before, &after, tally.all_messages),
-        generator,
+        generator: made.generator,
     }))
 }
 
-/// What each kind of process used between two looks, scaled to the time that counts.
-fn usage(
-    first: &Topology,
-    last: &Topology,
-    after: &Topology,
-    inside: Duration,
-    window: Duration,
-    messages_per_s: f64,
-) -> Vec<TierUsage> {
+/// What each kind of process used for a message between two looks at the deployment, and for so many of them; `inside`
+/// is the load generator's part of it.
+fn usage(first: &Topology, last: &Topology, inside: Duration, messages: u64) -> Vec<TierUsage> {
+    let between = ledger_since(first, last, Tier::Requester).sent.max(1) as f64;
     // A process is known by its admin server, which all of its instances name.
-    let mut processes: BTreeMap<&str, (BTreeSet<Tier>, f64, u64)> = BTreeMap::new();
+    let mut processes: BTreeMap<&str, (BTreeSet<Tier>, Usage)> = BTreeMap::new();
     for (id, view) in &last.instances {
-        let Some(then) = first.instances.get(id) else { continue };
-        let (Some(used), Some(before)) = (view.snapshot.usage, then.snapshot.usage) else { continue };
-        let elapsed_us = view.snapshot.at.saturating_sub(then.snapshot.at) as f64 * 1_000.0;
-        if elapsed_us <= 0.0 {
-            continue;
-        }
-        let inside = inside.as_micros() as f64;
-        let busy = (used.cpu_us.saturating_sub(before.cpu_us) as f64 - inside).max(0.0) / elapsed_us;
-        let resident = after.instances.get(id).and_then(|view| view.snapshot.usage).unwrap_or(used).resident_bytes;
+        let then = first.instances.get(id).and_then(|then| then.snapshot.usage);
+        let (Some(now), Some(then)) = (view.snapshot.usage, then) else { continue };
         let process = view.snapshot.instance.admin.as_deref().unwrap_or(id);
-        let (tiers, cores, memory) = processes.entry(process).or_default();
+        let (tiers, used) = processes.entry(process).or_default();
         tiers.insert(view.snapshot.instance.tier);
-        (*cores, *memory) = (busy, resident);
+        // Its instances tell of it at different moments: the longest stretch is taken.
+        used.cpu_us = used.cpu_us.max(now.cpu_us.saturating_sub(then.cpu_us));
+        used.resident_bytes = now.resident_bytes;
     }
-    let mut by_tiers: BTreeMap<BTreeSet<Tier>, (usize, f64, u64)> = BTreeMap::new();
-    for (tiers, cores, memory) in processes.into_values() {
-        let sum = by_tiers.entry(tiers).or_default();
-        *sum = (sum.0 + 1, sum.1 + cores, sum.2 + memory);
+    let mut by_tiers: BTreeMap<BTreeSet<Tier>, (usize, Usage)> = BTreeMap::new();
+    for (tiers, used) in processes.into_values() {
+        let (count, sum) = by_tiers.entry(tiers).or_default();
+        *count += 1;
+        sum.cpu_us += used.cpu_us;
+        sum.resident_bytes += used.resident_bytes;
     }
-    let usage = |(tiers, (processes, cores, resident_bytes)): (BTreeSet<Tier>, (usize, f64, u64))| TierUsage {
-        tiers: tiers.into_iter().collect(),
-        processes,
-        cpu_ms: cores * window.as_secs_f64() * 1_000.0,
-        cpu_us_per_message: if messages_per_s > 0.0 { cores * 1e6 / messages_per_s } else { 0.0 },
-        resident_bytes,
+    let usage = |(tiers, (processes, sum)): (BTreeSet<Tier>, (usize, Usage))| {
+        let cpu_us_per_message = (sum.cpu_us as f64 - inside.as_micros() as f64).max(0.0) / between;
+        TierUsage {
+            tiers: tiers.into_iter().collect(),
+            processes,
+            cpu_ms: cpu_us_per_message * messages as f64 / 1_000.0,
+            cpu_us_per_message,
+            resident_bytes: sum.resident_bytes,
+        }
     };
     by_tiers.into_iter().map(usage).collect()
 }

@@ -119,9 +119,10 @@ pub struct TierUsage {
     /// The tiers of the processes: one, or all.
     pub tiers: Vec<Tier>,
     pub processes: usize,
-    /// Milliseconds of processor time of all of them; without that of the load generator where that shares a process.
+    /// Milliseconds of processor time of all of them, for the messages that count; without that of the load generator
+    /// where that shares a process.
     pub cpu_ms: f64,
-    /// Processor time for each message that had an outcome, in microseconds.
+    /// Processor time for each message, in microseconds.
     pub cpu_us_per_message: f64,
     /// Resident memory of all of them at the end, in bytes.
     pub resident_bytes: u64,

@@ -78,7 +78,7 @@ pub fn load_settings(settings: &[(String, String)]) -> Result<Settings> {
     let any_port = any_port.map(|key| (key.to_owned(), "0".to_owned()));
     let all = any_port.iter().chain(settings);
     let overrides =
-        all.map(|(key, value)| Override { key: key.clone(), value: value.clone(), flag: format!("the plan's {key}") });
+        all.map(|(key, value)| Override { key: key.clone(), value: value.clone(), flag: "[settings]".to_owned() });
     let sources = Sources { overrides: overrides.collect(), ..Sources::default() };
     Ok(Config::load(&sources)?.settings)
 }
