@@ -18,10 +18,11 @@ use sha2::{Digest, Sha256};
 const SOURCES: [&str; 5] = ["web/src", "web/static", "web/build.mjs", "web/package.json", "web/package-lock.json"];
 
 /// The bundle's files, with their content types.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("index.html", "text/html; charset=utf-8"),
     ("app.js", "text/javascript; charset=utf-8"),
     ("app.css", "text/css; charset=utf-8"),
+    ("report.css", "text/css; charset=utf-8"),
     ("favicon.svg", "image/svg+xml"),
 ];
 

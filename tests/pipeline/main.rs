@@ -9,6 +9,7 @@ mod article_zmq;
 mod cli;
 mod dashboards;
 mod experiments;
+mod experiments_page;
 mod faults;
 mod limits;
 mod load;

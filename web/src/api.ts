@@ -1,5 +1,6 @@
 /** The server's HTTP calls. A call that fails throws an `Error` whose message can be shown as it is. */
 import { token } from './preferences.ts';
+import type { Comparison, Report } from './report/results.ts';
 import type {
   Delay,
   Dispatch,
@@ -79,10 +80,10 @@ export const resumeExperiment = (id: string) => call<ExperimentView>('POST', 'ex
 export const stopExperiment = () => call<ExperimentView>('DELETE', 'experiments/running');
 export const readRuns = () => call<RunView[]>('GET', 'experiments/runs');
 export const readRun = (id: string) => call<RunView>('GET', run(id));
-export const readReport = (id: string) => call<unknown>('GET', `${run(id)}/files/report.json`);
+export const readReport = (id: string) => call<Report>('GET', `${run(id)}/files/report.json`);
 export const deleteRun = (id: string) => call('DELETE', run(id));
 export const compareRuns = (before: string, after: string) =>
-  call<unknown>('GET', `experiments/comparison?${new URLSearchParams({ before, after })}`);
+  call<Comparison>('GET', `experiments/comparison?${new URLSearchParams({ before, after })}`);
 
 /** The text of a run's plan, as it was given. */
 export async function readPlan(id: string): Promise<string> {

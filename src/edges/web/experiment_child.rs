@@ -272,3 +272,89 @@ impl Drop for Experiment {
         self.signal(Signal::SIGKILL);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// A program that does what a script says, in place of this one.
+    fn stand_in(folder: &Path, script: &str) -> Program {
+        let path = folder.join("stand-in");
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        Program { path, token: None, url: "http://127.0.0.1:1".into() }
+    }
+
+    fn start(folder: &Path, script: &str) -> Experiment {
+        stand_in(folder, script).start(folder, "running", Some(("plan", "text"))).unwrap()
+    }
+
+    #[actix_rt::test]
+    async fn progress_is_read_line_by_line_and_later_versions_lines_are_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = r#"[ "$*" = "experiment - --name plan --target running --out $(dirname $0) --url http://127.0.0.1:1 --progress json" ] || exit 7
+            [ "$(cat)" = text ] || exit 8
+            echo '{"event":"news","of":"later versions"}'
+            echo '{"event":"trial-started","number":3,"of":9,"levels":{"responders":"2"},"repetition":1}'
+            echo '{"event":"trial-ended","trial":{"number":3,"problem":"none of it worked"}}'
+            echo words for people >&2
+            printf '{"event":"finished","dir":"x","stopped":false,"problems":1}'"#;
+        let mut experiment = start(folder.path(), script);
+        let mut read = vec![];
+        while let Some(progress) = experiment.next().await.unwrap() {
+            read.push(progress);
+        }
+        assert!(
+            matches!(&read[..], [Progress::TrialStarted(trial), Progress::TrialEnded { trial: end }, Progress::Finished { stopped: false, problems: 1 }]
+                if trial.number == 3 && trial.levels["responders"] == "2" && end.problem.is_some()),
+            "{read:?}"
+        );
+        let (status, words) = experiment.end().await;
+        assert_eq!((&*status, &*words), ("exit status: 0", "words for people"));
+    }
+
+    #[actix_rt::test]
+    async fn what_can_not_be_read_is_an_error_and_holds_no_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        for script in ["echo this is no JSON", "exec tr '\\0' x < /dev/zero"] {
+            let mut experiment = start(folder.path(), script);
+            assert!(experiment.next().await.unwrap_err().to_string().contains("can't be read"));
+            experiment.end().await;
+        }
+    }
+
+    #[actix_rt::test]
+    async fn one_that_does_not_end_is_killed_with_all_that_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let script =
+            r#"trap '' INT; sleep 1000 & echo "{\"event\":\"finished\",\"stopped\":true,\"problems\":$!}"; wait; wait"#;
+        let mut experiment = start(folder.path(), script);
+        let Some(Progress::Finished { problems: sleeper, .. }) = experiment.next().await.unwrap() else { panic!() };
+        experiment.interrupt();
+        let (status, _) = experiment.end().await;
+        assert!(status.contains("killed"), "{status}");
+        let state = || fs::read_to_string(format!("/proc/{sleeper}/stat")).unwrap_or_default();
+        while state().split(')').nth(1).is_some_and(|rest| !rest.starts_with(" Z")) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[actix_rt::test]
+    async fn a_check_tells_what_is_wrong_with_the_plan_or_with_the_check() {
+        let folder = tempfile::tempdir().unwrap();
+        for (script, code, words) in [
+            ("echo 'swarmq: the plan, line 2: no' >&2; exit 2", ErrorCode::BadRequest, "the plan, line 2: no"),
+            ("echo oh >&2; exit 1", ErrorCode::Internal, "the plan could not be checked (exit status: 1): oh"),
+            ("echo '{}'", ErrorCode::Internal, "missing field"),
+            ("kill -9 $$", ErrorCode::Internal, "signal: 9"),
+        ] {
+            let problem = stand_in(folder.path(), script).check("x", "plan", "running").await.unwrap_err().problem;
+            assert!(problem.code == code && problem.message.contains(words), "{script}: {problem:?}");
+        }
+        let missing = Program { path: folder.path().join("none"), token: None, url: String::new() };
+        assert!(missing.plans().await.unwrap_err().problem.message.contains("can't be run"));
+    }
+}

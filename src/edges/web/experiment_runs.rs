@@ -373,3 +373,48 @@ fn findings(folder: &Path) -> Vec<Finding> {
     let report = fs::read(folder.join(REPORT)).ok().and_then(|bytes| serde_json::from_slice::<Report>(&bytes).ok());
     report.map(|report| report.summary.findings).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_nowhere_else() {
+        for id in ["20261125-101500-quick", "a", "A.b_c-9"] {
+            assert!(is_name(id), "{id}");
+        }
+        let long = "x".repeat(LONGEST_ID + 1);
+        for id in ["", ".", "..", "a/b", "/etc", ".hidden", "a\0", "a b", "ä", &long] {
+            assert!(!is_name(id), "{id}");
+        }
+        assert_eq!([slug("Cluster vs. Swarm!"), slug("../.."), slug("é")], ["cluster-vs-swarm", "plan", "plan"]);
+    }
+
+    #[test]
+    fn runs_of_one_second_have_folders_of_their_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs = Runs::new(dir.path().join("made/when/needed"));
+        assert_eq!(runs.unwritable(), None);
+        assert!(runs.list().is_empty());
+        let ids: Vec<_> = (0..3).map(|_| runs.create("quick", "repetitions = 1").unwrap()).collect();
+        assert!(ids.iter().all(|id| is_name(id)) && ids[0] != ids[1] && ids[1] != ids[2], "{ids:?}");
+        assert_eq!(runs.list().len(), 3);
+        assert_eq!(runs.file(&ids[0], PLAN).unwrap().0, b"repetitions = 1");
+        assert!(runs.file(&ids[0], RESULTS).is_err());
+        runs.delete(&ids[0]).unwrap();
+        assert_eq!(runs.list().len(), 2);
+    }
+
+    #[test]
+    fn a_folder_that_holds_something_else_is_no_run_and_results_of_another_form_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs = Runs::new(dir.path().to_owned());
+        fs::create_dir(dir.path().join("photos")).unwrap();
+        assert!(runs.list().is_empty() && runs.delete("photos").is_err());
+        let id = runs.create("quick", "").unwrap();
+        assert_eq!(runs.list()[0].description, "No trial of it has ended.");
+        fs::write(dir.path().join(&id).join(RESULTS), "{\"schema\":\"other\"}").unwrap();
+        let view = &runs.list()[0];
+        assert!(view.description.contains("another version") && view.id == id, "{view:?}");
+    }
+}

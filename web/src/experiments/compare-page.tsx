@@ -1,12 +1,13 @@
 /** Two runs side by side. */
 import { useEffect, useState } from 'preact/hooks';
 import { compareRuns } from '../api.ts';
+import type { Comparison } from '../report/results.ts';
 import { RunComparison } from './run-report.tsx';
 import type { Read } from './runs.ts';
 
 /** The route `#/experiments/<before>/<after>`. */
 export function ComparePage({ before, after }: { before: string; after: string }) {
-  const [found, setFound] = useState<Read<unknown>>({ state: 'reading' });
+  const [found, setFound] = useState<Read<Comparison>>({ state: 'reading' });
   useEffect(() => {
     let wanted = true;
     setFound({ state: 'reading' });

@@ -2,14 +2,14 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { checkPlan, readPlan, startExperiment, type Planned } from '../api.ts';
 import { permission } from '../control/permission.tsx';
-import { duration, plural } from '../format.ts';
+import { plural } from '../format.ts';
 import { experiment } from '../store.ts';
 import { Said, useAction } from '../views/action.tsx';
 import { Choice } from '../views/choice.tsx';
 import type { ExperimentsOverview, PlanCheck, RunView } from '../wire.ts';
 import { PlanEditor } from './editor.tsx';
 import { targetOf } from './plan-text.ts';
-import { isUnderWay } from './progress.ts';
+import { isUnderWay, roughly } from './progress.ts';
 
 /** After the last key, before the plan is checked. */
 const PAUSE_MS = 300;
@@ -69,6 +69,14 @@ export function NewRun({ overview, runs, given }: { overview: ExperimentsOvervie
     if (given) void action.run(async () => (await pick(`run:${given}`), `The plan of ${given} is here to be changed.`));
   }, [given]);
 
+  const start = async (): Promise<string> => {
+    await startExperiment(plannedOf(draft));
+    // What is to be watched now is at the top.
+    scrollTo({ top: 0 });
+    document.getElementById('main')?.focus({ preventScroll: true });
+    return '';
+  };
+
   const problem =
     verdict.state === 'checked' && verdict.check.problem ? verdict.check.problem : undefined;
   const blocked = blockedBy(overview);
@@ -79,7 +87,7 @@ export function NewRun({ overview, runs, given }: { overview: ExperimentsOvervie
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          void action.run(async () => `${(await startExperiment(plannedOf(draft))).id} has started.`);
+          void action.run(start);
         }}
       >
         <label class="plan-choice">
@@ -179,7 +187,7 @@ function VerdictLine({ verdict }: { verdict: Verdict }) {
   const { trials, timeMs } = verdict.check;
   return (
     <>
-      <b>{plural(trials, 'trial')}</b>, up to {duration(timeMs)}
+      <b>{plural(trials, 'trial')}</b>, up to {roughly(timeMs)}
     </>
   );
 }

@@ -1,4 +1,5 @@
 /** How far an experiment is, and how long it will take. */
+import { duration } from '../format.ts';
 import type { ExperimentView } from '../wire.ts';
 
 /** True while its process is there. */
@@ -27,7 +28,11 @@ export function timeLeft(view: ExperimentView, now: number): number {
   return left * pace;
 }
 
-/** Levels in words: "4 responders" would need a dictionary, so the factor is named: "responders 4, load closed 8". */
+/** A time that is only roughly known: 17 s, 4 min. */
+export const roughly = (ms: number): string =>
+  ms < 100_000 ? `${Math.ceil(ms / 1_000)} s` : duration(ms);
+
+/** Levels as in "responders 4, load closed 8". */
 export const levelsInWords = (levels: Record<string, string>): string =>
   Object.entries(levels)
     .map(([factor, level]) => `${factor.replaceAll('_', ' ')} ${level}`)

@@ -3,10 +3,9 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { deleteRun, fileOf, resumeExperiment } from '../api.ts';
 import { permission } from '../control/permission.tsx';
-import { duration } from '../format.ts';
 import { experiment } from '../store.ts';
 import { Said, useAction } from '../views/action.tsx';
-import type { RunView } from '../wire.ts';
+import type { RunView, TrialRow } from '../wire.ts';
 import { isUnderWay } from './progress.ts';
 import { RunReport } from './run-report.tsx';
 import { when } from './run-list.tsx';
@@ -25,39 +24,48 @@ export function RunPage({ id }: { id: string }) {
       </p>
     );
   }
-  const { run } = now.value;
+  const { run, report } = now.value;
   return (
     <article class="run-page">
-      <header>
-        <h2>
-          {run.plan} <span>against {run.target || '?'}</span>
-        </h2>
-        <p class="hint">
-          {when(run.startedAt)}
-          {run.finishedAt !== null && `, took ${duration(run.finishedAt - run.startedAt)}`} · <code>{run.id}</code>
-        </p>
-        <p>{run.description}</p>
-      </header>
       <RunActions run={run} />
-      <RunBody details={now.value} growing={false} />
+      {!report && <Head run={run} />}
+      {report && <RunReport report={report} head />}
+      <TrialsPart rows={run.rows ?? []} newestFirst={false} />
     </article>
   );
 }
 
-/** What a run shows: its findings, charts and trials. */
-export function RunBody({ details: { run, report }, growing }: { details: RunDetails; growing: boolean }) {
-  const trials = (
-    <section aria-label="Trials">
-      <h2>Trials</h2>
-      <Trials rows={run.rows ?? []} newestFirst={growing} />
-    </section>
+/** What the report tells, of a run that has none yet. */
+function Head({ run }: { run: RunView }) {
+  return (
+    <header>
+      <h2>
+        {run.plan} {run.target && <span>against {run.target}</span>}
+      </h2>
+      <p class="hint">
+        {when(run.startedAt)} · <code>{run.id}</code>
+      </p>
+      <p>{run.description}</p>
+    </header>
   );
+}
+
+/** A run that is under way, or has just been: the trials first, and then what they come to so far. */
+export function GrowingRun({ details: { run, report }, growing }: { details: RunDetails; growing: boolean }) {
   return (
     <>
-      {growing && trials}
-      {report !== undefined && <RunReport report={report} />}
-      {!growing && trials}
+      <TrialsPart rows={run.rows ?? []} newestFirst={growing} />
+      {report && <RunReport report={report} head={false} />}
     </>
+  );
+}
+
+function TrialsPart(props: { rows: TrialRow[]; newestFirst: boolean }) {
+  return (
+    <section class="trials-part">
+      <h2>Trials</h2>
+      <Trials {...props} />
+    </section>
   );
 }
 

@@ -2,6 +2,7 @@
 import { effect, signal } from '@preact/signals';
 import { readExperiments, readReport, readRun, readRuns } from '../api.ts';
 import { connection, experiment } from '../store.ts';
+import type { Report } from '../report/results.ts';
 import type { ExperimentsOverview, RunView } from '../wire.ts';
 
 /** What came of reading something: nothing yet, the thing, or why not. */
@@ -10,7 +11,7 @@ export type Read<T> = { state: 'reading' } | { state: 'read'; value: T } | { sta
 /** A run and what its report shows; none before its first trial has ended. */
 export interface RunDetails {
   run: RunView;
-  report: unknown;
+  report: Report | undefined;
 }
 
 export const overview = signal<Read<ExperimentsOverview>>({ state: 'reading' });

@@ -6,7 +6,7 @@ import { count, duration, plural, rate } from '../format.ts';
 import { serverNow } from '../store.ts';
 import { Said, useAction } from '../views/action.tsx';
 import type { ExperimentState, ExperimentView } from '../wire.ts';
-import { isUnderWay, levelsInWords, partDone, timeLeft } from './progress.ts';
+import { isUnderWay, levelsInWords, partDone, roughly, timeLeft } from './progress.ts';
 
 const WORDS: Record<ExperimentState, string> = {
   starting: 'starting',
@@ -53,7 +53,7 @@ export function Watch({ view }: { view: ExperimentView }) {
           {count(view.ended)} of {plural(view.trials, 'trial')}
         </b>
         {view.problems > 0 && <span class="is-problem">{count(view.problems)} with a problem</span>}
-        {underWay && view.trials > 0 && <span>{duration(Math.ceil(timeLeft(view, now) / 1_000) * 1_000)} left</span>}
+        {underWay && view.trials > 0 && <span>{roughly(timeLeft(view, now))} left</span>}
         {!underWay && view.endedAt !== undefined && <span>in {duration(view.endedAt - view.startedAt)}</span>}
       </p>
       {underWay && <TrialLine view={view} />}

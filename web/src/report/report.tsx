@@ -9,17 +9,25 @@ import type { Plan, Report } from './results.ts';
 import { factorName } from './shape.ts';
 import { AllFigures, EnvironmentTable, Theory, Troubles } from './tables.tsx';
 
+interface Props {
+  report: Report;
+  /** Whether the run's name and plan stand above; a page around it may tell them itself. */
+  head?: boolean;
+}
+
 /** All of it; also of a run that is still going on. */
-export function ReportView({ report }: { report: Report }) {
+export function ReportView({ report, head = true }: Props) {
   const { plan, summary, environment } = report;
   return (
     <article class="report">
-      <header>
-        <p class="kind">Experiment</p>
-        <h1>{plan.name}</h1>
-        {plan.description && <p class="description">{plan.description}</p>}
-        <Facts report={report} />
-      </header>
+      {head && (
+        <header>
+          <p class="kind">Experiment</p>
+          <h1>{plan.name}</h1>
+          {plan.description && <p class="description">{plan.description}</p>}
+          <Facts report={report} />
+        </header>
+      )}
       <section class="abstract" aria-label="Abstract">
         <h2>What it shows</h2>
         <ul>

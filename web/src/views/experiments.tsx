@@ -5,7 +5,7 @@ import { ComparePage } from '../experiments/compare-page.tsx';
 import { NewRun } from '../experiments/new-run.tsx';
 import { isUnderWay } from '../experiments/progress.ts';
 import { RunList } from '../experiments/run-list.tsx';
-import { RunBody, RunPage } from '../experiments/run-page.tsx';
+import { GrowingRun, RunPage } from '../experiments/run-page.tsx';
 import { details, followExperiment, openRun, overview, refreshOverview, refreshRuns, runs } from '../experiments/runs.ts';
 import { Watch } from '../experiments/watch.tsx';
 import { subject } from '../route.ts';
@@ -52,7 +52,7 @@ function Bench({ given }: { given: string }) {
       {now && (
         <div class="watching">
           <Watch view={now} />
-          {shown.id === now.id && shown.state === 'read' && <RunBody details={shown.value} growing={isUnderWay(now)} />}
+          {shown.id === now.id && shown.state === 'read' && <GrowingRun details={shown.value} growing={isUnderWay(now)} />}
           {!isUnderWay(now) && (
             <p>
               <a href={`#/experiments/${now.id}`}>Its page, with its report and files</a>
