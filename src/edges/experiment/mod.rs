@@ -55,7 +55,7 @@ pub use run::{Ending, Watcher, run};
 pub use running::Running;
 pub use setup::{Factor, Setup};
 use store::replace;
-pub use store::{RESULTS, Store, read as read_results};
+pub use store::{REPORT, RESULTS, Store, read as read_results};
 pub use summary::{CONFIDENCE, CellSummary, Figure, Finding, Summary, UsageSummary};
 pub use swarm::Swarm;
 pub use table::{compare_table, table};

@@ -17,7 +17,8 @@ pub fn plan(text: &str) -> Plan {
 /// All trials of a plan, each made by its cell and repetition.
 pub fn results(text: &str, mut trial: impl FnMut(usize, u32) -> TrialResult) -> Results {
     let plan = plan(text);
-    let trials = plan.trials().iter().map(|one| TrialResult { number: one.number, ..trial(one.cell, one.repetition) });
+    let trials =
+        plan.trials().into_iter().map(|one| TrialResult { number: one.number, ..trial(one.cell, one.repetition) });
     Results {
         schema: SCHEMA.to_owned(),
         environment: Environment { version: "0.1.0".to_owned(), cores: 2, ..Environment::default() },
