@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::{
-    Environment, Expectations, Plan, Results, SCHEMA, Summary, Trial, TrialResult, report_page, write_exports,
+    Environment, Expectations, Plan, Report, Results, SCHEMA, Summary, Trial, TrialResult, report_page, write_exports,
 };
 use crate::model::now_ms;
 
@@ -16,6 +16,9 @@ pub const RESULTS: &str = "results.json";
 
 /// The page that shows them, where this program can make one.
 pub const REPORT: &str = "report.html";
+
+/// What it shows, for programs.
+const REPORT_DATA: &str = "report.json";
 
 /// A run's folder and what is known so far.
 pub struct Store {
@@ -80,7 +83,11 @@ impl Store {
         let json = serde_json::to_vec(&self.results)?;
         replace(&self.folder.join(RESULTS), &json)?;
         write_exports(&self.folder, &self.results)?;
-        match report_page(&self.results, &self.summary()) {
+        let summary = self.summary();
+        // The dashboard draws it as the run goes on.
+        let data = serde_json::to_vec(&Report::of(&self.results, &summary))?;
+        replace(&self.folder.join(REPORT_DATA), &data)?;
+        match report_page(&self.results, &summary) {
             Some(page) => replace(&self.folder.join(REPORT), page.as_bytes()),
             None => Ok(()),
         }
