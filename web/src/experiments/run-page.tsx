@@ -30,7 +30,7 @@ export function RunPage({ id }: { id: string }) {
       <RunActions run={run} />
       {!report && <Head run={run} />}
       {report && <RunReport report={report} head />}
-      <TrialsPart rows={run.rows ?? []} newestFirst={false} />
+      <TrialsPart rows={run.rows ?? []} growing={false} />
     </article>
   );
 }
@@ -54,17 +54,22 @@ function Head({ run }: { run: RunView }) {
 export function GrowingRun({ details: { run, report }, growing }: { details: RunDetails; growing: boolean }) {
   return (
     <>
-      <TrialsPart rows={run.rows ?? []} newestFirst={growing} />
-      {report && <RunReport report={report} head={false} />}
+      <TrialsPart rows={run.rows ?? []} growing={growing} />
+      {report && (
+        <details class="so-far" open={growing}>
+          <summary>{growing ? 'What it shows so far' : 'What it shows'}</summary>
+          <RunReport report={report} head={false} />
+        </details>
+      )}
     </>
   );
 }
 
-function TrialsPart(props: { rows: TrialRow[]; newestFirst: boolean }) {
+function TrialsPart({ rows, growing }: { rows: TrialRow[]; growing: boolean }) {
   return (
-    <section class="trials-part">
+    <section class={growing ? 'trials-part is-growing' : 'trials-part'}>
       <h2>Trials</h2>
-      <Trials {...props} />
+      <Trials rows={rows} newestFirst={growing} />
     </section>
   );
 }
