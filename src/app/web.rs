@@ -52,8 +52,8 @@ impl WebTier {
             batch: settings.batch.get(),
             controls: matches!(permission, Permission::Open),
         };
-        let hub = Arc::new(Hub::new(settings.keep_requests.usize(), interval, own, links.clone()));
         let load = Arc::new(Load::default());
+        let hub = Arc::new(Hub::new(settings.keep_requests.usize(), interval, own, links.clone(), load.clone()));
         let context = LinkContext {
             links: links.clone(),
             requests: requests.clone(),

@@ -15,6 +15,10 @@ const DRAWS: usize = 200_000;
 pub struct Expected {
     /// Of one message's delay.
     pub service_mean_ms: f64,
+    /// Half of the messages take longer than this, from their sending to their reply ...
+    pub message_p50_ms: f64,
+    /// ... and one in a hundred longer than this.
+    pub message_p99_ms: f64,
     /// Of a whole request, until its last reply.
     pub fan_out_mean_ms: f64,
     /// Nine of ten requests take longer than this ...
@@ -33,7 +37,7 @@ pub fn expect(messages: usize, workers: usize, shared_queue: bool, mut draw: imp
         return None;
     }
     let trials = TRIALS.min(DRAWS / messages).max(20);
-    let (mut totals, mut service) = (Vec::with_capacity(trials), 0.0);
+    let (mut totals, mut each, mut service) = (Vec::with_capacity(trials), Vec::with_capacity(trials * messages), 0.0);
     for _ in 0..trials {
         let mut free_at = vec![0.0_f64; workers];
         for message in 0..messages {
@@ -44,13 +48,17 @@ pub fn expect(messages: usize, workers: usize, shared_queue: bool, mut draw: imp
                 false => message % workers,
             };
             free_at[worker] += time;
+            each.push(free_at[worker]);
         }
         totals.push(free_at.into_iter().fold(0.0, f64::max));
     }
     totals.sort_by(f64::total_cmp);
+    each.sort_by(f64::total_cmp);
     let service_mean_ms = service / (trials * messages) as f64;
     Some(Expected {
         service_mean_ms,
+        message_p50_ms: each[each.len() / 2],
+        message_p99_ms: each[each.len() * 99 / 100],
         fan_out_mean_ms: totals.iter().sum::<f64>() / trials as f64,
         fan_out_low_ms: totals[trials / 10],
         fan_out_high_ms: totals[trials - 1 - trials / 10],
@@ -78,6 +86,16 @@ mod tests {
             assert!(expected.fan_out_low_ms < expected.fan_out_mean_ms);
             assert!(expected.fan_out_high_ms > expected.fan_out_mean_ms);
         }
+    }
+
+    /// Nobody queueing, a message takes its own delay: uniform between 1 and 3 s here.
+    #[test]
+    fn a_message_takes_its_delay_or_waits_its_turn_besides() {
+        let expected = expect(10, 10, false, uniform()).unwrap();
+        assert!((expected.message_p50_ms / 2000.0 - 1.0).abs() < 0.02, "{expected:?}");
+        assert!((expected.message_p99_ms / 2980.0 - 1.0).abs() < 0.01, "{expected:?}");
+        let rounds = expect(9, 3, false, || 100.0).unwrap();
+        assert_eq!((rounds.message_p50_ms, rounds.message_p99_ms), (200.0, 300.0));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A request as it is shown: a fold of its events, the same where it was taken on and wherever its events arrive.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
@@ -98,6 +99,16 @@ impl RequestView {
         }
     }
 
+    /// The same with no body longer than `bytes`, see [`Reply::cut`].
+    pub fn cut(&self, bytes: usize) -> Cow<'_, Self> {
+        if self.replies.iter().all(|reply| reply.body.len() <= bytes) {
+            return Cow::Borrowed(self);
+        }
+        let mut view = self.clone();
+        view.replies.iter_mut().for_each(|reply| reply.cut(bytes));
+        Cow::Owned(view)
+    }
+
     /// The messages of an instance that neither a reply nor a loss has ended.
     pub fn unanswered<'a>(&'a self, instance: &'a str) -> impl Iterator<Item = &'a MessageView> {
         self.messages.iter().filter(move |message| {
@@ -175,6 +186,22 @@ mod tests {
         let view = log.get("a").unwrap();
         assert_eq!(view.unanswered("i").count(), 0);
         assert_eq!(view.counts, OutcomeCounts { responses: 1, errors: 1, timeouts: 0 });
+    }
+
+    #[test]
+    fn a_long_body_is_cut_between_characters_and_its_length_kept() {
+        let wire = Request { request_id: "a".into(), ..Request::default() };
+        let mut log = RequestLog::new(1);
+        log.apply(&request("a"));
+        for body in ["abcdé", "abcd"] {
+            let reply = Box::new(wire.message(body.into(), "r".into()).reply(7, body.into()));
+            log.apply(&Event::Reply { at: 3, reply });
+        }
+        let view = log.get("a").unwrap();
+        assert!(matches!(view.cut(6), Cow::Borrowed(_)));
+        let cut = view.cut(5);
+        assert_eq!((&cut.replies[0].body[..], &cut.replies[0].extra["bodyBytes"]), ("abcd", &6.into()));
+        assert_eq!(cut.replies[1], view.replies[1]);
     }
 
     #[test]

@@ -132,6 +132,7 @@ mod tests {
                 dropped_events: 0,
                 delay: None,
                 faults: None,
+                stalled: vec![],
                 dispatch: None,
             }),
         }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use awc::ws::{Codec, Frame};
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -14,6 +15,9 @@ use crate::support::{Running, in_time};
 /// What both ends of a slow connection can hold must be far less than what is sent in the meantime.
 const RECEIVE_BUFFER: u32 = 16 << 10;
 const SENT_MEANWHILE: usize = 24 << 20;
+
+/// What dashboards get of a longer body.
+const SHOWN_BODY: usize = 16 << 10;
 
 /// A dashboard that reads when it is told to.
 struct Dashboard {
@@ -64,6 +68,31 @@ impl Dashboard {
 }
 
 #[actix_rt::test]
+async fn a_long_body_comes_cut_and_the_api_has_the_whole() {
+    let app = Running::all(&[]).await;
+    let mut early = Dashboard::open(app.addresses.web.unwrap()).await;
+    early.next().await;
+    let id = app.web().ask(json!({ "task": "echo", "parameters": { "bytes": 200_000 } })).await.request_id;
+    let cut = |reply: &Value| {
+        assert_eq!(reply["bodyBytes"], 200_000);
+        assert_eq!(reply["body"].as_str().unwrap().len(), SHOWN_BODY);
+    };
+    let mut replies = 0;
+    while replies < 3 {
+        let message = early.next().await;
+        for event in message["events"].as_array().unwrap().iter().filter(|event| event["type"] == "reply") {
+            cut(&event["reply"]);
+            replies += 1;
+        }
+    }
+    let snapshot = Dashboard::open(app.addresses.web.unwrap()).await.next().await;
+    snapshot["requests"][0]["replies"].as_array().unwrap().iter().for_each(cut);
+    let view = app.web().view(&id).await;
+    assert!(view.replies.iter().all(|reply| reply.body.len() == 200_000 && reply.extra.is_empty()));
+    app.stop().await;
+}
+
+#[actix_rt::test]
 async fn a_dashboard_that_does_not_read_costs_nothing_and_skips_to_a_snapshot() {
     let app = Running::all(&[("web.keep_requests", "4"), ("telemetry.events_per_second", "100000")]).await;
     let address = app.addresses.web.unwrap();
@@ -73,7 +102,10 @@ async fn a_dashboard_that_does_not_read_costs_nothing_and_skips_to_a_snapshot() 
     brisk.next().await;
     let mut last = String::new();
     while brisk.bytes < SENT_MEANWHILE {
-        last = app.web().submit(json!({ "task": "echo", "parameters": { "bytes": 200_000 } })).await;
+        let burst = (0..20).map(|_| async {
+            app.web().submit(json!({ "task": "echo", "parameters": { "bytes": SHOWN_BODY } })).await
+        });
+        last = join_all(burst).await.pop().unwrap();
         brisk.end_of(&last).await;
     }
     let before = slow.bytes;

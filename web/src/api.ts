@@ -1,6 +1,6 @@
 /** The server's HTTP calls. A call that fails throws an `Error` whose message can be shown as it is. */
 import { token } from './preferences.ts';
-import type { Delay, Dispatch, Faults, LoadView, RequestBody } from './wire.ts';
+import type { Delay, Dispatch, Faults, LoadView, RequestBody, RequestView } from './wire.ts';
 
 async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
   const headers: Record<string, string> = {};
@@ -29,6 +29,7 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
 const instance = (id: string): string => `control/instances/${encodeURIComponent(id)}`;
 
 export const sendRequest = (body: RequestBody) => call<{ requestId: string }>('POST', 'requests', body);
+export const readRequest = (id: string) => call<RequestView>('GET', `requests/${encodeURIComponent(id)}`);
 export const connectLinks = () => call('GET', 'dispatcher/connect');
 export const disconnectLinks = () => call('POST', 'dispatcher/disconnect');
 
@@ -36,7 +37,6 @@ export const disconnectLinks = () => call('POST', 'dispatcher/disconnect');
 export const startLoad = (load: { rate?: number; count?: number; request: RequestBody }) =>
   call<LoadView>('POST', 'load', load);
 export const stopLoad = () => call<LoadView>('DELETE', 'load');
-export const readLoad = () => call<LoadView>('GET', 'load');
 
 export const readControl = () => call<{ permitted: boolean; needsToken: boolean }>('GET', 'control');
 export const setWorkers = (id: string, workers: number) => call('PUT', `${instance(id)}/workers`, { workers });

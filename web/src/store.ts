@@ -3,7 +3,7 @@ import { batch, computed, signal } from '@preact/signals';
 import { foldRates, type Rates } from './rates.ts';
 import { foldRequests, requestsFrom, type Requests } from './requests.ts';
 import { foldTopology, forget, NOTHING } from './topology.ts';
-import type { Event, Sample, ServerMessage, Settings, Topology } from './wire.ts';
+import type { Event, LoadView, Sample, ServerMessage, Settings, Topology } from './wire.ts';
 
 /** Seconds that the charts look back. */
 const SAMPLES_KEPT = 300;
@@ -20,6 +20,8 @@ export const requests = signal<Requests>(new Map());
 export const samples = signal<readonly Sample[]>([]);
 export const settings = signal<Settings | undefined>(undefined);
 export const version = signal('');
+/** The load that the server makes. */
+export const load = signal<LoadView>({ running: false, sent: 0, refused: 0 });
 export const rates = signal<Rates>({});
 
 /** Requests, newest first. */
@@ -44,6 +46,7 @@ export function watchEvents(watcher: Watcher): () => void {
 export function receive(message: ServerMessage): void {
   clockAhead = message.now - Date.now();
   batch(() => {
+    load.value = message.load;
     if (message.type === 'snapshot') {
       topology.value = message.topology;
       requests.value = requestsFrom(message.requests);

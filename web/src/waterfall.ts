@@ -34,8 +34,11 @@ export interface Line {
   end: number;
 }
 
-/** The lines of a request's messages, and how much time the scale spans. */
-export function waterfall(request: RequestView, now: number): { lines: Line[]; span: number } {
+/**
+ * The lines of a request's messages, and how much time the scale spans. One that is pending gets a scale of at least
+ * `usual` milliseconds, on which its lines can be seen to grow.
+ */
+export function waterfall(request: RequestView, now: number, usual = 0): { lines: Line[]; span: number } {
   const replies = new Map(request.replies.map((reply) => [reply.messageId, reply]));
   const promised = new Set(request.messages.map((message) => message.messageId));
   // A reply may be known before its promise is, where events were left out.
@@ -44,7 +47,7 @@ export function waterfall(request: RequestView, now: number): { lines: Line[]; s
     ...request.messages.map((message) => lineOf(request, message, replies.get(message.messageId), now)),
     ...unpromised.map((reply) => lineOf(request, { ...reply, instance: '' }, reply, now)),
   ];
-  const total = request.totalUs === undefined ? 0 : request.totalUs / 1_000;
+  const total = request.totalUs === undefined ? usual : request.totalUs / 1_000;
   return { lines, span: Math.max(1, total, ...lines.map((line) => line.end)) };
 }
 

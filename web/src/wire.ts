@@ -71,6 +71,8 @@ export interface Snapshot {
   delay?: Delay;
   /** Of a responder with faults. */
   faults?: Faults;
+  /** The workers of a responder that stall on purpose, or will on their next message. */
+  stalled?: number[];
   /** Of a broker. */
   dispatch?: Dispatch;
 }
@@ -103,6 +105,8 @@ export interface Reply {
   requesterId: string;
   respondedAt: number;
   body: string;
+  /** Length of the whole body, where it is longer than what pages get. */
+  bodyBytes?: number;
   responseType: 'Response' | 'Error';
   requestId: string;
   messageId: string;
@@ -174,6 +178,8 @@ export interface Delay {
 /** What the configured delay and worker counts should give. */
 export interface Expected {
   serviceMeanMs: number;
+  messageP50Ms: number;
+  messageP99Ms: number;
   fanOutMeanMs: number;
   fanOutLowMs: number;
   fanOutHighMs: number;
@@ -240,9 +246,10 @@ export type ServerMessage =
       requests: RequestView[];
       samples: Sample[];
       settings: Settings;
+      load: LoadView;
       version: string;
     }
-  | { type: 'events'; seq: number; now: number; events: Event[] };
+  | { type: 'events'; seq: number; now: number; load: LoadView; events: Event[] };
 
 /** What a request may say, as `POST /api/v1/requests` takes it. */
 export interface RequestBody {

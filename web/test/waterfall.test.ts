@@ -61,6 +61,12 @@ test('a message on its way grows with the time', () => {
   assert.equal(span, 400);
 });
 
+test('a request on its way is drawn on the scale that is usual, and one that has ended on its own', () => {
+  assert.equal(waterfall(request, 1_400, 2_000).span, 2_000);
+  assert.equal(waterfall(request, 4_000, 2_000).span, 3_000);
+  assert.equal(waterfall({ ...request, totalUs: 500_000, status: 'complete' }, 4_000, 2_000).span, 500);
+});
+
 test('a reply whose promise was left out still has its line', () => {
   const { lines } = waterfall({ ...request, messages: [], replies: [reply] }, 2_000);
   assert.equal(lines.length, 1);

@@ -27,10 +27,15 @@ interface Props {
   curves: Curve[];
   band?: Band | undefined;
   small?: boolean | undefined;
+  /** What is counted has no fractions, so the axis has none. */
+  whole?: boolean;
 }
 
+/** Steps of an axis without fractions. */
+const WHOLE_STEPS = [0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((step) => step * 10 ** power));
+
 /** The chart as a figure with its caption. */
-export function Chart({ title, format, times, curves, band, small = false }: Props) {
+export function Chart({ title, format, times, curves, band, small = false, whole = false }: Props) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(null);
   const shown = useRef<{ band: Band | undefined; format: Props['format'] }>({ band, format });
@@ -44,7 +49,7 @@ export function Chart({ title, format, times, curves, band, small = false }: Pro
     const host = place.current;
     if (!host) return undefined;
     const height = (): number => host.clientHeight;
-    const made = new uPlot(optionsOf(host, curves, shown, small, setPointed), data, host);
+    const made = new uPlot(optionsOf(host, curves, shown, small, whole, setPointed), data, host);
     plot.current = made;
     const observer = new ResizeObserver(() => made.setSize({ width: host.clientWidth, height: height() }));
     observer.observe(host);
@@ -55,6 +60,7 @@ export function Chart({ title, format, times, curves, band, small = false }: Pro
   }, [isDark, look, small]);
   useEffect(() => plot.current?.setData(data), [times]);
 
+  const isEmpty = curves.every(({ values }) => values.every((value) => value === null));
   const at = pointed ?? times.length - 1;
   return (
     <figure class={small ? 'chart is-small' : 'chart'}>
@@ -86,7 +92,10 @@ export function Chart({ title, format, times, curves, band, small = false }: Pro
           )}
         </ul>
       </figcaption>
-      <div class="plot" ref={place} aria-hidden="true" />
+      <div class="plot" aria-hidden="true">
+        <div ref={place} />
+        {isEmpty && <p class="plot-empty">No message has ended yet</p>}
+      </div>
     </figure>
   );
 }
@@ -99,6 +108,7 @@ function optionsOf(
   curves: Curve[],
   shown: { current: { band: Band | undefined; format: Props['format'] } },
   small: boolean,
+  whole: boolean,
   onPoint: (at: number | undefined) => void,
 ): uPlot.Options {
   const style = getComputedStyle(document.documentElement);
@@ -123,6 +133,7 @@ function optionsOf(
         ...axis,
         space: (small ? 28 : 36) * size,
         size: 58 * size,
+        ...(whole && { incrs: WHOLE_STEPS }),
         values: (_plot, ticks) => ticks.map((tick) => shown.current.format(tick)),
       },
     ],
@@ -144,10 +155,10 @@ function optionsOf(
   };
 }
 
-/** Room for the curves and the band, but no curve flattened by a band far above it. */
-function top(high: number, band: Band | undefined): number {
-  const reach = band && band.high < high * 6 ? band.high : 0;
-  return Math.max(high || 1, reach) * 1.12;
+/** Room for the curves and the band, but no curve flattened by a band far above it. `high` is null without a value. */
+function top(high: number | null, band: Band | undefined): number {
+  const reach = band && (!high || band.high < high * 6) ? band.high : 0;
+  return Math.max(high ?? 0, reach, high || reach ? 0 : 1) * 1.12;
 }
 
 function drawBand(plot: uPlot, band: Band | undefined, fill: string, edge: string): void {

@@ -1,10 +1,13 @@
 /** All that is known of one message and its reply. */
 import type { ComponentChildren } from 'preact';
-import { clock, duration } from '../format.ts';
+import { useState } from 'preact/hooks';
+import { readRequest } from '../api.ts';
+import { clock, count, duration } from '../format.ts';
 import { outcomeOf } from '../requests.ts';
 import { requests } from '../store.ts';
 import { STRETCH_TITLES } from '../waterfall.ts';
 import type { Reply, Timings } from '../wire.ts';
+import { Said, useAction } from './action.tsx';
 import { Copy } from './copy.tsx';
 import { Sheet } from './sheet.tsx';
 
@@ -39,20 +42,42 @@ export function ReplySheet({ requestId, messageId }: { requestId: string; messag
         {message?.lost !== undefined && <Fact name="Lost">{message.lost}</Fact>}
         {reply && <ReplyFacts reply={reply} promised={message !== undefined} />}
       </dl>
-      {reply && (
-        <>
-          <h3>
-            Content <Copy text={reply.body} label="the content" />
-          </h3>
-          <pre class="content" tabIndex={0}>
-            {reply.body || '(empty)'}
-          </pre>
-          <p>
-            <Copy text={JSON.stringify(reply, null, 2)} label="the whole reply as JSON" /> the whole reply as JSON
-          </p>
-        </>
-      )}
+      {reply && <Content key={messageId} reply={reply} />}
     </Sheet>
+  );
+}
+
+/** What was answered. Of a long body the page has the beginning until the whole is asked for. */
+function Content({ reply: known }: { reply: Reply }) {
+  const [reply, setReply] = useState(known);
+  const action = useAction();
+  const load = (): Promise<void> =>
+    action.run(async () => {
+      const { replies } = await readRequest(known.requestId);
+      setReply(replies.find(({ messageId }) => messageId === known.messageId) ?? known);
+      return '';
+    });
+  return (
+    <>
+      <h3>
+        Content <Copy text={reply.body} label="the content" />
+      </h3>
+      {reply.bodyBytes !== undefined && (
+        <p>
+          The first {count(reply.body.length)} characters of {count(reply.bodyBytes)} bytes.{' '}
+          <button type="button" class="link" disabled={action.busy} onClick={load}>
+            Load the whole
+          </button>
+        </p>
+      )}
+      <Said action={action} />
+      <pre class="content" tabIndex={0}>
+        {reply.body || '(empty)'}
+      </pre>
+      <p>
+        <Copy text={JSON.stringify(reply, null, 2)} label="the whole reply as JSON" /> the whole reply as JSON
+      </p>
+    </>
   );
 }
 
