@@ -13,7 +13,7 @@ export const STRETCH_TITLES: Record<StretchName | 'whole', string> = {
   broker: 'at the broker',
   service: 'in service',
   back: 'back',
-  whole: 'sent to answered',
+  whole: 'under way',
 };
 
 /** One part, in milliseconds from the request's start. */
@@ -58,7 +58,7 @@ function lineOf(request: RequestView, message: MessageView, reply: Reply | undef
     return { ...line, outcome: outcomeOf(reply), reply, stretches, end: stretches.at(-1)?.to ?? 0 };
   }
   const elapsed = request.totalUs === undefined ? Math.max(0, now - request.at) : request.totalUs / 1_000;
-  const sent = message.dispatchedAt === undefined ? 0 : clamp(message.dispatchedAt - request.at, 0, elapsed);
+  const sent = message.dispatchedAt === undefined ? elapsed : clamp(message.dispatchedAt - request.at, 0, elapsed);
   const stretches: Stretch[] = [
     { name: 'queued', from: 0, to: sent },
     { name: 'whole', from: sent, to: elapsed },

@@ -135,7 +135,7 @@ export interface MessageView {
   instance: string;
   /** Why it ended without a reply, if it did. */
   lost?: string;
-  /** When it left the requester; known only for messages sent while this page watched. */
+  /** When it last left its requester; known where that was told. */
   dispatchedAt?: number;
 }
 

@@ -70,7 +70,7 @@ function Content({ reply: known }: { reply: Reply }) {
           </button>
         </p>
       )}
-      <Said action={action} />
+      {action.problem && <Said action={action} />}
       <pre class="content" tabIndex={0}>
         {reply.body || '(empty)'}
       </pre>

@@ -1,4 +1,5 @@
 /** All requests the page remembers, newest first. */
+import { signal } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ALL, matches, nodesOf, type Filter } from '../filter.ts';
 import { count, plural } from '../format.ts';
@@ -10,9 +11,15 @@ import { RequestRow } from './request-row.tsx';
 /** Rows that are added each time the end of the list comes into sight. */
 const PAGE = 30;
 
+/** It stays while other views are looked at. */
+const chosen = signal<Filter>(ALL);
+
 /** The route `#/requests`. */
 export function RequestsView() {
-  const [filter, setFilter] = useState<Filter>(ALL);
+  const filter = chosen.value;
+  const setFilter = (next: Filter): void => {
+    chosen.value = next;
+  };
   const [held, setHeld] = useState<readonly RequestView[]>();
   const known = newest.value;
   // While held, the list stands still but its requests go on.
@@ -89,7 +96,7 @@ export function RequestsView() {
 export function StretchLegend() {
   return (
     <p class="legend">
-      {STRETCHES.map((name) => (
+      {([...STRETCHES, 'whole'] as const).map((name) => (
         <span key={name}>
           <i class={`swatch is-${name}`} />
           {STRETCH_TITLES[name]}
