@@ -120,7 +120,8 @@ impl Reply {
     pub fn cut(&mut self, bytes: usize) {
         if self.body.len() > bytes {
             self.extra.insert("bodyBytes".to_owned(), self.body.len().into());
-            self.body.truncate(self.body.floor_char_boundary(bytes));
+            let end = (0..=bytes).rev().find(|end| self.body.is_char_boundary(*end)).unwrap_or_default();
+            self.body.truncate(end);
             self.body.shrink_to_fit();
         }
     }

@@ -6,7 +6,7 @@ import { startProgram, TOKEN } from './program.mjs';
 
 let program, browser;
 before(async () => {
-  program = await startProgram(0, { 'task.delay.kind': 'none' });
+  program = await startProgram(0, { 'task.delay.kind': 'none', 'telemetry.events_per_second': 100_000 });
   browser = await startBrowser();
 });
 after(async () => {

@@ -3,7 +3,7 @@ import { batch, computed, signal } from '@preact/signals';
 import { foldRates, type Rates } from './rates.ts';
 import { foldRequests, requestsFrom, type Requests } from './requests.ts';
 import { foldTopology, forget, NOTHING } from './topology.ts';
-import type { Event, LoadView, Sample, ServerMessage, Settings, Topology } from './wire.ts';
+import type { Event, LoadView, RequestView, Sample, ServerMessage, Settings, Topology } from './wire.ts';
 
 /** Seconds that the charts look back. */
 const SAMPLES_KEPT = 300;
@@ -32,6 +32,11 @@ let clockAhead = 0;
 
 /** The time by the server's clock. */
 export const serverNow = (): number => Date.now() + clockAhead;
+
+/** Takes in a request as the API tells it, which leaves nothing out. */
+export function remember(view: RequestView): void {
+  if (requests.value.has(view.requestId)) requests.value = new Map(requests.value).set(view.requestId, view);
+}
 
 type Watcher = (events: readonly Event[]) => void;
 const watchers = new Set<Watcher>();

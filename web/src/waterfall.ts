@@ -27,7 +27,8 @@ export interface Stretch {
 export interface Line {
   messageId: string;
   requesterId: string;
-  outcome: Outcome | 'pending' | 'lost';
+  /** `untold`: the request has ended, and what became of this message was left out under heavy load. */
+  outcome: Outcome | 'pending' | 'lost' | 'untold';
   reply?: Reply;
   stretches: Stretch[];
   /** When it ended, in milliseconds from the request's start; for a pending one, now. */
@@ -63,7 +64,7 @@ function lineOf(request: RequestView, message: MessageView, reply: Reply | undef
     { name: 'queued', from: 0, to: sent },
     { name: 'whole', from: sent, to: elapsed },
   ];
-  const outcome = message.lost === undefined ? 'pending' : 'lost';
+  const outcome = message.lost !== undefined ? 'lost' : request.status === 'pending' ? 'pending' : 'untold';
   return { ...line, outcome, stretches: stretches.filter(({ from, to }) => to > from), end: elapsed };
 }
 

@@ -1,13 +1,12 @@
 /** All that is known of one message and its reply. */
 import type { ComponentChildren } from 'preact';
-import { useState } from 'preact/hooks';
 import { readRequest } from '../api.ts';
 import { clock, count, duration } from '../format.ts';
 import { outcomeOf } from '../requests.ts';
-import { requests } from '../store.ts';
+import { remember, requests } from '../store.ts';
 import { STRETCH_TITLES } from '../waterfall.ts';
 import type { Reply, Timings } from '../wire.ts';
-import { Said, useAction } from './action.tsx';
+import { useAction } from './action.tsx';
 import { Copy } from './copy.tsx';
 import { Sheet } from './sheet.tsx';
 
@@ -24,13 +23,15 @@ export function ReplySheet({ requestId, messageId }: { requestId: string; messag
   const request = requests.value.get(requestId);
   const message = request?.messages.find((known) => known.messageId === messageId);
   const reply = request?.replies.find((known) => known.messageId === messageId);
-  const state = reply ? outcomeOf(reply) : message?.lost !== undefined ? 'lost' : 'pending';
+  const unanswered = request?.status === 'pending' ? 'pending' : 'untold';
+  const state = reply ? outcomeOf(reply) : message?.lost !== undefined ? 'lost' : unanswered;
   const heading = {
     response: 'Response',
     error: 'Error',
     timeout: 'Timeout',
     lost: 'Lost message',
     pending: 'Waiting for the reply',
+    untold: 'Reply left out',
   };
   return (
     <Sheet title={heading[state]} subtitle={reply && `after ${duration(reply.respondedAt - reply.requestedAt)}`}>
@@ -42,21 +43,18 @@ export function ReplySheet({ requestId, messageId }: { requestId: string; messag
         {message?.lost !== undefined && <Fact name="Lost">{message.lost}</Fact>}
         {reply && <ReplyFacts reply={reply} promised={message !== undefined} />}
       </dl>
-      {reply && <Content key={messageId} reply={reply} />}
+      {state === 'untold' && (
+        <p>
+          Too much happened at once for the page to be told all. <LoadWhole requestId={requestId} what="Load the reply" />
+        </p>
+      )}
+      {reply && <Content reply={reply} />}
     </Sheet>
   );
 }
 
 /** What was answered. Of a long body the page has the beginning until the whole is asked for. */
-function Content({ reply: known }: { reply: Reply }) {
-  const [reply, setReply] = useState(known);
-  const action = useAction();
-  const load = (): Promise<void> =>
-    action.run(async () => {
-      const { replies } = await readRequest(known.requestId);
-      setReply(replies.find(({ messageId }) => messageId === known.messageId) ?? known);
-      return '';
-    });
+function Content({ reply }: { reply: Reply }) {
   return (
     <>
       <h3>
@@ -65,18 +63,31 @@ function Content({ reply: known }: { reply: Reply }) {
       {reply.bodyBytes !== undefined && (
         <p>
           The first {count(reply.body.length)} characters of {count(reply.bodyBytes)} bytes.{' '}
-          <button type="button" class="link" disabled={action.busy} onClick={load}>
-            Load the whole
-          </button>
+          <LoadWhole requestId={reply.requestId} what="Load the whole" />
         </p>
       )}
-      {action.problem && <Said action={action} />}
       <pre class="content" tabIndex={0}>
         {reply.body || '(empty)'}
       </pre>
       <p>
         <Copy text={JSON.stringify(reply, null, 2)} label="the whole reply as JSON" /> the whole reply as JSON
       </p>
+    </>
+  );
+}
+
+/** Asks the API for what the page was not told. */
+function LoadWhole({ requestId, what }: { requestId: string; what: string }) {
+  const action = useAction();
+  const load = (): Promise<void> => action.run(async () => (remember(await readRequest(requestId)), ''));
+  return (
+    <>
+      <button type="button" class="link" disabled={action.busy} onClick={load}>
+        {what}
+      </button>{' '}
+      <span class="is-problem" role="status">
+        {action.problem}
+      </span>
     </>
   );
 }

@@ -70,7 +70,7 @@ function Counts({ request: { counts, status, messages } }: { request: RequestVie
 function MessageLine({ request, line, span }: { request: RequestView; line: Line; span: number }) {
   const { reply, outcome, stretches } = line;
   const by = reply && reply.responderId !== -1 ? brief(String(reply.responderId)) : '–';
-  const where = reply?.node ?? (outcome === 'pending' ? '' : outcome);
+  const where = reply?.node ?? { pending: '', untold: 'left out' }[outcome as string] ?? outcome;
   const took = duration(line.end);
   return (
     <button type="button" class={`line is-${outcome}`} onClick={() => openMessage(request.requestId, line.messageId)}>
@@ -88,7 +88,7 @@ function MessageLine({ request, line, span }: { request: RequestView; line: Line
       </span>
       <span class="by">{outcome === 'pending' ? '' : by}</span>
       <span class="where">{where}</span>
-      <span class="took">{outcome === 'pending' ? '' : took}</span>
+      <span class="took">{outcome === 'pending' || outcome === 'untold' ? '' : took}</span>
     </button>
   );
 }

@@ -3,7 +3,7 @@ import { signal } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ALL, matches, nodesOf, type Filter } from '../filter.ts';
 import { count, plural } from '../format.ts';
-import { newest } from '../store.ts';
+import { newest, topology } from '../store.ts';
 import { STRETCH_TITLES, STRETCHES } from '../waterfall.ts';
 import type { RequestView } from '../wire.ts';
 import { RequestRow } from './request-row.tsx';
@@ -73,6 +73,7 @@ export function RequestsView() {
       </form>
       <h2 class="unseen">Newest first</h2>
       <StretchLegend />
+      <LeftOut />
       {known.length === 0 ? (
         <p class="empty">
           No request yet. <a href="#/">Send one</a>, and each of its messages appears here as a line.
@@ -89,6 +90,18 @@ export function RequestsView() {
       )}
       <RequestList requests={shown} />
     </section>
+  );
+}
+
+/** Says that not everything is listed, where that is so. */
+function LeftOut() {
+  const dropped = Object.values(topology.value.instances).reduce((sum, { droppedEvents }) => sum + droppedEvents, 0);
+  if (dropped === 0) return null;
+  return (
+    <p class="hint">
+      {plural(dropped, 'event')} of single messages could not be told to the page (<code>telemetry.events_per_second</code>
+      ), so that some are missing here. Ledger and charts count every message.
+    </p>
   );
 }
 
