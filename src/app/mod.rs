@@ -115,12 +115,13 @@ impl App {
     /// change.
     pub fn build(mut settings: Settings, role: Role, log: Logger) -> Result<Self> {
         limits::raise(&settings, role, &log)?;
+        limits::check_curve(&settings.curve, zmq::has("curve") == Some(true))?;
         let all = role == Role::All;
         let mut addresses = Addresses::default();
         let admin_listener = listen("admin", settings.admin.bind, admin_port(&settings, role), "admin.port")?;
         addresses.admin = Some(admin_listener.local_addr()?);
         let subscriber = match all || role == Role::Web {
-            true => Some(process::bind_telemetry(&settings)?),
+            true => Some(process::bind_telemetry(&settings, &log)?),
             false => None,
         };
         if let Some((_, address)) = &subscriber {

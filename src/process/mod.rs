@@ -5,6 +5,7 @@
 
 mod bounds;
 mod config;
+mod curve_key;
 mod error;
 mod layers;
 pub mod logging;
@@ -19,13 +20,16 @@ const ENV_PREFIX: &str = "SWARMQ_";
 
 pub use bounds::{Int, OutOfRange, Port, Span};
 pub use config::{Config, Effective};
+pub use curve_key::CurveKey;
 pub use error::ConfigError;
 use layers::Layer;
 pub use layers::{Override, Sources};
 use reference::variable;
 pub use reference::{Entry, Section, render, sections};
 use settings::LOCALHOST;
-pub use settings::{Admin, Discovery, Instance, Log, LogFormat, LogLevel, Settings, Shutdown, Supervision, Telemetry};
+pub use settings::{
+    Admin, Curve, Discovery, Instance, Log, LogFormat, LogLevel, Settings, Shutdown, Supervision, Telemetry,
+};
 pub use shape::Shape;
 pub use text::{BindUrl, BrokerUrl, Rule, Secret, Text, Upstream};
 pub use tiers::{Broker, Connect, Delay, DelayKind, Dispatch, Requester, Responder, Socket, Task, TaskName, Web};

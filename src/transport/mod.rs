@@ -3,6 +3,7 @@
 
 mod connections;
 mod context;
+mod curve;
 mod discovery;
 mod http_error;
 mod json_stream;
@@ -12,7 +13,9 @@ mod tcp;
 mod telemetry;
 
 pub use connections::watch_connections;
+use connections::{Told, watch};
 pub use context::{Contexts, SocketOptions};
+use curve::{FRAME_OVERHEAD, bind_with, connect_with, start_doorman, tell_refusals};
 pub use discovery::follow;
 pub use http_error::ApiError;
 pub use json_stream::{JsonStream, StreamError};

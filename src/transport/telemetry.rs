@@ -16,7 +16,10 @@ pub struct Publisher {
 impl Publisher {
     /// A publisher without peers. Fails without a free file descriptor.
     pub fn new(contexts: &Contexts) -> io::Result<Self> {
-        Ok(Self { socket: Socket::attach(contexts.socket(zmq::PUB)?)?, connected: BTreeSet::new() })
+        let socket = contexts.inproc_socket(zmq::PUB)?;
+        // Every process has this one connection at least: what is wrong with its key shows here.
+        contexts.tell_refusals(&socket, "telemetry")?;
+        Ok(Self { socket: Socket::attach(socket)?, connected: BTreeSet::new() })
     }
 
     /// Connects to addresses that are new and disconnects from those that are not among them any more.

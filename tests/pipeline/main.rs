@@ -8,6 +8,7 @@ mod article_tcp;
 mod article_zmq;
 mod cli;
 mod dashboards;
+mod curve;
 mod faults;
 mod limits;
 mod load;
