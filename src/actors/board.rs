@@ -11,7 +11,7 @@ use crate::model::{
     DelayView, Event, Faults, HopBook, Instance, InstanceState, LedgerBook, PeerView, Snapshot, WorkerState,
     WorkerView, now_ms,
 };
-use crate::process::Dispatch;
+use crate::process::{Dispatch, usage};
 use crate::tasks::FaultInjector;
 
 /// The state of one worker, kept over its restarts.
@@ -233,6 +233,7 @@ impl Board {
             faults: work.faults.as_ref().map(|injector| injector.faults()).filter(Faults::any),
             stalled: work.faults.as_ref().map(|injector| injector.stalled()).unwrap_or_default(),
             dispatch: work.dispatch.map(|dispatch| dispatch.name().to_owned()),
+            usage: usage(),
         }
     }
 

@@ -42,6 +42,13 @@ impl Default for Latency {
 }
 
 impl Latency {
+    /// Three significant digits, an error below 0.1 %, for measurements; it takes ten times the memory.
+    pub fn precise() -> Self {
+        let mut histogram = Histogram::new(3).expect("3 digits are within HdrHistogram's 0 to 5");
+        histogram.auto(true);
+        Self(histogram)
+    }
+
     pub fn record(&mut self, time: Duration) {
         // Cannot fail: the histogram grows by itself, and the longest time bounds it.
         let _ = self.0.record(time.as_micros().min(u128::from(LONGEST_US)) as u64);

@@ -134,6 +134,7 @@ mod tests {
                 faults: None,
                 stalled: vec![],
                 dispatch: None,
+                usage: None,
             }),
         }
     }

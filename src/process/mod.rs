@@ -14,6 +14,7 @@ mod settings;
 mod shape;
 mod text;
 mod tiers;
+mod usage;
 
 /// What the name of every environment variable of swarmq begins with.
 const ENV_PREFIX: &str = "SWARMQ_";
@@ -33,3 +34,4 @@ pub use settings::{
 pub use shape::Shape;
 pub use text::{BindUrl, BrokerUrl, Rule, Secret, Text, Upstream};
 pub use tiers::{Broker, Connect, Delay, DelayKind, Dispatch, Requester, Responder, Socket, Task, TaskName, Web};
+pub use usage::usage;

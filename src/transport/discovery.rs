@@ -1,4 +1,5 @@
-//! Names into addresses, again and again: an upstream is `host:port`, and every address behind the host is a peer.
+//! Names into addresses, again and again: an upstream is `host:port`, or several, and every address behind each host is
+//! a peer.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -12,9 +13,8 @@ use crate::process::Upstream;
 
 /// Every address behind the name. IPv6 addresses count only where there is no IPv4 one, or a peer that has both
 /// (`localhost`) would be two.
-async fn resolve(upstream: &Upstream, limit: Duration) -> Result<BTreeSet<SocketAddr>, String> {
-    let look_up = tokio::net::lookup_host((upstream.host(), upstream.port()));
-    let found: Vec<SocketAddr> = match timeout(limit, look_up).await {
+async fn resolve(host: &str, port: u16, limit: Duration) -> Result<BTreeSet<SocketAddr>, String> {
+    let found: Vec<SocketAddr> = match timeout(limit, tokio::net::lookup_host((host, port))).await {
         Ok(Ok(found)) => found.collect(),
         Ok(Err(error)) => return Err(error.to_string()),
         Err(_) => return Err(format!("no answer from the resolver within {limit:?}")),
@@ -23,8 +23,31 @@ async fn resolve(upstream: &Upstream, limit: Duration) -> Result<BTreeSet<Socket
     Ok(found.into_iter().filter(|address| address.is_ipv4() == any_v4).collect())
 }
 
-/// Keeps `addresses` at what the upstream's name means, until nobody listens any more. A look-up that fails keeps the
-/// last addresses that worked: while no task of a service is healthy, a swarm's DNS does not know its name.
+/// A name, and what it meant when last it could be looked up.
+struct Name<'a> {
+    host: &'a str,
+    port: u16,
+    addresses: BTreeSet<SocketAddr>,
+    failing: bool,
+}
+
+impl Name<'_> {
+    async fn look_up(&mut self, limit: Duration, log: &Logger) {
+        match resolve(self.host, self.port, limit).await {
+            Ok(found) => (self.addresses, self.failing) = (found, false),
+            Err(reason) if self.failing => {
+                debug!(log, "look-up still fails"; "upstream" => self.host, "reason" => reason)
+            }
+            Err(reason) => {
+                self.failing = true;
+                warn!(log, "look-up failed, keeping the last addresses"; "upstream" => self.host, "reason" => reason);
+            }
+        }
+    }
+}
+
+/// Keeps `addresses` at what the upstream means, until nobody listens any more. A look-up that fails keeps the last
+/// addresses that worked: while no task of a service is healthy, a swarm's DNS does not know its name.
 pub async fn follow(
     upstream: Upstream,
     every: Duration,
@@ -32,37 +55,36 @@ pub async fn follow(
     addresses: watch::Sender<BTreeSet<SocketAddr>>,
     log: Logger,
 ) {
-    if let Ok(address) = upstream.host().parse::<IpAddr>() {
-        addresses.send_replace(BTreeSet::from([SocketAddr::new(address, upstream.port())]));
+    let (mut fixed, mut names) = (BTreeSet::new(), vec![]);
+    for (host, port) in upstream.endpoints() {
+        match host.parse::<IpAddr>() {
+            Ok(address) => drop(fixed.insert(SocketAddr::new(address, port))),
+            Err(_) => names.push(Name { host, port, addresses: BTreeSet::new(), failing: false }),
+        }
+    }
+    if names.is_empty() {
+        addresses.send_replace(fixed);
         return addresses.closed().await;
     }
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut failing = false;
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             () = addresses.closed() => return,
         }
-        match resolve(&upstream, limit).await {
-            Ok(found) => {
-                failing = false;
-                let changed = addresses.send_if_modified(|known| {
-                    let changed = *known != found;
-                    *known = found.clone();
-                    changed
-                });
-                if changed {
-                    info!(log, "addresses changed"; "upstream" => upstream.as_str(), "addresses" => format!("{found:?}"));
-                }
-            }
-            Err(reason) if failing => {
-                debug!(log, "look-up still fails"; "upstream" => upstream.as_str(), "reason" => reason)
-            }
-            Err(reason) => {
-                failing = true;
-                warn!(log, "look-up failed, keeping the last addresses"; "upstream" => upstream.as_str(), "reason" => reason);
-            }
+        let mut found = fixed.clone();
+        for name in &mut names {
+            name.look_up(limit, &log).await;
+            found.extend(&name.addresses);
+        }
+        let changed = addresses.send_if_modified(|known| {
+            let changed = *known != found;
+            *known = found.clone();
+            changed
+        });
+        if changed {
+            info!(log, "addresses changed"; "upstream" => upstream.as_str(), "addresses" => format!("{found:?}"));
         }
     }
 }
@@ -71,9 +93,9 @@ pub async fn follow(
 mod tests {
     use super::*;
 
-    async fn first(host: &str) -> BTreeSet<SocketAddr> {
+    async fn first(upstream: &str) -> BTreeSet<SocketAddr> {
         let (sender, mut receiver) = watch::channel(BTreeSet::new());
-        let upstream = Upstream::new(&format!("{host}:80")).unwrap();
+        let upstream = Upstream::new(upstream).unwrap();
         let log = Logger::root(slog::Discard, slog::o!());
         let following = tokio::spawn(follow(upstream, Duration::from_millis(10), Duration::from_secs(5), sender, log));
         receiver.wait_for(|addresses| !addresses.is_empty()).await.unwrap();
@@ -85,7 +107,9 @@ mod tests {
 
     #[tokio::test]
     async fn names_and_addresses_become_addresses_once_each() {
-        assert_eq!(first("127.0.0.1").await, BTreeSet::from(["127.0.0.1:80".parse().unwrap()]));
-        assert_eq!(first("localhost").await.len(), 1);
+        assert_eq!(first("127.0.0.1:80").await, BTreeSet::from(["127.0.0.1:80".parse().unwrap()]));
+        assert_eq!(first("localhost:80").await.len(), 1);
+        let several = first("127.0.0.1:80, localhost:81, no-such-host.invalid:82").await;
+        assert_eq!(several.iter().map(SocketAddr::port).collect::<Vec<_>>(), [80, 81]);
     }
 }
