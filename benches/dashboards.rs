@@ -24,6 +24,9 @@ const STUCK: usize = 10;
 /// Until the thousand latest requests are kept, twice over.
 const WARM_UP: Duration = Duration::from_secs(20);
 
+/// How a snapshot begins.
+const SNAPSHOT: &[u8] = br#"{"type":"snapshot""#;
+
 /// How often memory is looked at.
 const LOOKS: u32 = 6;
 
@@ -71,19 +74,21 @@ async fn run(pid: u32, address: &str, dashboards: usize, time: Duration) {
     let connector = awc::Connector::new().limit(0);
     let client = awc::Client::builder().connector(connector).timeout(Duration::from_secs(30)).finish();
     let (last, bytes) = (Rc::new(vec![const { Cell::new(0_u64) }; dashboards]), Rc::new(Cell::new(0_u64)));
+    let snapshots = Rc::new(Cell::new(0_u64));
     let mut stuck = vec![];
     for _ in 0..STUCK {
         stuck.push(client.ws(format!("{address}/ws")).connect().await.unwrap());
     }
     for number in 0..dashboards {
         let (_, mut socket) = client.ws(format!("{address}/ws")).max_frame_size(64 << 20).connect().await.unwrap();
-        let (last, bytes) = (last.clone(), bytes.clone());
+        let (last, bytes, snapshots) = (last.clone(), bytes.clone(), snapshots.clone());
         actix_rt::spawn(async move {
             while let Some(Ok(frame)) = socket.next().await {
                 match frame {
                     Frame::Text(text) => {
                         bytes.set(bytes.get() + text.len() as u64);
-                        last[number].set(seq(&text));
+                        let before = last[number].replace(seq(&text));
+                        snapshots.set(snapshots.get() + u64::from(before > 0 && text.starts_with(SNAPSHOT)));
                     }
                     Frame::Ping(data) => drop(socket.send(awc::ws::Message::Pong(data)).await),
                     _ => {}
@@ -113,14 +118,28 @@ async fn run(pid: u32, address: &str, dashboards: usize, time: Duration) {
         "                    {}",
         memory.iter().map(|kb| format!("{:.1}", *kb as f64 / 1e3)).collect::<Vec<_>>().join(", ")
     );
-    // Batches go on while anybody watches: all are at the end when all have seen one and the same.
-    let agreed = async {
-        while last.iter().any(|seq| seq.get() != last[0].get()) {
-            sleep(Duration::from_millis(1)).await;
+    // Whoever opens a dashboard now gets the last state: all others must come as far as that.
+    let end = loop {
+        let (_, mut newcomer) = client.ws(format!("{address}/ws")).max_frame_size(64 << 20).connect().await.unwrap();
+        let Some(Ok(Frame::Text(snapshot))) = newcomer.next().await else { panic!("no snapshot") };
+        if !contains(&snapshot, b"\"status\":\"pending\"") {
+            break seq(&snapshot);
         }
     };
-    timeout(Duration::from_secs(10), agreed).await.expect("a dashboard missed the last state");
-    println!("all at batch        {}", last[0].get());
+    let arrived = async {
+        while last.iter().any(|seq| seq.get() < end) {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let missing = || last.iter().filter(|seq| seq.get() < end).count();
+    if timeout(Duration::from_secs(30), arrived).await.is_err() {
+        panic!("{} dashboards missed the last state", missing());
+    }
+    println!("all have batch      {end}; snapshots after the first: {}", snapshots.get());
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
 }
 
 /// The number of a batch or snapshot, without reading the rest.

@@ -17,8 +17,9 @@ const PING: Duration = Duration::from_secs(5);
 /// not read, which may be back.
 const PINGS: u32 = 3;
 
-/// Batches that may wait for a slow browser. More are not kept: it gets a snapshot when it is back.
-const MAILBOX: usize = 4;
+/// Batches that may wait for a slow browser, about a second's. More are not kept: it gets a snapshot when it is back. That
+/// is as large as dozens of batches, so that a browser is not to be given one for a moment's delay.
+const MAILBOX: usize = 16;
 
 /// What the hub sends.
 #[derive(Message)]

@@ -31,6 +31,9 @@ interface Props {
   whole?: boolean;
 }
 
+/** Seconds without a value that a curve spans; over more of them a line would say what nobody measured. */
+const SPANNED_S = 5;
+
 /** Steps of an axis without fractions. */
 const WHOLE_STEPS = [0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((step) => step * 10 ** power));
 
@@ -144,8 +147,8 @@ function optionsOf(
         stroke: colour(name),
         width: 1.6 * size,
         ...(dash && { dash: dash.map((length) => length * size) }),
-        spanGaps: true,
-        points: { show: false },
+        gaps: longGaps,
+        points: { show: true, size: 3 * size, width: 0, fill: colour(name), filter: lonely },
       })),
     ],
     hooks: {
@@ -170,6 +173,22 @@ function drawBand(plot: uPlot, band: Band | undefined, fill: string, edge: strin
   plot.ctx.fillRect(left, high, width, low - high);
   plot.ctx.fillStyle = edge;
   for (const line of [high, low]) if (line > above) plot.ctx.fillRect(left, line - 1, width, 1.5);
+}
+
+const pixelsOf = (plot: uPlot, seconds: number): number =>
+  (plot.bbox.width * seconds) / Math.max(1, (plot.scales['x']?.max ?? 0) - (plot.scales['x']?.min ?? 0));
+
+const longGaps: uPlot.Series.GapsRefiner = (plot, _series, _first, _last, gaps) =>
+  gaps.filter(([from, to]) => to - from > pixelsOf(plot, SPANNED_S));
+
+/** The values that no line reaches, and that only a point can show. */
+function lonely(plot: uPlot, series: number): number[] {
+  const values: readonly (number | null | undefined)[] = Array.from(plot.data[series] ?? []);
+  const near = (at: number, step: -1 | 1): boolean => {
+    for (let by = 1; by <= SPANNED_S; by += 1) if (values[at + by * step] != null) return true;
+    return false;
+  };
+  return values.flatMap((value, at) => (value != null && !near(at, -1) && !near(at, 1) ? [at] : []));
 }
 
 const timeOf = (seconds: number): string => new Date(seconds * 1_000).toLocaleTimeString('en-GB');
