@@ -101,17 +101,17 @@ pub async fn run_monitor(
                     return Ok(());
                 }
             }
-            _ = beat.tick() => {
-                let snapshots = monitor.boards.iter().map(|board| board.snapshot());
-                events.extend(snapshots.map(|snapshot| Event::Instance { snapshot: Box::new(snapshot) }));
-            }
+            _ = beat.tick() => events.extend(snapshots(&monitor.boards)),
             () = seat.drain.cancelled() => {
+                // The last figures come before the goodbye.
+                events.extend(snapshots(&monitor.boards));
                 while let Ok(event) = inbox.try_recv() {
                     events.push(event);
                 }
                 publisher.publish(&events)?;
                 return Ok(());
             }
+            () = publisher.news() => publisher.set_peers(&monitor.web.borrow().clone())?,
             changed = monitor.web.changed() => {
                 if changed.is_err() {
                     return Ok(());
@@ -124,4 +124,8 @@ pub async fn run_monitor(
         publisher.publish(&events)?;
         events.clear();
     }
+}
+
+fn snapshots(boards: &[Arc<Board>]) -> impl Iterator<Item = Event> {
+    boards.iter().map(|board| Event::Instance { snapshot: Box::new(board.snapshot()) })
 }

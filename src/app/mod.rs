@@ -128,7 +128,9 @@ impl App {
         };
         if let Some((_, address)) = &subscriber {
             addresses.telemetry = Some(*address);
-            settings.telemetry.web = Upstream::at(*address);
+            if all {
+                settings.telemetry.web = Upstream::at(*address);
+            }
         }
         let mut process = Process::new(settings, role, log, addresses.admin)?;
         let mut broker = None;
@@ -159,7 +161,7 @@ impl App {
             addresses.web = Some(tier.address);
             web = Some(tier);
         }
-        process.start_monitor()?;
+        process.start_monitor(addresses.telemetry)?;
         let server = admin::serve(
             admin_listener,
             process.boards.clone(),

@@ -132,21 +132,27 @@ impl Process {
 
     /// Follows the addresses behind an upstream's name.
     pub fn follow(&self, upstream: &Upstream) -> watch::Receiver<BTreeSet<SocketAddr>> {
+        self.follow_with(upstream, None)
+    }
+
+    /// The same where this process, which listens at `own`, is one of the peers.
+    fn follow_with(&self, upstream: &Upstream, own: Option<SocketAddr>) -> watch::Receiver<BTreeSet<SocketAddr>> {
         let (sender, receiver) = watch::channel(BTreeSet::new());
         let discovery = &self.settings.discovery;
         let (every, limit) = (discovery.interval.get(), discovery.connect_timeout.get());
-        actix_rt::spawn(follow(upstream.clone(), every, limit, sender, self.log.new(o!("component" => "discovery"))));
+        let log = self.log.new(o!("component" => "discovery"));
+        actix_rt::spawn(follow(upstream.clone(), own, every, limit, sender, log));
         receiver
     }
 
-    /// Starts the process's voice, once all boards are there.
-    pub fn start_monitor(&mut self) -> Result<()> {
+    /// Starts the process's voice, once all boards are there. `own`: where this process listens for telemetry itself.
+    pub fn start_monitor(&mut self, own: Option<SocketAddr>) -> Result<()> {
         let contexts = Arc::new(telemetry_contexts(&self.settings, &self.log));
         let monitor = Monitor {
             boards: self.boards.clone(),
             interval: self.settings.telemetry.interval.get(),
             contexts,
-            web: self.follow(&self.settings.telemetry.web),
+            web: self.follow_with(&self.settings.telemetry.web, own),
         };
         let events = self.events.clone();
         let factory: Factory = Arc::new(move |seat| Box::pin(run_monitor(seat, monitor.clone(), events.clone())));

@@ -58,6 +58,8 @@ pub struct Instance {
     pub service: Option<String>,
     /// Its slot in the service; in a global service, the node's id.
     pub slot: Option<String>,
+    /// Version it is shown with, for images that have one of their own. None: the program's.
+    pub version: Option<String>,
 }
 
 /// The `[supervision]` section.

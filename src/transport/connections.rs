@@ -5,6 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::sync::watch as watched;
+
 use super::{Frames, Socket};
 
 /// Tells monitors of one process apart.
@@ -49,28 +51,30 @@ pub fn watch(
     Ok(())
 }
 
-/// Calls `told` with each address a socket connects to or loses. For REP sockets, which do not tell by their events.
-pub fn watch_connections(
-    socket: &zmq::Socket,
-    context: &zmq::Context,
+/// The events that [`follow_connections`] needs.
+pub const CONNECTIONS: u16 = HANDSHAKE_SUCCEEDED | DISCONNECTED;
+
+/// What keeps `up` at the addresses whose connections are up, and calls `told` with each that comes or is lost. For REP
+/// and PUB sockets, which do not tell by their events.
+pub fn follow_connections(
+    up: watched::Sender<BTreeSet<SocketAddr>>,
     mut told: impl FnMut(SocketAddr, bool) + 'static,
-) -> io::Result<()> {
-    let mut up = BTreeSet::new();
-    watch(socket, context, HANDSHAKE_SUCCEEDED | DISCONNECTED, move |news| match news {
+) -> impl FnMut(&Told) + 'static {
+    move |news| match *news {
         Told::Event { event: HANDSHAKE_SUCCEEDED, address: Some(address), .. } => {
-            if up.insert(address) {
+            if up.send_if_modified(|up| up.insert(address)) {
                 told(address, true);
             }
         }
         // A loss is told for each try that fails as well.
-        Told::Event { address: Some(address), .. } => {
-            if up.remove(&address) {
+        Told::Event { event: DISCONNECTED, address: Some(address), .. } => {
+            if up.send_if_modified(|up| up.remove(&address)) {
                 told(address, false);
             }
         }
         Told::Event { .. } => {}
-        Told::Closed => std::mem::take(&mut up).into_iter().for_each(|address| told(address, false)),
-    })
+        Told::Closed => up.send_replace(BTreeSet::new()).into_iter().for_each(|address| told(address, false)),
+    }
 }
 
 /// `[event number, value][endpoint]`

@@ -1,12 +1,18 @@
 //! ZeroMQ contexts and the options every socket of ours has.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use slog::Logger;
+use tokio::sync::watch;
 
-use super::{FRAME_OVERHEAD, bind_with, connect_with, start_doorman, tell_refusals};
+use super::{
+    CONNECTIONS, FRAME_OVERHEAD, REFUSALS, Told, bind_with, connect_with, follow_connections, start_doorman,
+    tell_refusals, watch as watch_socket,
+};
 use crate::process::CurveKey;
 
 /// How the sockets of an instance treat their connections.
@@ -82,13 +88,30 @@ impl Contexts {
             started?;
             bind_with(key, &socket)?;
         }
-        self.tell_refusals(&socket, here)?;
+        let mut tell_refusal = self.refusals(here);
+        watch_socket(&socket, &self.first(), REFUSALS, move |news| tell_refusal(&news))?;
         Ok(socket)
     }
 
-    /// Logs peers of a socket of the first context that have another key, or none. `here` says which socket it is.
-    pub fn tell_refusals(&self, socket: &zmq::Socket, here: &'static str) -> io::Result<()> {
-        tell_refusals(socket, &self.first(), here, self.key.is_some(), self.log.clone())
+    /// Keeps `up` at the addresses that a socket of the first context is connected to, calls `told` with each that comes
+    /// or is lost, and logs those that have another key, or none. `here` says which socket it is.
+    pub fn watch_peers(
+        &self,
+        socket: &zmq::Socket,
+        here: &'static str,
+        up: watch::Sender<BTreeSet<SocketAddr>>,
+        told: impl FnMut(SocketAddr, bool) + 'static,
+    ) -> io::Result<()> {
+        let mut tell_refusal = self.refusals(here);
+        let mut follow = follow_connections(up, told);
+        watch_socket(socket, &self.first(), CONNECTIONS | REFUSALS, move |news| {
+            tell_refusal(&news);
+            follow(&news);
+        })
+    }
+
+    fn refusals(&self, here: &'static str) -> impl FnMut(&Told) + 'static {
+        tell_refusals(here, self.key.is_some(), self.log.clone())
     }
 
     fn connecting(&self, socket: zmq::Socket) -> io::Result<zmq::Socket> {

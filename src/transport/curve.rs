@@ -10,7 +10,7 @@ use std::time::Duration;
 use slog::{Logger, warn};
 use tokio::time::Instant;
 
-use super::{Frames, Socket, Told, frames_of, watch};
+use super::{Frames, Socket, Told, frames_of};
 use crate::process::CurveKey;
 
 /// What CURVE adds to each frame, in bytes (ZeroMQ RFC 26): the command's name, a nonce, the box's authenticator, flags.
@@ -82,25 +82,22 @@ fn admit(call: &Frames, key: &CurveKey) -> Answer {
     Answer { admitted, frames: frames_of([ZAP_VERSION, part(1), status, text, b"", b""]) }
 }
 
-/// Logs handshakes that fail for want of the same key on both sides. `here` says which socket it is.
-pub fn tell_refusals(
-    socket: &zmq::Socket,
-    context: &zmq::Context,
-    here: &'static str,
-    has_key: bool,
-    log: Logger,
-) -> io::Result<()> {
-    let events = zmq::SocketEvent::HANDSHAKE_FAILED_PROTOCOL as u16 | zmq::SocketEvent::HANDSHAKE_FAILED_AUTH as u16;
+/// The events that [`tell_refusals`] needs.
+pub const REFUSALS: u16 =
+    zmq::SocketEvent::HANDSHAKE_FAILED_PROTOCOL as u16 | zmq::SocketEvent::HANDSHAKE_FAILED_AUTH as u16;
+
+/// What logs handshakes that fail for want of the same key on both sides. `here` says which socket it is.
+pub fn tell_refusals(here: &'static str, has_key: bool, log: Logger) -> impl FnMut(&Told) + 'static {
     let mut refusals = Refusals::default();
-    watch(socket, context, events, move |told| {
-        if let Told::Event { event, value, .. } = told
+    move |told| {
+        if let Told::Event { event, value, .. } = *told
             && let Some(reason) = reason(event, value, has_key)
             && let Some(times) = refusals.tell()
         {
             warn!(log, "a peer can't be talked to: {}", reason;
                 "socket" => here, "times" => times, "settings" => "curve.key, curve.key_file");
         }
-    })
+    }
 }
 
 /// Why a handshake failed, where it is for a key.

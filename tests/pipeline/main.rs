@@ -11,6 +11,7 @@ mod curve;
 mod dashboards;
 mod experiments;
 mod faults;
+mod leaving;
 mod limits;
 mod load;
 mod modes;

@@ -149,7 +149,7 @@ impl Hub {
     fn take(&self, events: Vec<Event>) -> bool {
         let now = now_ms();
         let mut state = self.lock();
-        for mut event in events {
+        for mut event in events.into_iter().filter(|event| !self.links.is_others(event)) {
             state.topology.apply(&event, now);
             state.requests.apply(&event);
             // Nobody watches: the state is enough.

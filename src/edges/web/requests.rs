@@ -166,7 +166,9 @@ impl Requests {
             told: false,
             progress: watch::Sender::default(),
         };
-        links.iter().for_each(|link| self.call(&mut entry, link));
+        for link in &links {
+            self.call(&mut entry, link);
+        }
         if entry.calls.is_empty() {
             return problem(ErrorCode::NotConnected, self.why_not_connected());
         }
@@ -270,28 +272,46 @@ impl Requests {
         }
     }
 
+    /// Takes a call off a link whose connection is lost, if an instance is there that can take it on. False: it stays.
+    pub fn call_moved(&self, request_id: &str, link: SocketAddr, reason: &str) -> bool {
+        let movable = match self.lock().by_id.get(request_id) {
+            Some(entry) => !self.links.choose(FanOut::One, &entry.tried).is_empty(),
+            None => true,
+        };
+        if movable {
+            self.call_ended(request_id, link, CallEnd::Gone(reason.to_owned()));
+        }
+        movable
+    }
+
     /// Gives the part of an instance that is gone to one that has no part yet, if there is one.
     fn replace_call(&self, entry: &mut Entry, reason: String) {
-        let other = self.links.choose(FanOut::One, &entry.tried);
-        if let Some(link) = other.first().filter(|_| Instant::now() < entry.give_up_at) {
+        while Instant::now() < entry.give_up_at
+            && let [link] = &self.links.choose(FanOut::One, &entry.tried)[..]
+        {
             self.board.ledger.retry();
-            self.call(entry, link);
-        } else if entry.calls.is_empty() && entry.view.counts.responses == 0 {
+            if self.call(entry, link) {
+                return;
+            }
+        }
+        if entry.calls.is_empty() && entry.view.counts.responses == 0 {
             let message = format!("{reason}, and no other requester is connected");
             entry.problem = Some(Problem { code: ErrorCode::Lost, message });
         }
     }
 
-    fn call(&self, entry: &mut Entry, link: &LinkHandle) {
+    /// Sends a request by a link. False when that has ended a moment ago.
+    fn call(&self, entry: &mut Entry, link: &LinkHandle) -> bool {
         entry.calls.insert(link.address, None);
         entry.tried.insert(link.address);
         self.board.ledger.sent();
         let sending = Sending { request: entry.request.clone(), give_up_at: entry.give_up_at };
-        if link.sendings.send(sending).is_err() {
-            // The link ended a moment ago.
+        let sent = link.sendings.send(sending).is_ok();
+        if !sent {
             self.board.ledger.ended(Outcome::Error);
             entry.calls.remove(&link.address);
         }
+        sent
     }
 
     fn end(&self, book: &mut Book, request_id: &str) {
