@@ -3,8 +3,10 @@
 mod estimate;
 mod event;
 mod expectation;
+mod experiment;
 mod formulas;
 mod frame;
+mod independent;
 mod ledger;
 mod message;
 mod oracle;
@@ -24,6 +26,7 @@ mod work;
 pub use estimate::{Estimate, Knee, Limit, LoadPoint, SUSTAINED, TOLERATED, knee, median, relative_difference};
 pub use event::{Event, LinkState, OutcomeCounts, RequestStatus, Sample};
 pub use expectation::{Expectation, LatencySummary, expect_load};
+pub use experiment::{ExperimentState, ExperimentView, TrialView};
 use formulas::formulas;
 pub use formulas::{Formula, Measure};
 pub use frame::{Accepted, BadFrame, Complete, Frame, Problem, Promise};

@@ -39,6 +39,8 @@ pub enum ErrorCode {
     Lost,
     /// No peer to send to.
     NotConnected,
+    /// Something else is in the way: it has to end first.
+    Conflict,
     /// Not permitted: the token is missing or wrong.
     Forbidden,
     /// A fault in this program.

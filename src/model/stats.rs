@@ -29,6 +29,19 @@ pub enum Hop {
     Total,
 }
 
+impl Hop {
+    /// The name in JSON, metrics and histogram logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Wire => "wire",
+            Self::Broker => "broker",
+            Self::Service => "service",
+            Self::Total => "total",
+        }
+    }
+}
+
 /// A histogram of times: two significant digits (an error below 1 %), up to one hour.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Latency(Histogram<u64>);
@@ -84,6 +97,11 @@ impl Latency {
 
     pub fn max_us(&self) -> u64 {
         self.0.max()
+    }
+
+    /// The counts themselves, in microseconds.
+    pub fn histogram(&self) -> &Histogram<u64> {
+        &self.0
     }
 
     /// How many records do not exceed a time.

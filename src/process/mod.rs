@@ -17,7 +17,7 @@ mod tiers;
 mod usage;
 
 /// What the name of every environment variable of swarmq begins with.
-const ENV_PREFIX: &str = "SWARMQ_";
+pub const ENV_PREFIX: &str = "SWARMQ_";
 
 pub use bounds::{Int, OutOfRange, Port, Span};
 pub use config::{Config, Effective};
@@ -29,7 +29,8 @@ use reference::variable;
 pub use reference::{Entry, Section, render, sections};
 use settings::LOCALHOST;
 pub use settings::{
-    Admin, Curve, Discovery, Instance, Log, LogFormat, LogLevel, Settings, Shutdown, Supervision, Telemetry,
+    Admin, Curve, Discovery, Experiments, Instance, Log, LogFormat, LogLevel, Settings, Shutdown, Supervision,
+    Telemetry,
 };
 pub use shape::Shape;
 pub use text::{BindUrl, BrokerUrl, Rule, Secret, Text, Upstream};

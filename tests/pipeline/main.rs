@@ -10,6 +10,7 @@ mod cli;
 mod curve;
 mod dashboards;
 mod experiments;
+mod experiments_page;
 mod faults;
 mod leaving;
 mod limits;

@@ -3,7 +3,7 @@ import { batch, computed, signal } from '@preact/signals';
 import { foldRates, type Rates } from './rates.ts';
 import { foldRequests, requestsFrom, type Requests } from './requests.ts';
 import { foldTopology, forget, NOTHING } from './topology.ts';
-import type { Event, LoadView, RequestView, Sample, ServerMessage, Settings, Topology } from './wire.ts';
+import type { Event, ExperimentView, LoadView, RequestView, Sample, ServerMessage, Settings, Topology } from './wire.ts';
 
 /** Seconds that the charts look back. */
 const SAMPLES_KEPT = 300;
@@ -19,6 +19,8 @@ export const topology = signal<Topology>(NOTHING);
 export const requests = signal<Requests>(new Map());
 export const samples = signal<readonly Sample[]>([]);
 export const settings = signal<Settings | undefined>(undefined);
+/** The experiment that the web tier runs, or ran last. */
+export const experiment = signal<ExperimentView | undefined>(undefined);
 export const version = signal('');
 /** The load that the server makes. */
 export const load = signal<LoadView>({ running: false, sent: 0, refused: 0 });
@@ -56,6 +58,7 @@ export function receive(message: ServerMessage): void {
       topology.value = message.topology;
       requests.value = requestsFrom(message.requests);
       samples.value = message.samples.slice(-SAMPLES_KEPT);
+      experiment.value = message.experiment ?? undefined;
       settings.value = message.settings;
       version.value = message.version;
       rates.value = {};
@@ -65,6 +68,7 @@ export function receive(message: ServerMessage): void {
     rates.value = foldRates(rates.value, topology.value, events);
     topology.value = forget(foldTopology(topology.value, events, now), now);
     requests.value = foldRequests(requests.value, events);
+    for (const event of events) if (event.type === 'experiment') experiment.value = event.experiment;
     const fresh = events.flatMap((event) => (event.type === 'sample' ? [event.sample] : []));
     if (fresh.length > 0) samples.value = [...samples.value, ...fresh].slice(-SAMPLES_KEPT);
   });

@@ -1,5 +1,6 @@
 //! `swarmq experiment`: carries out a plan, and compares what came of two.
 
+mod compare;
 mod progress;
 
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ Try:
   swarmq experiment workers --dry-run              what it would do, and how long that would take
   swarmq experiment quick --factor responders=1,8 --target processes
   swarmq experiment --resume experiments/workers-20261125-101500
+  swarmq experiment compare experiments/A experiments/B --fail-if 'p99 > 1.2x'
 docs/experiments.md tells how a plan is written and what is measured.";
 
 #[derive(Debug, Args)]
@@ -49,6 +51,9 @@ enum What {
         #[arg(long)]
         json: bool,
     },
+    /// Put two runs side by side
+    #[command(after_help = compare::AFTER_HELP)]
+    Compare(compare::CompareArgs),
 }
 
 #[derive(Debug, Args)]
@@ -111,6 +116,7 @@ pub fn experiment(args: ExperimentArgs, settings: Vec<String>) -> Result<ExitCod
     match args.what {
         None => carry_out(args.run, settings),
         Some(What::Plans { json }) => list(json),
+        Some(What::Compare(args)) => compare::compare(&args),
     }
 }
 

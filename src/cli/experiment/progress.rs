@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::rounded;
 use crate::edges::experiment::generator::Progress;
-use crate::edges::experiment::{Ending, Plan, Store, Trial, TrialResult, Watcher};
+use crate::edges::experiment::{Ending, Plan, Store, Trial, TrialResult, Watcher, table};
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -90,6 +90,12 @@ impl Teller {
             }
             Self::Bar { bar, .. } => {
                 bar.finish_and_clear();
+                let summary = store.summary();
+                println!("\n{}", table(&store.results, &summary));
+                for finding in &summary.findings {
+                    println!("{} {}", if finding.is_warning { "!" } else { "-" }, finding.text);
+                }
+                println!();
                 match ending {
                     Ending::Finished { problems: 0 } => println!("results: {folder}"),
                     Ending::Finished { problems } => {

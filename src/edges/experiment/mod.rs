@@ -1,37 +1,63 @@
 //! Experiments: a plan's trials against a deployment under load, measured and held against what queueing theory expects.
 
 mod arrivals;
+mod compare;
+mod contrast;
 mod deployment;
 mod environment;
+mod expectation;
+mod exports;
+mod findings;
 pub mod generator;
 mod load;
 mod measure;
+mod metric;
 mod plan;
 mod plan_file;
 mod processes;
+mod report;
 mod results;
+mod rule;
 mod run;
 mod running;
 mod setup;
 mod store;
+mod summary;
 mod swarm;
+mod table;
 mod tally;
 mod target;
+#[cfg(test)]
+mod testing;
 
 use arrivals::Arrivals;
+pub use compare::{ComparedCell, Comparison, Side, compare};
+pub use contrast::{Contrast, KneeFinding, differs};
+use contrast::{contrasts, knees};
 pub use deployment::Deployment;
 pub use environment::environment;
+pub use expectation::{Expectations, Expected, Range};
+pub use exports::write_exports;
+use findings::findings;
+pub use findings::label;
 pub use load::Load;
+use metric::short;
+pub use metric::{Metric, Unit};
 pub use plan::{Cell, MOST_TRIALS, Order, Plan, Target, Trial};
 pub use plan_file::{PlanError, PlanFlags, READY_MADE, load as load_plan, ready_made};
 pub use processes::Processes;
+pub use report::{HAS_PAGES, Report, compare_page, report_page};
 pub use results::{
     Environment, Generator, LedgerVerdict, Percentile, RequestCounts, Results, SCHEMA, Shares, TierUsage, TrialResult,
 };
+pub use rule::Rule;
 pub use run::{Ending, Watcher, run};
 pub use running::Running;
 pub use setup::{Factor, Setup};
-pub use store::{RESULTS, Store, read as read_results};
+use store::replace;
+pub use store::{REPORT, RESULTS, Store, read as read_results};
+pub use summary::{CONFIDENCE, CellSummary, Figure, Finding, Summary, UsageSummary};
 pub use swarm::Swarm;
+pub use table::{compare_table, table};
 pub use tally::{Answer, Tally, Times};
 pub use target::{Laboratory, check, load_settings, settings_of};

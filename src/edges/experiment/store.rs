@@ -6,16 +6,25 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Environment, Plan, Results, SCHEMA, Trial, TrialResult};
+use super::{
+    Environment, Expectations, Plan, Report, Results, SCHEMA, Summary, Trial, TrialResult, report_page, write_exports,
+};
 use crate::model::now_ms;
 
 /// The file that the others are made of, and that a run goes on from.
 pub const RESULTS: &str = "results.json";
 
+/// The page that shows them, where this program can make one.
+pub const REPORT: &str = "report.html";
+
+/// What it shows, for programs.
+const REPORT_DATA: &str = "report.json";
+
 /// A run's folder and what is known so far.
 pub struct Store {
     folder: PathBuf,
     pub results: Results,
+    expectations: Expectations,
 }
 
 impl Store {
@@ -31,14 +40,22 @@ impl Store {
         }
         let (schema, started_at) = (SCHEMA.to_owned(), now_ms());
         let results = Results { schema, plan, environment, started_at, finished_at: None, trials: vec![] };
-        let store = Self { folder: folder.to_owned(), results };
+        let expectations = Expectations::of(&results.plan);
+        let store = Self { folder: folder.to_owned(), results, expectations };
         store.write()?;
         Ok(store)
     }
 
     /// A run that was cut off, to go on with.
     pub fn open(folder: &Path) -> Result<Self> {
-        Ok(Self { folder: folder.to_owned(), results: read(folder)? })
+        let results = read(folder)?;
+        let expectations = Expectations::of(&results.plan);
+        Ok(Self { folder: folder.to_owned(), results, expectations })
+    }
+
+    /// What the trials so far come to.
+    pub fn summary(&self) -> Summary {
+        Summary::of(&self.results, &self.expectations)
     }
 
     pub fn folder(&self) -> &Path {
@@ -64,7 +81,16 @@ impl Store {
     /// Writes all of it. A file is either the old one or the new one, whatever happens meanwhile.
     fn write(&self) -> Result<()> {
         let json = serde_json::to_vec(&self.results)?;
-        replace(&self.folder.join(RESULTS), &json)
+        replace(&self.folder.join(RESULTS), &json)?;
+        write_exports(&self.folder, &self.results)?;
+        let summary = self.summary();
+        // The dashboard draws it as the run goes on.
+        let data = serde_json::to_vec(&Report::of(&self.results, &summary))?;
+        replace(&self.folder.join(REPORT_DATA), &data)?;
+        match report_page(&self.results, &summary) {
+            Some(page) => replace(&self.folder.join(REPORT), page.as_bytes()),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The hub: takes every instance's telemetry in, keeps the deployment's state, and tells the dashboards: each a
 //! snapshot first, then batches of events. A dashboard that is slow gets a new snapshot when it is back.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,11 +10,14 @@ use actix::dev::SendError;
 use bytestring::ByteString;
 use serde_json::json;
 use slog::{info, warn};
+use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::{Links, Load, LoadView, Oracle, OwnSettings, Push, Sampler};
 use crate::actors::{Seat, WorkError};
-use crate::model::{Event, RequestLog, RequestView, Sample, Tier, Topology, WorkerState, now_ms};
+use crate::model::{
+    Event, ExperimentView, InstanceState, RequestLog, RequestView, Sample, Tier, Topology, WorkerState, now_ms,
+};
 use crate::transport::Subscriber;
 
 /// Samples kept, in seconds.
@@ -53,6 +56,8 @@ struct State {
     topology: Topology,
     requests: RequestLog,
     samples: VecDeque<Sample>,
+    /// The one of this web tier that runs, or ran last.
+    experiment: Option<Box<ExperimentView>>,
     sampler: Sampler,
     oracle: Oracle,
     /// Of the last batch.
@@ -64,6 +69,8 @@ struct State {
 /// What this web instance knows of the deployment, and who watches.
 pub struct Hub {
     state: Mutex<State>,
+    /// Something was told from within this process.
+    told: Notify,
     /// Silence after which an instance counts as gone.
     silence: Duration,
     /// Between two batches.
@@ -88,13 +95,15 @@ impl Hub {
             topology: Topology::default(),
             requests: RequestLog::new(keep_requests),
             samples: VecDeque::new(),
+            experiment: None,
             sampler: Sampler::default(),
             seq: 0,
             oracle: Oracle::default(),
             pending: vec![],
             sessions: vec![],
         };
-        Self { state: Mutex::new(state), silence: telemetry_interval * 2, batch: own.batch, own, links, load }
+        let silence = telemetry_interval * 2;
+        Self { state: Mutex::new(state), told: Notify::new(), silence, batch: own.batch, own, links, load }
     }
 
     pub fn topology(&self) -> Topology {
@@ -134,6 +143,20 @@ impl Hub {
         instances.filter_map(|instance| Some((instance.id.clone(), instance.admin.clone()?))).collect()
     }
 
+    /// The nodes of the living instances.
+    pub fn nodes(&self) -> BTreeSet<String> {
+        let state = self.lock();
+        let snapshots = state.topology.instances.values().map(|view| &view.snapshot);
+        let living = snapshots.filter(|snapshot| snapshot.state != InstanceState::Gone);
+        living.map(|snapshot| snapshot.instance.node.clone()).collect()
+    }
+
+    /// Tells the dashboards of this web tier something that no telemetry tells.
+    pub fn tell(&self, event: Event) {
+        self.take(vec![event]);
+        self.told.notify_one();
+    }
+
     /// The settings have changed: every dashboard gets a snapshot with the next batch.
     pub fn refresh(&self) {
         let mut state = self.lock();
@@ -152,6 +175,9 @@ impl Hub {
         for mut event in events.into_iter().filter(|event| !self.links.is_others(event)) {
             state.topology.apply(&event, now);
             state.requests.apply(&event);
+            if let Event::Experiment { experiment } = &event {
+                state.experiment = Some(experiment.clone());
+            }
             // Nobody watches: the state is enough.
             if !state.sessions.is_empty() {
                 if let Event::Reply { reply, .. } = &mut event {
@@ -229,6 +255,7 @@ impl State {
             "topology": self.topology,
             "requests": self.requests.views().map(|view| view.cut(SHOWN_BODY)).collect::<Vec<_>>(),
             "samples": self.samples,
+            "experiment": self.experiment,
             "settings": settings,
             "load": load,
             "version": env!("CARGO_PKG_VERSION"),
@@ -257,6 +284,7 @@ pub async fn run_hub(
                 vec![]
             }),
             _ = looks.tick() => hub.silent(),
+            () = hub.told.notified() => vec![],
             _ = samples.tick() => vec![hub.sample()],
             () = sleep_until(push_at.unwrap_or_else(Instant::now)), if push_at.is_some() => {
                 push_at = None;

@@ -4,6 +4,7 @@ import type { ComponentType } from 'preact';
 import { path } from '../route.ts';
 import { ChartsView } from './charts.tsx';
 import { ControlView } from './control.tsx';
+import { ExperimentsView } from './experiments.tsx';
 import { LiveView } from './live.tsx';
 import { RequestsView } from './requests.tsx';
 
@@ -22,6 +23,7 @@ export const VIEWS: readonly View[] = [
   { path: '/requests', title: 'Requests', Page: RequestsView },
   { path: '/charts', title: 'Charts', Page: ChartsView },
   { path: '/control', title: 'Control', Page: ControlView },
+  { path: '/experiments', title: 'Experiments', Page: ExperimentsView },
 ];
 
 /** The view shown; an address that names none shows the first. */
