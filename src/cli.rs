@@ -2,6 +2,7 @@
 
 mod ask;
 mod experiment;
+mod keygen;
 mod probe;
 mod run;
 mod show;
@@ -131,6 +132,8 @@ enum Command {
         #[arg(long, value_name = "HOST:PORT")]
         address: Option<String>,
     },
+    /// Make a key for the deployment's ZeroMQ connections, to stdout or into a new file (curve.key_file)
+    Keygen { file: Option<PathBuf> },
     /// Write a completion script for a shell to stdout
     Completions { shell: Shell },
 }
@@ -175,6 +178,7 @@ impl Cli {
             Some(Command::Healthcheck { ready, address }) => {
                 return probe::probe(&self.common.load(vec![])?.settings, ready, address);
             }
+            Some(Command::Keygen { file }) => return keygen::keygen(file.as_deref()),
             Some(Command::Completions { shell }) => {
                 clap_complete::generate(shell, &mut Self::command(), "swarmq", &mut std::io::stdout());
                 return Ok(ExitCode::SUCCESS);

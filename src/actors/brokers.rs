@@ -45,6 +45,15 @@ struct Broker {
     connected: bool,
     /// It said that it is shutting down.
     draining: bool,
+    /// Its address is not behind the name any more. A swarm takes a task out of its DNS before it tells it to stop: what
+    /// was sent may well be answered, but nothing more is sent.
+    left: bool,
+}
+
+impl Broker {
+    fn takes_messages(&self) -> bool {
+        self.connected && !self.draining && !self.left
+    }
 }
 
 /// One worker's sockets.
@@ -62,24 +71,36 @@ impl Brokers {
         Self { kind, contexts, board, all: vec![], turn }
     }
 
-    /// Connects to addresses that are new; the sockets of those that are not among them any more are closed, and
-    /// their addresses returned. Fails without a free file descriptor.
-    pub fn set(&mut self, addresses: &BTreeSet<SocketAddr>) -> io::Result<Vec<SocketAddr>> {
-        let gone: Vec<_> =
-            self.all.iter().map(|broker| broker.address).filter(|known| !addresses.contains(known)).collect();
-        for address in &gone {
-            self.disconnect(*address);
-            self.board.forget_peer(*address);
+    /// Connects to addresses that are new. Brokers that are not among the addresses any more are sent nothing new, and
+    /// are left by [`Self::leave`]. Fails without a free file descriptor.
+    pub fn set(&mut self, addresses: &BTreeSet<SocketAddr>) -> io::Result<()> {
+        for broker in &mut self.all {
+            let left = !addresses.contains(&broker.address);
+            if std::mem::replace(&mut broker.left, left) == left {
+                continue;
+            }
+            if left {
+                self.board.forget_peer(broker.address);
+            } else {
+                self.board.know_peer(broker.address);
+                if broker.connected {
+                    self.board.peer(broker.address, true);
+                }
+            }
         }
-        self.all.retain(|broker| addresses.contains(&broker.address));
         for address in addresses {
             if !self.all.iter().any(|broker| broker.address == *address) {
                 let socket = self.connect(*address)?;
                 self.board.know_peer(*address);
-                self.all.push(Broker { address: *address, socket, connected: false, draining: false });
+                self.all.push(Broker { address: *address, socket, connected: false, draining: false, left: false });
             }
         }
-        Ok(gone)
+        Ok(())
+    }
+
+    /// Closes the sockets to brokers whose address is gone and that have nothing to answer any more.
+    pub fn leave(&mut self, has_to_answer: impl Fn(SocketAddr) -> bool) {
+        self.all.retain(|broker| !broker.left || (broker.connected && has_to_answer(broker.address)));
     }
 
     fn connect(&self, address: SocketAddr) -> io::Result<Socket> {
@@ -101,18 +122,18 @@ impl Brokers {
         Socket::attach(socket)
     }
 
-    /// The next broker in rotation that is connected and not shutting down.
+    /// The next broker in rotation that takes messages.
     pub fn choose(&mut self) -> Option<SocketAddr> {
         let count = self.all.len();
         let mut order = (0..count).map(|step| (self.turn + step) % count);
-        let next = order.find(|index| self.all[*index].connected && !self.all[*index].draining)?;
+        let next = order.find(|index| self.all[*index].takes_messages())?;
         self.turn = next + 1;
         Some(self.all[next].address)
     }
 
     /// True when [`Self::choose`] has a choice.
     pub fn any(&self) -> bool {
-        self.all.iter().any(|broker| broker.connected && !broker.draining)
+        self.all.iter().any(Broker::takes_messages)
     }
 
     /// Sends frames to a broker. False when its connection is lost, of which news will come.

@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, watch};
 use super::Board;
 use crate::process::Dispatch;
 use crate::tasks::{Delay, DelaySource};
-use crate::transport::{Contexts, Frames, Socket, watch_connections};
+use crate::transport::{Contexts, Frames, Peers, Socket};
 
 /// Where the workers' messages come from.
 pub enum Backend {
@@ -33,7 +33,7 @@ pub struct ResponderDesk {
     /// Whether the socket is connected to the worker's own endpoint.
     pub own_endpoint: bool,
     /// Brokers elsewhere that the socket connects to.
-    pub connected: BTreeSet<SocketAddr>,
+    pub brokers: Peers,
     pub in_hand: Option<Frames>,
     /// Occupants that died on the message in hand.
     pub deaths: u32,
@@ -47,12 +47,14 @@ pub struct Desks {
     /// The first worker's `responderId`; the others' follow.
     pub first_id: i64,
     pub seed: Option<u64>,
+    /// Brokers elsewhere to which connections are up.
+    pub up: watch::Sender<BTreeSet<SocketAddr>>,
     desks: StdMutex<HashMap<usize, Arc<Mutex<ResponderDesk>>>>,
 }
 
 impl Desks {
     pub fn new(contexts: Arc<Contexts>, backend: Backend, board: Arc<Board>, first_id: i64, seed: Option<u64>) -> Self {
-        Self { contexts, backend, board, first_id, seed, desks: StdMutex::default() }
+        Self { contexts, backend, board, first_id, seed, up: watch::Sender::default(), desks: StdMutex::default() }
     }
 
     /// The desk of a seat; a new one is connected to the broker, unless that is elsewhere. Fails without a free file
@@ -69,7 +71,8 @@ impl Desks {
             // All workers connect alike: one tells for all whether the brokers are there.
             Backend::Addresses(_) if index == 0 => {
                 let board = self.board.clone();
-                watch_connections(&socket, &self.contexts.first(), move |address, up| board.peer(address, up))?;
+                let told = move |address, up| board.peer(address, up);
+                self.contexts.watch_peers(&socket, "worker", self.up.clone(), told)?;
             }
             Backend::Addresses(_) => {}
         }
@@ -78,7 +81,7 @@ impl Desks {
             delays: DelaySource::new(delay, self.seed, index as u32),
             responder_id: self.first_id + index as i64,
             own_endpoint: false,
-            connected: BTreeSet::new(),
+            brokers: Peers::default(),
             in_hand: None,
             deaths: 0,
         }));

@@ -107,6 +107,11 @@ impl Hand {
         self.ids(|held| held.ticket.deadline <= now || held.retry_at(policy).is_some_and(|at| at <= now))
     }
 
+    /// True when a broker has any of the messages.
+    pub fn has_any_at(&self, broker: SocketAddr) -> bool {
+        self.held.values().any(|held| held.broker == broker)
+    }
+
     /// The messages that a broker has.
     pub fn at_broker(&self, broker: SocketAddr) -> Vec<String> {
         self.ids(|held| held.broker == broker)

@@ -49,8 +49,8 @@ impl Teller {
         }
     }
 
-    /// Tells an event of a single message, if this second's budget has room; it is made only then.
-    pub fn message_event(&self, event: impl FnOnce() -> Event) {
+    /// Tells an event of a single message, if this second's budget has room; it is made only then. False: it was left out.
+    pub fn message_event(&self, event: impl FnOnce() -> Event) -> bool {
         let room = {
             let mut second = self.budget.second.lock().unwrap_or_else(PoisonError::into_inner);
             if second.0.elapsed() >= Duration::from_secs(1) {
@@ -63,6 +63,7 @@ impl Teller {
             true => self.event(event()),
             false => drop(self.budget.dropped.fetch_add(1, Ordering::Relaxed)),
         }
+        room
     }
 
     /// Events left out since the start.
@@ -100,17 +101,17 @@ pub async fn run_monitor(
                     return Ok(());
                 }
             }
-            _ = beat.tick() => {
-                let snapshots = monitor.boards.iter().map(|board| board.snapshot());
-                events.extend(snapshots.map(|snapshot| Event::Instance { snapshot: Box::new(snapshot) }));
-            }
+            _ = beat.tick() => events.extend(snapshots(&monitor.boards)),
             () = seat.drain.cancelled() => {
+                // The last figures come before the goodbye.
+                events.extend(snapshots(&monitor.boards));
                 while let Ok(event) = inbox.try_recv() {
                     events.push(event);
                 }
                 publisher.publish(&events)?;
                 return Ok(());
             }
+            () = publisher.news() => publisher.set_peers(&monitor.web.borrow().clone())?,
             changed = monitor.web.changed() => {
                 if changed.is_err() {
                     return Ok(());
@@ -123,4 +124,8 @@ pub async fn run_monitor(
         publisher.publish(&events)?;
         events.clear();
     }
+}
+
+fn snapshots(boards: &[Arc<Board>]) -> impl Iterator<Item = Event> {
+    boards.iter().map(|board| Event::Instance { snapshot: Box::new(board.snapshot()) })
 }

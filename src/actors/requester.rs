@@ -41,6 +41,7 @@ pub async fn run_requester(seat: Seat, lane: Arc<Lane>, context: Arc<RequesterCo
     let mut worker = Worker { brokers, hand: Hand::new(lane.clone()), lane: lane.clone(), context, log };
     worker.brokers.set(&addresses.borrow_and_update().clone())?;
     loop {
+        worker.brokers.leave(|broker| worker.hand.has_any_at(broker));
         worker.fill_hand()?;
         seat.cell.set(if worker.hand.is_empty() { WorkerState::Idle } else { WorkerState::Busy }, None);
         let draining = seat.drain.is_cancelled();
@@ -62,10 +63,7 @@ pub async fn run_requester(seat: Seat, lane: Arc<Lane>, context: Arc<RequesterCo
                 if changed.is_err() {
                     return Err(WorkError::Other("the discovery of brokers has ended".to_owned()));
                 }
-                let known = addresses.borrow_and_update().clone();
-                for gone in worker.brokers.set(&known)? {
-                    worker.recall(gone, &format!("{gone} is no broker's address any more"));
-                }
+                worker.brokers.set(&addresses.borrow_and_update().clone())?;
             }
             () = seat.drain.cancelled(), if !draining => {}
         }

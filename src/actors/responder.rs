@@ -38,12 +38,10 @@ pub async fn run_responder(seat: Seat, context: Arc<ResponderContext>) -> Result
     let mut desk = desk.lock().await;
     seat.cell.name(&desk.responder_id.to_string());
     let mut addresses = match &context.desks.backend {
-        Backend::Addresses(addresses) => Some(addresses.clone()),
+        Backend::Addresses(addresses) => Some((addresses.clone(), context.desks.up.subscribe())),
         _ => None,
     };
-    if let Some(addresses) = &mut addresses {
-        follow_brokers(&mut desk, addresses, &context, &seat)?;
-    }
+    follow_brokers(&mut desk, addresses.as_mut(), &context, &seat)?;
     let mut dispatch = match &context.desks.backend {
         Backend::Here { dispatch, .. } => Some(dispatch.clone()),
         _ => None,
@@ -64,10 +62,8 @@ pub async fn run_responder(seat: Seat, context: Arc<ResponderContext>) -> Result
                 follow_dispatch(&mut desk, dispatch.as_mut(), &context, &seat)?;
                 continue;
             }
-            () = next_change(addresses.as_mut()) => {
-                if let Some(addresses) = &mut addresses {
-                    follow_brokers(&mut desk, addresses, &context, &seat)?;
-                }
+            () = news_of_brokers(addresses.as_mut()) => {
+                follow_brokers(&mut desk, addresses.as_mut(), &context, &seat)?;
                 continue;
             }
         };
@@ -106,24 +102,34 @@ fn follow_dispatch(
     Ok(())
 }
 
-/// Connects to brokers that are new, and disconnects from those that are not among the addresses any more.
+/// Brokers elsewhere: the addresses behind their name, and those to which connections are up.
+type BrokersElsewhere = (watch::Receiver<BTreeSet<SocketAddr>>, watch::Receiver<BTreeSet<SocketAddr>>);
+
+async fn news_of_brokers(brokers: Option<&mut BrokersElsewhere>) {
+    let Some((known, up)) = brokers else { return std::future::pending().await };
+    tokio::select! {
+        () = next_change(Some(known)) => {}
+        () = next_change(Some(up)) => {}
+    }
+}
+
+/// Connects to brokers that are new, and disconnects from those that have left.
 fn follow_brokers(
     desk: &mut ResponderDesk,
-    addresses: &mut watch::Receiver<BTreeSet<SocketAddr>>,
+    brokers: Option<&mut BrokersElsewhere>,
     context: &ResponderContext,
     seat: &Seat,
 ) -> io::Result<()> {
-    let known = addresses.borrow_and_update().clone();
-    for gone in desk.connected.difference(&known) {
+    let Some((known, up)) = brokers else { return Ok(()) };
+    let (known, up) = (known.borrow_and_update().clone(), up.borrow_and_update().clone());
+    let changes = desk.brokers.follow(desk.socket.raw(), &known, &up)?;
+    for gone in changes.gone {
         info!(seat.log, "broker gone"; "broker" => %gone);
-        desk.socket.raw().disconnect(&format!("tcp://{gone}"))?;
-        context.board.forget_peer(*gone);
+        context.board.forget_peer(gone);
     }
-    for new in known.difference(&desk.connected) {
-        context.board.know_peer(*new);
-        desk.socket.raw().connect(&format!("tcp://{new}"))?;
+    for new in changes.new {
+        context.board.know_peer(new);
     }
-    desk.connected = known;
     Ok(())
 }
 

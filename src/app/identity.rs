@@ -23,7 +23,7 @@ pub fn instance(settings: &Settings, role: Role, tier: Tier, admin: Option<Socke
         node: configured.node.clone().unwrap_or_else(host_name),
         service: configured.service.clone().unwrap_or_else(|| tier.name().to_owned()),
         slot: configured.slot.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: configured.version.clone().unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned()),
         pid: std::process::id(),
         started_at: now_ms(),
         admin: admin.map(|address| address.to_string()),

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use slog::{Logger, info};
 
 use super::Role;
-use crate::process::{Dispatch, Settings};
+use crate::process::{Curve, Dispatch, Settings};
 
 /// Descriptors that a process needs whatever its workers do.
 const BASE: u64 = 128;
@@ -52,4 +52,34 @@ pub fn raise(settings: &Settings, role: Role, log: &Logger) -> Result<()> {
     }
     info!(log, "open files"; "allowed" => allowed, "needed" => needed);
     Ok(())
+}
+
+/// Refuses a key that libzmq can do nothing with: the process would talk in the open.
+pub fn check_curve(settings: &Curve, has_curve: bool) -> Result<()> {
+    if settings.key.is_some() && !has_curve {
+        bail!(
+            "a key is set (curve.key, curve.key_file), but this program is built without CURVE: use the image, or \
+             build it with libsodium (README.md), or remove the setting"
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::CurveKey;
+
+    #[test]
+    fn a_key_is_refused_where_there_is_no_curve() {
+        let key = format!("{} {}", "0".repeat(40), "0".repeat(40));
+        let keyed = Curve { key: Some(CurveKey::parse(&key).unwrap()), key_file: None };
+        for (settings, has_curve, allowed) in
+            [(&keyed, true, true), (&keyed, false, false), (&Curve::default(), false, true)]
+        {
+            assert_eq!(check_curve(settings, has_curve).is_ok(), allowed);
+        }
+        let error = check_curve(&keyed, false).unwrap_err().to_string();
+        assert!(error.contains("without CURVE") && error.contains("libsodium"), "{error}");
+    }
 }

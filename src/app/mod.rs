@@ -117,17 +117,20 @@ impl App {
     /// change.
     pub fn build(mut settings: Settings, role: Role, log: Logger) -> Result<Self> {
         limits::raise(&settings, role, &log)?;
+        limits::check_curve(&settings.curve, zmq::has("curve") == Some(true))?;
         let all = role == Role::All;
         let mut addresses = Addresses::default();
         let admin_listener = listen("admin", settings.admin.bind, admin_port(&settings, role), "admin.port")?;
         addresses.admin = Some(admin_listener.local_addr()?);
         let subscriber = match all || role == Role::Web {
-            true => Some(process::bind_telemetry(&settings)?),
+            true => Some(process::bind_telemetry(&settings, &log)?),
             false => None,
         };
         if let Some((_, address)) = &subscriber {
             addresses.telemetry = Some(*address);
-            settings.telemetry.web = Upstream::at(*address);
+            if all {
+                settings.telemetry.web = Upstream::at(*address);
+            }
         }
         let mut process = Process::new(settings, role, log, addresses.admin)?;
         let mut broker = None;
@@ -158,7 +161,7 @@ impl App {
             addresses.web = Some(tier.address);
             web = Some(tier);
         }
-        process.start_monitor()?;
+        process.start_monitor(addresses.telemetry)?;
         let server = admin::serve(
             admin_listener,
             process.boards.clone(),

@@ -62,13 +62,14 @@ impl Process {
         let arbiters = Arc::new(ArbiterPool::start(1, 1).context("no thread for the web tier and the monitor")?);
         let high_water_mark = settings.broker.queue.get() as u32;
         let options = socket_options(&settings, settings.requester.max_message_bytes.get(), high_water_mark, LINGER);
+        let contexts = Arc::new(Contexts::new(options, settings.curve.key.clone(), log.clone()));
         Ok(Self {
             role,
             log,
             boards: vec![],
             controls: vec![],
             policy,
-            contexts: Arc::new(Contexts::new(options)),
+            contexts,
             teller,
             events: Arc::new(Mutex::new(events)),
             fatal: mpsc::unbounded_channel(),
@@ -131,21 +132,27 @@ impl Process {
 
     /// Follows the addresses behind an upstream's name.
     pub fn follow(&self, upstream: &Upstream) -> watch::Receiver<BTreeSet<SocketAddr>> {
+        self.follow_with(upstream, None)
+    }
+
+    /// The same where this process, which listens at `own`, is one of the peers.
+    fn follow_with(&self, upstream: &Upstream, own: Option<SocketAddr>) -> watch::Receiver<BTreeSet<SocketAddr>> {
         let (sender, receiver) = watch::channel(BTreeSet::new());
         let discovery = &self.settings.discovery;
         let (every, limit) = (discovery.interval.get(), discovery.connect_timeout.get());
-        actix_rt::spawn(follow(upstream.clone(), every, limit, sender, self.log.new(o!("component" => "discovery"))));
+        let log = self.log.new(o!("component" => "discovery"));
+        actix_rt::spawn(follow(upstream.clone(), own, every, limit, sender, log));
         receiver
     }
 
-    /// Starts the process's voice, once all boards are there.
-    pub fn start_monitor(&mut self) -> Result<()> {
-        let contexts = Arc::new(Contexts::new(socket_options(&self.settings, LARGEST_REPORT, 1_000, TELEMETRY_LINGER)));
+    /// Starts the process's voice, once all boards are there. `own`: where this process listens for telemetry itself.
+    pub fn start_monitor(&mut self, own: Option<SocketAddr>) -> Result<()> {
+        let contexts = Arc::new(telemetry_contexts(&self.settings, &self.log));
         let monitor = Monitor {
             boards: self.boards.clone(),
             interval: self.settings.telemetry.interval.get(),
             contexts,
-            web: self.follow(&self.settings.telemetry.web),
+            web: self.follow_with(&self.settings.telemetry.web, own),
         };
         let events = self.events.clone();
         let factory: Factory = Arc::new(move |seat| Box::pin(run_monitor(seat, monitor.clone(), events.clone())));
@@ -194,9 +201,8 @@ pub fn listen(what: &str, bind: IpAddr, port: u16, setting: &str) -> Result<TcpL
 }
 
 /// The web tier's SUB socket, bound.
-pub fn bind_telemetry(settings: &Settings) -> Result<(Subscriber, SocketAddr)> {
-    let contexts = Contexts::new(socket_options(settings, LARGEST_REPORT, 1_000, TELEMETRY_LINGER));
-    let socket = contexts.socket(zmq::SUB)?;
+pub fn bind_telemetry(settings: &Settings, log: &Logger) -> Result<(Subscriber, SocketAddr)> {
+    let socket = telemetry_contexts(settings, log).server_socket(zmq::SUB, "telemetry")?;
     let address = bind_zmq(&socket, settings.telemetry.bind, settings.telemetry.port.port(), "telemetry.port")?;
     Ok((Subscriber::new(socket)?, address))
 }
@@ -215,6 +221,11 @@ pub fn bound(socket: &zmq::Socket) -> Result<SocketAddr> {
     let endpoint = socket.get_last_endpoint()?.unwrap_or_default();
     let address = endpoint.strip_prefix("tcp://").unwrap_or(&endpoint);
     address.parse().with_context(|| format!("libzmq says it is bound to {endpoint:?}"))
+}
+
+fn telemetry_contexts(settings: &Settings, log: &Logger) -> Contexts {
+    let options = socket_options(settings, LARGEST_REPORT, 1_000, TELEMETRY_LINGER);
+    Contexts::new(options, settings.curve.key.clone(), log.clone())
 }
 
 fn socket_options(settings: &Settings, max_frame_bytes: u64, high_water_mark: u32, linger: Duration) -> SocketOptions {

@@ -44,7 +44,7 @@ impl BrokerTier {
     pub fn start(process: &mut Process, separate: bool) -> Result<Self> {
         let settings = process.settings.broker.clone();
         let contexts = process.contexts.clone();
-        let router = contexts.inproc_socket(zmq::ROUTER)?;
+        let router = contexts.server_socket(zmq::ROUTER, "broker for requesters")?;
         // A reply to a requester that is gone is an error to be told, not silently dropped.
         router.set_router_mandatory(true)?;
         // broker.queue bounds what is here already: no reply is dropped because its requester is a moment behind.
@@ -53,7 +53,10 @@ impl BrokerTier {
         let workers = watch::Sender::new(process.settings.responder.workers.usize());
         let released = watch::Sender::new(0);
         let released_to = released.subscribe();
-        let dealer = contexts.inproc_socket(zmq::DEALER)?;
+        let dealer = match separate {
+            true => contexts.server_socket(zmq::DEALER, "broker for workers")?,
+            false => contexts.inproc_socket(zmq::DEALER)?,
+        };
         let endpoint = match (separate, &settings.backend) {
             (false, _) => INPROC,
             (true, Some(configured)) => configured.as_str(),
@@ -112,6 +115,7 @@ impl ResponderTier {
         let delay = watch::Sender::new(delay(&process.settings.task.delay)?);
         board.set_delay(view);
         let faults = Arc::new(FaultInjector::default());
+        board.watch_faults(faults.clone());
         let never = watch::Sender::new(0);
         let (size, released, backend) = match (broker, &settings.backend) {
             (Some(broker), _) => (

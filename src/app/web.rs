@@ -56,8 +56,8 @@ impl WebTier {
             batch: settings.batch.get(),
             controls: matches!(permission, Permission::Open),
         };
-        let hub = Arc::new(Hub::new(settings.keep_requests.usize(), interval, own, links.clone()));
         let load = Arc::new(Load::default());
+        let hub = Arc::new(Hub::new(settings.keep_requests.usize(), interval, own, links.clone(), load.clone()));
         let program = Program {
             path: std::env::current_exe().context("this program's own path is not known")?,
             token: process.settings.admin.token.clone(),

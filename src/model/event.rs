@@ -90,6 +90,9 @@ pub enum Event {
     },
     /// A connection between the web tier and a requester changed.
     Link {
+        /// The web instance's id.
+        #[serde(default)]
+        instance: String,
         address: String,
         at: u64,
         state: LinkState,

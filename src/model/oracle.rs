@@ -17,6 +17,10 @@ const DRAWS: usize = 200_000;
 pub struct Expected {
     /// Of one message's delay.
     pub service_mean_ms: f64,
+    /// Half of the messages take longer than this, from their sending to their reply ...
+    pub message_p50_ms: f64,
+    /// ... and one in a hundred longer than this.
+    pub message_p99_ms: f64,
     /// Of a whole request, until its last reply.
     pub fan_out_mean_ms: f64,
     /// Nine of ten requests take longer than this ...
@@ -53,6 +57,8 @@ pub fn expect(messages: usize, workers: usize, shared_queue: bool, draw: impl Fn
     let times = &simulated.latencies;
     Some(Expected {
         service_mean_ms: simulated.service_ms,
+        message_p50_ms: simulated.messages.quantile_us(0.5) as f64 / 1_000.0,
+        message_p99_ms: simulated.messages.quantile_us(0.99) as f64 / 1_000.0,
         fan_out_mean_ms: simulated.mean_latency_ms(),
         fan_out_low_ms: times[trials / 10],
         fan_out_high_ms: times[trials - 1 - trials / 10],
@@ -80,6 +86,16 @@ mod tests {
             assert!(expected.fan_out_low_ms < expected.fan_out_mean_ms);
             assert!(expected.fan_out_high_ms > expected.fan_out_mean_ms);
         }
+    }
+
+    /// Nobody queueing, a message takes its own delay: uniform between 1 and 3 s here.
+    #[test]
+    fn a_message_takes_its_delay_or_waits_its_turn_besides() {
+        let expected = expect(10, 10, false, uniform()).unwrap();
+        assert!((expected.message_p50_ms / 2000.0 - 1.0).abs() < 0.02, "{expected:?}");
+        assert!((expected.message_p99_ms / 2980.0 - 1.0).abs() < 0.01, "{expected:?}");
+        let rounds = expect(9, 3, false, || 100.0).unwrap();
+        assert_eq!((rounds.message_p50_ms, rounds.message_p99_ms), (200.0, 300.0));
     }
 
     #[test]

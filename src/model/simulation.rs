@@ -3,12 +3,13 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::time::Duration;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::Exp1;
 
-use super::{Arrivals, Call, FanOut, Scenario, ScenarioError, Simulated, Totals, summary};
+use super::{Arrivals, Call, FanOut, Latency, Scenario, ScenarioError, Simulated, Totals, summary};
 
 /// Simulates a scenario; `draw` gives services in milliseconds, one for each message in the order in which they arrive,
 /// so that scenarios that differ in nothing but dispatch are compared message by message.
@@ -24,7 +25,7 @@ pub fn simulate(scenario: &Scenario, draw: impl FnMut() -> f64) -> Result<Simula
             let allowed = "a time in which a request arrives";
             Err(ScenarioError::Range { what: "durationMs", value, allowed })
         }
-        _ => Ok(summary(&simulation.calls, scenario.warm_up, scenario.messages_per_request())),
+        _ => Ok(summary(&simulation.calls, simulation.sojourns, scenario.warm_up, scenario.messages_per_request())),
     }
 }
 
@@ -76,6 +77,8 @@ struct Simulation<'a, D> {
     ends: BinaryHeap<Reverse<(u64, usize, usize)>>,
     begun: usize,
     totals: Totals,
+    /// The messages' times.
+    sojourns: Latency,
 }
 
 impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
@@ -98,6 +101,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
             ends: BinaryHeap::with_capacity(workers),
             begun: 0,
             totals: Totals::default(),
+            sojourns: Latency::precise(),
         }
     }
 
@@ -240,6 +244,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
         self.lanes[parcel.lane].in_flight -= 1;
         self.send(parcel.lane);
         let call = &mut self.calls[parcel.request];
+        self.sojourns.record(Duration::from_secs_f64((self.now - call.arrived) / 1_000.0));
         call.missing -= 1;
         if call.missing > 0 {
             return Ok(());

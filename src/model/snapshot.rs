@@ -126,6 +126,9 @@ pub struct Snapshot {
     /// Of a responder with faults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faults: Option<Faults>,
+    /// The workers of a responder that stall on purpose, or will on their next message.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stalled: Vec<usize>,
     /// Of a broker: `round-robin` or `least-busy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dispatch: Option<String>,

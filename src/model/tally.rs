@@ -1,10 +1,14 @@
 //! What is counted while requests are simulated, and what it comes to.
 
+use super::Latency;
+
 /// What became of the requests that count. Times in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Simulated {
     /// Of the requests, from their arrival to their last reply; sorted.
     pub latencies: Vec<f64>,
+    /// Of single messages, from their request's arrival to their reply; of those that do not count too.
+    pub messages: Latency,
     /// From the first of their arrivals to the last. The next three are counted within it, whenever they arrived.
     pub span_ms: f64,
     pub requests_ended: usize,
@@ -87,7 +91,7 @@ impl Totals {
 }
 
 /// What the requests come to, all of which have ended, when the first ones, a share of `warm_up`, do not count.
-pub(super) fn summary(calls: &[Call], warm_up: f64, messages_per_request: usize) -> Simulated {
+pub(super) fn summary(calls: &[Call], sojourns: Latency, warm_up: f64, messages_per_request: usize) -> Simulated {
     let skipped = (warm_up * calls.len() as f64) as usize;
     let counted = &calls[skipped..];
     let mut latencies: Vec<f64> = counted.iter().map(|call| call.ended - call.arrived).collect();
@@ -96,6 +100,7 @@ pub(super) fn summary(calls: &[Call], warm_up: f64, messages_per_request: usize)
     let mean = |time: fn(&Call) -> f64| counted.iter().map(time).sum::<f64>() / messages;
     let mut simulated = Simulated {
         latencies,
+        messages: sojourns,
         span_ms: 0.0,
         requests_ended: 0,
         messages_ended: 0,

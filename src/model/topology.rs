@@ -132,6 +132,7 @@ mod tests {
                 dropped_events: 0,
                 delay: None,
                 faults: None,
+                stalled: vec![],
                 dispatch: None,
                 usage: None,
             }),
@@ -181,7 +182,13 @@ mod tests {
     fn it_comes_back_whole_from_json() {
         let mut topology = Topology::default();
         topology.apply(&snapshot("a", 3), 1_000);
-        let link = Event::Link { address: "10.0.0.1:5678".into(), at: 1, state: LinkState::Connected, reason: None };
+        let link = Event::Link {
+            instance: "web-1".into(),
+            address: "10.0.0.1:5678".into(),
+            at: 1,
+            state: LinkState::Connected,
+            reason: None,
+        };
         topology.apply(&link, 1_000);
         let json = serde_json::to_string(&topology).unwrap();
         assert_eq!(serde_json::from_str::<Topology>(&json).unwrap(), topology);

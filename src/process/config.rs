@@ -31,7 +31,7 @@ pub struct Effective {
 }
 
 impl Config {
-    /// Loads and checks the settings. Reads the files of the config folder, and the token's file.
+    /// Loads and checks the settings. Reads the files of the config folder, and those of secrets.
     ///
     /// # Errors
     /// The first thing found wrong, in words for the person who configured it.
@@ -46,14 +46,9 @@ impl Config {
         let loader = Loader { merged, sections };
         let settings = loader.extract()?;
         loader.check(&settings)?;
-        let (loader, settings) = match &settings.admin.token_file {
-            Some(path) => {
-                let loader = loader.with_token(path)?;
-                let settings = loader.extract()?;
-                (loader, settings)
-            }
-            None => (loader, settings),
-        };
+        let loader = loader.with_file("admin.token", settings.admin.token_file.as_deref())?;
+        let loader = loader.with_file("curve.key", settings.curve.key_file.as_deref())?;
+        let settings = loader.extract()?;
         Ok(Self { effective: loader.effective(&settings), settings, profile: profile.0 })
     }
 
@@ -109,7 +104,7 @@ impl Loader {
 
     /// The rules that hold between settings.
     fn check(&self, settings: &Settings) -> Result<(), ConfigError> {
-        let Settings { task, supervision, discovery, admin, broker, responder, .. } = settings;
+        let Settings { task, supervision, discovery, curve, admin, broker, responder, .. } = settings;
         let rules = [
             (
                 task.delay.min > task.delay.max,
@@ -132,6 +127,11 @@ impl Loader {
                 "the token has one source",
             ),
             (
+                curve.key.is_some() && curve.key_file.is_some(),
+                ["curve.key", "curve.key_file"],
+                "the key has one source",
+            ),
+            (
                 responder.backend.is_some() && broker.dispatch == Dispatch::LeastBusy,
                 ["responder.backend", "broker.dispatch"],
                 "least-busy needs the broker and its workers in one process",
@@ -147,19 +147,22 @@ impl Loader {
         Err(ConfigError::Conflict { first, second, rule })
     }
 
-    /// With the token out of the file at `path` on top.
-    fn with_token(self, path: &Path) -> Result<Self, ConfigError> {
-        let token = match std::fs::read_to_string(path) {
+    /// With the secret `key` out of the file that `<key>_file` names on top.
+    fn with_file(self, key: &str, path: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = path else { return Ok(self) };
+        let text = match std::fs::read_to_string(path) {
             Ok(text) if text.trim().is_empty() => Err("the file is empty".to_owned()),
             Ok(text) => Ok(text.trim().to_owned()),
             Err(error) => Err(error.to_string()),
         };
-        let token = token.map_err(|problem| ConfigError::TokenFile {
+        let setting = format!("{key}_file");
+        let text = text.map_err(|problem| ConfigError::SecretFile {
             path: path.to_owned(),
-            origin: self.origin("admin.token_file"),
+            origin: self.origin(&setting),
+            setting,
             problem,
         })?;
-        let merged = self.merged.merge(Layer::value("admin.token", &token, &path.display().to_string()));
+        let merged = self.merged.merge(Layer::value(key, &text, &path.display().to_string()));
         Ok(Self { merged, ..self })
     }
 

@@ -89,13 +89,14 @@ pub enum ConfigError {
         /// The rule they break.
         rule: &'static str,
     },
-    /// The token's file gives no token.
+    /// The file of a secret gives none.
     #[error(
-        "admin.token_file = {} (from {origin}) gives no token: {problem}. Write the token into that file, or remove \
-         the setting",
+        "{setting} = {} (from {origin}) gives nothing: {problem}. Write the secret into that file, or remove the setting",
         path.display()
     )]
-    TokenFile {
+    SecretFile {
+        /// The setting that names the file.
+        setting: String,
         /// The file.
         path: PathBuf,
         /// The file, variable or flag that named it.

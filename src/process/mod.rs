@@ -5,6 +5,7 @@
 
 mod bounds;
 mod config;
+mod curve_key;
 mod error;
 mod layers;
 pub mod logging;
@@ -20,6 +21,7 @@ pub const ENV_PREFIX: &str = "SWARMQ_";
 
 pub use bounds::{Int, OutOfRange, Port, Span};
 pub use config::{Config, Effective};
+pub use curve_key::CurveKey;
 pub use error::ConfigError;
 use layers::Layer;
 pub use layers::{Override, Sources};
@@ -27,7 +29,8 @@ use reference::variable;
 pub use reference::{Entry, Section, render, sections};
 use settings::LOCALHOST;
 pub use settings::{
-    Admin, Discovery, Experiments, Instance, Log, LogFormat, LogLevel, Settings, Shutdown, Supervision, Telemetry,
+    Admin, Curve, Discovery, Experiments, Instance, Log, LogFormat, LogLevel, Settings, Shutdown, Supervision,
+    Telemetry,
 };
 pub use shape::Shape;
 pub use text::{BindUrl, BrokerUrl, Rule, Secret, Text, Upstream};

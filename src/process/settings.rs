@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Broker, Int, Port, Requester, Responder, Secret, Span, Task, Upstream, Web};
+use super::{Broker, CurveKey, Int, Port, Requester, Responder, Secret, Span, Task, Upstream, Web};
 
 /// The settings of one process.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +31,8 @@ pub struct Settings {
     pub supervision: Supervision,
     /// How other tiers are found, and how their loss is noticed.
     pub discovery: Discovery,
+    /// Encryption of what goes over ZeroMQ, and who may take part. The same key for every instance.
+    pub curve: Curve,
     /// What instances tell the dashboard.
     pub telemetry: Telemetry,
     /// The small HTTP server of each instance: health, metrics, control.
@@ -58,6 +60,8 @@ pub struct Instance {
     pub service: Option<String>,
     /// Its slot in the service; in a global service, the node's id.
     pub slot: Option<String>,
+    /// Version it is shown with, for images that have one of their own. None: the program's.
+    pub version: Option<String>,
 }
 
 /// The `[supervision]` section.
@@ -108,6 +112,17 @@ impl Default for Discovery {
             heartbeat_timeout: Span::literal::<2_000>(),
         }
     }
+}
+
+/// The `[curve]` section.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Curve {
+    /// The deployment's key: requesters, brokers, responders and telemetry talk to none but those that have it. None:
+    /// ZeroMQ is open to all who reach its ports, as in the article.
+    pub key: Option<CurveKey>,
+    /// File to read `key` from, such as a Docker secret; not together with `key`.
+    pub key_file: Option<PathBuf>,
 }
 
 /// The `[telemetry]` section.

@@ -1,9 +1,11 @@
-//! Which of a socket's connections are up, from libzmq's socket monitor. For REP sockets, which do not tell by their
-//! events.
+//! What libzmq's socket monitor tells of a socket's connections.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::watch as watched;
 
 use super::{Frames, Socket};
 
@@ -14,41 +16,73 @@ const HANDSHAKE_SUCCEEDED: u16 = zmq::SocketEvent::HANDSHAKE_SUCCEEDED as u16;
 const DISCONNECTED: u16 = zmq::SocketEvent::DISCONNECTED as u16;
 const MONITOR_STOPPED: u16 = zmq::SocketEvent::MONITOR_STOPPED as u16;
 
-/// Calls `told` with each address a socket connects to or loses, until the socket is closed. The task must run that
-/// long: libzmq's I/O thread waits for whoever does not read its monitor. `context` is the socket's own.
-pub fn watch_connections(
+/// What a monitor tells.
+pub enum Told {
+    /// `value` is what zmq_socket_monitor(3) says of the event.
+    Event { event: u16, value: u32, address: Option<SocketAddr> },
+    /// The socket was closed; nothing comes after it.
+    Closed,
+}
+
+/// Calls `told` with each of the events that happens to a socket, until it is closed. The task must run that long:
+/// libzmq's I/O thread waits for whoever does not read its monitor. `context` is the socket's own.
+pub fn watch(
     socket: &zmq::Socket,
     context: &zmq::Context,
-    mut told: impl FnMut(SocketAddr, bool) + 'static,
+    events: u16,
+    mut told: impl FnMut(Told) + 'static,
 ) -> io::Result<()> {
     let endpoint = format!("inproc://monitor-{}", MONITORS.fetch_add(1, Ordering::Relaxed));
-    socket.monitor(&endpoint, i32::from(HANDSHAKE_SUCCEEDED | DISCONNECTED | MONITOR_STOPPED))?;
+    socket.monitor(&endpoint, i32::from(events | MONITOR_STOPPED))?;
     let pair = context.socket(zmq::PAIR)?;
     pair.set_linger(0)?;
     pair.connect(&endpoint)?;
     let pair = Socket::attach(pair)?;
     actix_rt::spawn(async move {
-        let mut up = std::collections::BTreeSet::new();
         while let Ok(frames) = pair.recv().await {
-            let Some((event, address)) = parse(&frames) else { continue };
-            let changed = match event {
-                MONITOR_STOPPED => break,
-                HANDSHAKE_SUCCEEDED => address.is_some_and(|address| up.insert(address)),
-                // Told for each try that fails as well.
-                _ => address.is_some_and(|address| up.remove(&address)),
-            };
-            if let Some(address) = address.filter(|_| changed) {
-                told(address, event == HANDSHAKE_SUCCEEDED);
+            match parse(&frames) {
+                Some(Told::Event { event: MONITOR_STOPPED, .. }) => break,
+                Some(event) => told(event),
+                None => {}
             }
         }
-        up.into_iter().for_each(|address| told(address, false));
+        told(Told::Closed);
     });
     Ok(())
 }
 
+/// The events that [`follow_connections`] needs.
+pub const CONNECTIONS: u16 = HANDSHAKE_SUCCEEDED | DISCONNECTED;
+
+/// What keeps `up` at the addresses whose connections are up, and calls `told` with each that comes or is lost. For REP
+/// and PUB sockets, which do not tell by their events.
+pub fn follow_connections(
+    up: watched::Sender<BTreeSet<SocketAddr>>,
+    mut told: impl FnMut(SocketAddr, bool) + 'static,
+) -> impl FnMut(&Told) + 'static {
+    move |news| match *news {
+        Told::Event { event: HANDSHAKE_SUCCEEDED, address: Some(address), .. } => {
+            if up.send_if_modified(|up| up.insert(address)) {
+                told(address, true);
+            }
+        }
+        // A loss is told for each try that fails as well.
+        Told::Event { event: DISCONNECTED, address: Some(address), .. } => {
+            if up.send_if_modified(|up| up.remove(&address)) {
+                told(address, false);
+            }
+        }
+        Told::Event { .. } => {}
+        Told::Closed => up.send_replace(BTreeSet::new()).into_iter().for_each(|address| told(address, false)),
+    }
+}
+
 /// `[event number, value][endpoint]`
-fn parse(frames: &Frames) -> Option<(u16, Option<SocketAddr>)> {
-    let event = u16::from_ne_bytes(frames.first()?.get(..2)?.try_into().ok()?);
+fn parse(frames: &Frames) -> Option<Told> {
+    let head = frames.first()?;
+    let event = u16::from_ne_bytes(head.get(..2)?.try_into().ok()?);
+    let value = u32::from_ne_bytes(head.get(2..6)?.try_into().ok()?);
     let endpoint = frames.get(1).and_then(|frame| frame.as_str());
-    Some((event, endpoint.and_then(|text| text.strip_prefix("tcp://")?.parse().ok())))
+    let address = endpoint.and_then(|text| text.strip_prefix("tcp://")?.parse().ok());
+    Some(Told::Event { event, value, address })
 }

@@ -1,8 +1,19 @@
 //! ZeroMQ contexts and the options every socket of ours has.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
+
+use slog::Logger;
+use tokio::sync::watch;
+
+use super::{
+    CONNECTIONS, FRAME_OVERHEAD, REFUSALS, Told, bind_with, connect_with, follow_connections, start_doorman,
+    tell_refusals, watch as watch_socket,
+};
+use crate::process::CurveKey;
 
 /// How the sockets of an instance treat their connections.
 #[derive(Clone, Copy, Debug)]
@@ -28,11 +39,16 @@ pub struct SocketOptions {
 pub struct Contexts {
     all: Mutex<Vec<zmq::Context>>,
     options: SocketOptions,
+    /// What both ends of a connection between processes have to have.
+    key: Option<CurveKey>,
+    /// The doorman of the first context, once there is something to guard.
+    doorman: Once,
+    log: Logger,
 }
 
 impl Contexts {
-    pub fn new(options: SocketOptions) -> Self {
-        Self { all: Mutex::new(vec![zmq::Context::new()]), options }
+    pub fn new(options: SocketOptions, key: Option<CurveKey>, log: Logger) -> Self {
+        Self { all: Mutex::new(vec![zmq::Context::new()]), options, key, doorman: Once::new(), log }
     }
 
     /// The context that sockets meet in over `inproc://`.
@@ -40,8 +56,8 @@ impl Contexts {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)[0].clone()
     }
 
-    /// A socket with the instance's options, in whichever context but the first has room. Fails when the process is out of file
-    /// descriptors.
+    /// A socket with the instance's options that will connect, in whichever context but the first has room. Fails when the
+    /// process is out of file descriptors.
     pub fn socket(&self, kind: zmq::SocketType) -> io::Result<zmq::Socket> {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let socket = match all.iter().skip(1).last().map(|last| last.socket(kind)) {
@@ -53,14 +69,56 @@ impl Contexts {
             }
             Some(other) => other?,
         };
+        self.connecting(socket)
+    }
+
+    /// A socket with the instance's options in the first context, for `inproc://` or to connect.
+    pub fn inproc_socket(&self, kind: zmq::SocketType) -> io::Result<zmq::Socket> {
+        self.connecting(self.first().socket(kind)?)
+    }
+
+    /// A socket with the instance's options in the first context, for other processes to connect to. `here` says in the
+    /// log which one it is. Needs an actix system.
+    pub fn server_socket(&self, kind: zmq::SocketType, here: &'static str) -> io::Result<zmq::Socket> {
+        let socket = self.first().socket(kind)?;
         self.options.apply(&socket)?;
+        if let Some(key) = &self.key {
+            let mut started = Ok(());
+            self.doorman.call_once(|| started = start_doorman(&self.first(), key.clone(), self.log.clone()));
+            started?;
+            bind_with(key, &socket)?;
+        }
+        let mut tell_refusal = self.refusals(here);
+        watch_socket(&socket, &self.first(), REFUSALS, move |news| tell_refusal(&news))?;
         Ok(socket)
     }
 
-    /// A socket with the instance's options in the first context.
-    pub fn inproc_socket(&self, kind: zmq::SocketType) -> io::Result<zmq::Socket> {
-        let socket = self.first().socket(kind)?;
+    /// Keeps `up` at the addresses that a socket of the first context is connected to, calls `told` with each that comes
+    /// or is lost, and logs those that have another key, or none. `here` says which socket it is.
+    pub fn watch_peers(
+        &self,
+        socket: &zmq::Socket,
+        here: &'static str,
+        up: watch::Sender<BTreeSet<SocketAddr>>,
+        told: impl FnMut(SocketAddr, bool) + 'static,
+    ) -> io::Result<()> {
+        let mut tell_refusal = self.refusals(here);
+        let mut follow = follow_connections(up, told);
+        watch_socket(socket, &self.first(), CONNECTIONS | REFUSALS, move |news| {
+            tell_refusal(&news);
+            follow(&news);
+        })
+    }
+
+    fn refusals(&self, here: &'static str) -> impl FnMut(&Told) + 'static {
+        tell_refusals(here, self.key.is_some(), self.log.clone())
+    }
+
+    fn connecting(&self, socket: zmq::Socket) -> io::Result<zmq::Socket> {
         self.options.apply(&socket)?;
+        if let Some(key) = &self.key {
+            connect_with(key, &socket)?;
+        }
         Ok(socket)
     }
 }
@@ -75,7 +133,7 @@ impl SocketOptions {
         socket.set_heartbeat_timeout(millis(self.heartbeat_timeout))?;
         socket.set_reconnect_ivl(millis(self.reconnect_min))?;
         socket.set_reconnect_ivl_max(millis(self.reconnect_max))?;
-        socket.set_maxmsgsize(i64::try_from(self.max_frame_bytes).unwrap_or(i64::MAX))?;
+        socket.set_maxmsgsize(i64::try_from(self.max_frame_bytes + FRAME_OVERHEAD).unwrap_or(i64::MAX))?;
         let mark = i32::try_from(self.high_water_mark).unwrap_or(i32::MAX);
         socket.set_sndhwm(mark)?;
         socket.set_rcvhwm(mark)?;
@@ -96,7 +154,7 @@ mod tests {
     fn a_full_context_is_followed_by_another() {
         rlimit::increase_nofile_limit(8192).unwrap();
         let second = Duration::from_secs(1);
-        let contexts = Contexts::new(SocketOptions {
+        let options = SocketOptions {
             connect_timeout: second,
             heartbeat: second,
             heartbeat_timeout: second,
@@ -105,7 +163,8 @@ mod tests {
             max_frame_bytes: 1000,
             high_water_mark: 10,
             linger: Duration::ZERO,
-        });
+        };
+        let contexts = Contexts::new(options, None, Logger::root(slog::Discard, slog::o!()));
         let sockets: Vec<_> = (0..1100).map(|_| contexts.socket(zmq::REQ).unwrap()).collect();
         assert_eq!((sockets.len(), contexts.all.lock().unwrap().len()), (1100, 3));
         let workers: Vec<_> = (0..1002).map(|_| contexts.inproc_socket(zmq::REP).unwrap()).collect();

@@ -2,7 +2,7 @@
 //! a peer.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use slog::{Logger, debug, info, warn};
@@ -46,10 +46,22 @@ impl Name<'_> {
     }
 }
 
-/// Keeps `addresses` at what the upstream means, until nobody listens any more. A look-up that fails keeps the last
-/// addresses that worked: while no task of a service is healthy, a swarm's DNS does not know its name.
+/// The addresses without those of this host, of which `own` takes the place. One's own is known before any name has it.
+fn with_own(mut addresses: BTreeSet<SocketAddr>, own: Option<SocketAddr>) -> BTreeSet<SocketAddr> {
+    if let Some(own) = own {
+        // Only an address of this host can be bound.
+        addresses.retain(|address| UdpSocket::bind((address.ip(), 0)).is_err());
+        addresses.insert(own);
+    }
+    addresses
+}
+
+/// Keeps `addresses` at what the upstream means, until nobody listens any more. A look-up that fails keeps the
+/// last addresses that worked: while no task of a service is healthy, a swarm's DNS does not know its name. `own`: this
+/// process is one of the peers itself, and listens there.
 pub async fn follow(
     upstream: Upstream,
+    own: Option<SocketAddr>,
     every: Duration,
     limit: Duration,
     addresses: watch::Sender<BTreeSet<SocketAddr>>,
@@ -62,8 +74,9 @@ pub async fn follow(
             Err(_) => names.push(Name { host, port, addresses: BTreeSet::new(), failing: false }),
         }
     }
+    let fixed = with_own(fixed, own);
+    addresses.send_replace(fixed.clone());
     if names.is_empty() {
-        addresses.send_replace(fixed);
         return addresses.closed().await;
     }
     let mut ticks = interval(every);
@@ -78,6 +91,7 @@ pub async fn follow(
             name.look_up(limit, &log).await;
             found.extend(&name.addresses);
         }
+        let found = with_own(found, own);
         let changed = addresses.send_if_modified(|known| {
             let changed = *known != found;
             *known = found.clone();
@@ -97,7 +111,8 @@ mod tests {
         let (sender, mut receiver) = watch::channel(BTreeSet::new());
         let upstream = Upstream::new(upstream).unwrap();
         let log = Logger::root(slog::Discard, slog::o!());
-        let following = tokio::spawn(follow(upstream, Duration::from_millis(10), Duration::from_secs(5), sender, log));
+        let following =
+            tokio::spawn(follow(upstream, None, Duration::from_millis(10), Duration::from_secs(5), sender, log));
         receiver.wait_for(|addresses| !addresses.is_empty()).await.unwrap();
         let addresses = receiver.borrow().clone();
         drop(receiver);
@@ -111,5 +126,11 @@ mod tests {
         assert_eq!(first("localhost:80").await.len(), 1);
         let several = first("127.0.0.1:80, localhost:81, no-such-host.invalid:82").await;
         assert_eq!(several.iter().map(SocketAddr::port).collect::<Vec<_>>(), [80, 81]);
+    }
+    #[test]
+    fn ones_own_address_takes_the_place_of_those_of_this_host() {
+        let [own, here, there] = ["0.0.0.0:80", "127.0.0.1:80", "192.0.2.1:80"].map(|text| text.parse().unwrap());
+        assert_eq!(with_own(BTreeSet::from([here, there]), Some(own)), BTreeSet::from([own, there]));
+        assert_eq!(with_own(BTreeSet::from([here, there]), None), BTreeSet::from([here, there]));
     }
 }

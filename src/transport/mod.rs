@@ -3,19 +3,23 @@
 
 mod connections;
 mod context;
+mod curve;
 mod discovery;
 mod http_error;
 mod json_stream;
+mod peers;
 mod permission;
 mod socket;
 mod tcp;
 mod telemetry;
 
-pub use connections::watch_connections;
+use connections::{CONNECTIONS, Told, follow_connections, watch};
 pub use context::{Contexts, SocketOptions};
+use curve::{FRAME_OVERHEAD, REFUSALS, bind_with, connect_with, start_doorman, tell_refusals};
 pub use discovery::follow;
 pub use http_error::ApiError;
 pub use json_stream::{JsonStream, StreamError};
+pub use peers::Peers;
 pub use permission::Permission;
 pub use socket::{Events, Frames, Socket, frames_of};
 pub use tcp::keep_alive;

@@ -4,31 +4,41 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Contexts, Frames, Socket};
+use tokio::sync::watch;
+
+use super::{Contexts, Frames, Peers, Socket};
 use crate::model::Event;
 
 /// An instance's end.
 pub struct Publisher {
     socket: Socket,
-    connected: BTreeSet<SocketAddr>,
+    peers: Peers,
+    /// The connections that are up.
+    up: watch::Receiver<BTreeSet<SocketAddr>>,
 }
 
 impl Publisher {
-    /// A publisher without peers. Fails without a free file descriptor.
+    /// A publisher without peers. Needs an actix runtime; fails without a free file descriptor.
     pub fn new(contexts: &Contexts) -> io::Result<Self> {
-        Ok(Self { socket: Socket::attach(contexts.socket(zmq::PUB)?)?, connected: BTreeSet::new() })
+        let socket = contexts.inproc_socket(zmq::PUB)?;
+        let (sender, up) = watch::channel(BTreeSet::new());
+        // Every process has this one connection at least: what is wrong with its key shows here.
+        contexts.watch_peers(&socket, "telemetry", sender, |_, _| {})?;
+        Ok(Self { socket: Socket::attach(socket)?, peers: Peers::default(), up })
     }
 
-    /// Connects to addresses that are new and disconnects from those that are not among them any more.
+    /// Connects to addresses that are new, and disconnects from those that are not among them any more once their
+    /// connection is lost: a web instance that drains still shows what happens.
     pub fn set_peers(&mut self, addresses: &BTreeSet<SocketAddr>) -> io::Result<()> {
-        for gone in self.connected.difference(addresses) {
-            self.socket.raw().disconnect(&format!("tcp://{gone}"))?;
+        let up = self.up.borrow_and_update().clone();
+        self.peers.follow(self.socket.raw(), addresses, &up).map(drop)
+    }
+
+    /// Returns when connections have come up or were lost since the last [`Self::set_peers`].
+    pub async fn news(&mut self) {
+        if self.up.changed().await.is_err() {
+            std::future::pending().await
         }
-        for new in addresses.difference(&self.connected) {
-            self.socket.raw().connect(&format!("tcp://{new}"))?;
-        }
-        self.connected.clone_from(addresses);
-        Ok(())
     }
 
     /// Sends events, as one JSON array, to whoever listens. Never waits: a peer that is slow or away misses it.

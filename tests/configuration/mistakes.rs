@@ -114,6 +114,9 @@ fn settings_that_do_not_go_together_are_both_named() {
     setup.refused(&["discovery.heartbeat = 2s (from SWARMQ", "discovery.heartbeat_timeout = 2s (from default)"]);
     let setup = Setup::new().env("SWARMQ_ADMIN__TOKEN", "s3cret").env("SWARMQ_ADMIN__TOKEN_FILE", "/run/t");
     setup.refused(&["admin.token = (hidden) (from SWARMQ_ADMIN__TOKEN)", "admin.token_file = /run/t"]);
+    let key = format!("{} {}", "0".repeat(40), "1".repeat(40));
+    let setup = Setup::new().env("SWARMQ_CURVE__KEY", &key).env("SWARMQ_CURVE__KEY_FILE", "/run/k");
+    setup.refused(&["curve.key = (hidden) (from SWARMQ_CURVE__KEY)", "curve.key_file = /run/k"]);
     let setup = Setup::new()
         .env("SWARMQ_RESPONDER__BACKEND", "tcp://broker:5433")
         .file("local.toml", "[broker]\ndispatch = \"least-busy\"");
@@ -121,14 +124,17 @@ fn settings_that_do_not_go_together_are_both_named() {
 }
 
 #[test]
-fn a_token_file_that_gives_no_token_is_named() {
+fn a_file_that_gives_no_secret_is_named() {
     let missing = Setup::new();
     let path = missing.path("token");
     let missing = missing.env("SWARMQ_ADMIN__TOKEN_FILE", &path);
     missing.refused(&["admin.token_file", &path, "from SWARMQ_ADMIN__TOKEN_FILE", "No such file"]);
     let empty = Setup::new().file("token", " \n");
     let path = empty.path("token");
-    empty.env("SWARMQ_ADMIN__TOKEN_FILE", &path).refused(&[&path, "the file is empty", "Write the token"]);
+    empty.env("SWARMQ_ADMIN__TOKEN_FILE", &path).refused(&[&path, "the file is empty", "Write the secret"]);
+    let wrong = Setup::new().file("key", "k3y");
+    let path = wrong.path("key");
+    wrong.env("SWARMQ_CURVE__KEY_FILE", &path).refused(&["curve.key = (hidden)", &path, "swarmq keygen"]);
 }
 
 #[test]

@@ -1,19 +1,24 @@
 //! Dashboards on the WebSocket: what a slow one misses, and what it costs.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use awc::ws::{Codec, Frame};
-use futures_util::StreamExt;
+use awc::ws::{Codec, Frame, Message};
+use futures_util::future::join_all;
+use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_util::codec::Framed;
 
-use crate::support::{Running, in_time};
+use crate::support::{Running, eventually, in_time};
 
 /// What both ends of a slow connection can hold must be far less than what is sent in the meantime.
 const RECEIVE_BUFFER: u32 = 16 << 10;
 const SENT_MEANWHILE: usize = 24 << 20;
+
+/// What dashboards get of a longer body.
+const SHOWN_BODY: usize = 16 << 10;
 
 /// A dashboard that reads when it is told to.
 struct Dashboard {
@@ -41,9 +46,13 @@ impl Dashboard {
 
     async fn next(&mut self) -> Value {
         loop {
-            if let Frame::Text(text) = in_time("a message", self.socket.next()).await.unwrap().unwrap() {
-                self.bytes += text.len();
-                return serde_json::from_slice(&text).unwrap();
+            match in_time("a message", self.socket.next()).await.unwrap().unwrap() {
+                Frame::Text(text) => {
+                    self.bytes += text.len();
+                    return serde_json::from_slice(&text).unwrap();
+                }
+                Frame::Ping(data) => self.socket.send(Message::Pong(data)).await.unwrap(),
+                frame => panic!("{frame:?}"),
             }
         }
     }
@@ -63,6 +72,39 @@ impl Dashboard {
     }
 }
 
+/// The replies that a snapshot or a batch tells of.
+fn replies_in(message: &Value) -> Vec<&Value> {
+    let events = message["events"].as_array().into_iter().flatten().map(|event| &event["reply"]);
+    let views =
+        message["requests"].as_array().into_iter().flatten().flat_map(|view| view["replies"].as_array()).flatten();
+    events.chain(views).filter(|reply| reply.is_object()).collect()
+}
+
+#[actix_rt::test]
+async fn a_long_body_comes_cut_and_the_api_has_the_whole() {
+    let app = Running::all(&[]).await;
+    let mut early = Dashboard::open(app.addresses.web.unwrap()).await;
+    early.next().await;
+    let id = app.web().ask(json!({ "task": "echo", "parameters": { "bytes": 200_000 } })).await.request_id;
+    let mut seen = BTreeSet::new();
+    let mut look = |message: Value| {
+        for reply in replies_in(&message) {
+            assert_eq!(reply["bodyBytes"], 200_000);
+            assert_eq!(reply["body"].as_str().unwrap().len(), SHOWN_BODY);
+            seen.insert(reply["messageId"].to_string());
+        }
+        seen.len()
+    };
+    while look(early.next().await) < 3 {}
+    let mut late = Dashboard::open(app.addresses.web.unwrap()).await;
+    let snapshot = late.next().await;
+    assert_eq!(replies_in(&snapshot).len(), 3);
+    look(snapshot);
+    let view = app.web().view(&id).await;
+    assert!(view.replies.iter().all(|reply| reply.body.len() == 200_000 && reply.extra.is_empty()));
+    app.stop().await;
+}
+
 #[actix_rt::test]
 async fn a_dashboard_that_does_not_read_costs_nothing_and_skips_to_a_snapshot() {
     let app = Running::all(&[("web.keep_requests", "4"), ("telemetry.events_per_second", "100000")]).await;
@@ -73,7 +115,10 @@ async fn a_dashboard_that_does_not_read_costs_nothing_and_skips_to_a_snapshot() 
     brisk.next().await;
     let mut last = String::new();
     while brisk.bytes < SENT_MEANWHILE {
-        last = app.web().submit(json!({ "task": "echo", "parameters": { "bytes": 200_000 } })).await;
+        let burst = (0..4).map(|_| async {
+            app.web().submit(json!({ "task": "echo", "parameters": { "bytes": SHOWN_BODY } })).await
+        });
+        last = join_all(burst).await.pop().unwrap();
         brisk.end_of(&last).await;
     }
     let before = slow.bytes;
@@ -84,7 +129,6 @@ async fn a_dashboard_that_does_not_read_costs_nothing_and_skips_to_a_snapshot() 
         message = slow.next().await;
     }
     assert!(message["seq"].as_u64().unwrap() > seq, "it has skipped to {}", message["seq"]);
-    assert!(slow.bytes - before < SENT_MEANWHILE / 2, "{} bytes were kept for it", slow.bytes - before);
     let newest = |message: &Value| message["requests"][0]["requestId"] == last;
     while !newest(&message) {
         // The snapshot was made while requests were under way: what came since follows it.
@@ -93,8 +137,25 @@ async fn a_dashboard_that_does_not_read_costs_nothing_and_skips_to_a_snapshot() 
             break;
         }
     }
+    assert!(slow.bytes - before < SENT_MEANWHILE / 2, "{} bytes were kept for it", slow.bytes - before);
     let after = app.web().submit(json!({ "task": "echo" })).await;
     slow.end_of(&after).await;
     brisk.end_of(&after).await;
+    app.stop().await;
+}
+
+#[actix_rt::test]
+async fn of_a_request_that_is_told_the_end_is_told_whatever_is_left_out() {
+    let app = Running::all(&[("telemetry.events_per_second", "20")]).await;
+    let burst = (0..60).map(|_| async { app.web().ask(json!({ "task": "echo" })).await });
+    join_all(burst).await;
+    let told = eventually("requests that have all ended", async || {
+        let snapshot = Dashboard::open(app.addresses.web.unwrap()).await.next().await;
+        let requests = snapshot["requests"].as_array().unwrap().clone();
+        let ended = requests.iter().all(|view| view["status"] == "complete" && view["counts"]["responses"] == 3);
+        (ended && !requests.is_empty()).then_some(requests.len())
+    })
+    .await;
+    assert!(told < 60, "{told} of 60 requests are told with a budget of 20 events");
     app.stop().await;
 }

@@ -10,6 +10,7 @@ import type {
   LoadView,
   PlanCheck,
   RequestBody,
+  RequestView,
   RunView,
 } from './wire.ts';
 
@@ -40,6 +41,7 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
 const instance = (id: string): string => `control/instances/${encodeURIComponent(id)}`;
 
 export const sendRequest = (body: RequestBody) => call<{ requestId: string }>('POST', 'requests', body);
+export const readRequest = (id: string) => call<RequestView>('GET', `requests/${encodeURIComponent(id)}`);
 export const connectLinks = () => call('GET', 'dispatcher/connect');
 export const disconnectLinks = () => call('POST', 'dispatcher/disconnect');
 
@@ -47,7 +49,6 @@ export const disconnectLinks = () => call('POST', 'dispatcher/disconnect');
 export const startLoad = (load: { rate?: number; count?: number; request: RequestBody }) =>
   call<LoadView>('POST', 'load', load);
 export const stopLoad = () => call<LoadView>('DELETE', 'load');
-export const readLoad = () => call<LoadView>('GET', 'load');
 
 export const readControl = () => call<{ permitted: boolean; needsToken: boolean }>('GET', 'control');
 export const setWorkers = (id: string, workers: number) => call('PUT', `${instance(id)}/workers`, { workers });

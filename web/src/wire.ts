@@ -71,6 +71,8 @@ export interface Snapshot {
   delay?: Delay;
   /** Of a responder with faults. */
   faults?: Faults;
+  /** The workers of a responder that stall on purpose, or will on their next message. */
+  stalled?: number[];
   /** Of a broker. */
   dispatch?: Dispatch;
 }
@@ -103,6 +105,8 @@ export interface Reply {
   requesterId: string;
   respondedAt: number;
   body: string;
+  /** Length of the whole body, where it is longer than what pages get. */
+  bodyBytes?: number;
   responseType: 'Response' | 'Error';
   requestId: string;
   messageId: string;
@@ -131,7 +135,7 @@ export interface MessageView {
   instance: string;
   /** Why it ended without a reply, if it did. */
   lost?: string;
-  /** When it left the requester; known only for messages sent while this page watched. */
+  /** When it last left its requester; known where that was told. */
   dispatchedAt?: number;
 }
 
@@ -174,6 +178,8 @@ export interface Delay {
 /** What the configured delay and worker counts should give. */
 export interface Expected {
   serviceMeanMs: number;
+  messageP50Ms: number;
+  messageP99Ms: number;
   fanOutMeanMs: number;
   fanOutLowMs: number;
   fanOutHighMs: number;
@@ -243,9 +249,10 @@ export type ServerMessage =
       /** The one that this web tier runs, or ran last. */
       experiment: ExperimentView | null;
       settings: Settings;
+      load: LoadView;
       version: string;
     }
-  | { type: 'events'; seq: number; now: number; events: Event[] };
+  | { type: 'events'; seq: number; now: number; load: LoadView; events: Event[] };
 
 /** What a request may say, as `POST /api/v1/requests` takes it. */
 export interface RequestBody {

@@ -121,7 +121,37 @@ fn effects(plan: &Plan, cells: &[CellSummary]) -> Vec<String> {
     let factors = plan.factors.iter().filter(|(factor, _)| !steady_rates(*factor) && plan.pair != Some(*factor));
     let mut effects: Vec<_> = factors.filter_map(|(factor, levels)| Effect::of(plan, cells, *factor, levels)).collect();
     effects.sort_by(|a, b| b.size().total_cmp(&a.size()));
-    effects.iter().map(Effect::say).collect()
+    let mut said: Vec<String> = effects.iter().map(Effect::say).collect();
+    if plan.factors.len() > 1 || plan.factors.iter().any(|(factor, _)| *factor == Factor::Case) {
+        said.extend(best(plan, cells));
+    }
+    said
+}
+
+/// Where throughput is highest, and where the p99 is lowest.
+fn best(plan: &Plan, cells: &[CellSummary]) -> Option<String> {
+    let by = |metric: Metric| {
+        let mut cells: Vec<_> = cells.iter().filter_map(|cell| Some((cell.median(metric)?, cell.cell))).collect();
+        cells.sort_by(|a, b| a.0.total_cmp(&b.0));
+        cells
+    };
+    let name = |cell: usize| label(&plan.cells[cell].levels);
+    let (rates, tails) = (by(Metric::RequestsPerS), by(Metric::P99));
+    let ((rate, fastest), (tail, shortest)) = (*rates.last()?, *tails.first()?);
+    let (rate, tail) = (Metric::RequestsPerS.say(rate), Metric::P99.say(tail));
+    Some(match fastest == shortest {
+        true => format!("{} has the highest throughput, {rate}, and the lowest p99, {tail}.", capital(&name(fastest))),
+        false => format!(
+            "{} has the highest throughput, {rate}; {} has the lowest p99, {tail}.",
+            capital(&name(fastest)),
+            name(shortest)
+        ),
+    })
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// Levels of a factor, first against last, or the slowest against the fastest where levels have no order.
@@ -249,9 +279,7 @@ fn knee(finding: &KneeFinding) -> String {
             format!("{} was sustained{capacity}; {what}.", rate(knee.sustained))
         }
     };
-    let mut said = others + &said;
-    said[..1].make_ascii_uppercase();
-    said
+    capital(&(others + &said))
 }
 
 /// How far from the ideal the cells are.

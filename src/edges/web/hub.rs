@@ -13,7 +13,7 @@ use slog::{info, warn};
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::{Links, Oracle, OwnSettings, Push, Sampler};
+use super::{Links, Load, LoadView, Oracle, OwnSettings, Push, Sampler};
 use crate::actors::{Seat, WorkError};
 use crate::model::{
     Event, ExperimentView, InstanceState, RequestLog, RequestView, Sample, Tier, Topology, WorkerState, now_ms,
@@ -22,6 +22,9 @@ use crate::transport::Subscriber;
 
 /// Samples kept, in seconds.
 const SAMPLES: usize = 300;
+
+/// Longest body of a reply that dashboards get, in bytes; the API has the whole.
+const SHOWN_BODY: usize = 16 << 10;
 
 /// Between looks at who has fallen silent.
 const LOOK: Duration = Duration::from_millis(100);
@@ -76,11 +79,18 @@ pub struct Hub {
     own: OwnSettings,
     /// This instance's own: their first news comes before telemetry is up.
     links: Arc<Links>,
+    load: Arc<Load>,
 }
 
 impl Hub {
     /// Nothing known yet. `telemetry_interval` is how often instances send snapshots.
-    pub fn new(keep_requests: usize, telemetry_interval: Duration, own: OwnSettings, links: Arc<Links>) -> Self {
+    pub fn new(
+        keep_requests: usize,
+        telemetry_interval: Duration,
+        own: OwnSettings,
+        links: Arc<Links>,
+        load: Arc<Load>,
+    ) -> Self {
         let state = State {
             topology: Topology::default(),
             requests: RequestLog::new(keep_requests),
@@ -93,7 +103,7 @@ impl Hub {
             sessions: vec![],
         };
         let silence = telemetry_interval * 2;
-        Self { state: Mutex::new(state), told: Notify::new(), silence, batch: own.batch, own, links }
+        Self { state: Mutex::new(state), told: Notify::new(), silence, batch: own.batch, own, links, load }
     }
 
     pub fn topology(&self) -> Topology {
@@ -112,8 +122,8 @@ impl Hub {
         let mut state = self.lock();
         state.topology.links.extend(self.links.views());
         // First, or the newcomer would get what is pending twice.
-        state.push(&self.own);
-        let snapshot = state.snapshot(&self.own);
+        state.push(&self.own, self.load.view());
+        let snapshot = state.snapshot(&self.own, self.load.view());
         let mut session = Session { to, waiting: Arc::default(), behind: false };
         if session.send(snapshot) {
             state.sessions.push(session);
@@ -162,7 +172,7 @@ impl Hub {
     fn take(&self, events: Vec<Event>) -> bool {
         let now = now_ms();
         let mut state = self.lock();
-        for event in events {
+        for mut event in events.into_iter().filter(|event| !self.links.is_others(event)) {
             state.topology.apply(&event, now);
             state.requests.apply(&event);
             if let Event::Experiment { experiment } = &event {
@@ -170,6 +180,9 @@ impl Hub {
             }
             // Nobody watches: the state is enough.
             if !state.sessions.is_empty() {
+                if let Event::Reply { reply, .. } = &mut event {
+                    reply.cut(SHOWN_BODY);
+                }
                 state.pending.push(event);
             }
         }
@@ -200,7 +213,7 @@ impl Hub {
     }
 
     fn push(&self) {
-        self.lock().push(&self.own);
+        self.lock().push(&self.own, self.load.view());
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -210,13 +223,13 @@ impl Hub {
 
 impl State {
     /// Sends what is pending to every dashboard: one text, shared.
-    fn push(&mut self, own: &OwnSettings) {
+    fn push(&mut self, own: &OwnSettings, load: LoadView) {
         if self.pending.is_empty() {
             return;
         }
         let events = std::mem::take(&mut self.pending);
         self.seq += 1;
-        let batch = json!({ "type": "events", "seq": self.seq, "now": now_ms(), "events": events });
+        let batch = json!({ "type": "events", "seq": self.seq, "now": now_ms(), "load": load, "events": events });
         let batch = ByteString::from(batch.to_string());
         let mut snapshot = None;
         let mut sessions = std::mem::take(&mut self.sessions);
@@ -225,7 +238,7 @@ impl State {
                 return session.to.connected();
             }
             let text = match session.behind {
-                true => snapshot.get_or_insert_with(|| self.snapshot(own)).clone(),
+                true => snapshot.get_or_insert_with(|| self.snapshot(own, load)).clone(),
                 false => batch.clone(),
             };
             session.send(text)
@@ -233,17 +246,18 @@ impl State {
         self.sessions = sessions;
     }
 
-    fn snapshot(&mut self, own: &OwnSettings) -> ByteString {
+    fn snapshot(&mut self, own: &OwnSettings, load: LoadView) -> ByteString {
         let settings = self.oracle.settings(own, &self.topology);
         let snapshot = json!({
             "type": "snapshot",
             "seq": self.seq,
             "now": now_ms(),
             "topology": self.topology,
-            "requests": self.requests.views().collect::<Vec<_>>(),
+            "requests": self.requests.views().map(|view| view.cut(SHOWN_BODY)).collect::<Vec<_>>(),
             "samples": self.samples,
             "experiment": self.experiment,
             "settings": settings,
+            "load": load,
             "version": env!("CARGO_PKG_VERSION"),
         });
         ByteString::from(snapshot.to_string())

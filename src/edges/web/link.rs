@@ -15,7 +15,6 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::FramedRead;
-use tokio_util::sync::CancellationToken;
 
 use super::{CallEnd, ConnectFailure, LinkHandle, Links, Requests, Sending};
 use crate::actors::{RestartPolicy, Seat, WorkError};
@@ -37,25 +36,38 @@ pub struct LinkContext {
     pub heartbeat_timeout: Duration,
 }
 
+/// What is wished of a link; when the wish is dropped, the link closes at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Kept,
+    /// Its address is not behind the name any more. A swarm takes a task out of its DNS before it tells it to stop: what
+    /// was sent to it may well be answered, but nothing more is sent.
+    Ended,
+}
+
 /// Keeps a link to every address of the requester tier while links are wanted, until it is drained.
 pub async fn run_links(seat: Seat, context: LinkContext) -> Result<(), WorkError> {
     let (mut addresses, mut wanted) = (context.addresses.clone(), context.links.wanted());
-    // A link ends when its token is cancelled, or this map dropped.
-    let mut links: BTreeMap<SocketAddr, tokio_util::sync::DropGuard> = BTreeMap::new();
+    let mut links: BTreeMap<SocketAddr, watch::Sender<Wish>> = BTreeMap::new();
     seat.cell.set(WorkerState::Idle, None);
     loop {
-        let shall = match *wanted.borrow_and_update() {
-            true => addresses.borrow_and_update().clone(),
-            false => BTreeSet::new(),
-        };
-        links.retain(|address, _| shall.contains(address));
-        for address in shall {
-            links.entry(address).or_insert_with(|| {
-                let token = CancellationToken::new();
-                let log = seat.log.new(o!("requester" => address));
-                actix_rt::spawn(Link::run(address, context.clone(), token.clone(), log));
-                token.drop_guard()
-            });
+        let known = addresses.borrow_and_update().clone();
+        if *wanted.borrow_and_update() {
+            links.retain(|_, wish| !wish.is_closed());
+            for (address, wish) in &links {
+                let now = if known.contains(address) { Wish::Kept } else { Wish::Ended };
+                wish.send_if_modified(|wish| std::mem::replace(wish, now) != now);
+            }
+            for address in known {
+                links.entry(address).or_insert_with(|| {
+                    let (wish, wishes) = watch::channel(Wish::Kept);
+                    let log = seat.log.new(o!("requester" => address));
+                    actix_rt::spawn(Link::run(address, context.clone(), wishes, log));
+                    wish
+                });
+            }
+        } else {
+            links.clear();
         }
         tokio::select! {
             changed = addresses.changed() => if changed.is_err() {
@@ -73,6 +85,8 @@ struct Link {
     handle: LinkHandle,
     /// Sent, or to be sent, and not ended; with the sending's attempt.
     pending: HashMap<String, Sending>,
+    /// The requester said that it is shutting down, on this connection.
+    draining: bool,
     log: Logger,
 }
 
@@ -80,16 +94,16 @@ struct Link {
 enum End {
     /// The connection is lost, for this reason.
     Lost(String),
-    /// The link is not wanted any more.
+    /// The link is not wanted any more, or was to end and has nothing under way.
     Closed,
 }
 
 impl Link {
-    async fn run(address: SocketAddr, context: LinkContext, closing: CancellationToken, log: Logger) {
+    async fn run(address: SocketAddr, context: LinkContext, mut wishes: watch::Receiver<Wish>, log: Logger) {
         let (sender, mut sendings) = mpsc::unbounded_channel();
         let handle = LinkHandle::new(address, sender);
         context.links.add(handle.clone());
-        let mut link = Self { address, context, handle, pending: HashMap::new(), log };
+        let mut link = Self { address, context, handle, pending: HashMap::new(), draining: false, log };
         let mut wanted = link.context.links.wanted();
         let mut backoff = link.context.policy.backoff();
         let mut reason = None;
@@ -97,15 +111,16 @@ impl Link {
             link.context.links.set(address, LinkState::Connecting, reason.take(), None);
             let connected = tokio::select! {
                 connected = link.connect() => connected,
-                () = closing.cancelled() => break,
+                () = not_kept(&mut wishes) => break,
             };
             match connected {
                 Ok(stream) => {
                     backoff = link.context.policy.backoff();
-                    match link.session(stream, &mut sendings, &closing).await {
+                    match link.session(stream, &mut sendings, &mut wishes).await {
                         End::Closed => break,
                         End::Lost(why) => {
                             warn!(link.log, "connection lost"; "reason" => &why, "pending" => link.pending.len());
+                            link.hand_over(&mut sendings, &why);
                             reason = Some(why);
                         }
                     }
@@ -118,14 +133,14 @@ impl Link {
             }
             let wait = backoff.next().unwrap_or(link.context.policy.backoff_max);
             tokio::select! {
-                closed = link.idle_until(Instant::now() + wait, &mut sendings, &closing) => if closed {
+                closed = link.idle_until(Instant::now() + wait, &mut sendings, &mut wishes) => if closed {
                     break;
                 },
                 // Somebody asks for a connection now.
                 _ = wanted.changed() => {}
             }
         }
-        let reason = format!("the link to {address} was closed");
+        let reason = format!("the link to {address} has ended: it was disconnected, or its address left the name");
         link.context.links.remove(address, &reason);
         sendings.close();
         while let Ok(sending) = sendings.try_recv() {
@@ -155,12 +170,12 @@ impl Link {
         &mut self,
         until: Instant,
         sendings: &mut mpsc::UnboundedReceiver<Sending>,
-        closing: &CancellationToken,
+        wishes: &mut watch::Receiver<Wish>,
     ) -> bool {
         loop {
             let wake = self.next_give_up().map_or(until, |at| at.min(until));
             tokio::select! {
-                () = closing.cancelled() => return true,
+                () = not_kept(wishes) => return true,
                 Some(sending) = sendings.recv() => self.hold(sending),
                 () = sleep_until(wake) => self.give_up(|address| {
                     let message = format!("the connection to {address} was lost, and did not come back in time");
@@ -177,19 +192,27 @@ impl Link {
         &mut self,
         stream: TcpStream,
         sendings: &mut mpsc::UnboundedReceiver<Sending>,
-        closing: &CancellationToken,
+        wishes: &mut watch::Receiver<Wish>,
     ) -> End {
         info!(self.log, "connected");
         let (reader, mut writer) = stream.into_split();
         let mut frames = FramedRead::new(reader, JsonStream::new(LARGEST_SET));
+        self.draining = false;
         self.context.links.set(self.address, LinkState::Connected, None, None);
         if let Err(error) = self.send_again(&mut writer).await {
             return End::Lost(error.to_string());
         }
         loop {
             let give_up = self.next_give_up();
+            let ended = *wishes.borrow() == Wish::Ended;
+            if ended && self.pending.is_empty() && sendings.is_empty() {
+                return End::Closed;
+            }
             tokio::select! {
-                () = closing.cancelled() => return End::Closed,
+                changed = wishes.changed() => match changed {
+                    Ok(()) => self.tell(*wishes.borrow_and_update()),
+                    Err(_) => return End::Closed,
+                },
                 Some(sending) = sendings.recv() => {
                     let line = line(&sending);
                     self.hold(sending);
@@ -211,6 +234,18 @@ impl Link {
         }
     }
 
+    /// Gives what was under way to other requesters, where there are some that have no part of it: this one may be gone
+    /// for good. The rest waits for the next connection.
+    fn hand_over(&mut self, sendings: &mut mpsc::UnboundedReceiver<Sending>, reason: &str) {
+        while let Ok(sending) = sendings.try_recv() {
+            self.hold(sending);
+        }
+        let (requests, address) = (&self.context.requests, self.address);
+        let reason = format!("the connection to {address} was lost: {reason}");
+        self.pending.retain(|id, _| !requests.call_moved(id, address, &reason));
+        self.handle.set_pending(self.pending.len());
+    }
+
     /// Sends what was under way when the last connection was lost.
     async fn send_again(&mut self, writer: &mut OwnedWriteHalf) -> io::Result<()> {
         for (id, sending) in &mut self.pending {
@@ -221,6 +256,17 @@ impl Link {
             writer.write_all(line(sending).as_bytes()).await?;
         }
         Ok(())
+    }
+
+    /// Tells whether the link takes requests, now that its address has left the name, or is back.
+    fn tell(&self, wish: Wish) {
+        let (state, reason) = match wish {
+            Wish::Ended => (LinkState::Draining, "its address is not behind the name any more"),
+            Wish::Kept if self.draining => (LinkState::Draining, "the requester is shutting down"),
+            Wish::Kept => (LinkState::Connected, "its address is behind the name again"),
+        };
+        info!(self.log, "{}", reason; "pending" => self.pending.len());
+        self.context.links.set(self.address, state, Some(reason.to_owned()), None);
     }
 
     fn take(&mut self, frame: Frame) {
@@ -252,6 +298,7 @@ impl Link {
             }
             Frame::Draining => {
                 info!(self.log, "the requester is shutting down");
+                self.draining = true;
                 return self.context.links.set(self.address, LinkState::Draining, None, None);
             }
         };
@@ -277,6 +324,12 @@ impl Link {
         }
         self.handle.set_pending(self.pending.len());
     }
+}
+
+/// Returns when the link shall not be made or mended any more.
+async fn not_kept(wishes: &mut watch::Receiver<Wish>) {
+    // An error says that the wish was dropped.
+    let _ = wishes.wait_for(|wish| *wish != Wish::Kept).await;
 }
 
 fn line(sending: &Sending) -> String {

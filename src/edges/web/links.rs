@@ -115,6 +115,11 @@ impl Links {
         self.lock().iter().map(|(address, record)| (address.to_string(), view(record))).collect()
     }
 
+    /// True for what another web instance tells of its own links.
+    pub fn is_others(&self, event: &Event) -> bool {
+        matches!(event, Event::Link { instance, .. } if *instance != self.board.instance.id)
+    }
+
     /// A link's task has begun.
     pub fn add(&self, handle: LinkHandle) {
         let record = Record { handle: handle.clone(), state: LinkState::Disconnected, failure: None };
@@ -140,7 +145,8 @@ impl Links {
                 record.failure = failure;
             }
         }
-        self.board.teller.event(Event::Link { address: address.to_string(), at: now_ms(), state, reason });
+        let (instance, address) = (self.board.instance.id.clone(), address.to_string());
+        self.board.teller.event(Event::Link { instance, address, at: now_ms(), state, reason });
         self.changes.send_modify(|count| *count += 1);
     }
 

@@ -63,7 +63,8 @@ struct State {
 }
 
 impl Load {
-    fn view(&self) -> LoadView {
+    /// How far the load is that runs, or ran last.
+    pub fn view(&self) -> LoadView {
         self.lock().view
     }
 

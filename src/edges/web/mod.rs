@@ -39,6 +39,7 @@ pub use link::{LinkContext, run_links};
 pub use links::Links;
 use links::{ConnectFailure, LinkHandle, Sending};
 pub use load::Load;
+use load::LoadView;
 pub use requests::Requests;
 use requests::{CallEnd, NewRequest};
 use sampler::Sampler;

@@ -84,6 +84,8 @@ struct Entry {
     calls: BTreeMap<SocketAddr, Option<String>>,
     tried: BTreeSet<SocketAddr>,
     problem: Option<Problem>,
+    /// The dashboards know of it: it was not left out under heavy load.
+    told: bool,
     progress: watch::Sender<Progress>,
 }
 
@@ -161,13 +163,16 @@ impl Requests {
             calls: BTreeMap::new(),
             tried: BTreeSet::new(),
             problem: None,
+            told: false,
             progress: watch::Sender::default(),
         };
-        links.iter().for_each(|link| self.call(&mut entry, link));
+        for link in &links {
+            self.call(&mut entry, link);
+        }
         if entry.calls.is_empty() {
             return problem(ErrorCode::NotConnected, self.why_not_connected());
         }
-        self.board.teller.message_event(|| event);
+        entry.told = self.board.teller.message_event(|| event);
         book.by_id.insert(request_id.clone(), entry);
         book.in_flight += 1;
         self.in_flight.send_replace(book.in_flight);
@@ -267,28 +272,46 @@ impl Requests {
         }
     }
 
+    /// Takes a call off a link whose connection is lost, if an instance is there that can take it on. False: it stays.
+    pub fn call_moved(&self, request_id: &str, link: SocketAddr, reason: &str) -> bool {
+        let movable = match self.lock().by_id.get(request_id) {
+            Some(entry) => !self.links.choose(FanOut::One, &entry.tried).is_empty(),
+            None => true,
+        };
+        if movable {
+            self.call_ended(request_id, link, CallEnd::Gone(reason.to_owned()));
+        }
+        movable
+    }
+
     /// Gives the part of an instance that is gone to one that has no part yet, if there is one.
     fn replace_call(&self, entry: &mut Entry, reason: String) {
-        let other = self.links.choose(FanOut::One, &entry.tried);
-        if let Some(link) = other.first().filter(|_| Instant::now() < entry.give_up_at) {
+        while Instant::now() < entry.give_up_at
+            && let [link] = &self.links.choose(FanOut::One, &entry.tried)[..]
+        {
             self.board.ledger.retry();
-            self.call(entry, link);
-        } else if entry.calls.is_empty() && entry.view.counts.responses == 0 {
+            if self.call(entry, link) {
+                return;
+            }
+        }
+        if entry.calls.is_empty() && entry.view.counts.responses == 0 {
             let message = format!("{reason}, and no other requester is connected");
             entry.problem = Some(Problem { code: ErrorCode::Lost, message });
         }
     }
 
-    fn call(&self, entry: &mut Entry, link: &LinkHandle) {
+    /// Sends a request by a link. False when that has ended a moment ago.
+    fn call(&self, entry: &mut Entry, link: &LinkHandle) -> bool {
         entry.calls.insert(link.address, None);
         entry.tried.insert(link.address);
         self.board.ledger.sent();
         let sending = Sending { request: entry.request.clone(), give_up_at: entry.give_up_at };
-        if link.sendings.send(sending).is_err() {
-            // The link ended a moment ago.
+        let sent = link.sendings.send(sending).is_ok();
+        if !sent {
             self.board.ledger.ended(Outcome::Error);
             entry.calls.remove(&link.address);
         }
+        sent
     }
 
     fn end(&self, book: &mut Book, request_id: &str) {
@@ -338,10 +361,15 @@ impl Requests {
     }
 }
 
-/// Takes an event into the request's view and tells it to the dashboards.
+/// Takes an event into the request's view and tells it to the dashboards, if they know of the request. They always learn
+/// how it ended; what happened before may be left out.
 fn tell(entry: &mut Entry, event: Event, board: &Board) {
     entry.view.apply(&event);
-    board.teller.message_event(|| event);
+    match &event {
+        _ if !entry.told => {}
+        Event::Outcome { .. } => board.teller.event(event),
+        _ => drop(board.teller.message_event(|| event)),
+    }
 }
 
 fn take_reply(entry: &mut Entry, reply: Reply, board: &Board) {

@@ -97,6 +97,11 @@ impl Child {
         self.address("broker for workers, zeromq").await
     }
 
+    /// The SUB's address.
+    pub async fn telemetry(&mut self) -> SocketAddr {
+        self.address("telemetry, zeromq").await
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.process.id() as i32), signal).unwrap();
     }

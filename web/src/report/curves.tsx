@@ -18,8 +18,8 @@ export function Curves({ report }: { report: Report }) {
     <section class="part-of-report">
       <h2>Throughput and latency over {axis.title}</h2>
       <p class="hint">
-        Marks are medians over the repetitions with their intervals, faint dots the single trials. Dashed grey is what
-        delay, worker counts and load alone would give: the ideal. All charts of a figure have one scale.
+        Marks are medians over the repetitions with their intervals, faint dots the single trials. Thin dashed lines are
+        what delay, worker counts and load alone would give: the ideal.
       </p>
       {panels.map((panel) => (
         <div class="panel-of-charts" key={panel.label}>

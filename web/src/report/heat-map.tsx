@@ -65,11 +65,7 @@ function HeatMap({ grid, metric, title }: { grid: Grid; metric: MetricName; titl
                 const value = grid.cells[row]?.[index]?.figures[metric]?.median;
                 const part = value === undefined ? 0 : strength(value, low, high);
                 return (
-                  <td
-                    key={column.text}
-                    class={part > 0.55 ? 'is-strong' : undefined}
-                    style={{ '--strength': `${Math.round(8 + part * 92)}%` }}
-                  >
+                  <td key={column.text} style={{ '--strength': `${Math.round(8 + part * 92)}%` }}>
                     {value === undefined ? '–' : METRICS[metric].say(value)}
                   </td>
                 );

@@ -34,7 +34,7 @@ export const METRICS: Record<MetricName, Metric> = {
 };
 
 /** A ratio as people read it: 0.97×, 12×. */
-export const times = (ratio: number): string => `${ratio.toFixed(ratio < 10 ? 2 : ratio < 100 ? 1 : 0)}×`;
+export const times = (ratio: number): string => `${ratio === 0 ? 0 : ratio.toFixed(ratio < 10 ? 2 : ratio < 100 ? 1 : 0)}×`;
 
 /** What an interval says of a ratio: better, worse, or nothing that chance does not explain. */
 export function verdict(metric: MetricName, ratio: Estimate): 'better' | 'worse' | 'same' {

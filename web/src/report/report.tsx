@@ -71,14 +71,14 @@ function Facts({ report: { plan, summary, startedAt, finishedAt } }: { report: R
     ['varied', plan.factors.map(([factor, levels]) => `${factorName(factor)} (${levels.length})`).join(' × ') || 'nothing'],
     ['trials', `${summary.trialsDone} of ${summary.trialsPlanned}, ${plural(plan.repetitions, 'repetition')}`],
     ['each', `${METRICS.mean.say(plan.durationMs)} after ${METRICS.mean.say(plan.warmUpMs)} of warm-up`],
-    ['fixed', fixed(plan)],
     ['started', new Date(startedAt).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' })],
     ['took', span],
+    ['fixed', fixed(plan)],
   ];
   return (
     <dl class="facts">
       {facts.map(([name, value]) => (
-        <div key={name}>
+        <div key={name} class={name === 'fixed' ? 'is-wide' : undefined}>
           <dt>{name}</dt>
           <dd>{value}</dd>
         </div>

@@ -154,8 +154,12 @@ export function XyChart(props: Props) {
               </g>
             );
           })}
-          {series.map(({ label, expected = [] }) => (
-            <path key={label} class="expected-line" d={path(expected)} />
+          {series.map(({ label, expected = [] }, index) => (
+            <path
+              key={label}
+              class={`expected-line${series.length > 1 ? ` is-${look(index).colour}` : ''}`}
+              d={path(expected)}
+            />
           ))}
           {series.map(({ label, points, bare }, index) => (
             <g key={label} class={`series is-${look(index).colour}`}>

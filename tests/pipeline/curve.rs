@@ -1,0 +1,134 @@
+//! ZeroMQ with a key: for those alone that have it, and with a word to those that have not.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::json;
+use swarmq::process::CurveKey;
+use swarmq::transport::Socket;
+
+use crate::support::{Child, assert_one_outcome_each, eventually, frames, in_time, own_port, run};
+
+const MESSAGE: &str = r#"{"requestId":"7189","messageId":"d5f2","requesterId":"4fcf","requestedAt":1795346736497}"#;
+
+fn new_key() -> CurveKey {
+    CurveKey::generate().expect("this build is without CURVE: see README.md")
+}
+
+/// A REQ socket as another program's, which asks once it is connected. `own` and `server` are its key and the one that it
+/// expects.
+async fn ask_by_hand(broker: SocketAddr, keys: Option<(&CurveKey, &CurveKey)>) -> Socket {
+    let socket = zmq::Context::new().socket(zmq::REQ).unwrap();
+    socket.set_linger(0).unwrap();
+    if let Some((own, server)) = keys {
+        socket.set_curve_publickey(own.public()).unwrap();
+        socket.set_curve_secretkey(own.secret()).unwrap();
+        socket.set_curve_serverkey(server.public()).unwrap();
+    }
+    socket.connect(&format!("tcp://{broker}")).unwrap();
+    let socket = Socket::attach(socket).unwrap();
+    in_time("room for the first message", socket.send(frames([MESSAGE.as_bytes()]))).await.unwrap();
+    socket
+}
+
+#[actix_rt::test]
+async fn tiers_with_one_key_work_together_and_admit_who_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    let key_file = path.to_str().unwrap();
+    assert!(run(&["keygen", key_file]).await.status.success());
+    let telemetry = own_port().to_string();
+    let telemetry_at = format!("127.0.0.1:{telemetry}");
+    let changes = [("telemetry.web", &*telemetry_at), ("curve.key_file", key_file)];
+    let mut broker = Child::start(&["broker", "--backend", "tcp://127.0.0.1:0"], &changes);
+    let backend = format!("tcp://{}", broker.backend().await);
+    let mut responder = Child::start(&["responder", "--backend", &backend], &changes);
+    let address = broker.broker().await;
+    let mut requester = Child::start(&["requester", "--responder", &address.to_string()], &changes);
+    let master = requester.requester().await.to_string();
+    let web_changes = [("telemetry.port", &*telemetry), ("curve.key_file", key_file)];
+    let mut web = Child::start(&["web", "--requester", &master], &web_changes);
+    let api = web.web().await;
+    for child in [&mut responder, &mut requester, &mut web] {
+        child.admin().await.ready().await;
+    }
+    let view = api.ask(json!({})).await;
+    assert_one_outcome_each(&view);
+    assert_eq!(view.counts.responses, 3, "{view:#?}");
+    eventually("all four by telemetry", async || (api.topology().await.instances.len() == 4).then_some(())).await;
+
+    let key = CurveKey::parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let member = ask_by_hand(address, Some((&key, &key))).await;
+    assert!(in_time("a reply", member.recv()).await.unwrap()[0].starts_with(b"{\"responderId\""));
+    for child in [web, requester, broker, responder] {
+        child.stop().await;
+    }
+}
+
+/// What a broker with a key says of a peer, which has no answer from it.
+async fn refusal(keys: impl FnOnce(&CurveKey) -> Option<(CurveKey, CurveKey)>, text: &str) {
+    let key = new_key();
+    let mut responder = Child::start(&["responder"], &[("curve.key", &key.expose())]);
+    let broker = responder.broker().await;
+    let keys = keys(&key);
+    let stranger = ask_by_hand(broker, keys.as_ref().map(|(own, server)| (own, server))).await;
+    let line = responder.message(text).await;
+    assert_eq!(line["level"], "WARN", "{line}");
+    // Whoever has the key is served meanwhile: the broker has had its time to answer the stranger too.
+    let member = ask_by_hand(broker, Some((&key, &key))).await;
+    in_time("a reply", member.recv()).await.unwrap();
+    assert!(stranger.try_recv().unwrap().is_none());
+    responder.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_peer_without_a_key_is_refused() {
+    refusal(|_| None, "it has no key, and one is set here").await;
+}
+
+#[actix_rt::test]
+async fn a_peer_with_another_key_is_refused() {
+    refusal(|_| Some((new_key(), new_key())), "it has another key than is set here").await;
+}
+
+#[actix_rt::test]
+async fn a_peer_that_knows_the_public_key_alone_is_refused() {
+    refusal(|key| Some((new_key(), key.clone())), "it knows the public key, but shows another one").await;
+}
+
+#[actix_rt::test]
+async fn both_sides_say_that_one_of_them_has_no_key() {
+    let mut web = Child::start(&["web"], &[]);
+    let telemetry = web.telemetry().await.to_string();
+    let key = new_key().expose();
+    let mut keyed = Child::start(&["requester"], &[("curve.key", &key), ("telemetry.web", &telemetry)]);
+    keyed.message("it has no key, and one is set here").await;
+    web.message("it has a key, and none is set here").await;
+    for child in [keyed, web] {
+        child.stop().await;
+    }
+}
+
+#[actix_rt::test]
+async fn keygen_writes_a_key_that_only_its_owner_reads_and_overwrites_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    let file = path.to_str().unwrap();
+    let output = run(&["keygen", file]).await;
+    assert!(output.status.success() && output.stdout.is_empty());
+    assert!(String::from_utf8(output.stderr).unwrap().contains("docker secret create"));
+    let written = std::fs::read_to_string(&path).unwrap();
+    assert!(CurveKey::parse(&written).is_some());
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let output = run(&["keygen", file]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("is there already"));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), written);
+
+    let output = run(&["keygen"]).await;
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(CurveKey::parse(&printed).is_some() && printed != written);
+    let output = run(&["keygen", "/nowhere/key"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("can't write /nowhere/key"));
+}
