@@ -14,7 +14,7 @@ use crate::tasks::DelaySource;
 const TRIALS: u64 = 25;
 
 /// ... as long as they have no more messages than this together, which bounds the time that it takes.
-const MESSAGES: usize = 400_000;
+const MESSAGES: usize = 200_000;
 
 /// Fewer than this would say little of chance.
 const FEWEST_TRIALS: u64 = 3;
