@@ -117,8 +117,8 @@ pub(super) fn knees(plan: &Plan, cells: &[CellSummary]) -> Vec<KneeFinding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{results, trial};
     use super::super::{Expectations, Summary};
+    use super::super::{good_trial, results_of};
     use super::*;
     use crate::model::Limit;
 
@@ -126,8 +126,8 @@ mod tests {
     fn pairs_are_compared_within_their_repetition() {
         let plan = "duration = \"1s\"\nrepetitions = 5\npair = \"dispatch\"\n[factors]\ndispatch = [\"round-robin\", \"least-busy\"]\nresponders = [2, 4]";
         // The machine gets slower and slower, for both alike.
-        let mut results = results(plan, |cell, again| {
-            trial(cell, again, [100.0, 200.0, 110.0, 200.0][cell] / f64::from(again + 1), 100)
+        let mut results = results_of(plan, |cell, again| {
+            good_trial(cell, again, [100.0, 200.0, 110.0, 200.0][cell] / f64::from(again + 1), 100)
         });
         let at = |dispatch: &str, responders: &str| {
             let is = |cell: &Cell| {
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn rising_rates_have_a_knee_for_each_combination_of_the_rest() {
         let plan = "duration = \"1s\"\nrepetitions = 1\n[factors]\nload = [\"poisson 30/s\", \"poisson 10/s\", \"poisson 20/s\"]\nresponders = [1, 2]\n[fixed]\nfan_out = \"one\"\ndelay = \"fixed 50ms\"";
-        let mut results = results(plan, |cell, again| trial(cell, again, 1.0, 100));
+        let mut results = results_of(plan, |cell, again| good_trial(cell, again, 1.0, 100));
         let cells = results.plan.cells.clone();
         for trial in &mut results.trials {
             let offered = cells[trial.cell].setup.load.offered_per_s().unwrap();

@@ -61,3 +61,5 @@ pub use swarm::Swarm;
 pub use table::{compare_table, table};
 pub use tally::{Answer, Tally, Times};
 pub use target::{Laboratory, check, load_settings, settings_of};
+#[cfg(test)]
+use testing::{good_trial, plan_of, results_of};
