@@ -95,7 +95,10 @@ mod tests {
         assert!((expected.message_p50_ms / 2000.0 - 1.0).abs() < 0.02, "{expected:?}");
         assert!((expected.message_p99_ms / 2980.0 - 1.0).abs() < 0.01, "{expected:?}");
         let rounds = expect(9, 3, false, || 100.0).unwrap();
-        assert_eq!((rounds.message_p50_ms, rounds.message_p99_ms), (200.0, 300.0));
+        // As exact as the histogram: a thousandth.
+        for (found, exact) in [(rounds.message_p50_ms, 200.0), (rounds.message_p99_ms, 300.0)] {
+            assert!((found / exact - 1.0_f64).abs() < 0.001, "{found}, not {exact}");
+        }
     }
 
     #[test]
