@@ -57,7 +57,7 @@ impl Trial<'_> {
     /// Waits until the swarm runs what it shall, and the deployment's own picture says the same.
     fn is_whole(&self) -> Result<()> {
         wait_for("every replica running", PATIENCE, || self.stack.runs(&REPLICAS))?;
-        wait_for("every instance at work", PATIENCE, || Ok(self.watch.shows(&INSTANCES))).map(drop)
+        self.watch.wait_for(&INSTANCES, PATIENCE)
     }
 
     /// Sees to it that a node has work: a swarm that got a node back leaves it empty.
@@ -121,10 +121,10 @@ fn scale(trial: &mut Trial) -> Result<()> {
     let instances = |count| [INSTANCES[0], INSTANCES[1], (Tier::Broker, count), (Tier::Responder, count)];
     trial.event("responders scaled from 1 to 6", Cost::Nothing, |trial, notes| {
         trial.stack.scale("responder", 1)?;
-        wait_for("one responder", PATIENCE, || Ok(trial.watch.shows(&instances(1))))?;
+        trial.watch.wait_for(&instances(1), PATIENCE)?;
         let known: BTreeSet<_> = trial.watch.seen().into_iter().map(|seen| seen.view.snapshot.instance.id).collect();
         trial.stack.scale("responder", 6)?;
-        wait_for("six responders", PATIENCE, || Ok(trial.watch.shows(&instances(6))))?;
+        trial.watch.wait_for(&instances(6), PATIENCE)?;
         let is_new = |id: &String| !known.contains(id);
         let at_work = || {
             let mut new = trial.watch.ready(Tier::Responder);
@@ -232,6 +232,7 @@ fn secret(trial: &mut Trial) -> Result<()> {
         let ids = trial.stack.ids()?;
         trial.stack.deploy(SECOND, &["docker/stack.secrets.yml"], &[("TOKEN", number)])?;
         wait_for("every task with the secret", PATIENCE, || trial.stack.replaced(&ids))?;
+        wait_for("the end of those without", PATIENCE, || trial.stack.no_leftovers())?;
         trial.is_whole()
     };
     let key = run(Command::new("docker").args(["run", "--rm", SECOND, "keygen"]), "")?;
@@ -301,7 +302,7 @@ fn broker(trial: &mut Trial) -> Result<()> {
     let instances = |workers| [(Tier::Web, 2), (Tier::Requester, 3), (Tier::Broker, 1), (Tier::Responder, workers)];
     let is_whole = |trial: &Trial, workers| -> Result<()> {
         wait_for("every replica running", PATIENCE, || trial.stack.runs(&replicas(workers)))?;
-        wait_for("every instance at work", PATIENCE, || Ok(trial.watch.shows(&instances(workers)))).map(drop)
+        trial.watch.wait_for(&instances(workers), PATIENCE)
     };
     let ids = trial.stack.ids()?;
     trial.stack.deploy(SECOND, &["docker/stack.broker.yml"], &[])?;

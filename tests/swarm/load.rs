@@ -12,6 +12,7 @@ use awc::Connector;
 use awc::error::SendRequestError;
 use serde_json::{Value, json};
 use swarmq::model::{RequestStatus, RequestView};
+use tokio::time::timeout;
 
 /// Requests a second.
 pub const RATE: u32 = 10;
@@ -152,10 +153,12 @@ async fn follow(client: &awc::Client, address: &str, id: &Value) -> End {
     let id = id.as_str().unwrap_or_default();
     let lost = |reason: String| End::ConnectionLost(format!("{reason} ({id})"));
     let url = format!("http://{address}/api/v1/requests/{id}/replies");
-    let lines = match client.get(url).force_close().send().await {
-        Ok(mut answer) => answer.body().limit(1 << 20).await.map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+    let lines = async {
+        let mut answer = client.get(url).force_close().send().await.map_err(|error| error.to_string())?;
+        answer.body().limit(1 << 20).await.map_err(|error| error.to_string())
     };
+    // A node that died says nothing more, not even that.
+    let lines = timeout(LONGEST_ANSWER, lines).await.unwrap_or_else(|_| Err("nothing more was heard".to_owned()));
     let last = lines.map(|lines| lines.trim_ascii_end().split(|byte| *byte == b'\n').next_back().map(<[u8]>::to_vec));
     match last {
         Ok(line) => match serde_json::from_slice(&line.unwrap_or_default()) {

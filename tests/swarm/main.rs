@@ -42,8 +42,7 @@ fn main() -> Result<()> {
     let lab = Lab::up(&image)?;
     println!("{:5} s  a swarm of {} nodes with {image}", begun.elapsed().as_secs(), NODES.len());
     let rows = tried(&lab, &events)?;
-    let folder = env::var_os("REPORT").map_or_else(|| lab::root().join("target/swarm"), PathBuf::from);
-    fs::create_dir_all(&folder)?;
+    let folder = folder()?;
     report::write(&rows, &folder.join("swarm.json"))?;
     fs::write(folder.join("swarm.md"), report::table(&rows))?;
     println!("\n{}", report::table(&rows));
@@ -85,26 +84,40 @@ fn tried(lab: &Lab, events: &[Event]) -> Result<Vec<Row>> {
     println!("{:5} s  deployed, and every instance at work", begun.elapsed().as_secs());
     trial.rows.push(Row { event: "deploy".to_owned(), settled_ms: millis(begun.elapsed()), ..Row::default() });
     for (name, event) in events {
-        if let Err(error) = event(&mut trial) {
+        let known = trial.rows.len();
+        let ended = event(&mut trial);
+        if let Err(error) = &ended {
             let fault = format!("{error:#}");
             println!("         FAULT: {fault}");
             trial.rows.push(Row { event: (*name).to_owned(), faults: vec![fault], ..Row::default() });
-            if env::var_os("KEEP").is_some() {
-                break;
-            }
-            logs(&trial.stack);
+        }
+        if trial.rows[known..].iter().any(|row| !row.faults.is_empty()) {
+            keep_logs(&trial.stack, name)?;
+        }
+        if ended.is_err() {
             break;
         }
     }
     Ok(trial.rows)
 }
 
-/// What the services have to say about it.
-fn logs(stack: &Stack) {
-    let log = |service: &str| stack.docker(&["service", "logs", "--tail", "20", &format!("swarmq_{service}")]);
-    let told = [stack.docker(&["stack", "ps", "swarmq"]), log("web"), log("requester"), log("responder")];
-    told.iter().for_each(|told| match told {
-        Ok(told) => println!("{told}"),
-        Err(error) => println!("{error:#}"),
-    });
+/// Keeps what the swarm and the services have to say about an event.
+fn keep_logs(stack: &Stack, event: &str) -> Result<()> {
+    let folder = folder()?;
+    let service = |name: &str| stack.docker(&["service", "logs", "--raw", "--tail", "2000", &format!("swarmq_{name}")]);
+    let services = ["web", "requester", "responder"].map(|name| (name, service(name)));
+    for (name, told) in services.into_iter().chain([("tasks", stack.docker(&["stack", "ps", "--no-trunc", "swarmq"]))])
+    {
+        let path = folder.join(format!("{event}-{name}.log"));
+        fs::write(&path, told.unwrap_or_else(|error| format!("{error:#}")))?;
+    }
+    println!("         the logs are in {}", folder.display());
+    Ok(())
+}
+
+/// Where reports and logs go.
+fn folder() -> Result<PathBuf> {
+    let folder = env::var_os("REPORT").map_or_else(|| lab::root().join("target/swarm"), PathBuf::from);
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
 }

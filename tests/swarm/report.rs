@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use swarmq::model::Ledger;
+use swarmq::model::{Ledger, RequestView};
 
 use crate::load::{Asked, End};
 
@@ -36,6 +36,8 @@ pub struct Row {
     pub nodes: BTreeSet<String>,
     /// What went wrong, and how often.
     pub problems: BTreeMap<String, usize>,
+    /// The requests that it went wrong for.
+    pub disturbed: Vec<RequestView>,
     /// What else was measured.
     pub notes: Vec<String>,
     /// The ledgers of the tiers: what was added.
@@ -59,6 +61,9 @@ impl Row {
             self.slowest_ms = self.slowest_ms.max(millis(asked.took()));
             if problem.is_some() || asked.took() > SLOW {
                 self.recovered_ms = self.recovered_ms.max(millis(asked.ended.saturating_duration_since(disturbed)));
+            }
+            if let (Some(_), End::Ended(view)) = (&problem, &asked.end) {
+                self.disturbed.push((**view).clone());
             }
             if let Some(problem) = problem {
                 *self.problems.entry(without_numbers(&problem)).or_default() += 1;

@@ -76,7 +76,17 @@ impl Stack<'_> {
 
     /// The tasks that shall run.
     pub fn tasks(&self) -> Result<Vec<Task>> {
-        let args = ["stack", "ps", NAME, "--no-trunc", "--filter", "desired-state=running", "--format", "{{json .}}"];
+        self.tasks_to("running")
+    }
+
+    /// True when no task is left that shall have ended. (A dead node's never end, as far as the swarm knows.)
+    pub fn no_leftovers(&self) -> Result<bool> {
+        Ok(!self.tasks_to("shutdown")?.iter().any(Task::is_running))
+    }
+
+    fn tasks_to(&self, desired: &str) -> Result<Vec<Task>> {
+        let filter = format!("desired-state={desired}");
+        let args = ["stack", "ps", NAME, "--no-trunc", "--filter", &filter, "--format", "{{json .}}"];
         self.docker(&args)?.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
     }
 

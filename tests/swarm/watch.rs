@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use awc::Connector;
 use futures_util::future::join_all;
 use swarmq::model::{InstanceState, InstanceView, Ledger, LinkState, Tier, Topology, now_ms};
+
+use crate::stack::wait_for;
 
 /// An instance that no web instance tells of for so long has ended, and was forgotten.
 const FORGOTTEN_MS: u64 = 3_000;
@@ -95,11 +97,25 @@ impl Watch {
         self.seen().into_iter().filter(|seen| seen.is_ready() && seen.tier() == tier).collect()
     }
 
-    /// True when the instances that are there are these, by tier, and all of them would do work.
-    pub fn shows(&self, counts: &[(Tier, usize)]) -> bool {
+    /// What is not as it shall be: instances that would do no work, and tiers with another count of them.
+    pub fn amiss(&self, counts: &[(Tier, usize)]) -> Vec<String> {
         let living: Vec<_> = self.seen().into_iter().filter(|seen| !seen.gone).collect();
-        living.iter().all(Seen::is_ready)
-            && counts.iter().all(|(tier, count)| living.iter().filter(|seen| seen.tier() == *tier).count() == *count)
+        let idle = living.iter().filter(|seen| !seen.is_ready()).map(|seen| {
+            let snapshot = &seen.view.snapshot;
+            format!("{} on {} is {:?} {:?}", snapshot.instance.id, seen.node(), snapshot.state, snapshot.reason)
+        });
+        let of = |tier| living.iter().filter(|seen| seen.tier() == tier).count();
+        let other = counts.iter().filter(|(tier, count)| of(*tier) != *count);
+        idle.chain(other.map(|(tier, count)| format!("{} of {count} {}", of(*tier), tier.name()))).collect()
+    }
+
+    /// Waits until the instances that are there are these, by tier, and all of them would do work.
+    pub fn wait_for(&self, counts: &[(Tier, usize)], within: Duration) -> Result<()> {
+        wait_for("every instance at work", within, || match self.amiss(counts) {
+            amiss if amiss.is_empty() => Ok(true),
+            amiss => bail!("{}", amiss.join("; ")),
+        })
+        .map(drop)
     }
 
     /// The ledger of a tier: all instances ever seen.
