@@ -8,7 +8,7 @@ use actix_web::web::{Data, post};
 use actix_web::{App, HttpResponse, HttpServer};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use swarmq::edges::experiment::generator::{Made, Task, start};
+use swarmq::edges::experiment::{LoadTask, Made, start_load};
 use swarmq::model::{Event, FanOut, OutcomeCounts, RequestStatus, RequestView};
 use tokio_util::sync::CancellationToken;
 
@@ -79,7 +79,7 @@ async fn measure(stall: Option<(Duration, Duration)>) {
     let server = server.disable_signals().run();
     let handle = server.handle();
     actix_rt::spawn(server);
-    let task = Task {
+    let task = LoadTask {
         url,
         body: serde_json::json!({}),
         load: format!("constant {RATE}/s").parse().unwrap(),
@@ -89,7 +89,8 @@ async fn measure(stall: Option<(Duration, Duration)>) {
         seed: 1,
         timeout: Duration::from_secs(30),
     };
-    let Made { tally, generator, .. } = start(task, CancellationToken::new()).unwrap().made.await.unwrap().unwrap();
+    let Made { tally, generator, .. } =
+        start_load(task, CancellationToken::new()).unwrap().made.await.unwrap().unwrap();
     handle.stop(false).await;
     let mut truth = known.lock().unwrap().latencies();
     truth.sort();

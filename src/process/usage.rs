@@ -25,7 +25,7 @@ mod tests {
         let mut sum = 0_u64;
         let after = loop {
             sum = std::hint::black_box(sum.wrapping_add(1));
-            if sum % 1_000_000 == 0 && usage().unwrap().cpu_us > before.cpu_us {
+            if sum.is_multiple_of(1_000_000) && usage().unwrap().cpu_us > before.cpu_us {
                 break usage().unwrap();
             }
         };

@@ -8,12 +8,12 @@ import type { CellSummary, Estimate, Factor, Report } from '../src/report/result
 import { chosen, linear, logarithmic, nines, roomy, suited } from '../src/report/scale.ts';
 import { axes, cellName, grids, layout, levelName, spreadOut } from '../src/report/shape.ts';
 
-const estimate = (median: number, low = median, high = median, count = 3): Estimate => ({
+const estimate = (median: number, low = median, high = median, coverage = 0.95): Estimate => ({
   median,
   low,
   high,
-  coverage: 0.75,
-  count,
+  coverage,
+  count: 6,
 });
 
 /** A report whose cells are every combination of the factors' levels, with 100 requests a second each. */
@@ -126,7 +126,7 @@ test('a ratio is better or worse only where its interval leaves 1 out', () => {
   assert.equal(verdict('requestsPerS', estimate(1.2, 1.1, 1.3)), 'better');
   assert.equal(verdict('p99', estimate(1.2, 1.1, 1.3)), 'worse');
   assert.equal(verdict('p99', estimate(1.2, 0.9, 1.3)), 'same');
-  assert.equal(verdict('p99', estimate(1.2, 1.2, 1.2, 1)), 'same', 'one trial says nothing');
+  assert.equal(verdict('p99', estimate(1.2, 1.1, 1.3, 0.75)), 'same', 'three pairs say little');
   assert.deepEqual([times(0.973), times(12.34), times(0)], ['0.97×', '12.3×', '0×']);
   assert.deepEqual([bytes(52_000), bytes(31_240_000), bytes(2.5e9)], ['52 kB', '31.2 MB', '2.5 GB']);
 });

@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::rounded;
-use crate::edges::experiment::generator::Progress;
-use crate::edges::experiment::{Ending, Plan, Store, Trial, TrialResult, Watcher, table};
+use crate::edges::experiment::{Ending, Plan, Progress, Store, Trial, TrialResult, Watcher, table};
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -159,8 +159,8 @@ fn setup_differences(a: &Setup, b: &Setup) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{results, trial};
     use super::super::{RequestCounts, compare_table};
+    use super::super::{good_trial, results_of};
     use super::*;
 
     const PLAN: &str = "duration = \"10s\"\nrepetitions = 3\n[factors]\nresponders = [1, 2]";
@@ -168,9 +168,9 @@ mod tests {
     /// Runs of 100/s and 200/s with a p99 of about 100 ms; everything of the second one so many times.
     fn runs(times: f64, plan: &str) -> [Results; 2] {
         let make = |text: &str, times: f64| {
-            results(text, |cell, again| {
+            results_of(text, |cell, again| {
                 let rate = 100.0 * (cell + 1) as f64 + f64::from(again);
-                trial(cell, again, rate / times, (100.0 * times) as u64)
+                good_trial(cell, again, rate / times, (100.0 * times) as u64)
             })
         };
         [make(PLAN, 1.0), make(plan, times)]

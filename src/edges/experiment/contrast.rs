@@ -35,9 +35,12 @@ pub struct KneeFinding {
     pub capacity_per_s: Option<f64>,
 }
 
-/// An interval of ratios that does not hold 1: chance is not a likely explanation.
+/// The coverage from which an interval is believed: nine in ten, but for rounding.
+const BELIEVED: f64 = 0.9 - 1e-9;
+
+/// An interval of ratios that does not hold 1 and is wide enough: chance is not a likely explanation.
 pub fn differs(ratio: &Estimate) -> bool {
-    ratio.count > 1 && (ratio.low > 1.0 || ratio.high < 1.0)
+    ratio.coverage >= BELIEVED && (ratio.low > 1.0 || ratio.high < 1.0)
 }
 
 /// The plan's pairs, each of trials of the same repetition.
@@ -114,17 +117,17 @@ pub(super) fn knees(plan: &Plan, cells: &[CellSummary]) -> Vec<KneeFinding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{results, trial};
     use super::super::{Expectations, Summary};
+    use super::super::{good_trial, results_of};
     use super::*;
     use crate::model::Limit;
 
     #[test]
     fn pairs_are_compared_within_their_repetition() {
-        let plan = "duration = \"1s\"\nrepetitions = 3\npair = \"dispatch\"\n[factors]\ndispatch = [\"round-robin\", \"least-busy\"]\nresponders = [2, 4]";
+        let plan = "duration = \"1s\"\nrepetitions = 5\npair = \"dispatch\"\n[factors]\ndispatch = [\"round-robin\", \"least-busy\"]\nresponders = [2, 4]";
         // The machine gets slower and slower, for both alike.
-        let mut results = results(plan, |cell, again| {
-            trial(cell, again, [100.0, 200.0, 110.0, 200.0][cell] / f64::from(again + 1), 100)
+        let mut results = results_of(plan, |cell, again| {
+            good_trial(cell, again, [100.0, 200.0, 110.0, 200.0][cell] / f64::from(again + 1), 100)
         });
         let at = |dispatch: &str, responders: &str| {
             let is = |cell: &Cell| {
@@ -146,13 +149,15 @@ mod tests {
         assert!(!differs(&contrast.ratios[&Metric::P99]));
         // Without one of a pair its repetition does not count.
         results.trials.retain(|trial| (trial.cell, trial.repetition) != (first, 1));
-        assert_eq!(ratios(&results, first, second)[&Metric::RequestsPerS].count, 2);
+        assert_eq!(ratios(&results, first, second)[&Metric::RequestsPerS].count, 4);
+        // Four repetitions are too few to be sure.
+        assert!(!differs(&ratios(&results, first, second)[&Metric::RequestsPerS]));
     }
 
     #[test]
     fn rising_rates_have_a_knee_for_each_combination_of_the_rest() {
         let plan = "duration = \"1s\"\nrepetitions = 1\n[factors]\nload = [\"poisson 30/s\", \"poisson 10/s\", \"poisson 20/s\"]\nresponders = [1, 2]\n[fixed]\nfan_out = \"one\"\ndelay = \"fixed 50ms\"";
-        let mut results = results(plan, |cell, again| trial(cell, again, 1.0, 100));
+        let mut results = results_of(plan, |cell, again| good_trial(cell, again, 1.0, 100));
         let cells = results.plan.cells.clone();
         for trial in &mut results.trials {
             let offered = cells[trial.cell].setup.load.offered_per_s().unwrap();

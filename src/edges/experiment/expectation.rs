@@ -14,7 +14,7 @@ use crate::tasks::DelaySource;
 const TRIALS: u64 = 25;
 
 /// ... as long as they have no more messages than this together, which bounds the time that it takes.
-const MESSAGES: usize = 400_000;
+const MESSAGES: usize = 200_000;
 
 /// Fewer than this would say little of chance.
 const FEWEST_TRIALS: u64 = 3;
@@ -179,14 +179,14 @@ fn range(mut values: Vec<f64>) -> Option<Range> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::plan;
+    use super::super::plan_of;
     use super::*;
 
     fn expect(load: &str, more: &str) -> Result<Expected, String> {
         let text = format!(
             "duration = \"10s\"\nwarm_up = \"2s\"\n{more}\n[fixed]\nrequesters = 64\nresponders = 8\ndelay = \"uniform 10ms 30ms\"\nfan_out = \"one\"\ndispatch = \"least-busy\"\nload = \"{load}\""
         );
-        let plan = plan(&text);
+        let plan = plan_of(&text);
         let of = || Expectations::of(&plan).cell(0).unwrap().clone();
         assert_eq!(of(), of(), "the same for the same seed");
         of()

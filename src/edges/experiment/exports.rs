@@ -121,7 +121,7 @@ mod tests {
     use hdrhistogram::serialization::Deserializer;
     use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
-    use super::super::testing::{results, trial};
+    use super::super::{good_trial, results_of};
     use super::*;
 
     const PLAN: &str =
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn the_table_has_a_row_for_each_trial_with_its_levels_and_units() {
-        let mut results = results(PLAN, |cell, again| trial(cell, again, 100.0, 100));
+        let mut results = results_of(PLAN, |cell, again| good_trial(cell, again, 100.0, 100));
         results.trials[1].problem = Some("it, \"died\"".to_owned());
         let mut text = vec![];
         write_csv(&mut text, &results).unwrap();
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn the_histograms_are_read_again_by_hdr_histogram() {
-        let results = results(PLAN, |cell, again| trial(cell, again, 100.0, 100));
+        let results = results_of(PLAN, |cell, again| good_trial(cell, again, 100.0, 100));
         let mut text = vec![];
         write_log(&mut text, &results, &results.trials[0]).unwrap();
         let mut found = vec![];
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn a_folder_gets_what_it_does_not_have() {
         let folder = tempfile::tempdir().unwrap();
-        let mut results = results(PLAN, |cell, again| trial(cell, again, 100.0, 100));
+        let mut results = results_of(PLAN, |cell, again| good_trial(cell, again, 100.0, 100));
         let all = std::mem::take(&mut results.trials);
         results.trials.push(all[0].clone());
         write_exports(folder.path(), &results).unwrap();

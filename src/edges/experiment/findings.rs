@@ -248,7 +248,12 @@ fn contrast(contrast: &Contrast) -> Option<String> {
             short(ratio.high)
         ),
     };
-    Some(format!("{level} against {base}{others}: {}, {}.", told("throughput", throughput), told("p99", p99)))
+    Some(format!(
+        "{} against {base}{others}: {}, {}.",
+        capital(&level),
+        told("throughput", throughput),
+        told("p99", p99)
+    ))
 }
 
 fn knee(finding: &KneeFinding) -> String {

@@ -18,8 +18,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::tally::{Answer, Tally, Times};
-use super::{Arrivals, Generator, Load};
+use super::{Answer, Arrivals, Generator, Load, Tally, Times};
 use crate::model::RequestView;
 
 /// Requests under way at one time; what is due beyond them is never sent.
@@ -39,7 +38,7 @@ const TOLERABLE_LAG: Duration = Duration::from_millis(20);
 
 /// What load to make, and against what.
 #[derive(Clone, Debug)]
-pub struct Task {
+pub struct LoadTask {
     /// Of the web tier, such as `http://127.0.0.1:3000`.
     pub url: String,
     /// The body of every request.
@@ -77,13 +76,13 @@ pub struct Made {
 }
 
 /// A load that is being made.
-pub struct Running {
+pub struct LoadRunning {
     pub progress: watch::Receiver<Progress>,
     pub made: oneshot::Receiver<Result<Made>>,
 }
 
 /// Starts a load. It ends by itself, or when `stop` is cancelled, and waits for what it has sent.
-pub fn start(task: Task, stop: CancellationToken) -> Result<Running> {
+pub fn start_load(task: LoadTask, stop: CancellationToken) -> Result<LoadRunning> {
     let (progress, told) = watch::channel(Progress::default());
     let (sender, made) = oneshot::channel();
     let run = move || {
@@ -92,13 +91,13 @@ pub fn start(task: Task, stop: CancellationToken) -> Result<Running> {
         let _ = sender.send(result);
     };
     thread::Builder::new().name("load".to_owned()).spawn(run).context("no thread for the load generator")?;
-    Ok(Running { progress: told, made })
+    Ok(LoadRunning { progress: told, made })
 }
 
 /// What the requests of a load share.
 struct Shared {
     client: Client,
-    task: Task,
+    task: LoadTask,
     begun: Instant,
     tally: RefCell<Tally>,
     sent: Cell<u64>,
@@ -108,7 +107,7 @@ struct Shared {
     stop: CancellationToken,
 }
 
-async fn make(task: Task, progress: watch::Sender<Progress>, stop: CancellationToken) -> Result<Made> {
+async fn make(task: LoadTask, progress: watch::Sender<Progress>, stop: CancellationToken) -> Result<Made> {
     let patience = task.timeout + GRACE;
     // A connection for each request under way, and none given up meanwhile.
     let connector = Connector::new().limit(0).timeout(patience).conn_keep_alive(patience);

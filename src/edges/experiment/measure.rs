@@ -6,9 +6,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio_util::sync::CancellationToken;
 
-use super::deployment::{TIERS, body, ledger_since};
-use super::generator::{self, Progress};
-use super::{Deployment, LedgerVerdict, Plan, TierUsage, Trial, TrialResult};
+use super::{
+    Deployment, LedgerVerdict, LoadTask, Plan, Progress, TIERS, TierUsage, Trial, TrialResult, body, ledger_since,
+    start_load,
+};
 use crate::model::{Ledger, Tier, Topology, Usage, now_ms};
 
 /// Longest wait for the deployment to count what has ended, which it tells twice a second.
@@ -26,7 +27,7 @@ pub async fn measure(
     let setup = &plan.cells[trial.cell].setup;
     let started_at = now_ms();
     let before = deployment.topology().await?;
-    let task = generator::Task {
+    let task = LoadTask {
         url: deployment.url.clone(),
         body: body(setup, plan.timeout_ms),
         load: setup.load,
@@ -36,7 +37,7 @@ pub async fn measure(
         seed: plan.seed_of(trial),
         timeout: Duration::from_millis(plan.timeout_ms),
     };
-    let mut load = generator::start(task, stop.clone())?;
+    let mut load = start_load(task, stop.clone())?;
     let mut first = None;
     let made = loop {
         tokio::select! {

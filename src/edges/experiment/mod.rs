@@ -8,7 +8,7 @@ mod environment;
 mod expectation;
 mod exports;
 mod findings;
-pub mod generator;
+mod generator;
 mod load;
 mod measure;
 mod metric;
@@ -35,15 +35,21 @@ pub use compare::{ComparedCell, Comparison, Side, compare};
 pub use contrast::{Contrast, KneeFinding, differs};
 use contrast::{contrasts, knees};
 pub use deployment::Deployment;
+use deployment::{TIERS, body, ledger_since};
 pub use environment::environment;
+use environment::nodes;
 pub use expectation::{Expectations, Expected, Range};
 pub use exports::write_exports;
 use findings::findings;
 pub use findings::label;
+pub use generator::{LoadTask, Made, Progress, start_load};
 pub use load::Load;
+use measure::measure;
 use metric::short;
 pub use metric::{Metric, Unit};
 pub use plan::{Cell, MOST_TRIALS, Order, Plan, Target, Trial};
+#[cfg(test)]
+use plan_file::read as read_plan;
 pub use plan_file::{PlanError, PlanFlags, READY_MADE, load as load_plan, ready_made};
 pub use processes::Processes;
 pub use report::{HAS_PAGES, Report, compare_page, report_page};
@@ -60,4 +66,7 @@ pub use summary::{CONFIDENCE, CellSummary, Figure, Finding, Summary, UsageSummar
 pub use swarm::Swarm;
 pub use table::{compare_table, table};
 pub use tally::{Answer, Tally, Times};
+use target::STARTING;
 pub use target::{Laboratory, check, load_settings, settings_of};
+#[cfg(test)]
+use testing::{good_trial, plan_of, results_of};

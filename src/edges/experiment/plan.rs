@@ -177,14 +177,14 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{PlanFlags, plan_file};
+    use super::super::{PlanFlags, read_plan};
     use super::*;
 
     fn plan(order: &str) -> Plan {
         let text = format!(
             "duration = \"1s\"\nwarm_up = \"500ms\"\nrepetitions = 2\norder = \"{order}\"\n[factors]\nresponders = [1, 2, 4]"
         );
-        plan_file::read("test", "test.toml", &text, &PlanFlags::default()).unwrap()
+        read_plan("test", "test.toml", &text, &PlanFlags::default()).unwrap()
     }
 
     fn cells(plan: &Plan) -> Vec<usize> {

@@ -14,8 +14,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-use super::target::{STARTING, settings_of};
-use super::{Deployment, Laboratory, Plan, Trial};
+use super::{Deployment, Laboratory, Plan, STARTING, Trial, settings_of};
 
 /// Longest wait for a process to end in order; above its own deadline.
 const ENDING: Duration = Duration::from_secs(8);

@@ -66,8 +66,8 @@ fn page(title: &str, data: &Data) -> Option<String> {
 
 #[cfg(all(test, feature = "dashboard"))]
 mod tests {
-    use super::super::testing::{results, trial};
     use super::super::{Expectations, compare};
+    use super::super::{good_trial, results_of};
     use super::*;
 
     /// The data between the tags of their element.
@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn the_page_has_the_data_and_nothing_of_them_is_markup() {
-        let mut results = results("duration = \"1s\"\nrepetitions = 2", |cell, again| trial(cell, again, 10.0, 100));
+        let mut results =
+            results_of("duration = \"1s\"\nrepetitions = 2", |cell, again| good_trial(cell, again, 10.0, 100));
         results.plan.name = "</script><b>&".to_owned();
         let summary = Summary::of(&results, &Expectations::of(&results.plan));
         let page = report_page(&results, &summary).unwrap();
@@ -94,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_comparison_is_a_page_as_well() {
-        let run = || results("duration = \"1s\"\nrepetitions = 2", |cell, again| trial(cell, again, 10.0, 100));
+        let run = || results_of("duration = \"1s\"\nrepetitions = 2", |cell, again| good_trial(cell, again, 10.0, 100));
         let data = data(&compare_page(&compare(&run(), &run(), &[])).unwrap());
         assert_eq!((&data["kind"], data["cells"].as_array().unwrap().len()), (&"comparison".into(), 1));
     }

@@ -3,11 +3,10 @@
 use anyhow::Result;
 use tokio_util::sync::CancellationToken;
 
-use super::environment::nodes;
-use super::generator::Progress;
-use super::measure::measure;
-use super::store::Store;
-use super::{Generator, Laboratory, LedgerVerdict, Plan, RequestCounts, Shares, Trial, TrialResult};
+use super::{
+    Generator, Laboratory, LedgerVerdict, Plan, Progress, RequestCounts, Shares, Store, Trial, TrialResult, measure,
+    nodes,
+};
 use crate::model::{Latency, OutcomeCounts, now_ms};
 
 /// Who is told how a run goes.

@@ -264,7 +264,7 @@ fn usage(trials: &[&TrialResult]) -> Vec<UsageSummary> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{results, trial};
+    use super::super::{good_trial, results_of};
     use super::*;
 
     const PLAN: &str = "duration = \"10s\"\nrepetitions = 3\n[factors]\nresponders = [1, 2]\n[fixed]\nrequesters = 4\ndelay = \"fixed 20ms\"\nfan_out = \"one\"\nload = \"closed 8\"";
@@ -275,7 +275,8 @@ mod tests {
 
     #[test]
     fn figures_are_medians_over_repetitions_beside_what_was_expected() {
-        let results = results(PLAN, |cell, again| trial(cell, again, 45.0 * (cell + 1) as f64 + f64::from(again), 100));
+        let results =
+            results_of(PLAN, |cell, again| good_trial(cell, again, 45.0 * (cell + 1) as f64 + f64::from(again), 100));
         let summary = summary(&results);
         let rate = &summary.cells[1].figures[&Metric::RequestsPerS];
         assert_eq!((rate.estimate.median, rate.estimate.low, rate.estimate.high), (91.0, 90.0, 92.0));
@@ -294,8 +295,8 @@ mod tests {
 
     #[test]
     fn a_trial_with_a_problem_has_no_figures_but_is_told() {
-        let results = results(PLAN, |cell, again| {
-            let mut one = trial(cell, again, 50.0, 100);
+        let results = results_of(PLAN, |cell, again| {
+            let mut one = good_trial(cell, again, 50.0, 100);
             match (cell, again) {
                 (0, 1) => one.problem = Some("the broker died".to_owned()),
                 (1, 0) => (one.ledger.balanced, one.ledger.reason) = (false, Some("one is missing".to_owned())),
@@ -316,7 +317,7 @@ mod tests {
 
     #[test]
     fn a_run_that_has_just_begun_has_a_summary_too() {
-        let mut results = results(PLAN, |cell, again| trial(cell, again, 50.0, 100));
+        let mut results = results_of(PLAN, |cell, again| good_trial(cell, again, 50.0, 100));
         results.trials.clear();
         let empty = summary(&results);
         assert!(empty.cells.iter().all(|cell| cell.figures.is_empty() && cell.expected.is_some()));
@@ -328,7 +329,7 @@ mod tests {
 
     #[test]
     fn percentiles_go_as_far_as_there_are_requests() {
-        let points = percentiles(&trial(0, 0, 1.0, 100).latency);
+        let points = percentiles(&good_trial(0, 0, 1.0, 100).latency);
         assert_eq!((points[0].share, points.last().unwrap().share), (0.0, 1.0));
         assert!(points[points.len() - 2].share <= 0.99 && points.is_sorted_by_key(|point| point.us));
         assert_eq!(percentiles(&Latency::default()), []);

@@ -9,8 +9,7 @@ use bollard::models::{ServiceSpec, ServiceUpdateStatusStateEnum as State};
 use bollard::query_parameters::{InspectServiceOptions, UpdateServiceOptions};
 use tokio::time::{Instant, sleep};
 
-use super::target::settings_of;
-use super::{Deployment, Laboratory, Plan, Running, Setup, Trial};
+use super::{Deployment, Laboratory, Plan, Running, Setup, Trial, settings_of};
 
 /// Longest wait for a scaled or updated service: images may have to be pulled, and tasks start one after the other.
 const SCALING: Duration = Duration::from_secs(300);

@@ -114,8 +114,8 @@ fn bar(value: f64, most: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{results, trial};
     use super::super::{Expectations, Summary};
+    use super::super::{good_trial, results_of};
     use super::*;
 
     #[test]
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn every_cell_has_a_line_also_before_its_first_trial() {
         let plan = "duration = \"10s\"\nrepetitions = 3\n[factors]\nresponders = [1, 2, 3]";
-        let mut results = results(plan, |cell, again| trial(cell, again, 100.0 + 10.0 * f64::from(again), 100));
+        let mut results = results_of(plan, |cell, again| good_trial(cell, again, 100.0 + 10.0 * f64::from(again), 100));
         results.trials.retain(|trial| trial.cell < 2);
         let table = table(&results, &Summary::of(&results, &Expectations::of(&results.plan)));
         assert_eq!(table.matches("110/s ±9 %").count(), 2, "{table}");

@@ -10,13 +10,13 @@ use super::{
 use crate::model::{Hop, Latency, OutcomeCounts, Tier};
 
 /// The plan of a text.
-pub fn plan(text: &str) -> Plan {
+pub fn plan_of(text: &str) -> Plan {
     plan_file::read("test", "test.toml", text, &PlanFlags::default()).unwrap()
 }
 
 /// All trials of a plan, each made by its cell and repetition.
-pub fn results(text: &str, mut trial: impl FnMut(usize, u32) -> TrialResult) -> Results {
-    let plan = plan(text);
+pub fn results_of(text: &str, mut trial: impl FnMut(usize, u32) -> TrialResult) -> Results {
+    let plan = plan_of(text);
     let trials =
         plan.trials().into_iter().map(|one| TrialResult { number: one.number, ..trial(one.cell, one.repetition) });
     Results {
@@ -30,7 +30,7 @@ pub fn results(text: &str, mut trial: impl FnMut(usize, u32) -> TrialResult) -> 
 }
 
 /// A trial without fault: so many requests a second over 10 s, that took from one to so many milliseconds.
-pub fn trial(cell: usize, repetition: u32, per_s: f64, slowest_ms: u64) -> TrialResult {
+pub fn good_trial(cell: usize, repetition: u32, per_s: f64, slowest_ms: u64) -> TrialResult {
     let mut latency = Latency::default();
     (1..=100).for_each(|step| latency.record(Duration::from_micros(slowest_ms * 10 * step)));
     let sent = (per_s * 10.0) as u64;

@@ -1,7 +1,7 @@
 /** Two runs side by side. */
 import { plural } from '../format.ts';
 import { METRICS, spread, times, verdict } from './metrics.ts';
-import { symmetric } from './parts.tsx';
+import { around1 } from './parts.tsx';
 import { Dot, RowChart } from './rows.tsx';
 import type { Comparison, Levels, MetricName, Side } from './results.ts';
 import { levelName } from './shape.ts';
@@ -20,9 +20,8 @@ export function ComparisonView({ comparison }: { comparison: Comparison }) {
   const { before, after, cells, broken, unlike, onlyBefore, onlyAfter } = comparison;
   const known = SHOWN.filter((metric) => cells.some(({ ratios }) => ratios[metric]));
   const columns = known.map((metric) => {
-    const ends = cells.flatMap(({ ratios }) => [ratios[metric]?.low ?? 1, ratios[metric]?.high ?? 1]);
-    const reach = Math.max(1.25, ...ends, ...ends.filter((end) => end > 0).map((end) => 1 / end));
-    return { title: METRICS[metric].label, say: times, scale: symmetric(reach) };
+    const scale = around1(cells.flatMap(({ ratios }) => ratios[metric] ?? []));
+    return { title: METRICS[metric].label, say: times, scale };
   });
   const count = (wanted: 'better' | 'worse'): number =>
     cells.flatMap(({ ratios }) => known.filter((metric) => ratios[metric] && verdict(metric, ratios[metric]) === wanted))
@@ -73,7 +72,7 @@ export function ComparisonView({ comparison }: { comparison: Comparison }) {
               const ratio = ratios[metric];
               return (
                 <Dot
-                  scale={columns[index]?.scale ?? symmetric(2)}
+                  scale={columns[index]?.scale ?? around1([])}
                   value={ratio?.median}
                   low={ratio?.low}
                   high={ratio?.high}

@@ -1,10 +1,10 @@
 /** Throughput and latency over a numeric factor, and the knee. */
-import { duration, rate } from '../format.ts';
+import { rate } from '../format.ts';
 import { METRICS, spread } from './metrics.ts';
 import { chosen, linear, suited, type Scale } from './scale.ts';
 import { cellName, layout, type Axis, type Panel } from './shape.ts';
 import type { CellSummary, MetricName, Report } from './results.ts';
-import { XyChart, type XyPoint, type XySeries } from './xy-chart.tsx';
+import { XyChart, type XyMark, type XyPoint, type XySeries } from './xy-chart.tsx';
 
 /** Charts of throughput, p50 and p99, one of each for every combination that is a panel. */
 export function Curves({ report }: { report: Report }) {
@@ -35,6 +35,7 @@ export function Curves({ report }: { report: Report }) {
                 sayX={(value) => tick(axis, value)}
                 y={scales[metric] as Scale}
                 sayY={METRICS[metric].say}
+                marks={marksOf(report, axis, panel)}
               />
             ))}
           </div>
@@ -82,62 +83,68 @@ function pointOf(x: number, cell: CellSummary, metric: MetricName): XyPoint | un
   return { x, y: median, ...(values.length > 1 && { low, high }), values, said };
 }
 
-/** What rises with the load until something gives way. */
+/** The rate that was sustained, and what could be, on a chart of one curve over rates. */
+function marksOf({ plan, summary }: Report, axis: Axis, panel: Panel): XyMark[] {
+  const first = panel.curves[0]?.points[0];
+  if (axis.factor !== 'load' || panel.curves.length > 1 || !first) return [];
+  const levels = plan.cells[first.cell.cell]?.levels ?? {};
+  const found = summary.knees.find(({ others }) =>
+    Object.entries(others).every(([factor, level]) => levels[factor] === level),
+  );
+  const most = axis.levels.at(-1)?.value ?? 0;
+  const marks = [
+    { x: found?.knee?.sustained ?? Infinity, label: 'sustained' },
+    { x: found?.capacityPerS ?? Infinity, label: 'capacity' },
+  ];
+  return marks.filter(({ x }) => x <= most);
+}
+
+const LIMITS = { throughput: 'less than 95 % achieved', latency: 'p99 above 3 times the lowest' };
+
+/** Which rates were sustained until something gave way. */
 export function Knees({ report }: { report: Report }) {
   const { plan, summary } = report;
   if (summary.knees.length === 0) return null;
-  const rates = summary.knees.flatMap(({ points }) => points.map(({ offered }) => offered));
-  const x = linear(0, Math.max(...rates));
-  const achieved = linear(0, Math.max(...rates));
-  const p99 = suited(summary.knees.flatMap(({ points }) => points.map((point) => point.p99Ms)));
+  const perS = (value: number | null | undefined, otherwise: string): string => (value ? `${rate(value)}/s` : otherwise);
   return (
     <section class="part-of-report">
       <h2>The knee</h2>
       <p class="hint">
         The highest rate of which at least 95 % was achieved, with a p99 of at most three times that at the lowest rate.
       </p>
-      {summary.knees.map(({ others, points, knee, capacityPerS }) => {
-        const marks = [
-          ...(knee ? [{ x: knee.sustained, label: `sustained: ${rate(knee.sustained)}/s` }] : []),
-          ...(capacityPerS && capacityPerS <= (x.ticks.at(-1) ?? 0)
-            ? [{ x: capacityPerS, label: `capacity: ${rate(capacityPerS)}/s` }]
-            : []),
-        ];
-        const common = { x, xTitle: 'requests offered per second', sayX: rate };
-        const name = Object.keys(others).length > 0 ? cellName(plan, others) : '';
-        return (
-          <div class="panel-of-charts" key={name}>
-            {name && <h3 class="panel-title">{name}</h3>}
-            <div class="chart-row is-two">
-              <XyChart
-                {...common}
-                title="Achieved, requests/s"
-                expectedLabel="all that is offered"
-                series={[
-                  {
-                    label: 'achieved',
-                    points: points.map((point) => ({ x: point.offered, y: point.achieved, said: `${rate(point.achieved)}/s of ${rate(point.offered)}/s` })),
-                    expected: [{ x: 0, y: 0 }, { x: Math.max(...rates), y: Math.max(...rates) }],
-                  },
-                ]}
-                marks={marks.slice(0, 1)}
-                y={achieved}
-                sayY={rate}
-              />
-              <XyChart
-                {...common}
-                title="Latency, p99"
-                series={[
-                  { label: 'p99', points: points.map((point) => ({ x: point.offered, y: point.p99Ms, said: duration(point.p99Ms) })) },
-                ]}
-                marks={marks}
-                y={p99}
-                sayY={duration}
-              />
-            </div>
-          </div>
-        );
-      })}
+      <div class="scroll" tabIndex={0} role="region" aria-label="The knee">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">cells</th>
+              <th scope="col" class="number">
+                sustained
+              </th>
+              <th scope="col" class="number">
+                of a capacity of
+              </th>
+              <th scope="col" class="number">
+                no more at
+              </th>
+              <th scope="col">because</th>
+            </tr>
+          </thead>
+          <tbody>
+            {summary.knees.map(({ others, knee, capacityPerS }) => {
+              const name = Object.keys(others).length > 0 ? cellName(plan, others) : 'all';
+              return (
+                <tr key={name}>
+                  <th scope="row">{name}</th>
+                  <td class="number">{perS(knee?.sustained, 'none that was tried')}</td>
+                  <td class="number">{perS(capacityPerS, 'no bound')}</td>
+                  <td class="number">{knee ? perS(knee.beyond, 'nothing higher was tried') : ''}</td>
+                  <td>{knee?.limit && LIMITS[knee.limit]}</td>
+                </tr>
+              );
+            })}
+          </tbody>
+        </table>
+      </div>
     </section>
   );
 }

@@ -42,7 +42,7 @@ function HeatMap({ grid, metric, title }: { grid: Grid; metric: MetricName; titl
   const values = grid.cells.flatMap((row) => row.flatMap((cell) => cell?.figures[metric]?.median ?? []));
   const [low, high] = [Math.min(...values), Math.max(...values)];
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label={title}>
+    <div class="scroll" tabIndex={0} role="region" aria-label={[title, grid.label].join(' ')}>
       <table class={`heat is-${METRICS[metric].better}`}>
         <caption>{title}</caption>
         <thead>

@@ -36,9 +36,12 @@ export const METRICS: Record<MetricName, Metric> = {
 /** A ratio as people read it: 0.97×, 12×. */
 export const times = (ratio: number): string => `${ratio === 0 ? 0 : ratio.toFixed(ratio < 10 ? 2 : ratio < 100 ? 1 : 0)}×`;
 
+/** The coverage from which an interval is believed: nine in ten, but for rounding. */
+const BELIEVED = 0.9 - 1e-9;
+
 /** What an interval says of a ratio: better, worse, or nothing that chance does not explain. */
 export function verdict(metric: MetricName, ratio: Estimate): 'better' | 'worse' | 'same' {
-  if (ratio.count < 2 || (ratio.low <= 1 && ratio.high >= 1)) return 'same';
+  if (ratio.coverage < BELIEVED || (ratio.low <= 1 && ratio.high >= 1)) return 'same';
   return ratio.median > 1 === (METRICS[metric].better === 'higher') ? 'better' : 'worse';
 }
 

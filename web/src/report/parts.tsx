@@ -4,7 +4,7 @@ import { bytes, METRICS, times, verdict } from './metrics.ts';
 import { Bar, Dot, PartsLegend, RowChart, type Part } from './rows.tsx';
 import { linear, logarithmic, suited, type Scale } from './scale.ts';
 import { cellName, levelName } from './shape.ts';
-import type { CellSummary, HopName, MetricName, Report, Usage } from './results.ts';
+import type { CellSummary, Estimate, HopName, MetricName, Report, Usage } from './results.ts';
 
 const nameOf = ({ plan }: Report, cell: number): string => cellName(plan, plan.cells[cell]?.levels ?? {});
 const measured = ({ summary }: Report): CellSummary[] => summary.cells.filter(({ trials }) => trials > 0);
@@ -68,9 +68,8 @@ export function Pairs({ report }: { report: Report }) {
   const metrics: MetricName[] = ['requestsPerS', 'p50', 'p99', 'cpu'];
   const known = metrics.filter((metric) => summary.contrasts.some(({ ratios }) => ratios[metric]));
   const columns = known.map((metric) => {
-    const ratios = summary.contrasts.flatMap(({ ratios: all }) => [all[metric]?.low ?? 1, all[metric]?.high ?? 1]);
-    const reach = Math.max(1.25, ...ratios, ...ratios.filter((ratio) => ratio > 0).map((ratio) => 1 / ratio));
-    return { title: METRICS[metric].label, say: times, scale: symmetric(reach) };
+    const ratios = summary.contrasts.flatMap(({ ratios: all }) => all[metric] ?? []);
+    return { title: METRICS[metric].label, say: times, scale: around1(ratios) };
   });
   const rows = summary.contrasts.map(({ factor, level, others, ratios }) => ({
     name: [levelName(factor, level), Object.keys(others).length > 0 ? `(${cellName(plan, others)})` : ''].join(' ').trim(),
@@ -108,6 +107,12 @@ export function Pairs({ report }: { report: Report }) {
       />
     </section>
   );
+}
+
+/** The axis for intervals of ratios. */
+export function around1(ratios: Estimate[]): Scale {
+  const ends = ratios.flatMap(({ low, high }) => [low, high]).filter((end) => end > 0);
+  return symmetric(Math.max(1.25, ...ends, ...ends.map((end) => 1 / end)));
 }
 
 /** Ratios around 1: half as far to the one side as twice to the other. */

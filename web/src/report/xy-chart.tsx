@@ -39,8 +39,6 @@ interface Props {
   y: Scale;
   sayY: (value: number) => string;
   marks?: XyMark[];
-  /** What the dashed lines are. */
-  expectedLabel?: string;
 }
 
 const HEIGHT = 250;
@@ -83,7 +81,7 @@ export function useWidth(initial: number) {
 
 /** A chart as a figure, with a legend above it. The figures themselves are in the tables. */
 export function XyChart(props: Props) {
-  const { title, note, series, x, y, xTitle, sayX, sayY, marks = [], expectedLabel = 'expected' } = props;
+  const { title, note, series, x, y, xTitle, sayX, sayY, marks = [] } = props;
   const { place, width } = useWidth(520);
   const [inner, tall] = [Math.max(80, width - LEFT - RIGHT), HEIGHT - TOP - BOTTOM];
   const px = (value: number): number => LEFT + x.at(value) * inner;
@@ -111,7 +109,7 @@ export function XyChart(props: Props) {
               <svg viewBox="0 0 26 10" aria-hidden="true" class="is-expected">
                 <path d="M0 5H26" />
               </svg>
-              {expectedLabel}
+              expected
             </li>
           )}
         </ul>
@@ -143,12 +141,12 @@ export function XyChart(props: Props) {
           <text class="axis-title" x={LEFT + inner / 2} y={HEIGHT - 5} text-anchor="middle">
             {xTitle}
           </text>
-          {marks.map((mark) => {
+          {marks.map((mark, index) => {
             const isRight = x.at(mark.x) > 0.6;
             return (
               <g key={mark.label} class="mark-line">
                 <path d={`M${px(mark.x)} ${TOP}v${tall}`} />
-                <text x={px(mark.x) + (isRight ? -6 : 6)} y={TOP + 10} text-anchor={isRight ? 'end' : 'start'}>
+                <text x={px(mark.x) + (isRight ? -6 : 6)} y={TOP + 10 + index * 14} text-anchor={isRight ? 'end' : 'start'}>
                   {mark.label}
                 </text>
               </g>
