@@ -67,8 +67,8 @@ test('a plan that a running deployment can’t carry out is offered another targ
   await page.getByLabel('Start from').selectOption('req-vs-dealer');
   await page.getByText('40 trials').waitFor();
   assert.ok(await page.getByRole('radio', { name: 'One process' }).isChecked());
-  await page.getByRole('radio', { name: 'This deployment' }).check({ force: true });
-  await page.locator('.plan-problem', { hasText: 'socket' }).waitFor();
+  await page.locator('.choice').getByText('This deployment').click();
+  await page.locator('.plan-problem', { hasText: "can't vary" }).waitFor();
   await page.finish();
 });
 
@@ -108,6 +108,10 @@ test('a run grows to its end; its report opens and its files are there', async (
     await page.locator('.run', { hasText: name }).waitFor();
   }
   await assertAccessible(page, 'after a run');
+  await page.setViewportSize({ width: 390, height: 844 });
+  await assertAccessible(page, 'after a run on a phone');
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'nothing is cut off');
+  await page.setViewportSize({ width: 1440, height: 900 });
   await page.locator('.run', { hasText: 'second' }).getByRole('link').click();
   await page.locator('.apart:not(.is-bare)').getByText('What it shows').waitFor();
   assert.equal(await page.locator('.trials tbody tr').count(), 2);
@@ -127,7 +131,7 @@ test('two runs are compared', async () => {
   const page = await open({ bypassCSP: true, reducedMotion: 'reduce' });
   for (const name of ['first', 'second']) await page.locator('.run', { hasText: name }).getByRole('checkbox').check();
   await page.getByRole('link', { name: /^Compare .*first with .*second/ }).click();
-  await page.locator('.apart:not(.is-bare)').getByText('Ratios').waitFor();
+  await page.locator('.apart:not(.is-bare)').getByRole('heading', { name: 'Ratios' }).waitFor();
   await assertAccessible(page, 'a comparison');
   await page.setViewportSize({ width: 390, height: 844 });
   await assertAccessible(page, 'a comparison on a phone');
@@ -146,11 +150,13 @@ test('a run is deleted when one is sure', async () => {
   await page.finish();
 });
 
-test('a picture for the documentation', { skip: !process.env.SWARMQ_IMAGES }, async () => {
+test('a picture for the documentation: experiments-page', async () => {
   const page = await open({ viewport: { width: 1440, height: 1250 } });
   await permit(page, TOKEN);
   await page.getByLabel('Start from').selectOption('quick');
   await page.getByText('9 trials').waitFor();
+  await editor(page).fill((await editor(page).inputValue()).replace('"2s"', '"1s"'));
+  await page.getByText('up to 32 s').waitFor();
   await start(page).click();
   await page.locator('.trials tbody tr').nth(6).waitFor({ timeout: 60_000 });
   await page.locator('.apart:not(.is-bare)').waitFor();
