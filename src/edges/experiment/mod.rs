@@ -1,6 +1,7 @@
 //! Experiments: a plan's trials against a deployment under load, measured and held against what queueing theory expects.
 
 mod arrivals;
+mod cells;
 mod compare;
 mod contrast;
 mod deployment;
@@ -9,6 +10,7 @@ mod expectation;
 mod exports;
 mod findings;
 mod generator;
+mod given;
 mod load;
 mod measure;
 mod metric;
@@ -31,6 +33,7 @@ mod target;
 mod testing;
 
 use arrivals::Arrivals;
+use cells::{Combined, OneEach, Tables, combine};
 pub use compare::{ComparedCell, Comparison, Side, compare};
 pub use contrast::{Contrast, KneeFinding, differs};
 use contrast::{contrasts, knees};
@@ -43,11 +46,13 @@ pub use exports::write_exports;
 use findings::findings;
 pub use findings::label;
 pub use generator::{LoadTask, Made, Progress, start_load};
+use given::{Given, Places};
 pub use load::Load;
 use measure::measure;
 use metric::short;
 pub use metric::{Metric, Unit};
 pub use plan::{Cell, MOST_TRIALS, Order, Plan, Target, Trial};
+use plan_file::plain;
 #[cfg(test)]
 use plan_file::read as read_plan;
 pub use plan_file::{PlanError, PlanFlags, READY_MADE, load as load_plan, ready_made};

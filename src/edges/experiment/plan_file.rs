@@ -1,14 +1,13 @@
 //! Plans as people write them: a TOML file and flags over it, checked before anything starts.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
-use super::{Cell, Factor, MOST_TRIALS, Order, Plan, Setup, Target};
+use super::{Combined, Factor, Given, MOST_TRIALS, OneEach, Order, Places, Plan, Tables, Target, combine};
 
 /// The plans that are part of the program, by name.
 pub const READY_MADE: [(&str, &str); 6] = [
@@ -101,102 +100,21 @@ struct PlanFile {
     #[serde(default)]
     factors: BTreeMap<Spanned<String>, Spanned<Vec<Spanned<Value>>>>,
     #[serde(default)]
-    fixed: BTreeMap<Spanned<String>, Spanned<Value>>,
+    fixed: OneEach,
     #[serde(default)]
-    case: Vec<Spanned<BTreeMap<Spanned<String>, Spanned<Value>>>>,
+    case: Vec<Spanned<OneEach>>,
     #[serde(default)]
     settings: BTreeMap<String, Value>,
 }
-
-/// A value and the place that it was given at.
-#[derive(Clone)]
-struct Given<T> {
-    value: T,
-    place: String,
-}
-
-impl<T> Given<T> {
-    fn wrong<U>(&self, problem: impl fmt::Display) -> Result<U, PlanError> {
-        Err(PlanError::Invalid { place: self.place.clone(), problem: problem.to_string() })
-    }
-}
-
-/// Where in a file something is.
-struct Places<'a> {
-    file: &'a str,
-    text: &'a str,
-}
-
-impl Places<'_> {
-    fn given<T>(&self, spanned: Spanned<T>) -> Given<T> {
-        let line = 1 + self.text[..spanned.span().start].matches('\n').count();
-        Given { place: format!("{}, line {line}", self.file), value: spanned.into_inner() }
-    }
-
-    fn whole<T>(&self, value: T) -> Given<T> {
-        Given { place: self.file.to_owned(), value }
-    }
-}
-
-/// A factor's levels, or the one it is fixed at.
-type Levels = Vec<Given<Value>>;
 
 /// Reads a plan's text. `file` is what errors call it.
 pub(super) fn read(name: &str, file: &str, text: &str, flags: &PlanFlags) -> Result<Plan, PlanError> {
     let parsed: PlanFile =
         toml::from_str(text).map_err(|problem| PlanError::Syntax { file: file.to_owned(), problem })?;
     let places = Places { file, text };
-    let mut varied: BTreeMap<Factor, Given<Levels>> = BTreeMap::new();
-    let mut fixed: BTreeMap<Factor, Given<Value>> = BTreeMap::new();
-    for (key, levels) in parsed.factors {
-        let levels = places.given(levels);
-        let place = levels.place;
-        let levels = levels.value.into_iter().map(|level| places.given(level)).collect();
-        varied.insert(factor(places.given(key))?, Given { value: levels, place });
-    }
-    for (key, level) in parsed.fixed {
-        fixed.insert(factor(places.given(key))?, places.given(level));
-    }
-    for flag in &flags.factors {
-        let (factor, levels) = from_flag(flag)?;
-        fixed.remove(&factor);
-        varied.insert(factor, levels);
-    }
-    // One level varies nothing.
-    for factor in
-        varied.iter().filter(|(_, levels)| levels.value.len() == 1).map(|(factor, _)| *factor).collect::<Vec<_>>()
-    {
-        let level = varied.remove(&factor).map(|levels| levels.value[0].clone());
-        fixed.extend(level.map(|level| (factor, level)));
-    }
     let target = flags.target.or(parsed.target).unwrap_or_default();
-    let mut base = Setup::default();
-    for (factor, level) in &fixed {
-        check_target(target, *factor, &[&level.value], &level.place)?;
-        base.set(*factor, &level.value).or_else(|problem| level.wrong(format!("{factor}: {problem}")))?;
-    }
-    let mut cells = vec![Cell { levels: BTreeMap::new(), setup: base }];
-    let mut factors = vec![];
-    if !parsed.case.is_empty() {
-        let cases = parsed.case.into_iter().map(|case| places.given(case)).collect();
-        cells = with_cases(&cells[0], cases, target, &places)?;
-        factors.push((Factor::Case, cells.iter().map(|cell| cell.levels[&Factor::Case].clone()).collect()));
-    }
-    for (factor, levels) in &varied {
-        let given: Vec<_> = levels.value.iter().map(|level| &level.value).collect();
-        check_target(target, *factor, &given, &levels.place)?;
-        let (made, names) = multiplied(cells, *factor, levels)?;
-        cells = made;
-        factors.push((*factor, names));
-    }
-    for cell in &cells {
-        if let Some(problem) = cell.setup.conflict() {
-            return places.whole(()).wrong(problem);
-        }
-        if cell.setup.payload_bytes != Setup::default().payload_bytes && cell.setup.task.as_str() != "echo" {
-            return places.whole(()).wrong("payload_bytes is the echo task's: give `task = \"echo\"`");
-        }
-    }
+    let tables = Tables { factors: parsed.factors, fixed: parsed.fixed, cases: parsed.case };
+    let Combined { cells, factors, fixed } = combine(tables, &flags.factors, target, &places)?;
     let flag = |name: &str| format!("--{name}");
     let repetitions = match flags.repetitions {
         Some(value) => Given { value, place: flag("repetitions") },
@@ -237,7 +155,7 @@ pub(super) fn read(name: &str, file: &str, text: &str, flags: &PlanFlags) -> Res
         Some(pair) => match Factor::named(&pair.value) {
             Some(found) if factors.iter().any(|(factor, _)| *factor == found) => Some(found),
             // The flags may have fixed what the file varies: then there is nothing to compare.
-            Some(found) if fixed.contains_key(&found) => None,
+            Some(found) if fixed.contains(&found) => None,
             _ => {
                 return pair.wrong(format!(
                     "`{}` does not vary here: pair names a factor with two levels or more",
@@ -288,111 +206,8 @@ pub(super) fn read(name: &str, file: &str, text: &str, flags: &PlanFlags) -> Res
     }
 }
 
-fn factor(key: Given<String>) -> Result<Factor, PlanError> {
-    match Factor::ALL.into_iter().find(|factor| factor.name() == key.value) {
-        Some(factor) => Ok(factor),
-        None => {
-            let near = Factor::ALL.into_iter().max_by(|a, b| {
-                let likeness = |factor: &Factor| strsim::jaro_winkler(factor.name(), &key.value);
-                likeness(a).total_cmp(&likeness(b))
-            });
-            let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
-            let all = Factor::ALL.map(Factor::name).join(", ");
-            key.wrong(format!("`{}` is no factor{hint} There are {all}", key.value))
-        }
-    }
-}
-
-fn check_target(target: Target, factor: Factor, levels: &[&Value], place: &str) -> Result<(), PlanError> {
-    // One instance is what the others have as well.
-    match target.fixes().contains(&factor) && !levels.iter().all(|level| level.as_integer() == Some(1)) {
-        false => Ok(()),
-        true => {
-            let problem = format!("the target `{target}` can't vary {factor}: use `processes` or `swarm`");
-            Err(PlanError::Invalid { place: place.to_owned(), problem })
-        }
-    }
-}
-
-/// The levels of `name=level,level`.
-fn from_flag(flag: &str) -> Result<(Factor, Given<Levels>), PlanError> {
-    let place = format!("--factor {flag}");
-    let given = |value| Given { value, place: place.clone() };
-    let Some((name, levels)) = flag.split_once('=') else {
-        return given(Value::from(flag)).wrong("give NAME=LEVEL or NAME=LEVEL,LEVEL, such as responders=1,2,4");
-    };
-    let level = |text: &str| text.parse().map_or_else(|_| Value::from(text), Value::Integer);
-    let levels = levels.split(',').map(str::trim).filter(|text| !text.is_empty()).map(|text| given(level(text)));
-    let levels: Vec<_> = levels.collect();
-    Ok((factor(Given { value: name.trim().to_owned(), place: place.clone() })?, Given { value: levels, place }))
-}
-
-/// One cell for each case over a base.
-fn with_cases(
-    base: &Cell,
-    cases: Vec<Given<BTreeMap<Spanned<String>, Spanned<Value>>>>,
-    target: Target,
-    places: &Places<'_>,
-) -> Result<Vec<Cell>, PlanError> {
-    let mut cells: Vec<Cell> = vec![];
-    for case in cases {
-        let mut cell = base.clone();
-        let Given { value: levels, place } = case;
-        let place = Given { value: (), place };
-        for (key, level) in levels {
-            let (key, level) = (places.given(key), places.given(level));
-            if key.value == "name" {
-                cell.levels.insert(Factor::Case, plain(&level.value));
-                continue;
-            }
-            let factor = factor(key)?;
-            check_target(target, factor, &[&level.value], &level.place)?;
-            cell.setup.set(factor, &level.value).or_else(|problem| level.wrong(format!("{factor}: {problem}")))?;
-        }
-        match cell.levels.get(&Factor::Case) {
-            None => return place.wrong("a case needs a `name`"),
-            Some(name) if cells.iter().any(|other| other.levels[&Factor::Case] == *name) => {
-                return place.wrong(format!("a case called `{name}` is there already"));
-            }
-            Some(_) => cells.push(cell),
-        }
-    }
-    Ok(cells)
-}
-
-/// Every cell with every level of one more factor; and the levels' texts.
-fn multiplied(cells: Vec<Cell>, factor: Factor, levels: &Given<Levels>) -> Result<(Vec<Cell>, Vec<String>), PlanError> {
-    if levels.value.is_empty() {
-        return levels.wrong(format!("{factor} has no level: give one or more"));
-    }
-    if cells.len().saturating_mul(levels.value.len()) > MOST_TRIALS {
-        return levels.wrong(format!(
-            "{} x {} combinations of levels are more than the {MOST_TRIALS} trials that are allowed",
-            cells.len(),
-            levels.value.len()
-        ));
-    }
-    let (mut made, mut names) = (vec![], vec![]);
-    for cell in &cells {
-        for level in &levels.value {
-            let mut cell = cell.clone();
-            let name =
-                cell.setup.set(factor, &level.value).or_else(|problem| level.wrong(format!("{factor}: {problem}")))?;
-            if !names.contains(&name) {
-                names.push(name.clone());
-            }
-            cell.levels.insert(factor, name);
-            made.push(cell);
-        }
-    }
-    match names.len() == levels.value.len() {
-        true => Ok((made, names)),
-        false => levels.wrong(format!("{factor} has a level twice")),
-    }
-}
-
 /// A value as a setting takes it.
-fn plain(value: &Value) -> String {
+pub fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
