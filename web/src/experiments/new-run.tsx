@@ -56,14 +56,15 @@ export function NewRun({ overview, runs, given }: { overview: ExperimentsOvervie
   const pick = async (choice: string): Promise<void> => {
     setPicked(choice);
     const [kind, name = ''] = [choice.slice(0, choice.indexOf(':')), choice.slice(choice.indexOf(':') + 1)];
-    if (kind === 'plan') {
-      const plan = overview.plans.find((one) => one.name === name);
-      if (plan) setDraft({ name, text: plan.text, target: await fitting({ ...draft, name, text: plan.text }, overview) });
-      return;
-    }
-    const run = runs.find((one) => one.id === name);
-    const text = await readPlan(name);
-    setDraft({ name: run?.plan ?? name, text, target: (run?.target as Target | undefined) ?? draft.target });
+    const run = kind === 'run' ? runs.find((one) => one.id === name) : undefined;
+    const plan = overview.plans.find((one) => one.name === name);
+    const text = kind === 'plan' ? (plan?.text ?? '') : await readPlan(name);
+    const found = { name: kind === 'plan' ? name : (run?.plan ?? name), text };
+    setDraft((current) => ({ ...current, ...found }));
+    const former = TARGETS.find(({ value }) => value === run?.target && !refusal(overview, value))?.value;
+    const target = former ?? (await fitting(found, overview));
+    // Unless the text has been changed while the server was asked.
+    setDraft((current) => (current.text === text ? { ...current, target } : current));
   };
   useEffect(() => {
     if (given) void action.run(async () => (await pick(`run:${given}`), `The plan of ${given} is here to be changed.`));
@@ -169,7 +170,7 @@ function blockedBy({ unwritable }: ExperimentsOverview): string {
 }
 
 /** The target that a plan names, or the first that can carry it out. */
-async function fitting({ name, text }: Draft, overview: ExperimentsOverview): Promise<Target> {
+async function fitting({ name, text }: Omit<Draft, 'target'>, overview: ExperimentsOverview): Promise<Target> {
   const own = targetOf(text);
   const usable = TARGETS.map(({ value }) => value).filter((value) => !refusal(overview, value));
   const candidates = [...usable].sort((a, b) => Number(b === own) - Number(a === own));
