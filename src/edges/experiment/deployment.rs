@@ -78,6 +78,22 @@ impl Deployment {
         self.wait_for(setup, false, patience).await
     }
 
+    /// Waits until it has a requester and a responder, however many.
+    pub async fn inhabited(&self, patience: Duration) -> Result<Topology> {
+        let until = Instant::now() + patience;
+        loop {
+            let topology = self.topology().await?;
+            let has = |tier| topology.living(tier).next().is_some();
+            match has(Tier::Requester) && has(Tier::Responder) {
+                true => return Ok(topology),
+                false if Instant::now() > until => {
+                    bail!("the web tier at {} knows of no requester or of no responder", self.url)
+                }
+                false => sleep(LOOK).await,
+            }
+        }
+    }
+
     async fn wait_for(&self, setup: &Setup, workers: bool, patience: Duration) -> Result<Topology> {
         let until = Instant::now() + patience;
         loop {
