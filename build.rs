@@ -1,6 +1,6 @@
-//! Links libsodium where libzmq is compiled with CURVE. Bundles the dashboard (`web/`) with npm when its sources are newer
-//! than the bundle, and lays its files out, compressed, for the program to embed; without the `dashboard` feature nothing
-//! of it is needed.
+//! Links libsodium where libzmq is compiled with CURVE. Bundles the dashboard and the page of reports (`web/`) with npm
+//! when their sources are newer than the bundle, and lays the files out for the program to embed; without the `dashboard`
+//! feature nothing of it is needed.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -18,12 +18,16 @@ use sha2::{Digest, Sha256};
 const SOURCES: [&str; 5] = ["web/src", "web/static", "web/build.mjs", "web/package.json", "web/package-lock.json"];
 
 /// The bundle's files, with their content types.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("index.html", "text/html; charset=utf-8"),
     ("app.js", "text/javascript; charset=utf-8"),
     ("app.css", "text/css; charset=utf-8"),
+    ("report.css", "text/css; charset=utf-8"),
     ("favicon.svg", "image/svg+xml"),
 ];
+
+/// The page of reports, in one file, into which the program writes its data: not served, so not compressed.
+const REPORT: &str = "report.html";
 
 fn main() -> Result<(), Box<dyn error::Error>> {
     println!("cargo::rerun-if-changed=build.rs");
@@ -60,7 +64,8 @@ fn link_libsodium() {
 
 /// When the oldest of the bundle's files was made; the epoch where one is missing.
 fn oldest(bundle: &Path) -> SystemTime {
-    let times = FILES.iter().map(|(name, _)| modified(&bundle.join(name)));
+    let names = FILES.iter().map(|(name, _)| *name).chain([REPORT]);
+    let times = names.map(|name| modified(&bundle.join(name)));
     times.min().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
@@ -98,7 +103,7 @@ fn npm() -> Result<(), Box<dyn error::Error>> {
     Ok(())
 }
 
-/// Writes the files, compressed, and a table of them in Rust.
+/// Writes the files, compressed, and a table of them in Rust; and the report's page.
 fn embed(bundle: &Path, out: &Path) -> Result<(), Box<dyn error::Error>> {
     let mut table = String::from("[\n");
     for (name, content_type) in FILES {
@@ -115,5 +120,6 @@ fn embed(bundle: &Path, out: &Path) -> Result<(), Box<dyn error::Error>> {
     }
     table.push(']');
     fs::write(out.join("assets.rs"), table)?;
+    fs::copy(bundle.join(REPORT), out.join(REPORT))?;
     Ok(())
 }

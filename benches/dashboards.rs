@@ -1,5 +1,6 @@
 //! What open dashboards cost: the program in a process of its own, watched by many WebSockets while it makes about a
-//! thousand events a second. Tells the server's CPU time and memory, and fails when a dashboard misses the last state.
+//! thousand events a second. Tells the server's CPU time, and its memory from when all that it keeps is full. Fails when a
+//! dashboard misses the last state.
 //! Run it with `cargo bench --bench dashboards [DASHBOARDS] [SECONDS]`.
 
 use std::cell::Cell;
@@ -17,13 +18,25 @@ use serde_json::{Value, json};
 /// Requests a second: each is about ten events (request, acceptance, three sendings, three replies, outcome).
 const RATE: u64 = 110;
 
+/// Dashboards beside the others that never read.
+const STUCK: usize = 10;
+
+/// Until the thousand latest requests are kept, twice over.
+const WARM_UP: Duration = Duration::from_secs(20);
+
+/// How a snapshot begins.
+const SNAPSHOT: &[u8] = br#"{"type":"snapshot""#;
+
+/// How often memory is looked at.
+const LOOKS: u32 = 6;
+
 /// Clock ticks a second in /proc: fixed at 100 on Linux for what programs are told.
 const TICKS: f64 = 100.0;
 
 fn main() {
     let numbers: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     let dashboards = numbers.first().copied().unwrap_or(1_000);
-    let seconds = numbers.get(1).copied().unwrap_or(20) as u64;
+    let seconds = numbers.get(1).copied().unwrap_or(90) as u64;
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
     let (server, address) = start();
     let server = Killed(server);
@@ -61,15 +74,21 @@ async fn run(pid: u32, address: &str, dashboards: usize, time: Duration) {
     let connector = awc::Connector::new().limit(0);
     let client = awc::Client::builder().connector(connector).timeout(Duration::from_secs(30)).finish();
     let (last, bytes) = (Rc::new(vec![const { Cell::new(0_u64) }; dashboards]), Rc::new(Cell::new(0_u64)));
+    let snapshots = Rc::new(Cell::new(0_u64));
+    let mut stuck = vec![];
+    for _ in 0..STUCK {
+        stuck.push(client.ws(format!("{address}/ws")).connect().await.unwrap());
+    }
     for number in 0..dashboards {
         let (_, mut socket) = client.ws(format!("{address}/ws")).max_frame_size(64 << 20).connect().await.unwrap();
-        let (last, bytes) = (last.clone(), bytes.clone());
+        let (last, bytes, snapshots) = (last.clone(), bytes.clone(), snapshots.clone());
         actix_rt::spawn(async move {
             while let Some(Ok(frame)) = socket.next().await {
                 match frame {
                     Frame::Text(text) => {
                         bytes.set(bytes.get() + text.len() as u64);
-                        last[number].set(seq(&text));
+                        let before = last[number].replace(seq(&text));
+                        snapshots.set(snapshots.get() + u64::from(before > 0 && text.starts_with(SNAPSHOT)));
                     }
                     Frame::Ping(data) => drop(socket.send(awc::ws::Message::Pong(data)).await),
                     _ => {}
@@ -80,30 +99,47 @@ async fn run(pid: u32, address: &str, dashboards: usize, time: Duration) {
     let idle = resident_kb(pid);
     let load = json!({ "rate": RATE, "request": { "task": "echo" } });
     client.post(format!("{address}/api/v1/load")).send_json(&load).await.unwrap();
-    sleep(time / 5).await;
-    let (cpu, received, warm, begun) = (cpu_s(pid), bytes.get(), resident_kb(pid), Instant::now());
-    sleep(time).await;
+    sleep(WARM_UP).await;
+    let (cpu, received, begun) = (cpu_s(pid), bytes.get(), Instant::now());
+    let mut memory = vec![resident_kb(pid)];
+    for _ in 0..LOOKS {
+        sleep(time / LOOKS).await;
+        memory.push(resident_kb(pid));
+    }
     let elapsed = begun.elapsed().as_secs_f64();
-    let (cpu, received, full) = (cpu_s(pid) - cpu, bytes.get() - received, resident_kb(pid));
-    client.delete(format!("{address}/api/v1/load")).send().await.unwrap();
-    println!("dashboards          {dashboards}");
-    println!("server CPU          {:.2} cores", cpu / elapsed);
-    println!("sent                {:.1} MB/s", received as f64 / 1e6 / elapsed);
+    let (cpu, received) = (cpu_s(pid) - cpu, bytes.get() - received);
+    let load = client.delete(format!("{address}/api/v1/load")).send().await.unwrap().body().await.unwrap();
+    println!("dashboards          {dashboards}, and {STUCK} that never read");
+    println!("server CPU          {:.2} cores over {elapsed:.0} s", cpu / elapsed);
+    println!("received by all     {:.1} MB/s", received as f64 / 1e6 / elapsed);
+    println!("load                {}", String::from_utf8_lossy(&load));
+    println!("server memory       {:.1} MB before the load; MB from {} s on:", idle as f64 / 1e3, WARM_UP.as_secs());
     println!(
-        "server memory       {:.1} MB before, {:.1} MB at {:.0} s, {:.1} MB at the end",
-        idle as f64 / 1e3,
-        warm as f64 / 1e3,
-        time.as_secs_f64() / 5.0,
-        full as f64 / 1e3
+        "                    {}",
+        memory.iter().map(|kb| format!("{:.1}", *kb as f64 / 1e3)).collect::<Vec<_>>().join(", ")
     );
-    // Batches go on while anybody watches: all are at the end when all have seen one and the same.
-    let agreed = async {
-        while last.iter().any(|seq| seq.get() != last[0].get()) {
-            sleep(Duration::from_millis(1)).await;
+    // Whoever opens a dashboard now gets the last state: all others must come as far as that.
+    let end = loop {
+        let (_, mut newcomer) = client.ws(format!("{address}/ws")).max_frame_size(64 << 20).connect().await.unwrap();
+        let Some(Ok(Frame::Text(snapshot))) = newcomer.next().await else { panic!("no snapshot") };
+        if !contains(&snapshot, b"\"status\":\"pending\"") {
+            break seq(&snapshot);
         }
     };
-    timeout(Duration::from_secs(10), agreed).await.expect("a dashboard missed the last state");
-    println!("all at batch        {}", last[0].get());
+    let arrived = async {
+        while last.iter().any(|seq| seq.get() < end) {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let missing = || last.iter().filter(|seq| seq.get() < end).count();
+    if timeout(Duration::from_secs(30), arrived).await.is_err() {
+        panic!("{} dashboards missed the last state", missing());
+    }
+    println!("all have batch      {end}; snapshots after the first: {}", snapshots.get());
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
 }
 
 /// The number of a batch or snapshot, without reading the rest.

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod ask;
+mod experiment;
 mod keygen;
 mod probe;
 mod run;
@@ -111,6 +112,8 @@ enum Command {
     },
     /// Send a request and print each reply as it arrives
     Request(ask::AskArgs),
+    /// Measure a plan's trials: worker counts, replicas, delays, loads, one against the other
+    Experiment(Box<experiment::ExperimentArgs>),
     /// Show the settings in effect, each with where it came from
     Config {
         /// Only check them: says nothing and exits with 0 when all is well
@@ -170,6 +173,7 @@ impl Cli {
                 (Role::Broker, vec![("broker.port", "--port", port), ("broker.backend", "--backend", backend)])
             }
             Some(Command::Request(args)) => return ask::ask(args),
+            Some(Command::Experiment(args)) => return experiment::experiment(*args, self.common.set),
             Some(Command::Config { check, json }) => return show::config(&self.common.load(vec![])?, check, json),
             Some(Command::Healthcheck { ready, address }) => {
                 return probe::probe(&self.common.load(vec![])?.settings, ready, address);

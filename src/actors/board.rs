@@ -11,7 +11,8 @@ use crate::model::{
     DelayView, Event, Faults, HopBook, Instance, InstanceState, LedgerBook, PeerView, Snapshot, WorkerState,
     WorkerView, now_ms,
 };
-use crate::process::Dispatch;
+use crate::process::{Dispatch, usage};
+use crate::tasks::FaultInjector;
 
 /// The state of one worker, kept over its restarts.
 pub struct WorkerCell {
@@ -92,7 +93,7 @@ pub struct Board {
 #[derive(Default)]
 struct WorkState {
     delay: Option<DelayView>,
-    faults: Faults,
+    faults: Option<Arc<FaultInjector>>,
     dispatch: Option<Dispatch>,
 }
 
@@ -174,8 +175,9 @@ impl Board {
         lock(&self.work).delay = Some(delay);
     }
 
-    pub fn set_faults(&self, faults: Faults) {
-        lock(&self.work).faults = faults;
+    /// Says where the faults are read.
+    pub fn watch_faults(&self, faults: Arc<FaultInjector>) {
+        lock(&self.work).faults = Some(faults);
     }
 
     pub fn set_dispatch(&self, dispatch: Dispatch) {
@@ -228,8 +230,10 @@ impl Board {
             hops: self.hops.read(),
             dropped_events: self.teller.dropped(),
             delay: work.delay,
-            faults: Some(work.faults).filter(Faults::any),
+            faults: work.faults.as_ref().map(|injector| injector.faults()).filter(Faults::any),
+            stalled: work.faults.as_ref().map(|injector| injector.stalled()).unwrap_or_default(),
             dispatch: work.dispatch.map(|dispatch| dispatch.name().to_owned()),
+            usage: usage(),
         }
     }
 

@@ -107,7 +107,11 @@ impl Control {
     /// Makes a worker stall on its next message.
     pub fn stall(&self, index: usize, time_ms: u64) -> Result<(), ControlError> {
         let work = self.work.as_ref().ok_or_else(|| self.not_here("tasks"))?;
+        if !self.board.snapshot().workers.iter().any(|worker| worker.index == index) {
+            return Err(ControlError::NoWorker(index));
+        }
         work.faults.stall(index, Duration::from_millis(within("ms", time_ms)?));
+        self.board.tell();
         Ok(())
     }
 
@@ -126,16 +130,14 @@ impl Control {
         }
         within("extraLatencyMs", faults.extra_latency_ms)?;
         work.faults.set(faults);
-        self.board.set_faults(faults);
         self.board.tell();
         Ok(())
     }
 
-    /// Back to normal; of an instance without tasks there is nothing to undo.
+    /// Back to normal, stalls included; of an instance without tasks there is nothing to undo.
     pub fn clear_faults(&self) {
         let Some(work) = &self.work else { return };
         work.faults.clear();
-        self.board.set_faults(Faults::default());
         self.board.tell();
     }
 

@@ -49,8 +49,8 @@ impl Teller {
         }
     }
 
-    /// Tells an event of a single message, if this second's budget has room; it is made only then.
-    pub fn message_event(&self, event: impl FnOnce() -> Event) {
+    /// Tells an event of a single message, if this second's budget has room; it is made only then. False: it was left out.
+    pub fn message_event(&self, event: impl FnOnce() -> Event) -> bool {
         let room = {
             let mut second = self.budget.second.lock().unwrap_or_else(PoisonError::into_inner);
             if second.0.elapsed() >= Duration::from_secs(1) {
@@ -63,6 +63,7 @@ impl Teller {
             true => self.event(event()),
             false => drop(self.budget.dropped.fetch_add(1, Ordering::Relaxed)),
         }
+        room
     }
 
     /// Events left out since the start.

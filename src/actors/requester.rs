@@ -36,7 +36,9 @@ pub async fn run_requester(seat: Seat, lane: Arc<Lane>, context: Arc<RequesterCo
     seat.cell.name(&lane.requester_id);
     lane.open();
     let mut addresses = context.brokers.clone();
-    let brokers = Brokers::new(context.socket, context.contexts.clone(), context.board.clone(), lane.index);
+    // Other instances' workers of the same place begin elsewhere, or a fan-out would send to a few brokers only.
+    let turn = lane.index + context.board.instance.id.bytes().map(usize::from).sum::<usize>();
+    let brokers = Brokers::new(context.socket, context.contexts.clone(), context.board.clone(), turn);
     let log = seat.log.new(o!("requesterId" => lane.requester_id.clone()));
     let mut worker = Worker { brokers, hand: Hand::new(lane.clone()), lane: lane.clone(), context, log };
     worker.brokers.set(&addresses.borrow_and_update().clone())?;

@@ -1,6 +1,7 @@
 //! Floor 6: composition. Builds the tiers of one process out of its settings, runs them, and shuts them down in order.
 
 mod identity;
+mod in_process;
 mod limits;
 mod process;
 mod requester;
@@ -22,6 +23,7 @@ use crate::model::Tier;
 use crate::process::{Settings, Upstream};
 use crate::transport::Permission;
 use identity::first_responder_id;
+pub use in_process::InProcess;
 use limits::MOST_LEAST_BUSY;
 use process::{Process, bind_zmq, bound, listen};
 use requester::RequesterTier;

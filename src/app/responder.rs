@@ -115,6 +115,7 @@ impl ResponderTier {
         let delay = watch::Sender::new(delay(&process.settings.task.delay)?);
         board.set_delay(view);
         let faults = Arc::new(FaultInjector::default());
+        board.watch_faults(faults.clone());
         let never = watch::Sender::new(0);
         let (size, released, backend) = match (broker, &settings.backend) {
             (Some(broker), _) => (

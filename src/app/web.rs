@@ -1,17 +1,20 @@
 //! The web tier: HTTP server, links and hub.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Addr;
 use actix_web::dev::ServerHandle;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tokio::sync::Mutex;
 
 use super::{Process, listen};
 use crate::actors::{Board, Drain, Factory, Supervisor};
-use crate::edges::web::{Hub, LinkContext, Links, Load, OwnSettings, Requests, WebContext, run_hub, run_links, serve};
+use crate::edges::web::{
+    Experiments, Hub, LinkContext, Links, Load, OwnSettings, Program, Requests, Runs, WebContext, run_hub, run_links,
+    serve,
+};
 use crate::model::Tier;
 use crate::process::Connect;
 use crate::transport::{Permission, Subscriber};
@@ -22,6 +25,7 @@ pub struct WebTier {
     pub address: SocketAddr,
     requests: Arc<Requests>,
     load: Arc<Load>,
+    experiments: Arc<Experiments>,
     hub: Arc<Hub>,
     board: Arc<Board>,
     server: ServerHandle,
@@ -52,8 +56,15 @@ impl WebTier {
             batch: settings.batch.get(),
             controls: matches!(permission, Permission::Open),
         };
-        let hub = Arc::new(Hub::new(settings.keep_requests.usize(), interval, own, links.clone()));
         let load = Arc::new(Load::default());
+        let hub = Arc::new(Hub::new(settings.keep_requests.usize(), interval, own, links.clone(), load.clone()));
+        let program = Program {
+            path: std::env::current_exe().context("this program's own path is not known")?,
+            token: process.settings.admin.token.clone(),
+            url: format!("http://{}", reachable(address)),
+        };
+        let runs = Runs::new(process.settings.experiments.dir.clone());
+        let experiments = Arc::new(Experiments::new(runs, program, hub.clone()));
         let context = LinkContext {
             links: links.clone(),
             requests: requests.clone(),
@@ -73,6 +84,7 @@ impl WebTier {
             links,
             requests: requests.clone(),
             load: load.clone(),
+            experiments: experiments.clone(),
             permission,
             max_body_bytes: settings.max_body_bytes.usize(),
             threads: settings.threads.usize(),
@@ -80,13 +92,23 @@ impl WebTier {
         let server = serve(listener, context, 1)?;
         let handle = server.handle();
         actix_rt::spawn(server);
-        Ok(Self { address, requests, load, hub, board, server: handle, components: [link_master, hub_master] })
+        Ok(Self {
+            address,
+            requests,
+            load,
+            experiments,
+            hub,
+            board,
+            server: handle,
+            components: [link_master, hub_master],
+        })
     }
 
     /// Takes no more requests; returns when all have ended and the connections are closed.
     pub async fn drain(&self) {
         self.board.set_draining();
         self.load.stop();
+        self.experiments.drain().await;
         self.requests.all_ended().await;
         self.hub.close_sessions();
         // The server waits for its connections within its own, short deadline.
@@ -96,4 +118,14 @@ impl WebTier {
             let _ = component.send(Drain).await;
         }
     }
+}
+
+/// An address at which this machine itself reaches a server.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(ip, address.port())
 }

@@ -112,7 +112,7 @@ impl Collector for Figures {
         let mut metric = encoder.encode_descriptor("hop", help, Some(&Unit::Seconds), MetricType::Histogram)?;
         for snapshot in &self.0 {
             for (hop, latency) in &snapshot.hops {
-                let mut labels = vec![("hop", format!("{hop:?}").to_lowercase())];
+                let mut labels = vec![("hop", hop.name().to_owned())];
                 labels.extend(identity(snapshot));
                 Buckets(latency).encode(metric.encode_family(&labels)?)?;
             }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Accepted, FanOut, Outcome, Reply, Snapshot, WorkerView};
+use super::{Accepted, ExperimentView, FanOut, Outcome, Reply, Snapshot, WorkerView};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -146,6 +146,8 @@ pub enum Event {
     },
     /// The deployment's figures for the second that has just ended.
     Sample { sample: Sample },
+    /// The experiment that the web tier runs, or ran last, whole.
+    Experiment { experiment: Box<ExperimentView> },
 }
 
 impl Event {
@@ -163,7 +165,8 @@ impl Event {
             | Self::InstanceGone { .. }
             | Self::Worker { .. }
             | Self::Link { .. }
-            | Self::Sample { .. } => None,
+            | Self::Sample { .. }
+            | Self::Experiment { .. } => None,
         }
     }
 }

@@ -1,18 +1,34 @@
 //! Floor 0: what the tiers say to one another and what they remember, without sockets, clocks' tasks or actors.
 
+mod estimate;
 mod event;
+mod expectation;
+mod experiment;
+mod formulas;
 mod frame;
+mod independent;
 mod ledger;
 mod message;
 mod oracle;
+pub mod queueing;
 mod reply;
 mod request_view;
+mod scenario;
+mod simulation;
 mod snapshot;
 mod stats;
+mod tally;
+#[cfg(test)]
+mod testing;
 mod topology;
 mod work;
 
+pub use estimate::{Estimate, Knee, Limit, LoadPoint, SUSTAINED, TOLERATED, knee, median, relative_difference};
 pub use event::{Event, LinkState, OutcomeCounts, RequestStatus, Sample};
+pub use expectation::{Expectation, LatencySummary, expect_load};
+pub use experiment::{ExperimentState, ExperimentView, TrialView};
+use formulas::formulas;
+pub use formulas::{Formula, Measure};
 pub use frame::{Accepted, BadFrame, Complete, Frame, Problem, Promise};
 pub use ledger::{Ledger, LedgerBook};
 use message::parse;
@@ -20,7 +36,13 @@ pub use message::{BadMessage, FanOut, Message, Request, now_ms};
 pub use oracle::{Expected, expect};
 pub use reply::{ErrorCode, NO_RESPONDER, Outcome, Reply, ResponseType, Timings};
 pub use request_view::{MessageView, RequestLog, RequestView};
-pub use snapshot::{Instance, InstanceState, PeerView, Snapshot, Tier, WorkerState, WorkerView};
+pub use scenario::{Arrivals, MOST_MESSAGES, MOST_WORKERS, Scenario, ScenarioError};
+pub use simulation::simulate;
+pub use snapshot::{Instance, InstanceState, PeerView, Snapshot, Tier, Usage, WorkerState, WorkerView};
 pub use stats::{Hop, HopBook, Hops, Latency};
+pub use tally::Simulated;
+use tally::{Call, Totals, summary};
+#[cfg(test)]
+use testing::{expect_kind, poisson, scenario};
 pub use topology::{InstanceView, LinkView, Topology};
 pub use work::{DelayShape, DelayView, Faults};

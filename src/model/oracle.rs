@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::{Arrivals, FanOut, Scenario, queueing, simulate};
+
 /// Fan-outs that are simulated: enough for a standard error of the mean below 1 %.
 const TRIALS: usize = 1_000;
 
@@ -15,6 +17,10 @@ const DRAWS: usize = 200_000;
 pub struct Expected {
     /// Of one message's delay.
     pub service_mean_ms: f64,
+    /// Half of the messages take longer than this, from their sending to their reply ...
+    pub message_p50_ms: f64,
+    /// ... and one in a hundred longer than this.
+    pub message_p99_ms: f64,
     /// Of a whole request, until its last reply.
     pub fan_out_mean_ms: f64,
     /// Nine of ten requests take longer than this ...
@@ -28,33 +34,35 @@ pub struct Expected {
 /// Simulates requests that fan out to `messages` messages over `workers` responder workers: each message goes to the
 /// next worker in turn, or, with `shared_queue`, to the first that is free. `draw` gives delays in milliseconds.
 /// None where nothing could be served.
-pub fn expect(messages: usize, workers: usize, shared_queue: bool, mut draw: impl FnMut() -> f64) -> Option<Expected> {
+pub fn expect(messages: usize, workers: usize, shared_queue: bool, draw: impl FnMut() -> f64) -> Option<Expected> {
     if messages == 0 || workers == 0 {
         return None;
     }
     let trials = TRIALS.min(DRAWS / messages).max(20);
-    let (mut totals, mut service) = (Vec::with_capacity(trials), 0.0);
-    for _ in 0..trials {
-        let mut free_at = vec![0.0_f64; workers];
-        for message in 0..messages {
-            let time = draw();
-            service += time;
-            let worker = match shared_queue {
-                true => (0..workers).min_by(|a, b| free_at[*a].total_cmp(&free_at[*b])).unwrap_or_default(),
-                false => message % workers,
-            };
-            free_at[worker] += time;
-        }
-        totals.push(free_at.into_iter().fold(0.0, f64::max));
-    }
-    totals.sort_by(f64::total_cmp);
-    let service_mean_ms = service / (trials * messages) as f64;
+    let scenario = Scenario {
+        requester_instances: 1,
+        requester_workers: messages,
+        window: 1,
+        responder_instances: 1,
+        responder_workers: workers,
+        shared_queue,
+        fan_out: FanOut::All,
+        arrivals: Arrivals::Closed { clients: 1 },
+        requests: trials,
+        duration_ms: None,
+        warm_up: 0.0,
+        seed: 0,
+    };
+    let simulated = simulate(&scenario, draw).ok()?;
+    let times = &simulated.latencies;
     Some(Expected {
-        service_mean_ms,
-        fan_out_mean_ms: totals.iter().sum::<f64>() / trials as f64,
-        fan_out_low_ms: totals[trials / 10],
-        fan_out_high_ms: totals[trials - 1 - trials / 10],
-        capacity_per_s: if service_mean_ms > 0.0 { workers as f64 * 1000.0 / service_mean_ms } else { 0.0 },
+        service_mean_ms: simulated.service_ms,
+        message_p50_ms: simulated.messages.quantile_us(0.5) as f64 / 1_000.0,
+        message_p99_ms: simulated.messages.quantile_us(0.99) as f64 / 1_000.0,
+        fan_out_mean_ms: simulated.mean_latency_ms(),
+        fan_out_low_ms: times[trials / 10],
+        fan_out_high_ms: times[trials - 1 - trials / 10],
+        capacity_per_s: queueing::capacity_per_s(workers, simulated.service_ms).unwrap_or_default(),
     })
 }
 
@@ -77,6 +85,19 @@ mod tests {
             assert!((expected.fan_out_mean_ms / mean - 1.0).abs() < 0.02, "{count}: {expected:?}");
             assert!(expected.fan_out_low_ms < expected.fan_out_mean_ms);
             assert!(expected.fan_out_high_ms > expected.fan_out_mean_ms);
+        }
+    }
+
+    /// Nobody queueing, a message takes its own delay: uniform between 1 and 3 s here.
+    #[test]
+    fn a_message_takes_its_delay_or_waits_its_turn_besides() {
+        let expected = expect(10, 10, false, uniform()).unwrap();
+        assert!((expected.message_p50_ms / 2000.0 - 1.0).abs() < 0.02, "{expected:?}");
+        assert!((expected.message_p99_ms / 2980.0 - 1.0).abs() < 0.01, "{expected:?}");
+        let rounds = expect(9, 3, false, || 100.0).unwrap();
+        // As exact as the histogram: a thousandth.
+        for (found, exact) in [(rounds.message_p50_ms, 200.0), (rounds.message_p99_ms, 300.0)] {
+            assert!((found / exact - 1.0_f64).abs() < 0.001, "{found}, not {exact}");
         }
     }
 

@@ -39,6 +39,8 @@ pub enum ErrorCode {
     Lost,
     /// No peer to send to.
     NotConnected,
+    /// Something else is in the way: it has to end first.
+    Conflict,
     /// Not permitted: the token is missing or wrong.
     Forbidden,
     /// A fault in this program.
@@ -116,6 +118,16 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// Leaves the first `bytes` of a longer body, and says in the field `bodyBytes` how long the whole is.
+    pub fn cut(&mut self, bytes: usize) {
+        if self.body.len() > bytes {
+            self.extra.insert("bodyBytes".to_owned(), self.body.len().into());
+            let end = (0..=bytes).rev().find(|end| self.body.is_char_boundary(*end)).unwrap_or_default();
+            self.body.truncate(end);
+            self.body.shrink_to_fit();
+        }
+    }
+
     /// Reads a reply; fails on what is no JSON object of this shape.
     pub fn parse(json: &[u8]) -> Result<Self, BadMessage> {
         parse(json)

@@ -1,5 +1,6 @@
 //! A request as it is shown: a fold of its events, the same where it was taken on and wherever its events arrive.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,9 @@ pub struct MessageView {
     /// Why it ended without a reply, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<String>,
+    /// When it last left its requester, in milliseconds since the epoch; known where that was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispatched_at: Option<u64>,
 }
 
 /// A request, what became of it so far, and its replies in the order they came.
@@ -69,12 +73,13 @@ impl RequestView {
     pub fn apply(&mut self, event: &Event) {
         match event {
             Event::Accepted { accepted, .. } => {
-                self.messages.extend(accepted.messages.iter().map(|promise| MessageView {
-                    message_id: promise.message_id.clone(),
-                    requester_id: promise.requester_id.clone(),
-                    instance: accepted.instance.clone(),
-                    lost: None,
-                }));
+                for promise in &accepted.messages {
+                    self.message(&promise.message_id, &promise.requester_id, &accepted.instance);
+                }
+            }
+            // Told by the requester, so that it often comes before the promise, which the web tier tells.
+            Event::Dispatched { message_id, requester_id, instance, at, .. } => {
+                self.message(message_id, requester_id, instance).dispatched_at = Some(*at);
             }
             Event::Reply { reply, .. } => {
                 self.counts.add(reply.outcome());
@@ -96,6 +101,27 @@ impl RequestView {
             }
             _ => {}
         }
+    }
+
+    /// The view of a message, new or known.
+    fn message(&mut self, message_id: &str, requester_id: &str, instance: &str) -> &mut MessageView {
+        let known = self.messages.iter().position(|message| message.message_id == message_id);
+        let place = known.unwrap_or_else(|| {
+            let (message_id, requester_id, instance) = (message_id.into(), requester_id.into(), instance.into());
+            self.messages.push(MessageView { message_id, requester_id, instance, lost: None, dispatched_at: None });
+            self.messages.len() - 1
+        });
+        &mut self.messages[place]
+    }
+
+    /// The same with no body longer than `bytes`, see [`Reply::cut`].
+    pub fn cut(&self, bytes: usize) -> Cow<'_, Self> {
+        if self.replies.iter().all(|reply| reply.body.len() <= bytes) {
+            return Cow::Borrowed(self);
+        }
+        let mut view = self.clone();
+        view.replies.iter_mut().for_each(|reply| reply.cut(bytes));
+        Cow::Owned(view)
     }
 
     /// The messages of an instance that neither a reply nor a loss has ended.
@@ -175,6 +201,41 @@ mod tests {
         let view = log.get("a").unwrap();
         assert_eq!(view.unanswered("i").count(), 0);
         assert_eq!(view.counts, OutcomeCounts { responses: 1, errors: 1, timeouts: 0 });
+    }
+
+    #[test]
+    fn a_long_body_is_cut_between_characters_and_its_length_kept() {
+        let wire = Request { request_id: "a".into(), ..Request::default() };
+        let mut log = RequestLog::new(1);
+        log.apply(&request("a"));
+        for body in ["abcdé", "abcd"] {
+            let reply = Box::new(wire.message(body.into(), "r".into()).reply(7, body.into()));
+            log.apply(&Event::Reply { at: 3, reply });
+        }
+        let view = log.get("a").unwrap();
+        assert!(matches!(view.cut(6), Cow::Borrowed(_)));
+        let cut = view.cut(5);
+        assert_eq!((&cut.replies[0].body[..], &cut.replies[0].extra["bodyBytes"]), ("abcd", &6.into()));
+        assert_eq!(cut.replies[1], view.replies[1]);
+    }
+
+    /// The dashboard's fold runs the same log.
+    #[test]
+    fn the_event_log_folds_into_the_requests_it_says() {
+        #[derive(Deserialize)]
+        struct Log {
+            events: Vec<Step>,
+            requests: Vec<RequestView>,
+        }
+        #[derive(Deserialize)]
+        struct Step {
+            event: Event,
+        }
+        let told: Log = serde_json::from_str(include_str!("../../tests/fixtures/events.json")).unwrap();
+        let mut log = RequestLog::new(10);
+        told.events.iter().for_each(|step| log.apply(&step.event));
+        assert_eq!(log.views().cloned().collect::<Vec<_>>(), told.requests);
+        assert!(!told.requests.is_empty());
     }
 
     #[test]

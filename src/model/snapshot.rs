@@ -90,6 +90,16 @@ pub struct PeerView {
     pub connected: bool,
 }
 
+/// What a process has used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Usage {
+    /// Processor time since its start, in microseconds.
+    pub cpu_us: u64,
+    /// Memory it holds now, in bytes.
+    pub resident_bytes: u64,
+}
+
 /// The whole state of an instance at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -116,9 +126,15 @@ pub struct Snapshot {
     /// Of a responder with faults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faults: Option<Faults>,
+    /// The workers of a responder that stall on purpose, or will on their next message.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stalled: Vec<usize>,
     /// Of a broker: `round-robin` or `least-busy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dispatch: Option<String>,
+    /// Of its process, which may hold other instances too: they tell the same `admin` address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
 }
 
 impl Snapshot {

@@ -29,6 +29,19 @@ pub enum Hop {
     Total,
 }
 
+impl Hop {
+    /// The name in JSON, metrics and histogram logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Wire => "wire",
+            Self::Broker => "broker",
+            Self::Service => "service",
+            Self::Total => "total",
+        }
+    }
+}
+
 /// A histogram of times: two significant digits (an error below 1 %), up to one hour.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Latency(Histogram<u64>);
@@ -42,6 +55,13 @@ impl Default for Latency {
 }
 
 impl Latency {
+    /// Three significant digits, an error below 0.1 %, for measurements; it takes ten times the memory.
+    pub fn precise() -> Self {
+        let mut histogram = Histogram::new(3).expect("3 digits are within HdrHistogram's 0 to 5");
+        histogram.auto(true);
+        Self(histogram)
+    }
+
     pub fn record(&mut self, time: Duration) {
         // Cannot fail: the histogram grows by itself, and the longest time bounds it.
         let _ = self.0.record(time.as_micros().min(u128::from(LONGEST_US)) as u64);
@@ -77,6 +97,11 @@ impl Latency {
 
     pub fn max_us(&self) -> u64 {
         self.0.max()
+    }
+
+    /// The counts themselves, in microseconds.
+    pub fn histogram(&self) -> &Histogram<u64> {
+        &self.0
     }
 
     /// How many records do not exceed a time.

@@ -132,7 +132,9 @@ mod tests {
                 dropped_events: 0,
                 delay: None,
                 faults: None,
+                stalled: vec![],
                 dispatch: None,
+                usage: None,
             }),
         }
     }

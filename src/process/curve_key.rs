@@ -90,7 +90,7 @@ impl JsonSchema for CurveKey {
 mod tests {
     use super::CurveKey;
 
-    /// The example keys of ZeroMQ RFC 26, and of the manual page zmq_curve(7).
+    /// The example keys of the manual page zmq_curve(7).
     const PUBLIC: &str = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID";
     const SECRET: &str = "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs";
 

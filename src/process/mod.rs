@@ -14,9 +14,10 @@ mod settings;
 mod shape;
 mod text;
 mod tiers;
+mod usage;
 
 /// What the name of every environment variable of swarmq begins with.
-const ENV_PREFIX: &str = "SWARMQ_";
+pub const ENV_PREFIX: &str = "SWARMQ_";
 
 pub use bounds::{Int, OutOfRange, Port, Span};
 pub use config::{Config, Effective};
@@ -28,8 +29,10 @@ use reference::variable;
 pub use reference::{Entry, Section, render, sections};
 use settings::LOCALHOST;
 pub use settings::{
-    Admin, Curve, Discovery, Instance, Log, LogFormat, LogLevel, Settings, Shutdown, Supervision, Telemetry,
+    Admin, Curve, Discovery, Experiments, Instance, Log, LogFormat, LogLevel, Settings, Shutdown, Supervision,
+    Telemetry,
 };
 pub use shape::Shape;
 pub use text::{BindUrl, BrokerUrl, Rule, Secret, Text, Upstream};
 pub use tiers::{Broker, Connect, Delay, DelayKind, Dispatch, Requester, Responder, Socket, Task, TaskName, Web};
+pub use usage::usage;

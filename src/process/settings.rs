@@ -37,6 +37,8 @@ pub struct Settings {
     pub telemetry: Telemetry,
     /// The small HTTP server of each instance: health, metrics, control.
     pub admin: Admin,
+    /// Experiments that are started on the dashboard.
+    pub experiments: Experiments,
     /// What the process writes about itself.
     pub log: Log,
     /// How the process ends.
@@ -170,6 +172,20 @@ pub struct Admin {
 impl Default for Admin {
     fn default() -> Self {
         Self { bind: LOCALHOST, port: None, token: None, token_file: None }
+    }
+}
+
+/// The `[experiments]` section.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Experiments {
+    /// Folder in which the web tier keeps a folder for each run. In a container, mount a volume there.
+    pub dir: PathBuf,
+}
+
+impl Default for Experiments {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("experiments") }
     }
 }
 

@@ -22,7 +22,7 @@ pub trait Rule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text<R>(String, PhantomData<R>);
 
-/// `host:port` of a tier elsewhere; every address behind the name is used.
+/// `host:port` of a tier elsewhere, or several of them with commas between; every address behind each name is used.
 pub type Upstream = Text<HostPort>;
 /// Where a separate broker listens for workers: `tcp://IP:PORT` (port 0: any free one) or `ipc://PATH`.
 pub type BindUrl = Text<BindRule>;
@@ -94,22 +94,18 @@ impl<R: Rule> JsonSchema for Text<R> {
 pub struct HostPort;
 
 impl Rule for HostPort {
-    const ALLOWED: &'static str = "host:port, with a port from 1 to 65535";
+    const ALLOWED: &'static str = "host:port, with a port from 1 to 65535, or several with commas between";
 
     fn holds(text: &str) -> bool {
-        split(text).is_some_and(|(_, port)| port > 0)
+        text.split(',').all(|part| split(part.trim()).is_some_and(|(_, port)| port > 0))
     }
 }
 
 impl Text<HostPort> {
-    /// The name or address; an IPv6 address without its brackets.
-    pub fn host(&self) -> &str {
-        split(&self.0).map_or("", |(host, _)| host.trim_matches(['[', ']']))
-    }
-
-    /// From 1 to 65535.
-    pub fn port(&self) -> u16 {
-        split(&self.0).map_or(0, |(_, port)| port)
+    /// Each name or address, an IPv6 address without its brackets, with its port from 1 to 65535.
+    pub fn endpoints(&self) -> impl Iterator<Item = (&str, u16)> {
+        let parts = self.0.split(',').filter_map(|part| split(part.trim()));
+        parts.map(|(host, port)| (host.trim_matches(['[', ']']), port))
     }
 }
 
@@ -213,10 +209,20 @@ mod tests {
 
     #[test]
     fn an_upstream_is_a_host_and_a_port() {
-        for text in ["127.0.0.1:5678", "tasks.requester:5678", "[::1]:1", "web:65535", " web:1 "] {
+        for text in [
+            "127.0.0.1:5678",
+            "tasks.requester:5678",
+            "[::1]:1",
+            "web:65535",
+            " web:1 ",
+            "a:1,b:2",
+            "10.0.0.1:1, [::1]:2",
+        ] {
             assert!(Upstream::new(text).is_some(), "{text}");
         }
-        for text in ["", "web", "web:", ":1", "web:0", "web:65536", "web:+1", "::1:5", "http://web:1", "a b:1"] {
+        for text in
+            ["", "web", "web:", ":1", "web:0", "web:65536", "web:+1", "::1:5", "http://web:1", "a b:1", "a:1,", "a:1,b"]
+        {
             assert!(Upstream::new(text).is_none(), "{text}");
         }
     }

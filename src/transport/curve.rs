@@ -130,3 +130,50 @@ impl Refusals {
         Some(std::mem::take(&mut self.times))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(public: &str) -> CurveKey {
+        CurveKey::parse(&format!("{} {}", public.repeat(40), "1".repeat(40))).unwrap()
+    }
+
+    #[test]
+    fn the_doorman_admits_the_deployments_public_key_alone() {
+        let own = key("0");
+        let call = |version: &[u8], mechanism: &[u8], shown: &[u8]| {
+            admit(&frames_of([version, b"7", b"", b"10.0.0.2", b"", mechanism, shown]), &own)
+        };
+        let answer = call(b"1.0", b"CURVE", own.public());
+        let status: Vec<_> = answer.frames.iter().take(3).map(|frame| frame.to_vec()).collect();
+        assert!(answer.admitted);
+        assert_eq!((status, answer.frames.len()), (vec![b"1.0".to_vec(), b"7".to_vec(), b"200".to_vec()], 6));
+        let refused = [
+            call(b"1.0", b"CURVE", key("2").public()),
+            call(b"1.0", b"CURVE", b""),
+            call(b"1.0", b"PLAIN", own.public()),
+            call(b"2.0", b"CURVE", own.public()),
+            admit(&frames_of([b"1.0", b"7"]), &own),
+        ];
+        assert!(refused.iter().all(|answer| !answer.admitted && &answer.frames[2][..] == b"400"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_are_told_at_once_and_then_together() {
+        let mut refusals = Refusals::default();
+        assert_eq!([refusals.tell(), refusals.tell(), refusals.tell()], [Some(1), None, None]);
+        tokio::time::advance(TELL_EVERY).await;
+        assert_eq!([refusals.tell(), refusals.tell()], [Some(3), None]);
+    }
+
+    #[test]
+    fn handshakes_that_fail_for_other_reasons_than_a_key_are_not_told() {
+        const PROTOCOL: u16 = zmq::SocketEvent::HANDSHAKE_FAILED_PROTOCOL as u16;
+        const AUTH: u16 = zmq::SocketEvent::HANDSHAKE_FAILED_AUTH as u16;
+        assert_eq!(reason(AUTH, 400, true), Some("it does not accept the key that is set here"));
+        assert_eq!(reason(PROTOCOL, CRYPTOGRAPHIC, true), Some("it has another key than is set here"));
+        assert_ne!(reason(PROTOCOL, MECHANISM_MISMATCH, true), reason(PROTOCOL, MECHANISM_MISMATCH, false));
+        assert_eq!(reason(PROTOCOL, 0x1000_0001, true), None);
+    }
+}

@@ -8,7 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use swarmq::model::Tier;
 
+use crate::experiment::{TOKEN, experiment as measured};
 use crate::lab::{BROKEN, FIRST, MANAGER, NODES, SECOND, root, run};
+use crate::report::Row;
 use crate::stack::wait_for;
 use crate::trial::{Cost, Notes, Trial};
 
@@ -31,13 +33,14 @@ const INSTANCES: [(Tier, usize); 4] = [(Tier::Web, 2), (Tier::Requester, 3), (Ti
 pub type Event = (&'static str, fn(&mut Trial) -> Result<()>);
 
 /// In this order: each leaves a swarm that the next can begin with.
-pub const CORE: [Event; 6] = [
+pub const CORE: [Event; 7] = [
     ("steady", steady),
     ("dashboard", dashboard),
     ("scale", scale),
     ("kill", kill),
     ("update", update),
     ("rollback", rollback),
+    ("experiment", experiment),
 ];
 
 /// What takes longer than the gate has time for.
@@ -205,6 +208,19 @@ fn drain(trial: &mut Trial) -> Result<()> {
         trial.is_whole()?;
         trial.stack.set_availability("node3", "active")
     })
+}
+
+/// The stack is scaled and measured by an experiment, without other load, and is what it was before.
+fn experiment(trial: &mut Trial) -> Result<()> {
+    let ids = trial.stack.ids()?;
+    trial.stack.deploy(SECOND, &[], &[("ADMIN_TOKEN", TOKEN)])?;
+    wait_for("every task with the token", PATIENCE, || trial.stack.replaced(&ids))?;
+    trial.is_whole()?;
+    let notes = measured(&trial.stack.lab.docker_host()?, &trial.webs[0])?;
+    trial.is_whole().context("not what it was before the experiment")?;
+    notes.iter().for_each(|line| println!("         {line}"));
+    trial.rows.push(Row { event: "experiment by Docker's API".to_owned(), notes, ..Row::default() });
+    Ok(())
 }
 
 /// With token and key in secrets, the token is followed by another.

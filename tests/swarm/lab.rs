@@ -76,10 +76,18 @@ impl Lab {
 
     /// A node's address in the lab's network.
     pub fn address(&self, node: &str) -> Result<String> {
+        self.setting(&format!("SWARM_LAB_ADDR_{node}"))
+    }
+
+    /// The socket of the manager's engine, as a `DOCKER_HOST`.
+    pub fn docker_host(&self) -> Result<String> {
+        self.setting("DOCKER_HOST")
+    }
+
+    fn setting(&self, name: &str) -> Result<String> {
         let settings = self.call(&["env"])?;
-        let name = format!("export SWARM_LAB_ADDR_{node}=");
-        let address = settings.lines().find_map(|line| line.strip_prefix(&name));
-        Ok(address.with_context(|| format!("the lab knows no {node}"))?.to_owned())
+        let value = settings.lines().find_map(|line| line.strip_prefix(&format!("export {name}=")));
+        Ok(value.with_context(|| format!("the lab says nothing of {name}"))?.to_owned())
     }
 }
 

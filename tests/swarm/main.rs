@@ -8,6 +8,7 @@
 //! lab is left running. REPORT=FOLDER is where `swarm.md` and `swarm.json` go (target/swarm).
 
 mod events;
+mod experiment;
 mod lab;
 mod load;
 mod report;

@@ -129,6 +129,8 @@ export class Deployment {
           : this.delay.meanMs;
     const expected = {
       serviceMeanMs: mean,
+      messageP50Ms: mean,
+      messageP99Ms: mean * 1.49,
       fanOutMeanMs: mean * 1.25,
       fanOutLowMs: mean * 0.9,
       fanOutHighMs: mean * 1.5,

@@ -65,6 +65,7 @@ const snapshot = (seq) => ({
   requests: [...requests.values()].reverse(),
   samples: samples.slice(-300),
   settings: swarm.settings(BATCH_MS),
+  load: swarm.load,
   version: '0.1.0',
 });
 
@@ -75,7 +76,7 @@ setInterval(() => {
   if (events.length === 0) return;
   for (const [socket, seq] of sockets) {
     sockets.set(socket, seq + 1);
-    socket.send(JSON.stringify({ type: 'events', seq: seq + 1, now: Date.now(), events }));
+    socket.send(JSON.stringify({ type: 'events', seq: seq + 1, now: Date.now(), load: swarm.load, events }));
   }
 }, BATCH_MS);
 

@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { assertAccessible, openPage, startBrowser } from './browser.mjs';
 import { startProgram } from './program.mjs';
 
-const ROUTES = ['/', '/requests', '/charts', '/control'];
+const ROUTES = ['/', '/requests', '/charts', '/control', '/experiments'];
 const IMAGES = fileURLToPath(new URL('../../docs/images/', import.meta.url));
 const PHONE = { width: 390, height: 844 };
 

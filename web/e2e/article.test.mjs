@@ -1,8 +1,8 @@
 // What the article's page did: connect, request, see the replies.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { openPage, startBrowser } from './browser.mjs';
-import { startProgram } from './program.mjs';
+import { openPage, permit, startBrowser } from './browser.mjs';
+import { startProgram, TOKEN } from './program.mjs';
 
 let program, browser;
 before(async () => {
@@ -56,7 +56,9 @@ test('replies appear one by one, before the last is in', async () => {
 });
 
 test('a burst arrives whole and the ledger balances', async () => {
-  const page = await openPage(browser, program.url);
+  const page = await openPage(browser, program.url, { route: '/control' });
+  await permit(page, TOKEN);
+  await page.goto(`${program.url}/#/`);
   const figure = async (key) => Number((await page.locator(`.ledger .is-${key} dd`).textContent()).replaceAll(',', ''));
   await page.locator('.ledger .is-inFlight dd', { hasText: /^0$/ }).waitFor();
   const sent = await figure('sent');
@@ -69,13 +71,18 @@ test('a burst arrives whole and the ledger balances', async () => {
   await page.finish();
 });
 
-test('a steady rate goes on until it is stopped', async () => {
-  const page = await openPage(browser, program.url);
+test('a steady rate goes on until it is stopped, also from another page', async () => {
+  const [page, other] = await Promise.all([1, 2].map(() => openPage(browser, program.url, { route: '/control' })));
+  for (const one of [page, other]) {
+    await permit(one, TOKEN);
+    await one.goto(`${program.url}/#/`);
+  }
   await page.getByText('Steady', { exact: true }).click();
   await page.getByLabel('requests a second').fill('2');
   await page.getByRole('button', { name: 'Start' }).click();
-  await page.locator('.running', { hasText: /[2-9] sent/ }).waitFor();
-  await page.getByRole('button', { name: 'Stop' }).click();
-  await page.locator('.running').waitFor({ state: 'detached' });
+  for (const one of [page, other]) await one.locator('.running', { hasText: /[2-9] sent/ }).waitFor();
+  await other.getByRole('button', { name: 'Stop' }).click();
+  for (const one of [page, other]) await one.locator('.running').waitFor({ state: 'detached' });
   await page.finish();
+  await other.finish();
 });

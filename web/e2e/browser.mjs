@@ -19,13 +19,17 @@ export const startBrowser = () =>
     ],
   });
 
-/** Opens a view and waits until the page is live. Whatever the page logs as an error fails the test at `page.finish()`. */
-export async function openPage(browser, url, { route = '/', ...options } = {}) {
+/**
+ * Opens a view and waits until the page is live. Whatever the page logs as an error fails the test at `page.finish()`.
+ * `prepare` is given the page before it is loaded.
+ */
+export async function openPage(browser, url, { route = '/', prepare, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
   const errors = [];
   page.on('pageerror', (error) => errors.push(error.stack));
+  await prepare?.(page);
   await page.goto(`${url}/#${route}`);
   await page.locator('.connection.is-open').waitFor();
   page.finish = async () => {

@@ -22,12 +22,12 @@ const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !n
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const START_MS = 20_000;
 
-/** Starts the program on a free port, or on `port`. Gives its address and a way to end it. */
-export async function startProgram(port = 0) {
+/** Starts the program on a free port, or on `port`, with some settings changed. Gives its address and a way to end it. */
+export async function startProgram(port = 0, changes = {}) {
   if (process.env.SWARMQ_URL) return { url: process.env.SWARMQ_URL, stop: async () => {} };
   const binary = process.env.SWARMQ_BIN;
   if (!binary) throw new Error('set SWARMQ_BIN to the program, or SWARMQ_URL to where it runs');
-  const settings = Object.entries({ ...SETTINGS, 'web.port': port });
+  const settings = Object.entries({ ...SETTINGS, 'web.port': port, ...changes });
   const child = spawn(
     binary,
     settings.flatMap(([key, value]) => ['--set', `${key}=${value}`]),

@@ -21,6 +21,12 @@ test('controls are off without the token, and say so', async () => {
   await page.getByPlaceholder('control token').fill('wrong');
   await page.getByRole('button', { name: 'Use token' }).click();
   await page.getByText('the token is wrong').waitFor();
+  await page.goto(`${program.url}/#/`);
+  await page.getByText('Steady', { exact: true }).click();
+  await page.getByText('Bursts and steady rates need the control token').waitFor();
+  assert.ok(await page.getByRole('button', { name: 'Start' }).isDisabled());
+  await page.getByText('One', { exact: true }).click();
+  assert.ok(await page.getByRole('button', { name: 'Send request' }).isEnabled());
   await page.finish();
 });
 
@@ -51,45 +57,97 @@ test('workers come and go', async () => {
   await page.finish();
 });
 
-test('a fault is set, felt and cleared', async () => {
-  const page = await openPage(browser, program.url, { route: '/control' });
-  await permit(page, TOKEN);
-  await page.getByLabel('Errors, %').fill('100');
-  await page.getByRole('button', { name: 'Set faults' }).click();
-  await page.getByText('100 % of replies are errors').first().waitFor();
-  const requestEndsWith = async (outcome) => {
-    await page.goto(`${program.url}/#/`);
-    await page.getByRole('button', { name: 'Send request' }).click();
-    const id = /Sent (\w+)/.exec(await page.locator('.said', { hasText: 'Sent' }).textContent())[1];
-    const request = page.locator('.live-latest .request.is-complete', { hasText: id });
-    await request.locator('.counts', { hasText: outcome }).waitFor();
-  };
-  await requestEndsWith('3 errors');
+/** Sends a request and gives its row. */
+async function send(page) {
+  await page.goto(`${program.url}/#/`);
+  const before = await page.locator('.send .said').textContent();
+  await page.getByRole('button', { name: 'Send request' }).click();
+  const said = page.locator('.send .said', { hasText: 'Sent' }).and(page.locator(`:not(:text-is("${before}"))`));
+  const id = /Sent (\w+)/.exec(await said.textContent())[1];
+  return page.locator('.live-latest .request', { hasText: id });
+}
+
+async function endsWith(page, outcome) {
+  const request = await send(page);
+  await request.and(page.locator('.is-complete')).locator('.counts', { hasText: outcome }).waitFor();
+}
+
+async function backToNormal(page) {
   await page.goto(`${program.url}/#/control`);
   await page.getByRole('button', { name: 'Everything back to normal' }).click();
   await page.getByText('Everything is back to normal').waitFor();
   await page.locator('.active-faults').waitFor({ state: 'detached' });
-  await requestEndsWith('3 responses');
+}
+
+for (const [name, set, said] of [
+  ['errors', (page) => page.getByLabel('Errors, %').fill('100'), '100 % of replies are errors'],
+  [
+    'an instance that answers healthy but fails',
+    (page) => page.getByLabel('Answers healthy but fails').check(),
+    'answers healthy but fails',
+  ],
+]) {
+  test(`a fault is set, felt and cleared: ${name}`, async () => {
+    const page = await openPage(browser, program.url, { route: '/control' });
+    await permit(page, TOKEN);
+    await set(page);
+    await page.getByRole('button', { name: 'Set faults' }).click();
+    await page.getByText(said, { exact: true }).or(page.locator('.active-faults', { hasText: said })).first().waitFor();
+    await endsWith(page, '3 errors');
+    await page.locator('.panel.is-faulty').waitFor();
+    await backToNormal(page);
+    await endsWith(page, '3 responses');
+    await page.finish();
+  });
+}
+
+for (const [name, set, said, replies] of [
+  [
+    'latency',
+    async (page) => {
+      await page.getByLabel('Extra latency, ms').fill('600000');
+      await page.getByRole('button', { name: 'Set faults' }).click();
+    },
+    '10 min slower',
+    0,
+  ],
+  [
+    'a stalled worker',
+    async (page) => {
+      await page.getByLabel('Stall, ms').fill('600000');
+      await page.getByRole('button', { name: 'Stall' }).click();
+    },
+    'worker 0 stalls',
+    2,
+  ],
+]) {
+  test(`what a fault holds up goes on when it is cleared: ${name}`, async () => {
+    const page = await openPage(browser, program.url, { route: '/control' });
+    await permit(page, TOKEN);
+    await set(page);
+    await page.locator('.active-faults', { hasText: said }).waitFor();
+    const request = await send(page);
+    await request.locator('.counts', { hasText: `${replies} of 3` }).waitFor();
+    await backToNormal(page);
+    await page.goto(`${program.url}/#/`);
+    await request.and(page.locator('.is-complete')).locator('.counts', { hasText: '3 responses' }).waitFor();
+    await page.finish();
+  });
+}
+
+test('delay and dispatch are changed', async () => {
+  const page = await openPage(browser, program.url, { route: '/control' });
+  await permit(page, TOKEN);
+  const delay = page.getByRole('region', { name: 'Delay' });
+  await delay.getByLabel('Distribution').selectOption('fixed');
+  await delay.getByLabel('Mean, ms').fill('40');
+  await delay.getByRole('button', { name: 'Apply' }).click();
+  await delay.getByText('The delay is set on every responder').waitFor();
+  await page.getByText('Least busy').click();
+  await page.getByText('The dispatch is set on every broker').waitFor();
+  await page.getByLabel('Least busy').and(page.locator(':checked')).waitFor({ state: 'attached' });
+  await endsWith(page, '3 responses');
+  await page.goto(`${program.url}/#/charts`);
+  await page.getByText('half of the messages should be answered within 40 ms').waitFor();
   await page.finish();
 });
-
-test(
-  'the page resumes without a reload after the server was away',
-  { skip: Boolean(process.env.SWARMQ_URL) },
-  async () => {
-    const page = await openPage(browser, program.url);
-    await page.evaluate(() => (window.sameDocument = true));
-    const port = new URL(program.url).port;
-    await program.stop();
-    await page.getByText('The connection to the server is lost').waitFor();
-    assert.match(await page.title(), /Connection lost/);
-    program = await startProgram(port);
-    await page.locator('.connection.is-open').waitFor();
-    await page.locator('.banner').waitFor({ state: 'detached' });
-    await page.locator('.links .is-connected').first().waitFor();
-    await page.getByRole('button', { name: 'Send request' }).click();
-    await page.locator('.live-latest .request.is-complete').first().waitFor();
-    assert.ok(await page.evaluate(() => window.sameDocument));
-    await page.finish();
-  },
-);

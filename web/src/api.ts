@@ -1,6 +1,18 @@
 /** The server's HTTP calls. A call that fails throws an `Error` whose message can be shown as it is. */
 import { token } from './preferences.ts';
-import type { Delay, Dispatch, Faults, LoadView, RequestBody } from './wire.ts';
+import type { Comparison, Report } from './report/results.ts';
+import type {
+  Delay,
+  Dispatch,
+  ExperimentsOverview,
+  ExperimentView,
+  Faults,
+  LoadView,
+  PlanCheck,
+  RequestBody,
+  RequestView,
+  RunView,
+} from './wire.ts';
 
 async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
   const headers: Record<string, string> = {};
@@ -17,7 +29,7 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
     throw new Error('The server cannot be reached.');
   }
   const text = await response.text();
-  const answer: unknown = text.startsWith('{') ? JSON.parse(text) : {};
+  const answer: unknown = /^[{[]/.test(text) ? JSON.parse(text) : {};
   if (response.ok) return answer as T;
   const { error, msg } = answer as { error?: { message: string }; msg?: unknown };
   if (error) throw new Error(error.message);
@@ -29,6 +41,7 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
 const instance = (id: string): string => `control/instances/${encodeURIComponent(id)}`;
 
 export const sendRequest = (body: RequestBody) => call<{ requestId: string }>('POST', 'requests', body);
+export const readRequest = (id: string) => call<RequestView>('GET', `requests/${encodeURIComponent(id)}`);
 export const connectLinks = () => call('GET', 'dispatcher/connect');
 export const disconnectLinks = () => call('POST', 'dispatcher/disconnect');
 
@@ -36,7 +49,6 @@ export const disconnectLinks = () => call('POST', 'dispatcher/disconnect');
 export const startLoad = (load: { rate?: number; count?: number; request: RequestBody }) =>
   call<LoadView>('POST', 'load', load);
 export const stopLoad = () => call<LoadView>('DELETE', 'load');
-export const readLoad = () => call<LoadView>('GET', 'load');
 
 export const readControl = () => call<{ permitted: boolean; needsToken: boolean }>('GET', 'control');
 export const setWorkers = (id: string, workers: number) => call('PUT', `${instance(id)}/workers`, { workers });
@@ -48,3 +60,35 @@ export const clearAllFaults = () => call('DELETE', 'control/faults');
 export const panicWorker = (id: string, index: number) => call('POST', `${instance(id)}/workers/${index}/panic`);
 export const stallWorker = (id: string, index: number, ms: number) =>
   call('POST', `${instance(id)}/workers/${index}/stall`, { ms });
+
+/** A plan, what to call it where it does not say, and what to run it against. */
+export interface Planned {
+  plan: string;
+  name: string;
+  target: string;
+}
+
+const run = (id: string): string => `experiments/runs/${encodeURIComponent(id)}`;
+
+/** Where a file of a run is, relative to the page. */
+export const fileOf = (id: string, name: string, download = false): string =>
+  `api/v1/${run(id)}/files/${name}${download ? '?download=true' : ''}`;
+
+export const readExperiments = () => call<ExperimentsOverview>('GET', 'experiments');
+export const checkPlan = (planned: Planned) => call<PlanCheck>('POST', 'experiments/check', planned);
+export const startExperiment = (planned: Planned) => call<ExperimentView>('POST', 'experiments/runs', planned);
+export const resumeExperiment = (id: string) => call<ExperimentView>('POST', 'experiments/runs', { resume: id });
+export const stopExperiment = () => call<ExperimentView>('DELETE', 'experiments/running');
+export const readRuns = () => call<RunView[]>('GET', 'experiments/runs');
+export const readRun = (id: string) => call<RunView>('GET', run(id));
+export const readReport = (id: string) => call<Report>('GET', `${run(id)}/files/report.json`);
+export const deleteRun = (id: string) => call('DELETE', run(id));
+export const compareRuns = (before: string, after: string) =>
+  call<Comparison>('GET', `experiments/comparison?${new URLSearchParams({ before, after })}`);
+
+/** The text of a run's plan, as it was given. */
+export async function readPlan(id: string): Promise<string> {
+  const response = await fetch(fileOf(id, 'plan.toml'));
+  if (!response.ok) throw new Error(`The plan of ${id} is not there.`);
+  return response.text();
+}

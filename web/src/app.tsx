@@ -1,19 +1,13 @@
 /** The frame around the views: navigation, connection, theme, and the sheet for details. */
 import { effect } from '@preact/signals';
 import { theme, type Theme } from './preferences.ts';
-import { view, VIEWS } from './route.ts';
 import { selection } from './selection.ts';
 import { connection, version } from './store.ts';
 import { pageTitle } from './title.ts';
-import { ChartsView } from './views/charts.tsx';
 import { ConnectionBanner, ConnectionMark } from './views/connection.tsx';
-import { ControlView } from './views/control.tsx';
 import { InstanceSheet } from './views/instance-sheet.tsx';
-import { LiveView } from './views/live.tsx';
+import { view, VIEWS } from './views/registry.ts';
 import { ReplySheet } from './views/reply-sheet.tsx';
-import { RequestsView } from './views/requests.tsx';
-
-const PAGES = { '/': LiveView, '/requests': RequestsView, '/charts': ChartsView, '/control': ControlView };
 
 effect(() => {
   document.title = pageTitle();
@@ -21,7 +15,7 @@ effect(() => {
 
 /** The whole page. */
 export function App() {
-  const Page = PAGES[view.value.path];
+  const { Page, title } = view.value;
   const opened = selection.value;
   return (
     <>
@@ -31,9 +25,9 @@ export function App() {
       <header class="bar">
         <Logo />
         <nav class="views" aria-label="Views">
-          {VIEWS.map(({ path, title }) => (
-            <a key={path} href={`#${path}`} aria-current={view.value.path === path ? 'page' : undefined}>
-              {title}
+          {VIEWS.map((one) => (
+            <a key={one.path} href={`#${one.path}`} aria-current={one === view.value ? 'page' : undefined}>
+              {one.title}
             </a>
           ))}
         </nav>
@@ -42,7 +36,7 @@ export function App() {
       </header>
       <ConnectionBanner />
       <main id="main" tabIndex={-1} class={connection.value.state === 'lost' ? 'stale' : undefined}>
-        <h1 class="unseen">{view.value.title}</h1>
+        <h1 class="unseen">{title}</h1>
         <Page />
       </main>
       {opened?.kind === 'message' && <ReplySheet requestId={opened.requestId} messageId={opened.messageId} />}
@@ -84,7 +78,7 @@ const THEMES: { value: Theme; label: string }[] = [
 function ThemeChoice() {
   return (
     <label class="theme">
-      <span class="unseen">Theme</span>
+      <span>Theme</span>
       <select value={theme.value} onChange={(event) => (theme.value = event.currentTarget.value as Theme)}>
         {THEMES.map(({ value, label }) => (
           <option key={value} value={value}>

@@ -41,11 +41,15 @@ function step(view: RequestView, event: Event): RequestView {
   switch (event.type) {
     case 'accepted': {
       const { instance, messages } = event.accepted;
-      const fresh = messages.filter(({ messageId }) => !view.messages.some((known) => known.messageId === messageId));
+      const fresh = messages.filter(({ messageId }) => !isKnown(view, messageId));
       return { ...view, messages: [...view.messages, ...fresh.map((message) => ({ ...message, instance }))] };
     }
-    case 'dispatched':
-      return withMessage(view, event.messageId, { dispatchedAt: event.at });
+    case 'dispatched': {
+      // Told by the requester, so that it often comes before the promise, which the web tier tells.
+      const { messageId, requesterId, instance, at } = event;
+      if (isKnown(view, messageId)) return withMessage(view, messageId, { dispatchedAt: at });
+      return { ...view, messages: [...view.messages, { messageId, requesterId, instance, dispatchedAt: at }] };
+    }
     case 'reply': {
       if (view.replies.some((known) => known.messageId === event.reply.messageId)) return view;
       const counts = counted(view.counts, outcomeOf(event.reply));
@@ -63,6 +67,8 @@ function step(view: RequestView, event: Event): RequestView {
       return view;
   }
 }
+
+const isKnown = (view: RequestView, id: string): boolean => view.messages.some(({ messageId }) => messageId === id);
 
 function withMessage(view: RequestView, id: string, change: { lost?: string; dispatchedAt?: number }): RequestView {
   const messages = view.messages.map((message) => (message.messageId === id ? { ...message, ...change } : message));

@@ -15,6 +15,9 @@ export interface SendForm {
   timeoutMs: string;
 }
 
+/** The most requests that the server sends at once. */
+export const LARGEST_BURST = 10_000;
+
 /** The form as it starts: one request as the program is configured. */
 export const FRESH: SendForm = {
   mode: 'one',
@@ -47,7 +50,7 @@ export function requestFrom(form: SendForm): RequestBody {
 /** The load a form describes: a burst has a count, a steady rate has none. */
 export function loadFrom(form: SendForm): { rate?: number; count?: number; request: RequestBody } {
   const request = requestFrom(form);
-  if (form.mode === 'burst') return { count: whole('The burst', form.burst, 1, 100_000), request };
+  if (form.mode === 'burst') return { count: whole('The burst', form.burst, 1, LARGEST_BURST), request };
   const rate = Number(form.rate);
   if (!(rate >= 0.1 && rate <= 1_000)) throw new Error('The rate must be from 0.1 to 1000 requests a second.');
   return { rate, request };

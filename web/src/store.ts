@@ -3,7 +3,7 @@ import { batch, computed, signal } from '@preact/signals';
 import { foldRates, type Rates } from './rates.ts';
 import { foldRequests, requestsFrom, type Requests } from './requests.ts';
 import { foldTopology, forget, NOTHING } from './topology.ts';
-import type { Event, Sample, ServerMessage, Settings, Topology } from './wire.ts';
+import type { Event, ExperimentView, LoadView, RequestView, Sample, ServerMessage, Settings, Topology } from './wire.ts';
 
 /** Seconds that the charts look back. */
 const SAMPLES_KEPT = 300;
@@ -19,7 +19,11 @@ export const topology = signal<Topology>(NOTHING);
 export const requests = signal<Requests>(new Map());
 export const samples = signal<readonly Sample[]>([]);
 export const settings = signal<Settings | undefined>(undefined);
+/** The experiment that the web tier runs, or ran last. */
+export const experiment = signal<ExperimentView | undefined>(undefined);
 export const version = signal('');
+/** The load that the server makes. */
+export const load = signal<LoadView>({ running: false, sent: 0, refused: 0 });
 export const rates = signal<Rates>({});
 
 /** Requests, newest first. */
@@ -30,6 +34,11 @@ let clockAhead = 0;
 
 /** The time by the server's clock. */
 export const serverNow = (): number => Date.now() + clockAhead;
+
+/** Takes in a request as the API tells it, which leaves nothing out. */
+export function remember(view: RequestView): void {
+  if (requests.value.has(view.requestId)) requests.value = new Map(requests.value).set(view.requestId, view);
+}
 
 type Watcher = (events: readonly Event[]) => void;
 const watchers = new Set<Watcher>();
@@ -44,10 +53,12 @@ export function watchEvents(watcher: Watcher): () => void {
 export function receive(message: ServerMessage): void {
   clockAhead = message.now - Date.now();
   batch(() => {
+    load.value = message.load;
     if (message.type === 'snapshot') {
       topology.value = message.topology;
       requests.value = requestsFrom(message.requests);
       samples.value = message.samples.slice(-SAMPLES_KEPT);
+      experiment.value = message.experiment ?? undefined;
       settings.value = message.settings;
       version.value = message.version;
       rates.value = {};
@@ -57,6 +68,7 @@ export function receive(message: ServerMessage): void {
     rates.value = foldRates(rates.value, topology.value, events);
     topology.value = forget(foldTopology(topology.value, events, now), now);
     requests.value = foldRequests(requests.value, events);
+    for (const event of events) if (event.type === 'experiment') experiment.value = event.experiment;
     const fresh = events.flatMap((event) => (event.type === 'sample' ? [event.sample] : []));
     if (fresh.length > 0) samples.value = [...samples.value, ...fresh].slice(-SAMPLES_KEPT);
   });

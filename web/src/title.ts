@@ -1,8 +1,8 @@
 /** The page's title: the state in a few words, legible in a tab. */
 import { short } from './format.ts';
-import { view } from './route.ts';
 import { connection, topology } from './store.ts';
 import { isBalanced, ledgerOf, living } from './topology.ts';
+import { view } from './views/registry.ts';
 
 /** Reads the state; meant for an effect, which follows it. */
 export function pageTitle(): string {

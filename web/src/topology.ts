@@ -70,18 +70,36 @@ export function nameOf(view: InstanceView): string {
 /** True for the tiers whose instances have a pool of workers that do the work. */
 export const hasPool = (tier: Tier): boolean => tier === 'requester' || tier === 'responder';
 
+/** A link between the web tier and a requester, as all web instances have it together. */
+export interface LinkSummary extends LinkView {
+  address: string;
+  /** Web instances that are connected, and how many there are. */
+  connected: number;
+  webs: number;
+}
+
 /**
- * The links between the web tier and the requesters, by address. An event of a link can be lost on its way, and is not
- * told again; the web instances' snapshots say again and again which addresses are connected.
+ * The links between the web tier and the requesters. An event of a link can be lost on its way, is not told again, and
+ * is that of one web instance; the snapshots of each say again and again which addresses it is connected to.
  */
-export function linksOf(topology: Topology): [string, LinkView][] {
-  const links = { ...topology.links };
-  for (const { address, connected } of living(topology, 'web').flatMap((view) => view.peers)) {
-    const told = links[address];
-    if (connected) links[address] = { state: 'connected' };
-    else if (!told || told.state === 'connected') links[address] = { state: 'disconnected' };
-  }
-  return Object.entries(links).sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }));
+export function linksOf(topology: Topology): LinkSummary[] {
+  const webs = living(topology, 'web');
+  const addresses = new Set([
+    ...Object.keys(topology.links),
+    ...webs.flatMap((view) => view.peers.map(({ address }) => address)),
+  ]);
+  const order = new Intl.Collator('en', { numeric: true });
+  return [...addresses].sort(order.compare).map((address) => {
+    const ups = webs.filter((view) => view.peers.some((peer) => peer.address === address && peer.connected));
+    const told = topology.links[address];
+    const link: LinkView =
+      ups.length > 0
+        ? { state: 'connected' }
+        : told && (told.state !== 'connected' || webs.length === 0)
+          ? told
+          : { state: 'disconnected' };
+    return { address, ...link, connected: ups.length, webs: webs.length };
+  });
 }
 
 /** The counts of all living instances of a tier. */

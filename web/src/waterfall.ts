@@ -13,7 +13,7 @@ export const STRETCH_TITLES: Record<StretchName | 'whole', string> = {
   broker: 'at the broker',
   service: 'in service',
   back: 'back',
-  whole: 'sent to answered',
+  whole: 'under way',
 };
 
 /** One part, in milliseconds from the request's start. */
@@ -27,15 +27,19 @@ export interface Stretch {
 export interface Line {
   messageId: string;
   requesterId: string;
-  outcome: Outcome | 'pending' | 'lost';
+  /** `untold`: the request has ended, and what became of this message was left out under heavy load. */
+  outcome: Outcome | 'pending' | 'lost' | 'untold';
   reply?: Reply;
   stretches: Stretch[];
   /** When it ended, in milliseconds from the request's start; for a pending one, now. */
   end: number;
 }
 
-/** The lines of a request's messages, and how much time the scale spans. */
-export function waterfall(request: RequestView, now: number): { lines: Line[]; span: number } {
+/**
+ * The lines of a request's messages, and how much time the scale spans. One that is pending gets a scale of at least
+ * `usual` milliseconds, on which its lines can be seen to grow.
+ */
+export function waterfall(request: RequestView, now: number, usual = 0): { lines: Line[]; span: number } {
   const replies = new Map(request.replies.map((reply) => [reply.messageId, reply]));
   const promised = new Set(request.messages.map((message) => message.messageId));
   // A reply may be known before its promise is, where events were left out.
@@ -44,7 +48,7 @@ export function waterfall(request: RequestView, now: number): { lines: Line[]; s
     ...request.messages.map((message) => lineOf(request, message, replies.get(message.messageId), now)),
     ...unpromised.map((reply) => lineOf(request, { ...reply, instance: '' }, reply, now)),
   ];
-  const total = request.totalUs === undefined ? 0 : request.totalUs / 1_000;
+  const total = request.totalUs === undefined ? usual : request.totalUs / 1_000;
   return { lines, span: Math.max(1, total, ...lines.map((line) => line.end)) };
 }
 
@@ -55,12 +59,12 @@ function lineOf(request: RequestView, message: MessageView, reply: Reply | undef
     return { ...line, outcome: outcomeOf(reply), reply, stretches, end: stretches.at(-1)?.to ?? 0 };
   }
   const elapsed = request.totalUs === undefined ? Math.max(0, now - request.at) : request.totalUs / 1_000;
-  const sent = message.dispatchedAt === undefined ? 0 : clamp(message.dispatchedAt - request.at, 0, elapsed);
+  const sent = message.dispatchedAt === undefined ? elapsed : clamp(message.dispatchedAt - request.at, 0, elapsed);
   const stretches: Stretch[] = [
     { name: 'queued', from: 0, to: sent },
     { name: 'whole', from: sent, to: elapsed },
   ];
-  const outcome = message.lost === undefined ? 'pending' : 'lost';
+  const outcome = message.lost !== undefined ? 'lost' : request.status === 'pending' ? 'pending' : 'untold';
   return { ...line, outcome, stretches: stretches.filter(({ from, to }) => to > from), end: elapsed };
 }
 

@@ -71,6 +71,8 @@ export interface Snapshot {
   delay?: Delay;
   /** Of a responder with faults. */
   faults?: Faults;
+  /** The workers of a responder that stall on purpose, or will on their next message. */
+  stalled?: number[];
   /** Of a broker. */
   dispatch?: Dispatch;
 }
@@ -103,6 +105,8 @@ export interface Reply {
   requesterId: string;
   respondedAt: number;
   body: string;
+  /** Length of the whole body, where it is longer than what pages get. */
+  bodyBytes?: number;
   responseType: 'Response' | 'Error';
   requestId: string;
   messageId: string;
@@ -131,7 +135,7 @@ export interface MessageView {
   instance: string;
   /** Why it ended without a reply, if it did. */
   lost?: string;
-  /** When it left the requester; known only for messages sent while this page watched. */
+  /** When it last left its requester; known where that was told. */
   dispatchedAt?: number;
 }
 
@@ -174,6 +178,8 @@ export interface Delay {
 /** What the configured delay and worker counts should give. */
 export interface Expected {
   serviceMeanMs: number;
+  messageP50Ms: number;
+  messageP99Ms: number;
   fanOutMeanMs: number;
   fanOutLowMs: number;
   fanOutHighMs: number;
@@ -229,7 +235,8 @@ export type Event =
       totalUs: number;
       reason?: string;
     }
-  | { type: 'sample'; sample: Sample };
+  | { type: 'sample'; sample: Sample }
+  | { type: 'experiment'; experiment: ExperimentView };
 
 export type ServerMessage =
   | {
@@ -239,10 +246,13 @@ export type ServerMessage =
       topology: Topology;
       requests: RequestView[];
       samples: Sample[];
+      /** The one that this web tier runs, or ran last. */
+      experiment: ExperimentView | null;
       settings: Settings;
+      load: LoadView;
       version: string;
     }
-  | { type: 'events'; seq: number; now: number; events: Event[] };
+  | { type: 'events'; seq: number; now: number; load: LoadView; events: Event[] };
 
 /** What a request may say, as `POST /api/v1/requests` takes it. */
 export interface RequestBody {
@@ -261,3 +271,93 @@ export interface LoadView {
   sent: number;
   refused: number;
 }
+
+export type ExperimentState = 'starting' | 'running' | 'stopping' | 'finished' | 'stopped' | 'failed';
+
+/** A trial under way. */
+export interface TrialView {
+  /** From 0. */
+  number: number;
+  levels: Record<string, string>;
+  /** From 0. */
+  repetition: number;
+  /** Of its load; null before that begins. */
+  elapsedMs: number | null;
+  totalMs: number | null;
+  sent: number;
+  ended: number;
+  requestsPerS: number;
+}
+
+/** An experiment and how far it is. */
+export interface ExperimentView {
+  id: string;
+  plan: string;
+  target: string;
+  state: ExperimentState;
+  reason?: string;
+  startedAt: number;
+  endedAt?: number;
+  trials: number;
+  ended: number;
+  /** Trials that ended before this part of the run began. */
+  endedBefore: number;
+  problems: number;
+  /** The longest that all trials should take. */
+  timeMs: number;
+  trial?: TrialView;
+}
+
+/** A sentence of what a run shows. */
+export interface Finding {
+  isWarning: boolean;
+  text: string;
+}
+
+/** A trial in a few figures. */
+export interface TrialRow {
+  /** From 0. */
+  number: number;
+  /** From 0. */
+  repetition: number;
+  levels: Record<string, string>;
+  problem: string | null;
+  behind: boolean;
+  failed: number;
+  requestsPerS: number;
+  p50Us: number;
+  p99Us: number;
+}
+
+/** A run of a plan that is kept. */
+export interface RunView {
+  id: string;
+  plan: string;
+  description: string;
+  target: string;
+  startedAt: number;
+  finishedAt: number | null;
+  /** Of the plan. */
+  trials: number;
+  ended: number;
+  problems: number;
+  requestsPerS: [number, number] | null;
+  findings: Finding[];
+  files: string[];
+  /** Only of a run that was asked for by its id. */
+  rows?: TrialRow[];
+}
+
+/** What the page needs to start an experiment. */
+export interface ExperimentsOverview {
+  plans: { name: string; description: string; text: string }[];
+  targets: { name: string; /** Why it can't be used from here. */ refused: string | null }[];
+  dir: string;
+  /** Why no run can be kept. */
+  unwritable: string | null;
+}
+
+/** What a plan comes to. */
+export type PlanCheck =
+  | { trials: number; timeMs: number; problem?: undefined }
+  | { problem: { line: number | null; message: string } };

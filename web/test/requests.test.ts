@@ -5,8 +5,10 @@ import { ALL, matches, nodesOf } from '../src/filter.ts';
 import { foldRequests, outcomeOf, REQUESTS_KEPT, requestsFrom } from '../src/requests.ts';
 import type { Event, Reply, RequestView } from '../src/wire.ts';
 
-const { events } = JSON.parse(readFileSync('../../tests/fixtures/events.json', 'utf8')) as {
+// The server's tests run the same log.
+const { events, requests } = JSON.parse(readFileSync('../../tests/fixtures/events.json', 'utf8')) as {
   events: { event: Event }[];
+  requests: RequestView[];
 };
 const view = foldRequests(
   new Map(),
@@ -45,6 +47,33 @@ test('a request gathers its messages, replies, losses and outcome', () => {
     ],
   );
   assert.equal(view.totalUs, 24_000);
+});
+
+test('the event log gives the requests that the server has', () => {
+  const folded = foldRequests(
+    new Map(),
+    events.map(({ event }) => event),
+  );
+  // As JSON, which knows no undefined.
+  assert.deepEqual(JSON.parse(JSON.stringify([...folded.values()].reverse())), requests);
+});
+
+test('a message is known when it is sent, also before it is promised', () => {
+  const sent = events.map(({ event }) => event).filter(({ type }) => type === 'request' || type === 'dispatched');
+  const before = foldRequests(new Map(), sent).get('q-1');
+  assert.deepEqual(
+    before?.messages.map(({ messageId, dispatchedAt }) => [messageId, dispatchedAt]),
+    [['m-1', 1071]],
+  );
+  const promised = events.map(({ event }) => event).filter(({ type }) => type === 'accepted');
+  const after = foldRequests(new Map([['q-1', before as RequestView]]), promised).get('q-1');
+  assert.deepEqual(
+    after?.messages.map(({ messageId, dispatchedAt }) => [messageId, dispatchedAt]),
+    [
+      ['m-1', 1071],
+      ['m-2', undefined],
+    ],
+  );
 });
 
 test('replies count before the outcome is known', () => {

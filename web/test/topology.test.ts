@@ -47,13 +47,30 @@ test('links are known from the snapshots where their events were lost', () => {
   ];
   const topology = { ...log.expected, instances: { 'web-1': { ...web, peers } } };
   assert.deepEqual(
-    linksOf(topology).map(([address, { state }]) => [address, state]),
+    linksOf(topology).map(({ address, state }) => [address, state]),
     [
       ['10.0.0.4:5678', 'disconnected'],
       ['10.0.0.8:5678', 'disconnected'],
       ['10.0.0.12:5678', 'connected'],
     ],
   );
+});
+
+test('a link that one of two web instances has is connected, whichever is looked at first', () => {
+  const web = log.expected.instances['web-1'] as InstanceView;
+  const one = (id: string, connected: boolean): InstanceView => ({
+    ...web,
+    instance: { ...web.instance, id },
+    peers: [{ address: '10.0.0.4:5678', connected }],
+  });
+  for (const ups of [
+    [true, false],
+    [false, true],
+  ] as const) {
+    const instances = { a: one('a', ups[0]), b: one('b', ups[1]) };
+    const [link] = linksOf({ instances, links: {} });
+    assert.deepEqual(link, { address: '10.0.0.4:5678', state: 'connected', connected: 1, webs: 2 });
+  }
 });
 
 test('the gone count no more', () => {

@@ -61,6 +61,17 @@ test('a message on its way grows with the time', () => {
   assert.equal(span, 400);
 });
 
+test('a request on its way is drawn on the scale that is usual, and one that has ended on its own', () => {
+  assert.equal(waterfall(request, 1_400, 2_000).span, 2_000);
+  assert.equal(waterfall(request, 4_000, 2_000).span, 3_000);
+  assert.equal(waterfall({ ...request, totalUs: 500_000, status: 'complete' }, 4_000, 2_000).span, 500);
+});
+
+test('a message of which no more was told does not seem to be on its way for ever', () => {
+  const ended: RequestView = { ...request, totalUs: 500_000, status: 'complete' };
+  assert.equal(waterfall(ended, 4_000).lines[0]?.outcome, 'untold');
+});
+
 test('a reply whose promise was left out still has its line', () => {
   const { lines } = waterfall({ ...request, messages: [], replies: [reply] }, 2_000);
   assert.equal(lines.length, 1);

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::{IntoParams, OpenApi};
 
-use super::{Hub, NewRequest, Requests, article, control, load};
+use super::{Hub, NewRequest, Requests, article, control, experiment_api, load};
 use crate::model::{ErrorCode, Event, Problem, RequestView, Topology};
 use crate::tasks::TaskName;
 use crate::transport::ApiError;
@@ -149,6 +149,16 @@ async fn topology(hub: Data<Hub>) -> impl Responder {
         control::clear_all_faults,
         control::panic_worker,
         control::stall_worker,
+        experiment_api::overview,
+        experiment_api::check,
+        experiment_api::running,
+        experiment_api::stop,
+        experiment_api::start,
+        experiment_api::list,
+        experiment_api::read,
+        experiment_api::remove,
+        experiment_api::compare,
+        experiment_api::file,
     ),
     components(schemas(Event))
 )]

@@ -13,7 +13,7 @@ struct Asset {
     gzip: &'static [u8],
 }
 
-const ASSETS: [Asset; 4] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
+const ASSETS: [Asset; 5] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
 /// Everything the page needs comes from here. uPlot and the picture place their elements by inline style.
 const CONTENT_SECURITY_POLICY: &str =

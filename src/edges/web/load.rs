@@ -1,10 +1,11 @@
 //! Load made by the web tier itself, open loop: requests leave at their time, whether earlier ones have ended or not.
+//! It goes on when whoever asked for it has left, and there is one for all: a control, so it needs their permission.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix_web::web::{Data, Json, ServiceConfig};
-use actix_web::{HttpResponse, delete, get, post};
+use actix_web::{HttpRequest, HttpResponse, delete, get, post};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -12,13 +13,16 @@ use utoipa::ToSchema;
 
 use super::{NewRequest, Requests, check};
 use crate::model::{ErrorCode, Problem};
-use crate::transport::ApiError;
+use crate::transport::{ApiError, Permission};
 
 /// Requests a second that may be asked for.
 const RATES: std::ops::RangeInclusive<f64> = 0.1..=1_000.0;
 
 /// Requests of one load that may be asked for.
 const MOST: u64 = 1_000_000;
+
+/// Requests that may be asked for all at once.
+const LARGEST_BURST: u64 = 10_000;
 
 /// What load to make.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -27,7 +31,7 @@ pub struct NewLoad {
     /// Requests a second, 0.1 to 1000; none: all at once.
     #[serde(default)]
     pub rate: Option<f64>,
-    /// Requests in all, up to a million; none: until it is stopped.
+    /// Requests in all, up to a million, or up to 10,000 without a rate; none: until it is stopped.
     #[serde(default)]
     pub count: Option<u64>,
     #[serde(default)]
@@ -59,7 +63,8 @@ struct State {
 }
 
 impl Load {
-    fn view(&self) -> LoadView {
+    /// How far the load is that runs, or ran last.
+    pub fn view(&self) -> LoadView {
         self.lock().view
     }
 
@@ -112,10 +117,17 @@ impl Load {
 /// Starts a load; one that runs is replaced.
 #[utoipa::path(
     post, path = "/api/v1/load", request_body = NewLoad,
-    responses((status = 200, body = LoadView), (status = 400, body = Problem))
+    responses((status = 200, body = LoadView), (status = 400, body = Problem), (status = 403, body = Problem))
 )]
 #[post("/api/v1/load")]
-async fn start_load(new: Json<NewLoad>, load: Data<Load>, requests: Data<Requests>) -> Result<HttpResponse, ApiError> {
+async fn start_load(
+    call: HttpRequest,
+    new: Json<NewLoad>,
+    load: Data<Load>,
+    requests: Data<Requests>,
+    permission: Data<Permission>,
+) -> Result<HttpResponse, ApiError> {
+    permission.check(&call)?;
     let mut new = new.into_inner();
     let bad = |message: String| Err(ApiError::new(ErrorCode::BadRequest, message));
     match (new.rate, new.count) {
@@ -125,6 +137,9 @@ async fn start_load(new: Json<NewLoad>, load: Data<Load>, requests: Data<Request
         }
         (_, Some(count)) if !(1..=MOST).contains(&count) => {
             return bad(format!("`count` is {count}: give 1 to {MOST}"));
+        }
+        (None, Some(count)) if count > LARGEST_BURST => {
+            return bad(format!("`count` is {count}: give up to {LARGEST_BURST} to send all at once, or a `rate`"));
         }
         _ => {}
     }
@@ -141,11 +156,18 @@ async fn read_load(load: Data<Load>) -> HttpResponse {
 }
 
 /// Stops the load.
-#[utoipa::path(delete, path = "/api/v1/load", responses((status = 200, body = LoadView)))]
+#[utoipa::path(
+    delete, path = "/api/v1/load", responses((status = 200, body = LoadView), (status = 403, body = Problem))
+)]
 #[delete("/api/v1/load")]
-async fn stop_load(load: Data<Load>) -> HttpResponse {
+async fn stop_load(
+    call: HttpRequest,
+    load: Data<Load>,
+    permission: Data<Permission>,
+) -> Result<HttpResponse, ApiError> {
+    permission.check(&call)?;
     load.stop();
-    HttpResponse::Ok().json(load.view())
+    Ok(HttpResponse::Ok().json(load.view()))
 }
 
 /// Adds the routes.

@@ -5,6 +5,10 @@ mod article;
 #[cfg(feature = "dashboard")]
 mod assets;
 mod control;
+mod experiment_api;
+mod experiment_child;
+mod experiment_runs;
+mod experiments;
 mod hub;
 mod link;
 mod links;
@@ -24,11 +28,18 @@ use actix_web::web::{self, Data, JsonConfig, QueryConfig};
 use actix_web::{App, HttpServer};
 
 use api::check;
+pub use experiment_child::Program;
+use experiment_child::{CheckedPlan, Experiment, GRACE, Progress};
+use experiment_runs::RunView;
+pub use experiment_runs::Runs;
+pub use experiments::Experiments;
+use experiments::{TARGETS, Wanted};
 pub use hub::{Hub, run_hub};
 pub use link::{LinkContext, run_links};
 pub use links::Links;
 use links::{ConnectFailure, LinkHandle, Sending};
 pub use load::Load;
+use load::LoadView;
 pub use requests::Requests;
 use requests::{CallEnd, NewRequest};
 use sampler::Sampler;
@@ -45,6 +56,7 @@ pub struct WebContext {
     pub links: Arc<Links>,
     pub requests: Arc<Requests>,
     pub load: Arc<Load>,
+    pub experiments: Arc<Experiments>,
     pub permission: Permission,
     /// Longest body, in bytes.
     pub max_body_bytes: usize,
@@ -73,6 +85,7 @@ pub fn serve(listener: TcpListener, context: WebContext, shutdown_s: u64) -> io:
             .app_data(Data::from(context.links.clone()))
             .app_data(Data::from(context.requests.clone()))
             .app_data(Data::from(context.load.clone()))
+            .app_data(Data::from(context.experiments.clone()))
             .app_data(Data::new(context.permission.clone()))
             .app_data(JsonConfig::default().limit(context.max_body_bytes).error_handler(ApiError::of_body))
             .app_data(QueryConfig::default().error_handler(ApiError::of_query))
@@ -80,6 +93,7 @@ pub fn serve(listener: TcpListener, context: WebContext, shutdown_s: u64) -> io:
             .configure(api::routes)
             .configure(load::routes)
             .configure(control::routes)
+            .configure(experiment_api::routes)
             .configure(page_routes)
             .route("/ws", web::get().to(ws::open))
             .default_service(web::to(ApiError::unknown_path))

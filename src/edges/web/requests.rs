@@ -84,6 +84,8 @@ struct Entry {
     calls: BTreeMap<SocketAddr, Option<String>>,
     tried: BTreeSet<SocketAddr>,
     problem: Option<Problem>,
+    /// The dashboards know of it: it was not left out under heavy load.
+    told: bool,
     progress: watch::Sender<Progress>,
 }
 
@@ -161,6 +163,7 @@ impl Requests {
             calls: BTreeMap::new(),
             tried: BTreeSet::new(),
             problem: None,
+            told: false,
             progress: watch::Sender::default(),
         };
         for link in &links {
@@ -169,7 +172,7 @@ impl Requests {
         if entry.calls.is_empty() {
             return problem(ErrorCode::NotConnected, self.why_not_connected());
         }
-        self.board.teller.message_event(|| event);
+        entry.told = self.board.teller.message_event(|| event);
         book.by_id.insert(request_id.clone(), entry);
         book.in_flight += 1;
         self.in_flight.send_replace(book.in_flight);
@@ -358,10 +361,15 @@ impl Requests {
     }
 }
 
-/// Takes an event into the request's view and tells it to the dashboards.
+/// Takes an event into the request's view and tells it to the dashboards, if they know of the request. They always learn
+/// how it ended; what happened before may be left out.
 fn tell(entry: &mut Entry, event: Event, board: &Board) {
     entry.view.apply(&event);
-    board.teller.message_event(|| event);
+    match &event {
+        _ if !entry.told => {}
+        Event::Outcome { .. } => board.teller.event(event),
+        _ => drop(board.teller.message_event(|| event)),
+    }
 }
 
 fn take_reply(entry: &mut Entry, reply: Reply, board: &Board) {

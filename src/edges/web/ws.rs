@@ -1,7 +1,7 @@
 //! A dashboard's WebSocket. The one file that names actix-web-actors.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -10,24 +10,31 @@ use bytestring::ByteString;
 
 use super::Hub;
 
-/// Between pings; a browser that answers none of three is gone.
+/// Between pings.
 const PING: Duration = Duration::from_secs(5);
 
-/// Batches that may wait for a slow browser. More are not kept: it gets a snapshot when it is back.
-const MAILBOX: usize = 4;
+/// A browser that has answered none of so many is gone. Pings are counted, not the time: none is sent to one that does
+/// not read, which may be back.
+const PINGS: u32 = 3;
+
+/// Batches that may wait for a slow browser, about a second's. More are not kept: it gets a snapshot when it is back. That
+/// is as large as dozens of batches, so that a browser is not to be given one for a moment's delay.
+const MAILBOX: usize = 16;
 
 /// What the hub sends.
 #[derive(Message)]
 #[rtype("()")]
 pub enum Push {
-    Text(ByteString),
+    /// A snapshot or a batch, with a share of the token by which the hub knows that it waits still.
+    Text(ByteString, Arc<()>),
     /// The server is shutting down.
     Close,
 }
 
 struct Session {
     hub: Arc<Hub>,
-    heard: Instant,
+    /// Pings since anything was heard.
+    unanswered: u32,
 }
 
 impl Actor for Session {
@@ -36,9 +43,12 @@ impl Actor for Session {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
         self.hub.join(ctx.address().recipient());
-        ctx.run_interval(PING, |session, ctx| match session.heard.elapsed() > PING * 3 {
-            true => ctx.stop(),
-            false => ctx.ping(b""),
+        ctx.run_interval(PING, |session, ctx| {
+            if session.unanswered == PINGS {
+                return ctx.stop();
+            }
+            session.unanswered += 1;
+            ctx.ping(b"");
         });
     }
 }
@@ -48,7 +58,7 @@ impl Handler<Push> for Session {
 
     fn handle(&mut self, push: Push, ctx: &mut Self::Context) {
         match push {
-            Push::Text(text) => ctx.text(text),
+            Push::Text(text, _) => ctx.text(text),
             Push::Close => {
                 ctx.close(Some(CloseReason::from(CloseCode::Restart)));
                 ctx.stop();
@@ -59,7 +69,7 @@ impl Handler<Push> for Session {
 
 impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Session {
     fn handle(&mut self, message: Result<ws::Message, ws::ProtocolError>, ctx: &mut Self::Context) {
-        self.heard = Instant::now();
+        self.unanswered = 0;
         match message {
             Ok(ws::Message::Ping(data)) => ctx.pong(&data),
             Ok(ws::Message::Close(reason)) => {
@@ -78,5 +88,5 @@ pub async fn open(
     stream: web::Payload,
     hub: web::Data<Hub>,
 ) -> Result<HttpResponse, actix_web::Error> {
-    ws::start(Session { hub: hub.into_inner(), heard: Instant::now() }, &request, stream)
+    ws::start(Session { hub: hub.into_inner(), unanswered: 0 }, &request, stream)
 }

@@ -31,10 +31,17 @@ pub fn start(role: Role, changes: &[(&str, &str)]) -> Running {
 }
 
 impl Running {
-    /// Starts every tier, and waits until each would do work.
+    /// Starts every tier, and waits until each would do work and the web tier has heard of it: what is told before its
+    /// telemetry is connected is lost.
     pub async fn all(changes: &[(&str, &str)]) -> Self {
         let app = start(Role::All, changes);
         app.ready().await;
+        let web = app.web();
+        eventually("telemetry of every instance", async || {
+            let topology = web.topology().await;
+            app.boards().iter().all(|board| topology.instances.contains_key(&board.instance.id)).then_some(())
+        })
+        .await;
         app
     }
 

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use actix_web::web::Bytes;
-use awc::http::header::HeaderMap;
+use awc::ClientRequest;
+use awc::http::header::{AUTHORIZATION, HeaderMap};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use swarmq::model::{RequestStatus, RequestView, Topology};
@@ -17,6 +18,8 @@ const LARGEST: usize = 64 << 20;
 #[derive(Clone)]
 pub struct Web {
     pub base: String,
+    /// Shown with each `POST` and `DELETE`.
+    pub token: Option<String>,
 }
 
 /// What it answered.
@@ -48,7 +51,7 @@ impl Answer {
 
 impl Web {
     pub fn at(address: SocketAddr) -> Self {
-        Self { base: format!("http://{address}") }
+        Self { base: format!("http://{address}"), token: None }
     }
 
     fn client() -> awc::Client {
@@ -62,8 +65,20 @@ impl Web {
 
     /// `POST path` with any body.
     pub async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
-        let request = Self::client().post(format!("{}{path}", self.base));
+        let request = self.permitted(Self::client().post(format!("{}{path}", self.base)));
         answer(request.content_type("application/json").send_body(body.into()).await.unwrap()).await
+    }
+
+    /// `DELETE path`.
+    pub async fn delete(&self, path: &str) -> Answer {
+        answer(self.permitted(Self::client().delete(format!("{}{path}", self.base))).send().await.unwrap()).await
+    }
+
+    fn permitted(&self, request: ClientRequest) -> ClientRequest {
+        match &self.token {
+            Some(token) => request.insert_header((AUTHORIZATION, format!("Bearer {token}"))),
+            None => request,
+        }
     }
 
     /// Asks for a request and waits for its end, whatever it is.

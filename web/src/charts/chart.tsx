@@ -27,10 +27,18 @@ interface Props {
   curves: Curve[];
   band?: Band | undefined;
   small?: boolean | undefined;
+  /** What is counted has no fractions, so the axis has none. */
+  whole?: boolean;
 }
 
+/** Seconds without a value that a curve spans; over more of them a line would say what nobody measured. */
+const SPANNED_S = 5;
+
+/** Steps of an axis without fractions. */
+const WHOLE_STEPS = [0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((step) => step * 10 ** power));
+
 /** The chart as a figure with its caption. */
-export function Chart({ title, format, times, curves, band, small = false }: Props) {
+export function Chart({ title, format, times, curves, band, small = false, whole = false }: Props) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(null);
   const shown = useRef<{ band: Band | undefined; format: Props['format'] }>({ band, format });
@@ -44,7 +52,7 @@ export function Chart({ title, format, times, curves, band, small = false }: Pro
     const host = place.current;
     if (!host) return undefined;
     const height = (): number => host.clientHeight;
-    const made = new uPlot(optionsOf(host, curves, shown, small, setPointed), data, host);
+    const made = new uPlot(optionsOf(host, curves, shown, small, whole, setPointed), data, host);
     plot.current = made;
     const observer = new ResizeObserver(() => made.setSize({ width: host.clientWidth, height: height() }));
     observer.observe(host);
@@ -55,6 +63,7 @@ export function Chart({ title, format, times, curves, band, small = false }: Pro
   }, [isDark, look, small]);
   useEffect(() => plot.current?.setData(data), [times]);
 
+  const isEmpty = curves.every(({ values }) => values.every((value) => value === null));
   const at = pointed ?? times.length - 1;
   return (
     <figure class={small ? 'chart is-small' : 'chart'}>
@@ -86,7 +95,10 @@ export function Chart({ title, format, times, curves, band, small = false }: Pro
           )}
         </ul>
       </figcaption>
-      <div class="plot" ref={place} aria-hidden="true" />
+      <div class="plot" aria-hidden="true">
+        <div ref={place} />
+        {isEmpty && <p class="plot-empty">No message has ended yet</p>}
+      </div>
     </figure>
   );
 }
@@ -99,6 +111,7 @@ function optionsOf(
   curves: Curve[],
   shown: { current: { band: Band | undefined; format: Props['format'] } },
   small: boolean,
+  whole: boolean,
   onPoint: (at: number | undefined) => void,
 ): uPlot.Options {
   const style = getComputedStyle(document.documentElement);
@@ -123,6 +136,7 @@ function optionsOf(
         ...axis,
         space: (small ? 28 : 36) * size,
         size: 58 * size,
+        ...(whole && { incrs: WHOLE_STEPS }),
         values: (_plot, ticks) => ticks.map((tick) => shown.current.format(tick)),
       },
     ],
@@ -133,8 +147,8 @@ function optionsOf(
         stroke: colour(name),
         width: 1.6 * size,
         ...(dash && { dash: dash.map((length) => length * size) }),
-        spanGaps: true,
-        points: { show: false },
+        gaps: longGaps,
+        points: { show: true, size: 3 * size, width: 0, fill: colour(name), filter: lonely },
       })),
     ],
     hooks: {
@@ -144,10 +158,10 @@ function optionsOf(
   };
 }
 
-/** Room for the curves and the band, but no curve flattened by a band far above it. */
-function top(high: number, band: Band | undefined): number {
-  const reach = band && band.high < high * 6 ? band.high : 0;
-  return Math.max(high || 1, reach) * 1.12;
+/** Room for the curves and the band, but no curve flattened by a band far above it. `high` is null without a value. */
+function top(high: number | null, band: Band | undefined): number {
+  const reach = band && (!high || band.high < high * 6) ? band.high : 0;
+  return Math.max(high ?? 0, reach, high || reach ? 0 : 1) * 1.12;
 }
 
 function drawBand(plot: uPlot, band: Band | undefined, fill: string, edge: string): void {
@@ -159,6 +173,22 @@ function drawBand(plot: uPlot, band: Band | undefined, fill: string, edge: strin
   plot.ctx.fillRect(left, high, width, low - high);
   plot.ctx.fillStyle = edge;
   for (const line of [high, low]) if (line > above) plot.ctx.fillRect(left, line - 1, width, 1.5);
+}
+
+const pixelsOf = (plot: uPlot, seconds: number): number =>
+  (plot.bbox.width * seconds) / Math.max(1, (plot.scales['x']?.max ?? 0) - (plot.scales['x']?.min ?? 0));
+
+const longGaps: uPlot.Series.GapsRefiner = (plot, _series, _first, _last, gaps) =>
+  gaps.filter(([from, to]) => to - from > pixelsOf(plot, SPANNED_S));
+
+/** The values that no line reaches, and that only a point can show. */
+function lonely(plot: uPlot, series: number): number[] {
+  const values: readonly (number | null | undefined)[] = Array.from(plot.data[series] ?? []);
+  const near = (at: number, step: -1 | 1): boolean => {
+    for (let by = 1; by <= SPANNED_S; by += 1) if (values[at + by * step] != null) return true;
+    return false;
+  };
+  return values.flatMap((value, at) => (value != null && !near(at, -1) && !near(at, 1) ? [at] : []));
 }
 
 const timeOf = (seconds: number): string => new Date(seconds * 1_000).toLocaleTimeString('en-GB');

@@ -14,7 +14,7 @@ const SHORT = 90;
 const shown = (small: boolean | undefined): readonly Sample[] => (small ? samples.value.slice(-SHORT) : samples.value);
 /** Without a delay the expectation is zero, and says nothing about the work itself. */
 const withDelay = (expected: Expected | null | undefined) =>
-  expected && expected.fanOutHighMs > 0 ? expected : undefined;
+  expected && expected.messageP99Ms > 0 ? expected : undefined;
 const times = (list: readonly Sample[]): number[] => list.map(({ at }) => at / 1_000);
 const milliseconds = (us: number | undefined): number | null => (us === undefined ? null : us / 1_000);
 const perSecond = (value: number): string => `${rate(value)}/s`;
@@ -28,6 +28,7 @@ export function ThroughputChart({ small }: Props) {
       title="Throughput"
       format={perSecond}
       small={small}
+      whole
       times={times(list)}
       curves={[
         { label: 'responses', colour: 'response', values: list.map((sample) => sample.responsesPerS) },
@@ -39,7 +40,7 @@ export function ThroughputChart({ small }: Props) {
   );
 }
 
-/** How long messages took, and how long a whole fan-out is expected to take. */
+/** How long messages took, before what they are expected to take where only one request is under way. */
 export function LatencyChart({ small }: Props) {
   const list = shown(small);
   const expected = withDelay(settings.value?.expected);
@@ -54,7 +55,9 @@ export function LatencyChart({ small }: Props) {
         { label: 'p95', colour: 'curve-2', dash: [6, 3], values: list.map((sample) => milliseconds(sample.p95Us)) },
         { label: 'p99', colour: 'curve-3', dash: [2, 3], values: list.map((sample) => milliseconds(sample.p99Us)) },
       ]}
-      band={expected ? { label: 'expected', low: expected.fanOutLowMs, high: expected.fanOutHighMs } : undefined}
+      band={
+        expected ? { label: 'expected p50–p99', low: expected.messageP50Ms, high: expected.messageP99Ms } : undefined
+      }
     />
   );
 }
@@ -63,12 +66,12 @@ export function LatencyChart({ small }: Props) {
 export function InFlightChart() {
   const list = samples.value;
   const curves = [{ label: 'in flight', colour: 'response', values: list.map((sample) => sample.inFlight) }];
-  return <Chart title="In flight" format={count} times={times(list)} curves={curves} />;
+  return <Chart title="In flight" format={count} whole times={times(list)} curves={curves} />;
 }
 
 /** Messages waiting for a worker, in all queues. */
 export function QueueChart() {
   const list = samples.value;
   const curves = [{ label: 'queued', colour: 'curve-3', values: list.map((sample) => sample.queue) }];
-  return <Chart title="Queue depth" format={count} times={times(list)} curves={curves} />;
+  return <Chart title="Queue depth" format={count} whole times={times(list)} curves={curves} />;
 }

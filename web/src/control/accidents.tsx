@@ -5,7 +5,7 @@ import { brief, plural } from '../format.ts';
 import { topology } from '../store.ts';
 import { living, nameOf } from '../topology.ts';
 import { Said, useAction } from '../views/action.tsx';
-import { InstanceChoice } from './faults.tsx';
+import { InstanceChoice } from './instance-choice.tsx';
 import { permission } from './permission.tsx';
 
 /** Panics or stalls one worker. */
@@ -18,15 +18,19 @@ export function Accidents({ preset }: { preset: string }) {
   useEffect(() => setTarget(preset), [preset]);
   const chosen = instances.find((view) => view.instance.id === target) ?? instances[0];
   const disabled = action.busy || permission.value !== 'permitted' || !chosen;
+  // A requester's workers wait for replies; there is no work of their own to hold up.
+  const canStall = chosen?.instance.tier === 'responder';
+  const at = chosen?.workers.some(({ index }) => index === worker) ? worker : (chosen?.workers[0]?.index ?? 0);
   const restarts = chosen?.workers.reduce((sum, { restarts: number }) => sum + number, 0) ?? 0;
   const act = (call: (id: string) => Promise<unknown>, said: string): void => {
     if (chosen)
-      void action.run(async () => (await call(chosen.instance.id), `Worker ${worker} of ${nameOf(chosen)} ${said}`));
+      void action.run(async () => (await call(chosen.instance.id), `Worker ${at} of ${nameOf(chosen)} ${said}`));
   };
   return (
     <section aria-label="A single worker">
       <h2>A single worker</h2>
-      <form class="row" onSubmit={(event) => event.preventDefault()}>
+      <p class="hint">An accident on purpose. The supervisor restarts a worker that panics; a stall ends by itself.</p>
+      <form class="settings" onSubmit={(event) => event.preventDefault()}>
         <InstanceChoice
           instances={instances}
           value={chosen?.instance.id ?? ''}
@@ -34,8 +38,8 @@ export function Accidents({ preset }: { preset: string }) {
           onChange={setTarget}
         />
         <label>
-          Worker
-          <select value={worker} disabled={disabled} onChange={(event) => setWorker(Number(event.currentTarget.value))}>
+          <span>Worker</span>
+          <select value={at} disabled={disabled} onChange={(event) => setWorker(Number(event.currentTarget.value))}>
             {chosen?.workers.map(({ index, id, state }) => (
               <option key={index} value={index}>
                 {index} {id && `(${brief(id)})`} {state}
@@ -43,32 +47,36 @@ export function Accidents({ preset }: { preset: string }) {
             ))}
           </select>
         </label>
-        <button
-          type="button"
-          disabled={disabled}
-          onClick={() => act((id) => panicWorker(id, worker), 'panics; its supervisor restarts it.')}
-        >
-          Panic
-        </button>
         <label>
-          Stall, ms
+          <span>
+            Stall, ms<small>{canStall ? 'that its next message is held up' : 'of a responder only'}</small>
+          </span>
           <input
             type="number"
             min="1"
+            max="600000"
             value={ms}
-            disabled={disabled}
+            disabled={disabled || !canStall}
             onInput={(event) => setMs(event.currentTarget.valueAsNumber || 1)}
           />
         </label>
-        <button
-          type="button"
-          disabled={disabled}
-          onClick={() =>
-            act((id) => stallWorker(id, worker, ms), `stalls for ${ms} ms on its next message, then goes on.`)
-          }
-        >
-          Stall
-        </button>
+        <div class="buttons">
+          <button
+            type="button"
+            disabled={disabled || !canStall}
+            onClick={() => act((id) => stallWorker(id, at, ms), `stalls for ${ms} ms on its next message.`)}
+          >
+            Stall
+          </button>
+          <button
+            type="button"
+            class="danger"
+            disabled={disabled}
+            onClick={() => act((id) => panicWorker(id, at), 'panics; its supervisor restarts it.')}
+          >
+            Panic
+          </button>
+        </div>
       </form>
       <Said action={action} />
       {chosen && (

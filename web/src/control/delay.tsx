@@ -47,6 +47,7 @@ export function DelayControl() {
   return (
     <section aria-label="Delay">
       <h2>Delay</h2>
+      <p class="hint">How long every responder waits before each task: the work that is only pretended.</p>
       <form class="row" onSubmit={submit}>
         <label>
           Distribution
@@ -92,6 +93,7 @@ export function DispatchControl() {
   return (
     <section aria-label="Dispatch">
       <h2>Dispatch</h2>
+      <p class="hint">How every broker deals messages out to its workers.</p>
       <Choice
         legend="The next message goes to"
         value={current}

@@ -1,4 +1,4 @@
-/** Faults of the responders, and the way back to normal. */
+/** Faults of the responders: what is set, the way back to normal, and setting more. */
 import { useEffect, useState } from 'preact/hooks';
 import { clearAllFaults, clearFaults, setFaults } from '../api.ts';
 import { duration, percent } from '../format.ts';
@@ -6,13 +6,14 @@ import { topology } from '../store.ts';
 import { living, nameOf } from '../topology.ts';
 import { Said, useAction } from '../views/action.tsx';
 import type { Faults, InstanceView } from '../wire.ts';
+import { InstanceChoice } from './instance-choice.tsx';
 import { permission } from './permission.tsx';
 
 const NORMAL: Faults = { errorRate: 0, extraLatencyMs: 0, failing: false };
 
 /** The faults that are set, with a way back for each and for all. */
 export function ActiveFaults() {
-  const faulty = living(topology.value, 'responder').filter((view) => view.faults);
+  const faulty = living(topology.value, 'responder').filter((view) => view.faults || view.stalled);
   const action = useAction();
   if (faulty.length === 0) return <Said action={action} />;
   const disabled = action.busy || permission.value !== 'permitted';
@@ -22,7 +23,7 @@ export function ActiveFaults() {
       <ul>
         {faulty.map((view) => (
           <li key={view.instance.id}>
-            <b>{nameOf(view)}</b> {view.faults && inWords(view.faults)}
+            <b>{nameOf(view)}</b> {inWords(view)}
             <button
               type="button"
               disabled={disabled}
@@ -49,14 +50,15 @@ export function ActiveFaults() {
   );
 }
 
-/** A fault in a few words. */
-function inWords({ errorRate, extraLatencyMs, failing }: Faults): string {
+/** What is wrong with an instance on purpose, in a few words. */
+export function inWords({ faults, stalled }: InstanceView): string {
   const parts = [
-    errorRate > 0 && `${percent(errorRate)} of replies are errors`,
-    extraLatencyMs > 0 && `${duration(extraLatencyMs)} slower`,
-    failing && 'answers healthy but fails',
+    faults && faults.errorRate > 0 && `${percent(faults.errorRate)} of replies are errors`,
+    faults && faults.extraLatencyMs > 0 && `${duration(faults.extraLatencyMs)} slower`,
+    faults?.failing && 'answers healthy but fails',
+    stalled && `worker ${stalled.join(', ')} stalls`,
   ];
-  return parts.filter(Boolean).join(', ');
+  return parts.filter(Boolean).join('; ');
 }
 
 /** Sets faults on one responder or on all. */
@@ -67,6 +69,9 @@ export function FaultControl({ preset }: { preset: string }) {
   const action = useAction();
   useEffect(() => setTarget(preset), [preset]);
   const chosen = instances.filter((view) => !target || view.instance.id === target);
+  // The form begins with what is set, so that setting one fault does not clear another unseen.
+  const current = JSON.stringify(chosen[0]?.faults ?? NORMAL);
+  useEffect(() => setForm(JSON.parse(current) as Faults), [current, target]);
   const disabled = action.busy || permission.value !== 'permitted' || chosen.length === 0;
   const submit = (event: Event): void => {
     event.preventDefault();
@@ -78,7 +83,8 @@ export function FaultControl({ preset }: { preset: string }) {
   return (
     <section aria-label="Faults">
       <h2>Faults</h2>
-      <form class="row" onSubmit={submit}>
+      <p class="hint">What responders do wrong on purpose, until they are brought back to normal or restarted.</p>
+      <form class="settings" onSubmit={submit}>
         <InstanceChoice
           instances={instances}
           value={target}
@@ -87,7 +93,9 @@ export function FaultControl({ preset }: { preset: string }) {
           onChange={setTarget}
         />
         <label>
-          Errors, %
+          <span>
+            Errors, %<small>of the messages are answered with an error</small>
+          </span>
           <input
             type="number"
             min="0"
@@ -99,24 +107,29 @@ export function FaultControl({ preset }: { preset: string }) {
           />
         </label>
         <label>
-          Extra latency, ms
+          <span>
+            Extra latency, ms<small>longer for each message</small>
+          </span>
           <input
             type="number"
             min="0"
+            max="600000"
             step="1"
             value={faults.extraLatencyMs}
             disabled={disabled}
             onInput={(event) => setForm({ ...faults, extraLatencyMs: event.currentTarget.valueAsNumber || 0 })}
           />
         </label>
-        <label class="check">
+        <label>
+          <span>
+            Answers healthy but fails<small>its health is good, its every reply an error</small>
+          </span>
           <input
             type="checkbox"
             checked={faults.failing}
             disabled={disabled}
             onChange={(event) => setForm({ ...faults, failing: event.currentTarget.checked })}
           />
-          Answers healthy but fails
         </label>
         <button type="submit" disabled={disabled}>
           Set faults
@@ -124,31 +137,5 @@ export function FaultControl({ preset }: { preset: string }) {
       </form>
       <Said action={action} />
     </section>
-  );
-}
-
-interface ChoiceProps {
-  instances: InstanceView[];
-  value: string;
-  /** What choosing none means; without it one must be chosen. */
-  all?: string;
-  disabled: boolean;
-  onChange: (id: string) => void;
-}
-
-/** A list of instances to choose from. */
-export function InstanceChoice({ instances, value, all, disabled, onChange }: ChoiceProps) {
-  return (
-    <label>
-      Instance
-      <select value={value} disabled={disabled} onChange={(event) => onChange(event.currentTarget.value)}>
-        {all && <option value="">{all}</option>}
-        {instances.map((view) => (
-          <option key={view.instance.id} value={view.instance.id}>
-            {nameOf(view)} on {view.instance.node}
-          </option>
-        ))}
-      </select>
-    </label>
   );
 }

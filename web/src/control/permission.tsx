@@ -48,6 +48,21 @@ export function PermissionNote() {
   return <TokenForm wrong={now === 'wrong-token'} />;
 }
 
+/** Says in a line why something is off, with the way to have it. */
+export function WhyNot({ what }: { what: string }) {
+  const now = permission.value;
+  if (now === 'permitted') return null;
+  if (now === 'unknown') return <p class="hint">Asking the server whether {what.toLowerCase()} are permitted…</p>;
+  return (
+    <p class="hint">
+      {now === 'forbidden'
+        ? `${what} are not permitted: the server has no control token. `
+        : `${what} need the control token. `}
+      <a href="#/control">{now === 'forbidden' ? 'More on this' : 'Enter it'}</a>
+    </p>
+  );
+}
+
 function TokenForm({ wrong }: { wrong: boolean }) {
   const submit = (event: SubmitEvent): void => {
     event.preventDefault();

@@ -16,6 +16,7 @@ export function WorkerCounts() {
   return (
     <section aria-label="Workers">
       <h2>Workers</h2>
+      <p class="hint">More workers inside a process. More processes are the swarm&rsquo;s to start.</p>
       <TierWorkers tier="requester" title="Requesters" />
       <TierWorkers tier="responder" title="Responders" />
     </section>

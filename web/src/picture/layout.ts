@@ -41,7 +41,7 @@ export interface Layout {
   panels: Map<string, Panel>;
 }
 
-const CELLS = [26, 22, 18, 15, 13, 11, 9, 8, 7, 6, 5];
+const CELLS = [34, 30, 26, 22, 18, 15, 13, 11, 9, 8, 7, 6, 5];
 const PER_ROW = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32];
 const NAMED_WIDTH = 104;
 const NARROW = 640;

@@ -21,7 +21,7 @@ interface Props {
 /** The frame of an instance, which opens its details. */
 export function PanelButton({ panel, view, perS, tabStop, onOpen, onFocus, onPoint, onLeave }: Props) {
   const busy = view.workers.filter((worker) => worker.state === 'busy').length;
-  const classes = ['panel', `is-${view.state}`, view.faults && 'is-faulty'];
+  const classes = ['panel', `is-${view.state}`, (view.faults || view.stalled) && 'is-faulty'];
   const fill = Math.min(1, Math.log1p(view.queue) / Math.log1p(FULL_QUEUE));
   const place = { left: `${panel.x}px`, top: `${panel.y}px`, width: `${panel.width}px`, height: `${panel.height}px` };
   return (

@@ -17,7 +17,7 @@ export function routesOf(topology: Topology, rates: Rates): Route[] {
   const [webs, requesters, brokers, responders] = (['web', 'requester', 'broker', 'responder'] as const).map((tier) =>
     living(topology, tier),
   ) as [InstanceView[], InstanceView[], InstanceView[], InstanceView[]];
-  const linked = linksOf(topology).some(([, link]) => link.state === 'connected');
+  const linked = linksOf(topology).some((link) => link.state === 'connected');
   const brokered = (requester: InstanceView): boolean => requester.peers.some((peer) => peer.connected);
   return [
     ...cross(webs, requesters, rates, () => linked),

@@ -32,12 +32,13 @@ export function ChartsView() {
 function ExpectedLine() {
   const expected = settings.value?.expected;
   if (!expected || expected.serviceMeanMs === 0)
-    return <p class="hint">For the configured delay and worker counts no expectation is known.</p>;
+    return <p class="hint">Without a delay before the tasks nothing is expected of their times.</p>;
   return (
     <p class="hint">
-      With the configured delay and worker counts, a message should be in service for {duration(expected.serviceMeanMs)}
-      , a whole fan-out should take {duration(expected.fanOutMeanMs)} ({duration(expected.fanOutLowMs)} to{' '}
-      {duration(expected.fanOutHighMs)}), and the workers can do {rate(expected.capacityPerS)} messages a second.
+      With this delay and these workers, and one request at a time, half of the messages should be answered within{' '}
+      {duration(expected.messageP50Ms)} and nearly all within {duration(expected.messageP99Ms)}; a request to every
+      worker should take {duration(expected.fanOutLowMs)} to {duration(expected.fanOutHighMs)}. The responders can do{' '}
+      {rate(expected.capacityPerS)} messages a second.
     </p>
   );
 }

@@ -3,7 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { connect } from '../socket.ts';
 import { connection } from '../store.ts';
 
-const WORDS = { connecting: 'Connecting', open: 'Live', lost: 'Lost' };
+const WORDS = { connecting: 'Connecting', open: 'Connected', lost: 'Lost' };
 
 /** A mark in the header. */
 export function ConnectionMark() {

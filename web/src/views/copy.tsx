@@ -11,7 +11,7 @@ export function Copy({ text, label }: { text: string; label: string }) {
   };
   return (
     <button type="button" class="copy quiet" aria-label={`Copy ${label}`} onClick={copy}>
-      {copied ? 'Copied' : 'Copy'}
+      <span aria-live="polite">{copied ? 'Copied' : 'Copy'}</span>
     </button>
   );
 }

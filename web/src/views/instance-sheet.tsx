@@ -1,5 +1,6 @@
 /** All that is known of one instance. */
-import { clock, count, duration, percent } from '../format.ts';
+import { inWords } from '../control/faults.tsx';
+import { clock, count, duration } from '../format.ts';
 import { Mark } from '../picture/legend.tsx';
 import { selection } from '../selection.ts';
 import { serverNow, topology } from '../store.ts';
@@ -46,7 +47,7 @@ export function InstanceSheet({ id }: { id: string }) {
 }
 
 function Facts({ view }: { view: InstanceView }) {
-  const { ledger, instance, faults } = view;
+  const { ledger, instance } = view;
   const rows: [string, string][] = [
     ['State', view.reason ? `${view.state}: ${view.reason}` : view.state],
     ['Up', `${duration(Math.max(0, serverNow() - instance.startedAt))}, since ${clock(instance.startedAt)}`],
@@ -63,14 +64,7 @@ function Facts({ view }: { view: InstanceView }) {
       `${count(ledger.duplicates)} duplicates, ${count(ledger.late)} late, ${count(ledger.retries)} sent again`,
     ],
   ];
-  if (faults) {
-    const set = [
-      faults.errorRate > 0 && `${percent(faults.errorRate)} errors`,
-      faults.extraLatencyMs > 0 && `${duration(faults.extraLatencyMs)} more latency`,
-      faults.failing && 'healthy but failing',
-    ];
-    rows.push(['Faults', set.filter(Boolean).join(', ')]);
-  }
+  if (view.faults || view.stalled) rows.push(['Faults', inWords(view)]);
   if (view.droppedEvents > 0) rows.push(['Left out', `${count(view.droppedEvents)} single-message events`]);
   return (
     <dl class="facts">

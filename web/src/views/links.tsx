@@ -8,7 +8,7 @@ import { Said, useAction } from './action.tsx';
 export function Links() {
   const action = useAction();
   const links = linksOf(topology.value);
-  const connected = links.filter(([, link]) => link.state === 'connected').length;
+  const connected = links.filter((link) => link.state === 'connected').length;
   return (
     <section class="links" aria-label="Links">
       <h2>
@@ -40,10 +40,10 @@ export function Links() {
         </p>
       )}
       <ul>
-        {links.map(([address, { state, reason }]) => (
+        {links.map(({ address, state, reason, connected: ups, webs }) => (
           <li key={address} class={`is-${state}`}>
             <code>{address}</code>
-            <span>{state}</span>
+            <span>{state === 'connected' && ups < webs ? `connected from ${ups} of ${webs}` : state}</span>
             {reason && <small>{reason}</small>}
           </li>
         ))}

@@ -1,10 +1,12 @@
 /** All that is known of one message and its reply. */
 import type { ComponentChildren } from 'preact';
-import { clock, duration } from '../format.ts';
+import { readRequest } from '../api.ts';
+import { clock, count, duration } from '../format.ts';
 import { outcomeOf } from '../requests.ts';
-import { requests } from '../store.ts';
+import { remember, requests } from '../store.ts';
 import { STRETCH_TITLES } from '../waterfall.ts';
 import type { Reply, Timings } from '../wire.ts';
+import { useAction } from './action.tsx';
 import { Copy } from './copy.tsx';
 import { Sheet } from './sheet.tsx';
 
@@ -21,13 +23,15 @@ export function ReplySheet({ requestId, messageId }: { requestId: string; messag
   const request = requests.value.get(requestId);
   const message = request?.messages.find((known) => known.messageId === messageId);
   const reply = request?.replies.find((known) => known.messageId === messageId);
-  const state = reply ? outcomeOf(reply) : message?.lost !== undefined ? 'lost' : 'pending';
+  const unanswered = request?.status === 'pending' ? 'pending' : 'untold';
+  const state = reply ? outcomeOf(reply) : message?.lost !== undefined ? 'lost' : unanswered;
   const heading = {
     response: 'Response',
     error: 'Error',
     timeout: 'Timeout',
     lost: 'Lost message',
     pending: 'Waiting for the reply',
+    untold: 'Reply left out',
   };
   return (
     <Sheet title={heading[state]} subtitle={reply && `after ${duration(reply.respondedAt - reply.requestedAt)}`}>
@@ -39,20 +43,52 @@ export function ReplySheet({ requestId, messageId }: { requestId: string; messag
         {message?.lost !== undefined && <Fact name="Lost">{message.lost}</Fact>}
         {reply && <ReplyFacts reply={reply} promised={message !== undefined} />}
       </dl>
-      {reply && (
-        <>
-          <h3>
-            Content <Copy text={reply.body} label="the content" />
-          </h3>
-          <pre class="content" tabIndex={0}>
-            {reply.body || '(empty)'}
-          </pre>
-          <p>
-            <Copy text={JSON.stringify(reply, null, 2)} label="the whole reply as JSON" /> the whole reply as JSON
-          </p>
-        </>
+      {state === 'untold' && (
+        <p>
+          Too much happened at once for the page to be told all. <LoadWhole requestId={requestId} what="Load the reply" />
+        </p>
       )}
+      {reply && <Content reply={reply} />}
     </Sheet>
+  );
+}
+
+/** What was answered. Of a long body the page has the beginning until the whole is asked for. */
+function Content({ reply }: { reply: Reply }) {
+  return (
+    <>
+      <h3>
+        Content <Copy text={reply.body} label="the content" />
+      </h3>
+      {reply.bodyBytes !== undefined && (
+        <p>
+          The first {count(reply.body.length)} characters of {count(reply.bodyBytes)} bytes.{' '}
+          <LoadWhole requestId={reply.requestId} what="Load the whole" />
+        </p>
+      )}
+      <pre class="content" tabIndex={0}>
+        {reply.body || '(empty)'}
+      </pre>
+      <p>
+        <Copy text={JSON.stringify(reply, null, 2)} label="the whole reply as JSON" /> the whole reply as JSON
+      </p>
+    </>
+  );
+}
+
+/** Asks the API for what the page was not told. */
+function LoadWhole({ requestId, what }: { requestId: string; what: string }) {
+  const action = useAction();
+  const load = (): Promise<void> => action.run(async () => (remember(await readRequest(requestId)), ''));
+  return (
+    <>
+      <button type="button" class="link" disabled={action.busy} onClick={load}>
+        {what}
+      </button>{' '}
+      <span class="is-problem" role="status">
+        {action.problem}
+      </span>
+    </>
   );
 }
 

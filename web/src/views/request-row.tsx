@@ -13,9 +13,10 @@ const FEW = 6;
 export function RequestRow({ request }: { request: RequestView }) {
   const now = useNow(request.status === 'pending' && connection.value.state === 'open');
   const [all, setAll] = useState(false);
+  const usual = settings.value?.expected?.fanOutHighMs ?? 0;
   // A request that has ended is drawn once, however often the list around it changes.
   return useMemo(() => {
-    const { lines, span } = waterfall(request, now);
+    const { lines, span } = waterfall(request, now, usual);
     const shown = all ? lines : lines.slice(0, FEW);
     return (
       <article class={`request is-${request.status}`}>
@@ -24,7 +25,7 @@ export function RequestRow({ request }: { request: RequestView }) {
           <time>{clock(request.at)}</time>
           <span class="task">{request.task ?? settings.value?.task}</span>
           <Counts request={request} />
-          <span class="span">{duration(request.totalUs === undefined ? span : request.totalUs / 1_000)}</span>
+          <span class="span">{duration(request.totalUs === undefined ? Math.max(0, now - request.at) : request.totalUs / 1_000)}</span>
         </h3>
         {request.reason && <p class="reason">{request.reason}</p>}
         {lines.length === 0 && request.status === 'pending' && (
@@ -44,7 +45,7 @@ export function RequestRow({ request }: { request: RequestView }) {
         )}
       </article>
     );
-  }, [request, now, all]);
+  }, [request, now, usual, all]);
 }
 
 function Counts({ request: { counts, status, messages } }: { request: RequestView }) {
@@ -69,7 +70,7 @@ function Counts({ request: { counts, status, messages } }: { request: RequestVie
 function MessageLine({ request, line, span }: { request: RequestView; line: Line; span: number }) {
   const { reply, outcome, stretches } = line;
   const by = reply && reply.responderId !== -1 ? brief(String(reply.responderId)) : '–';
-  const where = reply?.node ?? (outcome === 'pending' ? '' : outcome);
+  const where = reply?.node ?? { pending: '', untold: 'left out' }[outcome as string] ?? outcome;
   const took = duration(line.end);
   return (
     <button type="button" class={`line is-${outcome}`} onClick={() => openMessage(request.requestId, line.messageId)}>
@@ -87,7 +88,7 @@ function MessageLine({ request, line, span }: { request: RequestView; line: Line
       </span>
       <span class="by">{outcome === 'pending' ? '' : by}</span>
       <span class="where">{where}</span>
-      <span class="took">{outcome === 'pending' ? '' : took}</span>
+      <span class="took">{outcome === 'pending' || outcome === 'untold' ? '' : took}</span>
     </button>
   );
 }

@@ -1,8 +1,9 @@
 /** All requests the page remembers, newest first. */
+import { signal } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ALL, matches, nodesOf, type Filter } from '../filter.ts';
 import { count, plural } from '../format.ts';
-import { newest } from '../store.ts';
+import { newest, topology } from '../store.ts';
 import { STRETCH_TITLES, STRETCHES } from '../waterfall.ts';
 import type { RequestView } from '../wire.ts';
 import { RequestRow } from './request-row.tsx';
@@ -10,9 +11,15 @@ import { RequestRow } from './request-row.tsx';
 /** Rows that are added each time the end of the list comes into sight. */
 const PAGE = 30;
 
+/** It stays while other views are looked at. */
+const chosen = signal<Filter>(ALL);
+
 /** The route `#/requests`. */
 export function RequestsView() {
-  const [filter, setFilter] = useState<Filter>(ALL);
+  const filter = chosen.value;
+  const setFilter = (next: Filter): void => {
+    chosen.value = next;
+  };
   const [held, setHeld] = useState<readonly RequestView[]>();
   const known = newest.value;
   // While held, the list stands still but its requests go on.
@@ -66,6 +73,7 @@ export function RequestsView() {
       </form>
       <h2 class="unseen">Newest first</h2>
       <StretchLegend />
+      <LeftOut />
       {known.length === 0 ? (
         <p class="empty">
           No request yet. <a href="#/">Send one</a>, and each of its messages appears here as a line.
@@ -85,11 +93,23 @@ export function RequestsView() {
   );
 }
 
+/** Says that not everything is listed, where that is so. */
+function LeftOut() {
+  const dropped = Object.values(topology.value.instances).reduce((sum, { droppedEvents }) => sum + droppedEvents, 0);
+  if (dropped === 0) return null;
+  return (
+    <p class="hint">
+      {plural(dropped, 'event')} of single messages could not be told to the page (<code>telemetry.events_per_second</code>
+      ), so that some are missing here. Ledger and charts count every message.
+    </p>
+  );
+}
+
 /** What the colours in the lines mean. */
 export function StretchLegend() {
   return (
     <p class="legend">
-      {STRETCHES.map((name) => (
+      {([...STRETCHES, 'whole'] as const).map((name) => (
         <span key={name}>
           <i class={`swatch is-${name}`} />
           {STRETCH_TITLES[name]}

@@ -1,10 +1,10 @@
 /** Sending: one request, a burst, or a steady rate. */
-import { useState } from 'preact/hooks';
+import { signal } from '@preact/signals';
 import { sendRequest, startLoad, stopLoad } from '../api.ts';
-import { brief, count, rate } from '../format.ts';
-import { load, showLoad } from '../load.ts';
-import { FRESH, loadFrom, requestFrom, TASKS, type Mode, type SendForm } from '../send-form.ts';
-import { settings } from '../store.ts';
+import { permission, WhyNot } from '../control/permission.tsx';
+import { brief, count, plural, rate } from '../format.ts';
+import { FRESH, LARGEST_BURST, loadFrom, requestFrom, TASKS, type Mode, type SendForm } from '../send-form.ts';
+import { load, settings } from '../store.ts';
 import type { FanOut } from '../wire.ts';
 import { Said, useAction } from './action.tsx';
 import { Choice } from './choice.tsx';
@@ -20,21 +20,28 @@ const FAN_OUTS: { value: FanOut; label: string }[] = [
   { value: 'one', label: 'One worker' },
 ];
 
+/** What was typed stays while other views are looked at. */
+const typed = signal<SendForm>(FRESH);
+
 /** The form. */
 export function Send() {
-  const [form, setForm] = useState<SendForm>(FRESH);
+  const form = typed.value;
   const action = useAction();
-  const change = (part: Partial<SendForm>): void => setForm({ ...form, ...part });
+  const change = (part: Partial<SendForm>): void => {
+    typed.value = { ...typed.value, ...part };
+  };
   const submit = (event: Event): void => {
     event.preventDefault();
     void action.run(() => send(form));
   };
   const stop = (): void =>
     void action.run(async () => {
-      showLoad(await stopLoad());
-      return 'Stopped.';
+      load.value = await stopLoad();
+      return `Stopped after ${plural(load.value.sent, 'request')}.`;
     });
   const running = load.value.running;
+  // Load goes on when this page is closed: it is a control. A single request is not.
+  const refused = permission.value !== 'permitted';
   return (
     <form class="send" aria-label="Send" onSubmit={submit}>
       <h2>Send</h2>
@@ -45,7 +52,7 @@ export function Send() {
             <input
               type="number"
               min="1"
-              max="100000"
+              max={LARGEST_BURST}
               value={form.burst}
               onInput={(event) => change({ burst: event.currentTarget.value })}
             />
@@ -65,7 +72,7 @@ export function Send() {
             <span>requests a second</span>
           </label>
         )}
-        <button type="submit" class="primary" disabled={action.busy}>
+        <button type="submit" class="primary" disabled={action.busy || (refused && form.mode !== 'one')}>
           {form.mode === 'one'
             ? 'Send request'
             : form.mode === 'burst'
@@ -75,11 +82,12 @@ export function Send() {
                 : 'Start'}
         </button>
         {running && (
-          <button type="button" class="stop" disabled={action.busy} onClick={stop}>
+          <button type="button" class="stop" disabled={action.busy || refused} onClick={stop}>
             Stop
           </button>
         )}
       </div>
+      {refused && (running || form.mode !== 'one') && <WhyNot what="Bursts and steady rates" />}
       <Running />
       <Said action={action} />
       <details class="send-more">
@@ -95,8 +103,8 @@ async function send(form: SendForm): Promise<string> {
     const { requestId } = await sendRequest(requestFrom(form));
     return `Sent ${brief(requestId)}.`;
   }
-  showLoad(await startLoad(loadFrom(form)));
-  return form.mode === 'burst' ? `Burst of ${form.burst} started.` : '';
+  load.value = await startLoad(loadFrom(form));
+  return form.mode === 'burst' ? `A burst of ${plural(Number(form.burst), 'request')} is on its way.` : 'Started; it goes on until it is stopped.';
 }
 
 function Running() {

@@ -1,0 +1,57 @@
+//! `swarmq experiment compare`: two runs side by side, with an exit status for CI.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::edges::experiment::{self, Comparison, Rule, compare_page, compare_table, read_results};
+
+pub const AFTER_HELP: &str = "\
+Rules: a metric, one of > >= < <=, and a limit: a ratio of the second run by the first (1.2x), a change (+20%, -10%), or
+a value of the second run (50ms, 100/s, 64MB, 1%).
+Metrics: requests/s, messages/s, mean, p50, p90, p95, p99, p99.9, max, cpu, memory, errors.
+Exit status 1: a rule is broken in some cell, or the runs have no cell in common.";
+
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// Folder, or results.json, of the first run
+    first: PathBuf,
+    /// Folder, or results.json, of the second run
+    second: PathBuf,
+    /// Fail where this is so, such as 'p99 > 1.2x'; can be repeated
+    #[arg(long = "fail-if", value_name = "RULE")]
+    rules: Vec<Rule>,
+    /// Write a page that shows it, with charts
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "compare.html")]
+    html: Option<PathBuf>,
+    /// As JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// Exit status 0: no rule is broken.
+pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
+    let comparison = experiment::compare(&read_results(&args.first)?, &read_results(&args.second)?, &args.rules);
+    if comparison.cells.is_empty() {
+        bail!("the runs have no cell in common: {}", apart(&comparison));
+    }
+    match args.json {
+        true => println!("{}", serde_json::to_string(&comparison)?),
+        false => println!("{}", compare_table(&comparison)),
+    }
+    if let Some(file) = &args.html {
+        let page = compare_page(&comparison)
+            .context("this program was built without the feature `dashboard`, which has the page")?;
+        fs::write(file, page).with_context(|| format!("{} can't be written", file.display()))?;
+        eprintln!("page: {}", file.display());
+    }
+    Ok(if comparison.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn apart(comparison: &Comparison) -> String {
+    let list = |cells: &[String]| cells.join("; ");
+    format!("the first has {}, the second {}", list(&comparison.only_before), list(&comparison.only_after))
+}

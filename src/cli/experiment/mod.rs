@@ -1,0 +1,248 @@
+//! `swarmq experiment`: carries out a plan, and compares what came of two.
+
+mod compare;
+mod progress;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::InProcess;
+use crate::edges::experiment::{
+    Deployment, Ending, Order, Plan, PlanFlags, Processes, READY_MADE, Running, Store, Swarm, Target, check,
+    environment, load_plan, run,
+};
+use progress::Shown;
+
+/// Exit status of a plan that can't be carried out.
+const BAD_PLAN: u8 = 2;
+
+/// Exit status of a run that was stopped: 128 + SIGINT.
+const STOPPED: u8 = 130;
+
+const AFTER_HELP: &str = "\
+Try:
+  swarmq experiment quick                          under a minute, in this process
+  swarmq experiment workers --dry-run              what it would do, and how long that would take
+  swarmq experiment quick --factor responders=1,8 --target processes
+  swarmq experiment --resume experiments/workers-20261125-101500
+  swarmq experiment compare experiments/A experiments/B --fail-if 'p99 > 1.2x'
+docs/experiments.md tells how a plan is written and what is measured.";
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, args_override_self = true, after_help = AFTER_HELP)]
+pub struct ExperimentArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// List the plans that are part of the program
+    Plans {
+        /// As JSON, with their texts
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put two runs side by side
+    #[command(after_help = compare::AFTER_HELP)]
+    Compare(compare::CompareArgs),
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// Name of a ready-made plan (`swarmq experiment plans` lists them), path of a plan's TOML file, or - for stdin
+    plan: Option<String>,
+    /// Name of a plan that says none itself; by default its file's
+    #[arg(long)]
+    name: Option<String>,
+    /// What the trials run against
+    #[arg(long, value_enum)]
+    target: Option<Target>,
+    /// Address of the web tier, for the targets running and swarm
+    #[arg(long)]
+    url: Option<String>,
+    /// Name of the stack, for the target swarm
+    #[arg(long)]
+    stack: Option<String>,
+    /// Token of the controls, for the targets running and swarm
+    #[arg(long, env = "SWARMQ_ADMIN__TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Levels of a factor, such as responders=1,2,4; one level fixes it; can be repeated
+    #[arg(long = "factor", value_name = "NAME=LEVELS")]
+    factors: Vec<String>,
+    /// How often each combination is measured
+    #[arg(long)]
+    repetitions: Option<u32>,
+    /// Load before what counts, such as 2s
+    #[arg(long, value_parser = humantime::parse_duration)]
+    warm_up: Option<Duration>,
+    /// Load that counts, such as 10s
+    #[arg(long, value_parser = humantime::parse_duration)]
+    duration: Option<Duration>,
+    /// Requests that count, if fewer than the duration gives
+    #[arg(long)]
+    count: Option<u64>,
+    /// Of everything that is drawn at random
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Order of the trials
+    #[arg(long, value_enum)]
+    order: Option<Order>,
+    /// Folder for the results; by default experiments/NAME-DATE-TIME
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Go on with a run that was cut off, in its folder
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["plan", "out", "factors", "target"])]
+    resume: Option<PathBuf>,
+    /// Say what would be done and how long it would take, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// How to show how far it is
+    #[arg(long, value_enum, default_value_t = Shown::Bar)]
+    progress: Shown,
+}
+
+/// Does what the command line says. Exit status 0: every trial has figures; 1: some have a problem instead; 2: the plan
+/// can't be carried out; 130: stopped.
+pub fn experiment(args: ExperimentArgs, settings: Vec<String>) -> Result<ExitCode> {
+    match args.what {
+        None => carry_out(args.run, settings),
+        Some(What::Plans { json }) => list(json),
+        Some(What::Compare(args)) => compare::compare(&args),
+    }
+}
+
+fn list(json: bool) -> Result<ExitCode> {
+    let plans = READY_MADE.map(|(name, text)| Ok((name, text, load_plan(name, &PlanFlags::default())?)));
+    let plans = plans.into_iter().collect::<Result<Vec<_>>>()?;
+    if json {
+        let plans: Vec<_> = plans
+            .iter()
+            .map(
+                |(name, text, plan)| serde_json::json!({ "name": name, "description": plan.description, "text": text }),
+            )
+            .collect();
+        println!("{}", serde_json::to_string(&plans)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (name, _, plan) in plans {
+        println!("{name}  ({} trials, up to {})\n    {}\n", plan.trial_count(), rounded(plan.time()), plan.description);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn carry_out(args: RunArgs, settings: Vec<String>) -> Result<ExitCode> {
+    let mut store = match &args.resume {
+        Some(folder) => Some(Store::open(folder)?),
+        None => None,
+    };
+    let plan = match &store {
+        Some(store) => {
+            let plan = store.results.plan.clone();
+            Plan { url: args.url.clone().or(plan.url), ..plan }
+        }
+        None => match planned(&args, settings) {
+            Ok(plan) => plan,
+            Err(error) => {
+                eprintln!("swarmq: {error:#}");
+                return Ok(ExitCode::from(BAD_PLAN));
+            }
+        },
+    };
+    let stop = CancellationToken::new();
+    let done = store.as_ref().map_or(0, |store| store.results.trials.len());
+    let mut watcher = progress::watcher(args.progress, &plan, done, stop.clone());
+    watcher.planned(&plan);
+    if args.dry_run {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut store = match store.take() {
+        Some(store) => store,
+        None => Store::create(&args.out.unwrap_or_else(|| folder(&plan.name)), plan.clone(), environment())?,
+    };
+    let ending = actix_rt::System::new().block_on(async {
+        stop_by_signal(stop.clone())?;
+        let deployment = || {
+            let url =
+                plan.url.as_deref().context("give the web tier's address with --url, such as http://127.0.0.1:3000");
+            Ok::<_, anyhow::Error>(Deployment::at(url?, args.token.clone()))
+        };
+        match plan.target {
+            Target::InProcess => run(&mut store, &mut InProcess::default(), &mut watcher, &stop).await,
+            Target::Processes => run(&mut store, &mut Processes::new()?, &mut watcher, &stop).await,
+            Target::Running => run(&mut store, &mut Running::new(deployment()?), &mut watcher, &stop).await,
+            Target::Swarm => {
+                let mut swarm = Swarm::connect(&plan.stack, deployment()?).await?;
+                run(&mut store, &mut swarm, &mut watcher, &stop).await
+            }
+        }
+    })?;
+    watcher.finished(&store, &ending);
+    Ok(match ending {
+        Ending::Finished { problems: 0 } => ExitCode::SUCCESS,
+        Ending::Finished { .. } => ExitCode::FAILURE,
+        Ending::Stopped { .. } => ExitCode::from(STOPPED),
+    })
+}
+
+fn planned(args: &RunArgs, settings: Vec<String>) -> Result<Plan> {
+    let Some(name) = &args.plan else {
+        bail!("give a plan: {}, or a file's path", READY_MADE.map(|(name, _)| name).join(", "));
+    };
+    let flags = PlanFlags {
+        target: args.target,
+        url: args.url.clone(),
+        stack: args.stack.clone(),
+        factors: args.factors.clone(),
+        repetitions: args.repetitions,
+        seed: args.seed,
+        order: args.order,
+        warm_up: args.warm_up,
+        duration: args.duration,
+        count: args.count,
+        settings,
+        name: args.name.clone(),
+    };
+    let plan = load_plan(name, &flags)?;
+    check(&plan)?;
+    Ok(plan)
+}
+
+/// The folder of a run that begins now.
+fn folder(name: &str) -> PathBuf {
+    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let now: String = now.chars().filter(char::is_ascii_digit).collect();
+    let (date, time) = now.split_at(8);
+    PathBuf::from("experiments").join(format!("{name}-{date}-{time}"))
+}
+
+/// Has the first SIGINT or SIGTERM cancel a token, and the second end the process.
+fn stop_by_signal(told: CancellationToken) -> Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    actix_rt::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if told.is_cancelled() {
+                std::process::exit(i32::from(STOPPED));
+            }
+            told.cancel();
+        }
+    });
+    Ok(())
+}
+
+/// A time in whole seconds, in words.
+fn rounded(time: Duration) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(time.as_secs_f64().ceil() as u64))
+}

@@ -1,0 +1,210 @@
+//! How far an experiment is: a bar and a line per trial for people, a line of JSON per event for programs.
+
+use std::io::Write;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::rounded;
+use crate::edges::experiment::{Ending, Plan, Progress, Store, Trial, TrialResult, Watcher, table};
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shown {
+    /// A bar with the time left, and a line for each trial
+    Bar,
+    /// A line of JSON for each event
+    Json,
+}
+
+/// Shows a run of which so many trials are done. `stop` is cancelled when nobody reads any more what is told.
+pub fn watcher(shown: Shown, plan: &Plan, done: usize, stop: CancellationToken) -> Teller {
+    match shown {
+        Shown::Json => Teller::Json { stop, total: Duration::from_millis(steps(plan)) },
+        Shown::Bar => {
+            let bar = ProgressBar::new(plan.trial_count() as u64 * steps(plan));
+            let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {eta} left  {msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_position(done as u64 * steps(plan));
+            bar.reset_eta();
+            Teller::Bar { bar, done: done as u64 }
+        }
+    }
+}
+
+/// Steps of the bar for a trial: milliseconds of its load.
+fn steps(plan: &Plan) -> u64 {
+    plan.warm_up_ms + plan.duration_ms
+}
+
+/// Shows how a run goes.
+pub enum Teller {
+    Bar { bar: ProgressBar, done: u64 },
+    Json { stop: CancellationToken, total: Duration },
+}
+
+impl Teller {
+    /// What will be done.
+    pub fn planned(&self, plan: &Plan) {
+        match self {
+            Self::Json { stop, .. } => tell(
+                stop,
+                &json!({
+                    "event": "plan", "plan": plan, "trials": plan.trial_count(), "timeMs": plan.time().as_millis() as u64,
+                }),
+            ),
+            Self::Bar { .. } => {
+                println!("{}: {}", plan.name, plan.description);
+                for (factor, levels) in &plan.factors {
+                    println!("  {factor:20} {}", levels.join(", "));
+                }
+                println!(
+                    "  {} combinations x {} = {} trials, {}, up to {}",
+                    plan.cells.len(),
+                    plan.repetitions,
+                    plan.trial_count(),
+                    plan.target,
+                    rounded(plan.time())
+                );
+            }
+        }
+    }
+
+    /// How it ended, and where the results are.
+    pub fn finished(&self, store: &Store, ending: &Ending) {
+        let folder = store.folder().display();
+        match self {
+            Self::Json { stop, .. } => {
+                let (stopped, left) = match *ending {
+                    Ending::Finished { problems } => (false, problems),
+                    Ending::Stopped { left } => (true, left),
+                };
+                tell(
+                    stop,
+                    &json!({ "event": "finished", "dir": store.folder(), "stopped": stopped, "problems": left }),
+                );
+            }
+            Self::Bar { bar, .. } => {
+                bar.finish_and_clear();
+                let summary = store.summary();
+                println!("\n{}", table(&store.results, &summary));
+                for finding in &summary.findings {
+                    println!("{} {}", if finding.is_warning { "!" } else { "-" }, finding.text);
+                }
+                println!();
+                match ending {
+                    Ending::Finished { problems: 0 } => println!("results: {folder}"),
+                    Ending::Finished { problems } => {
+                        println!(
+                            "{problems} trials have no figures; try them again: swarmq experiment --resume {folder}"
+                        );
+                    }
+                    Ending::Stopped { left } => {
+                        println!("stopped with {left} trials left; go on: swarmq experiment --resume {folder}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Watcher for Teller {
+    fn started(&mut self, plan: &Plan, trial: &Trial) {
+        let levels = &plan.cells[trial.cell].levels;
+        match self {
+            Self::Json { stop, .. } => tell(
+                stop,
+                &json!({
+                    "event": "trial-started", "number": trial.number, "of": plan.trial_count(), "levels": levels,
+                    "repetition": trial.repetition,
+                }),
+            ),
+            Self::Bar { bar, .. } => bar.set_message(words(plan, trial.cell)),
+        }
+    }
+
+    fn progress(&mut self, trial: &Trial, progress: &Progress) {
+        let Progress { elapsed, sent, ended, .. } = *progress;
+        match self {
+            Self::Json { stop, total } => {
+                let rate = if elapsed.is_zero() { 0.0 } else { ended as f64 / elapsed.as_secs_f64() };
+                let (elapsed, total) = (elapsed.as_millis() as u64, total.as_millis() as u64);
+                tell(
+                    stop,
+                    &json!({
+                        "event": "load", "number": trial.number, "elapsedMs": elapsed, "totalMs": total, "sent": sent,
+                        "ended": ended, "requestsPerS": rate, "measuring": progress.measuring,
+                    }),
+                );
+            }
+            Self::Bar { bar, done } => bar.set_position(*done + elapsed.as_millis() as u64),
+        }
+    }
+
+    fn ended(&mut self, plan: &Plan, result: &TrialResult) {
+        match self {
+            Self::Json { stop, .. } => {
+                tell(stop, &json!({ "event": "trial-ended", "trial": without_histograms(result) }))
+            }
+            Self::Bar { bar, done } => {
+                *done += steps(plan);
+                bar.set_position(*done);
+                *done = bar.position();
+                let line = format!("{:>4}  {}  {}", result.number + 1, words(plan, result.cell), figures(result));
+                // Where there is no terminal there is no bar, and the lines are all there is.
+                match bar.is_hidden() {
+                    true => println!("{line}"),
+                    false => bar.println(line),
+                }
+            }
+        }
+    }
+}
+
+fn tell(stop: &CancellationToken, event: &Value) {
+    let mut out = std::io::stdout().lock();
+    if writeln!(out, "{event}").and_then(|()| out.flush()).is_err() {
+        stop.cancel();
+    }
+}
+
+/// A cell's levels in a line.
+fn words(plan: &Plan, cell: usize) -> String {
+    let levels: Vec<_> = plan.cells[cell].levels.iter().map(|(factor, level)| format!("{factor} {level}")).collect();
+    levels.join(", ")
+}
+
+fn figures(result: &TrialResult) -> String {
+    if let Some(problem) = &result.problem {
+        return format!("PROBLEM: {problem}");
+    }
+    let time = |share| Duration::from_micros(result.latency.quantile_us(share)).as_secs_f64() * 1_000.0;
+    let warnings = [
+        (result.requests.failed > 0, "FAILED requests"),
+        (result.requests.refused > 0, "REFUSED requests"),
+        (result.generator.behind, "the load generator fell behind"),
+        (!result.ledger.balanced, "the ledger does not balance"),
+    ];
+    let warnings: String = warnings.iter().filter(|(so, _)| *so).map(|(_, text)| format!("  {text}")).collect();
+    format!("{:.1} requests/s  p50 {:.1} ms  p99 {:.1} ms{warnings}", result.requests_per_s, time(0.5), time(0.99))
+}
+
+/// A trial without its histograms, which are long and of no use for showing progress.
+fn without_histograms(result: &TrialResult) -> Value {
+    fn strip(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                fields.remove("histogram");
+                fields.values_mut().for_each(strip);
+            }
+            Value::Array(values) => values.iter_mut().for_each(strip),
+            _ => {}
+        }
+    }
+    let mut value = json!(result);
+    strip(&mut value);
+    value
+}

@@ -1,0 +1,103 @@
+//! By how many times two groups of independent trials differ.
+
+use super::Estimate;
+
+impl Estimate {
+    /// The ratio `after / before` of two groups of trials that do not belong together in pairs: the median of the ratios
+    /// of every trial after to every one before (Hodges and Lehmann, 1963, of the logarithms), with the interval of those
+    /// ratios that the rank test of Mann and Whitney does not reject (Moses; Hollander, Wolfe and Chicken, Nonparametric
+    /// Statistical Methods, 2014, section 4.3). Whatever the distribution, as long as both groups' is of one form but for
+    /// a factor. Where even all ratios are too few it is from the least to the greatest: 90 % for 3 trials against 3.
+    ///
+    /// None where a group is empty, or a value is not finite or not above 0.
+    pub fn of_independent_ratios(before: &[f64], after: &[f64], confidence: f64) -> Option<Self> {
+        if before.iter().chain(after).any(|value| *value <= 0.0 || !value.is_finite()) {
+            return None;
+        }
+        let mut ratios: Vec<f64> =
+            after.iter().flat_map(|after| before.iter().map(move |before| after / before)).collect();
+        ratios.sort_by(f64::total_cmp);
+        let (low, high) = (ratios.get((ratios.len().wrapping_sub(1)) / 2)?, ratios[ratios.len() / 2]);
+        let below = rank_sums(before.len(), after.len());
+        // The probability of at most so many of the pairs being in one order, when both are alike.
+        let coverage = |skipped: usize| 1.0 - 2.0 * below[..=skipped].iter().sum::<f64>();
+        let skipped = (1..ratios.len().div_ceil(2)).take_while(|skipped| coverage(*skipped) >= confidence).last();
+        let skipped = skipped.unwrap_or(0);
+        Some(Self {
+            median: (low * high).sqrt(),
+            low: ratios[skipped],
+            high: ratios[ratios.len() - 1 - skipped],
+            coverage: coverage(skipped).max(0.0),
+            count: before.len().min(after.len()),
+        })
+    }
+}
+
+/// How likely it is that so many of the pairs of two groups are in one order, when all orders of the trials are equally
+/// likely: the distribution of Mann and Whitney's U, by their recursion (1947) on whether the largest is of the one group
+/// or the other.
+fn rank_sums(first: usize, second: usize) -> Vec<f64> {
+    // By the size of the first group; the second one grows.
+    let mut rows: Vec<Vec<f64>> = vec![vec![1.0]; first + 1];
+    for size in 1..=second {
+        for of_first in 1..=first {
+            let share = of_first as f64 / (of_first + size) as f64;
+            let mut row = vec![0.0; of_first * size + 1];
+            // The largest is of the first group: it is above all of the second.
+            rows[of_first - 1].iter().enumerate().for_each(|(pairs, chance)| row[pairs + size] += share * chance);
+            rows[of_first].iter().enumerate().for_each(|(pairs, chance)| row[pairs] += (1.0 - share) * chance);
+            rows[of_first] = row;
+        }
+    }
+    rows.swap_remove(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::rngs::ChaCha8Rng;
+    use rand::{RngExt, SeedableRng};
+    use rand_distr::Exp1;
+
+    /// Tables of U have, for 5 against 5, 2 as the critical value at 5 % (two-sided), and 23 for 10 against 10.
+    #[test]
+    fn the_critical_values_are_those_of_the_tables() {
+        for (count, critical) in [(4, 0), (5, 2), (8, 13), (10, 23)] {
+            let chances = rank_sums(count, count);
+            assert!((chances.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+            let within = |most: usize| 2.0 * chances[..=most].iter().sum::<f64>() <= 0.05;
+            assert!(within(critical) && !within(critical + 1), "{count}");
+        }
+    }
+
+    #[test]
+    fn the_interval_holds_the_true_ratio_as_often_as_it_says() {
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        for (first, second) in [(3, 3), (5, 5), (10, 4)] {
+            let (mut held, mut coverage) = (0, 0.0);
+            for _ in 0..20_000 {
+                let before: Vec<f64> = (0..first).map(|_| random.sample(Exp1)).collect();
+                let after: Vec<f64> = (0..second).map(|_| 3.0 * random.sample::<f64, _>(Exp1)).collect();
+                let ratio = Estimate::of_independent_ratios(&before, &after, 0.95).unwrap();
+                held += usize::from((ratio.low..=ratio.high).contains(&3.0));
+                coverage = ratio.coverage;
+            }
+            let share = f64::from(held as u32) / 20_000.0;
+            assert!((share - coverage).abs() < 0.01, "{first} and {second}: {share}, not {coverage}");
+        }
+    }
+
+    #[test]
+    fn few_trials_tell_how_little_they_say() {
+        let ratio = Estimate::of_independent_ratios(&[1.0, 2.0, 4.0], &[2.0, 4.0, 8.0], 0.95).unwrap();
+        assert_eq!((ratio.median, ratio.low, ratio.high, ratio.count), (2.0, 0.5, 8.0, 3));
+        assert!((ratio.coverage - 0.9).abs() < 1e-12, "{ratio:?}");
+        assert_eq!(
+            Estimate::of_independent_ratios(&[2.0], &[3.0], 0.95).map(|it| (it.median, it.coverage)),
+            Some((1.5, 0.0))
+        );
+        for (before, after) in [(&[][..], &[1.0][..]), (&[1.0], &[]), (&[0.0], &[1.0]), (&[1.0], &[f64::NAN])] {
+            assert_eq!(Estimate::of_independent_ratios(before, after, 0.95), None);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Dashboards on the WebSocket: what a slow one misses, and what it costs.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use awc::ws::{Codec, Frame, Message};
+use futures_util::future::join_all;
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_util::codec::Framed;
+
+use crate::support::{Running, eventually, in_time};
+
+/// What both ends of a slow connection can hold must be far less than what is sent in the meantime.
+const RECEIVE_BUFFER: u32 = 16 << 10;
+const SENT_MEANWHILE: usize = 24 << 20;
+
+/// What dashboards get of a longer body.
+const SHOWN_BODY: usize = 16 << 10;
+
+/// A dashboard that reads when it is told to.
+struct Dashboard {
+    socket: Framed<TcpStream, Codec>,
+    bytes: usize,
+}
+
+impl Dashboard {
+    async fn open(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(RECEIVE_BUFFER).unwrap();
+        let mut stream = socket.connect(address).await.unwrap();
+        let upgrade = format!(
+            "GET /ws HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        stream.write_all(upgrade.as_bytes()).await.unwrap();
+        let mut head = vec![];
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(in_time("the upgrade", stream.read_u8()).await.unwrap());
+        }
+        assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
+        Self { socket: Framed::new(stream, Codec::new().client_mode().max_size(64 << 20)), bytes: 0 }
+    }
+
+    async fn next(&mut self) -> Value {
+        loop {
+            match in_time("a message", self.socket.next()).await.unwrap().unwrap() {
+                Frame::Text(text) => {
+                    self.bytes += text.len();
+                    return serde_json::from_slice(&text).unwrap();
+                }
+                Frame::Ping(data) => self.socket.send(Message::Pong(data)).await.unwrap(),
+                frame => panic!("{frame:?}"),
+            }
+        }
+    }
+
+    /// Reads until a message tells the end of a request; that message.
+    async fn end_of(&mut self, request: &str) -> Value {
+        loop {
+            let message = self.next().await;
+            let ended = |event: &Value| event["type"] == "outcome" && event["requestId"] == request;
+            let known = |view: &Value| view["status"] == "complete" && view["requestId"] == request;
+            if message["events"].as_array().is_some_and(|events| events.iter().any(ended))
+                || message["requests"].as_array().is_some_and(|views| views.iter().any(known))
+            {
+                return message;
+            }
+        }
+    }
+}
+
+/// The replies that a snapshot or a batch tells of.
+fn replies_in(message: &Value) -> Vec<&Value> {
+    let events = message["events"].as_array().into_iter().flatten().map(|event| &event["reply"]);
+    let views =
+        message["requests"].as_array().into_iter().flatten().flat_map(|view| view["replies"].as_array()).flatten();
+    events.chain(views).filter(|reply| reply.is_object()).collect()
+}
+
+#[actix_rt::test]
+async fn a_long_body_comes_cut_and_the_api_has_the_whole() {
+    let app = Running::all(&[]).await;
+    let mut early = Dashboard::open(app.addresses.web.unwrap()).await;
+    early.next().await;
+    let id = app.web().ask(json!({ "task": "echo", "parameters": { "bytes": 200_000 } })).await.request_id;
+    let mut seen = BTreeSet::new();
+    let mut look = |message: Value| {
+        for reply in replies_in(&message) {
+            assert_eq!(reply["bodyBytes"], 200_000);
+            assert_eq!(reply["body"].as_str().unwrap().len(), SHOWN_BODY);
+            seen.insert(reply["messageId"].to_string());
+        }
+        seen.len()
+    };
+    while look(early.next().await) < 3 {}
+    let mut late = Dashboard::open(app.addresses.web.unwrap()).await;
+    let snapshot = late.next().await;
+    assert_eq!(replies_in(&snapshot).len(), 3);
+    look(snapshot);
+    let view = app.web().view(&id).await;
+    assert!(view.replies.iter().all(|reply| reply.body.len() == 200_000 && reply.extra.is_empty()));
+    app.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_dashboard_that_does_not_read_costs_nothing_and_skips_to_a_snapshot() {
+    let app = Running::all(&[("web.keep_requests", "4"), ("telemetry.events_per_second", "100000")]).await;
+    let address = app.addresses.web.unwrap();
+    let (mut brisk, mut slow) = (Dashboard::open(address).await, Dashboard::open(address).await);
+    let first = slow.next().await;
+    assert_eq!(first["type"], "snapshot");
+    brisk.next().await;
+    let mut last = String::new();
+    while brisk.bytes < SENT_MEANWHILE {
+        let burst = (0..4).map(|_| async {
+            app.web().submit(json!({ "task": "echo", "parameters": { "bytes": SHOWN_BODY } })).await
+        });
+        last = join_all(burst).await.pop().unwrap();
+        brisk.end_of(&last).await;
+    }
+    let before = slow.bytes;
+    let (mut seq, mut message) = (first["seq"].as_u64().unwrap(), slow.next().await);
+    while message["type"] == "events" {
+        seq += 1;
+        assert_eq!(message["seq"], seq, "what it has is without a gap");
+        message = slow.next().await;
+    }
+    assert!(message["seq"].as_u64().unwrap() > seq, "it has skipped to {}", message["seq"]);
+    let newest = |message: &Value| message["requests"][0]["requestId"] == last;
+    while !newest(&message) {
+        // The snapshot was made while requests were under way: what came since follows it.
+        message = slow.end_of(&last).await;
+        if message["type"] == "events" {
+            break;
+        }
+    }
+    assert!(slow.bytes - before < SENT_MEANWHILE / 2, "{} bytes were kept for it", slow.bytes - before);
+    let after = app.web().submit(json!({ "task": "echo" })).await;
+    slow.end_of(&after).await;
+    brisk.end_of(&after).await;
+    app.stop().await;
+}
+
+#[actix_rt::test]
+async fn of_a_request_that_is_told_the_end_is_told_whatever_is_left_out() {
+    let app = Running::all(&[("telemetry.events_per_second", "20")]).await;
+    let burst = (0..60).map(|_| async { app.web().ask(json!({ "task": "echo" })).await });
+    join_all(burst).await;
+    let told = eventually("requests that have all ended", async || {
+        let snapshot = Dashboard::open(app.addresses.web.unwrap()).await.next().await;
+        let requests = snapshot["requests"].as_array().unwrap().clone();
+        let ended = requests.iter().all(|view| view["status"] == "complete" && view["counts"]["responses"] == 3);
+        (ended && !requests.is_empty()).then_some(requests.len())
+    })
+    .await;
+    assert!(told < 60, "{told} of 60 requests are told with a budget of 20 events");
+    app.stop().await;
+}

@@ -1,0 +1,228 @@
+//! `swarmq experiment` as its users run it: each target that one machine has, cut off and gone on with, and what it
+//! refuses.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child as Process, Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use swarmq::edges::experiment::{Factor, Results, read_results};
+use swarmq::model::{Hop, Tier};
+
+use crate::support::{Child, eventually, run};
+
+/// Two combinations, of a second each at most.
+const SHORT: [&str; 7] = [
+    "quick",
+    "--repetitions=1",
+    "--duration=400ms",
+    "--warm-up=100ms",
+    "--factor=responders=1,2",
+    "--factor=delay=fixed 5ms",
+    "--seed=7",
+];
+
+/// Runs a short experiment with more flags.
+async fn experiment(folder: &Path, flags: &[&str]) -> Output {
+    let out = folder.to_str().unwrap();
+    run(&[&["experiment", "--out", out], &SHORT[..], flags].concat()).await
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What every trial without trouble has in common.
+#[track_caller]
+fn assert_sound(results: &Results, trials: usize) {
+    assert_eq!(results.trials.len(), trials);
+    assert!(results.finished_at.is_some());
+    for trial in &results.trials {
+        assert_eq!(trial.problem, None);
+        assert!(trial.requests.complete > 0 && trial.requests.complete == trial.requests.sent, "{:?}", trial.requests);
+        assert_eq!(trial.latency.count(), trial.requests.complete);
+        assert!(trial.requests_per_s > 0.0);
+        assert!(trial.ledger.balanced, "{:?}", trial.ledger);
+        assert_eq!(trial.ledger.tiers[&Tier::Requester].sent, trial.ledger.client_messages);
+        // One message each: so many were served for 5 ms or longer.
+        let service = &trial.hops[&Hop::Service];
+        assert_eq!(service.count(), trial.requests.complete);
+        assert!(service.quantile_us(0.0) >= 5_000, "{}", service.quantile_us(0.0));
+        assert!(trial.latency.quantile_us(0.0) >= service.quantile_us(0.0));
+        let answered: u64 = trial.shares.responders.values().sum();
+        assert_eq!(answered, trial.requests.complete);
+        let workers: usize = results.plan.cells[trial.cell].levels[&Factor::Responders].parse().unwrap();
+        assert_eq!(trial.shares.responders.len(), workers);
+    }
+}
+
+#[actix_rt::test]
+async fn in_one_process_every_trial_has_its_figures() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = experiment(folder.path(), &[]).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("requests/s"), "{}", text(&output.stdout));
+    let results = read_results(folder.path()).unwrap();
+    assert_sound(&results, 2);
+    let usage = &results.trials[0].usage[0];
+    assert_eq!(usage.tiers, [Tier::Web, Tier::Requester, Tier::Broker, Tier::Responder]);
+    // Into the same folder, it would mix two runs.
+    let output = experiment(folder.path(), &[]).await;
+    assert!(!output.status.success() && text(&output.stderr).contains("--resume"), "{}", text(&output.stderr));
+}
+
+#[actix_rt::test]
+async fn with_a_process_for_each_instance_each_is_found_and_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let instances = [
+        "--target=processes",
+        "--factor=responder_instances=2",
+        "--factor=responders=1",
+        "--factor=requester_instances=1,2",
+    ];
+    let output = experiment(folder.path(), &instances).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let results = read_results(folder.path()).unwrap();
+    assert_eq!(results.trials.len(), 2);
+    for trial in &results.trials {
+        assert!(trial.problem.is_none() && trial.ledger.balanced, "{trial:?}");
+        assert_eq!(trial.shares.responders.len(), 2, "each broker has its share");
+        let processes = |tier| trial.usage.iter().find(|usage| usage.tiers.contains(&tier)).unwrap().processes;
+        assert_eq!((processes(Tier::Web), processes(Tier::Responder)), (1, 2));
+        assert_eq!(processes(Tier::Requester), trial.cell + 1);
+    }
+}
+
+#[actix_rt::test]
+async fn a_deployment_that_runs_is_changed_and_left_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut app = Child::start(&[], &[("requester.workers", "2"), ("responder.workers", "5")]);
+    let web = app.web().await;
+    let output = experiment(folder.path(), &["--target=running", "--url", &web.base]).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_sound(&read_results(folder.path()).unwrap(), 2);
+    eventually("the workers that were there before", async || {
+        let topology = web.topology().await;
+        let workers = |tier| topology.living(tier).map(|view| view.snapshot.workers.len()).sum::<usize>();
+        ((workers(Tier::Requester), workers(Tier::Responder)) == (2, 5)).then_some(())
+    })
+    .await;
+    app.stop().await;
+    // Nobody is there: every trial says so, and none is lost sight of.
+    let folder = tempfile::tempdir().unwrap();
+    let output = experiment(folder.path(), &["--target=running", "--url=http://127.0.0.1:1"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let results = read_results(folder.path()).unwrap();
+    assert!(
+        results.trials.iter().all(|trial| trial.problem.as_ref().is_some_and(|problem| problem.contains("no answer")))
+    );
+}
+
+/// An experiment that is under way, and the events that it tells.
+struct UnderWay {
+    process: Process,
+    events: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl UnderWay {
+    fn start(folder: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_swarmq"));
+        command.args(["experiment", "--progress=json", "--out", folder.to_str().unwrap()]).args(SHORT);
+        command.args(["--repetitions=50", "--order=sequential"]);
+        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let events = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self { process, events }
+    }
+
+    /// Waits for an event.
+    fn until(&mut self, event: &str) -> serde_json::Value {
+        loop {
+            let line = self.events.next().expect("it ended before").unwrap();
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            if line["event"] == event {
+                return line;
+            }
+        }
+    }
+}
+
+#[actix_rt::test]
+async fn what_is_cut_off_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    let measured = tokio::task::spawn_blocking(move || {
+        let mut cut = UnderWay::start(&path);
+        cut.until("trial-ended");
+        cut.until("trial-started");
+        cut.until("load");
+        cut.process.kill().unwrap();
+        cut.process.wait().unwrap();
+        read_results(&path).unwrap()
+    });
+    let before = measured.await.unwrap();
+    assert_eq!((before.trials.len(), before.finished_at), (1, None));
+    // Fewer trials are enough to see that it goes on: the plan is the folder's own.
+    let mut plan = before.clone();
+    plan.plan.repetitions = 1;
+    std::fs::write(folder.path().join("results.json"), serde_json::to_vec(&plan).unwrap()).unwrap();
+    let output = run(&["experiment", "--resume", folder.path().to_str().unwrap()]).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let after = read_results(folder.path()).unwrap();
+    assert_sound(&after, 2);
+    assert_eq!(after.trials[0], before.trials[0]);
+}
+
+#[actix_rt::test]
+async fn told_to_stop_it_keeps_what_is_measured() {
+    for reader_goes in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_owned();
+        let stopped = tokio::task::spawn_blocking(move || {
+            let mut stopped = UnderWay::start(&path);
+            stopped.until("trial-ended");
+            match reader_goes {
+                true => {
+                    drop(stopped.events);
+                    stopped.process.wait().unwrap().code()
+                }
+                false => {
+                    kill(Pid::from_raw(stopped.process.id() as i32), Signal::SIGINT).unwrap();
+                    let end = stopped.until("finished");
+                    assert_eq!(end["stopped"], true);
+                    stopped.process.wait().unwrap().code()
+                }
+            }
+        });
+        assert_eq!(stopped.await.unwrap(), Some(130), "reader gone: {reader_goes}");
+        let results = read_results(folder.path()).unwrap();
+        assert!(!results.trials.is_empty() && results.finished_at.is_none());
+    }
+}
+
+#[actix_rt::test]
+async fn a_plan_that_cannot_be_carried_out_is_refused_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = folder.path().join("bad.toml");
+    for (lines, reason) in [
+        ("[factors]\nresponderz = [1]", "line 2: `responderz` is no factor; did you mean responders?"),
+        ("[factors]\nresponders = []", "line 2: responders has no level"),
+        ("duration = \"0s\"", "line 1"),
+        ("[settings]\nrequester.windows = 3", "from [settings]"),
+        ("[factors]\nrequesters = [1, 2]\nresponders = [1, 2]\n[fixed]\ndelay = \"never\"", "line 5"),
+    ] {
+        std::fs::write(&plan, lines).unwrap();
+        let out = folder.path().join("out");
+        let output = run(&["experiment", plan.to_str().unwrap(), "--out", out.to_str().unwrap()]).await;
+        assert_eq!(output.status.code(), Some(2), "{lines}");
+        assert!(text(&output.stderr).contains(reason), "{lines}: {}", text(&output.stderr));
+        assert!(!out.exists());
+    }
+    let output = run(&["experiment", "workers", "--dry-run", "--factor=requesters=1,2"]).await;
+    assert!(output.status.success());
+    assert!(
+        text(&output.stdout).contains("8 combinations x 5 = 40 trials, in-process, up to 4m"),
+        "{}",
+        text(&output.stdout)
+    );
+}

@@ -1,0 +1,86 @@
+// The WebSocket: lost, late, and what it must never lead to.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { openPage, startBrowser } from './browser.mjs';
+import { startProgram } from './program.mjs';
+
+let program, browser;
+before(async () => {
+  program = await startProgram();
+  browser = await startBrowser();
+});
+after(async () => {
+  await browser?.close();
+  await program?.stop();
+});
+
+test(
+  'the page resumes without a reload after the server was away',
+  { skip: Boolean(process.env.SWARMQ_URL) },
+  async () => {
+    const page = await openPage(browser, program.url);
+    await page.evaluate(() => (window.sameDocument = true));
+    const port = new URL(program.url).port;
+    await program.stop();
+    await page.getByText('The connection to the server is lost').waitFor();
+    assert.match(await page.title(), /Connection lost/);
+    program = await startProgram(port);
+    await page.locator('.connection.is-open').waitFor();
+    await page.locator('.banner').waitFor({ state: 'detached' });
+    await page.locator('.links .is-connected').first().waitFor();
+    await page.getByRole('button', { name: 'Send request' }).click();
+    await page.locator('.live-latest .request.is-complete').first().waitFor();
+    assert.ok(await page.evaluate(() => window.sameDocument));
+    await page.finish();
+  },
+);
+
+/** Lets every message from the server pass through `change`; what it gives back is sent on, `undefined` is left out. */
+const through = (change) => (page) =>
+  page.routeWebSocket(/\/ws$/, (socket) => {
+    const server = socket.connectToServer();
+    server.onMessage((text) => {
+      const message = change(JSON.parse(text));
+      if (message) socket.send(JSON.stringify(message));
+    });
+  });
+
+test('a page that missed something starts over with a snapshot', async () => {
+  let left = 1;
+  let snapshots = 0;
+  const prepare = through((message) => {
+    if (message.type === 'snapshot') snapshots += 1;
+    if (message.type === 'events' && left > 0) {
+      left -= 1;
+      return undefined;
+    }
+    return message;
+  });
+  const page = await openPage(browser, program.url, { prepare });
+  await page.evaluate(() => (window.sameDocument = true));
+  for (const end = Date.now() + 15_000; snapshots < 2 && Date.now() < end;) await page.waitForTimeout(50);
+  assert.equal(snapshots, 2);
+  await page.locator('.connection.is-open').waitFor();
+  await page.getByRole('button', { name: 'Send request' }).click();
+  await page.locator('.live-latest .request.is-complete').first().waitFor();
+  assert.ok(await page.evaluate(() => window.sameDocument));
+  await page.finish();
+});
+
+test('a ledger that does not balance is red, and the title says it', async () => {
+  let lost = 0;
+  const miscounted = (snapshot) => {
+    if (snapshot.instance.tier === 'requester') snapshot.ledger.sent += lost;
+  };
+  const prepare = through((message) => {
+    if (message.type === 'snapshot') Object.values(message.topology.instances).forEach(miscounted);
+    else message.events.forEach((event) => event.type === 'instance' && miscounted(event.snapshot));
+    return message;
+  });
+  const page = await openPage(browser, program.url, { prepare });
+  await page.getByText('✓ balanced').waitFor();
+  lost = 1;
+  await page.locator('.ledger.is-off', { hasText: 'does not balance: requester-' }).waitFor();
+  assert.match(await page.title(), /Ledger off/);
+  await page.finish();
+});

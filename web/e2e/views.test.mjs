@@ -1,0 +1,133 @@
+// What the views show, and what is remembered.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { openPage, permit, startBrowser } from './browser.mjs';
+import { startProgram, TOKEN } from './program.mjs';
+
+let program, browser;
+before(async () => {
+  program = await startProgram(0, { 'task.delay.kind': 'none', 'telemetry.events_per_second': 100_000 });
+  browser = await startBrowser();
+});
+after(async () => {
+  await browser?.close();
+  await program?.stop();
+});
+
+const ask = async (request) => {
+  const body = JSON.stringify({ ...request, wait: true });
+  const headers = { 'Content-Type': 'application/json' };
+  return (await fetch(`${program.url}/api/v1/requests`, { method: 'POST', headers, body })).json();
+};
+
+test('every view has a link, and an address that names none shows the first', async () => {
+  const page = await openPage(browser, program.url);
+  for (const title of ['Requests', 'Charts', 'Control', 'Live']) {
+    await page.getByRole('navigation').getByRole('link', { name: title }).click();
+    await page.getByRole('heading', { level: 1, name: title }).waitFor({ state: 'attached' });
+    assert.match(await page.title(), new RegExp(`Idle · ${title} · swarmq`));
+    const there = await openPage(browser, program.url, { route: new URL(page.url()).hash.slice(1) });
+    await there.getByRole('heading', { level: 1, name: title }).waitFor({ state: 'attached' });
+    await there.finish();
+  }
+  await page.goto(`${program.url}/#/nowhere/%`);
+  await page.getByRole('heading', { level: 1, name: 'Live' }).waitFor({ state: 'attached' });
+  await page.finish();
+});
+
+test('requests are filtered by outcome, node and worker', async () => {
+  const good = await ask({ task: 'echo', fanOut: 'one' });
+  const bad = await ask({ task: 'cpu', parameters: { rounds: 'many' }, fanOut: 'one' });
+  const page = await openPage(browser, program.url, { route: '/requests' });
+  const rows = page.locator('.request');
+  const shown = async (count) => {
+    await page.locator('.filters output', { hasText: new RegExp(`^${count} `) }).waitFor();
+    assert.equal(await rows.count(), count);
+  };
+  await shown(2);
+  await page.getByLabel('Outcome').selectOption('error');
+  await shown(1);
+  await rows.filter({ hasText: bad.requestId.slice(0, 8) }).waitFor();
+  await page.getByLabel('Outcome').selectOption('response');
+  await rows.filter({ hasText: good.requestId.slice(0, 8) }).waitFor();
+  await page.getByLabel('Outcome').selectOption('timeout');
+  await page.getByText('No request matches').waitFor();
+  await page.getByRole('button', { name: 'Show all' }).click();
+  await shown(2);
+  await page.getByLabel('Node').selectOption(good.replies[0].node);
+  await shown(2);
+  await page.getByLabel('Worker').fill(String(good.replies[0].responderId));
+  await rows.filter({ hasText: good.requestId.slice(0, 8) }).waitFor();
+  await page.getByRole('navigation').getByRole('link', { name: 'Charts' }).click();
+  await page.getByRole('navigation').getByRole('link', { name: 'Requests' }).click();
+  assert.equal(await page.getByLabel('Worker').inputValue(), String(good.replies[0].responderId));
+  await page.finish();
+});
+
+test('a reply is copied, and a long one is loaded whole when it is asked for', async () => {
+  const payload = `${'x'.repeat(20_000)}.`;
+  const { requestId } = await ask({ task: 'echo', parameters: { payload }, fanOut: 'one' });
+  const permissions = ['clipboard-read', 'clipboard-write'];
+  const page = await openPage(browser, program.url, { route: '/requests', permissions });
+  await page.locator('.request', { hasText: requestId.slice(0, 8) }).locator('.line').click();
+  const sheet = page.getByRole('dialog');
+  const copied = async (name) => {
+    const button = sheet.getByRole('button', { name, exact: true });
+    await button.click();
+    await button.getByText('Copied').waitFor();
+    return page.evaluate(() => navigator.clipboard.readText());
+  };
+  assert.equal(await copied('Copy the request id'), requestId);
+  await sheet.getByText('The first 16,384 characters of 20,001 bytes').waitFor();
+  await sheet.getByRole('button', { name: 'Load the whole' }).click();
+  await sheet.getByText('The first 16,384').waitFor({ state: 'detached' });
+  assert.equal(await copied('Copy the content'), payload);
+  await page.finish();
+});
+
+test('the theme is chosen, and remembered', async () => {
+  const page = await openPage(browser, program.url, { colorScheme: 'dark' });
+  const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const dark = await ground();
+  await page.getByLabel('Theme').selectOption('light');
+  const light = await ground();
+  assert.notEqual(light, dark);
+  await page.reload();
+  await page.locator('.connection.is-open').waitFor();
+  assert.equal(await ground(), light);
+  await page.getByLabel('Theme').selectOption('dark');
+  assert.equal(await ground(), dark);
+  await page.finish();
+});
+
+test('nothing moves where the system asks for less motion', async () => {
+  const page = await openPage(browser, program.url, { reducedMotion: 'reduce' });
+  await page.getByRole('button', { name: 'Send request' }).click();
+  await page.locator('.live-latest .request.is-complete').first().waitFor();
+  const moving = await page.evaluate(() =>
+    document.getAnimations().filter(({ effect }) => effect.getComputedTiming().duration > 10).map(String),
+  );
+  assert.deepEqual(moving, []);
+  await page.finish();
+});
+
+test('the last thousand requests are kept', async () => {
+  const page = await openPage(browser, program.url, { route: '/control' });
+  await permit(page, TOKEN);
+  await page.goto(`${program.url}/#/`);
+  await page.getByText('Burst', { exact: true }).click();
+  await page.getByText('Task, fan-out, timeout').click();
+  await page.locator('.send').getByLabel('Task').selectOption('echo');
+  await page.getByLabel('requests at once').fill('600');
+  const figure = (key) => page.locator(`.ledger .is-${key} dd`);
+  for (let left = 2; left > 0; left -= 1) {
+    const sent = Number((await figure('sent').textContent()).replaceAll(',', ''));
+    await page.getByRole('button', { name: 'Send burst' }).click();
+    await figure('sent').filter({ hasText: (sent + 1_800).toLocaleString('en') }).waitFor();
+    await figure('inFlight').filter({ hasText: /^0$/ }).waitFor();
+  }
+  await page.goto(`${program.url}/#/requests`);
+  await page.locator('.filters output', { hasText: /^1,000 requests$/ }).waitFor();
+  assert.ok((await page.locator('.request').count()) < 200, 'rows are made as they come into sight');
+  await page.finish();
+});

@@ -1,0 +1,137 @@
+/** Two runs side by side. */
+import { plural } from '../format.ts';
+import { METRICS, spread, times, verdict } from './metrics.ts';
+import { around1 } from './parts.tsx';
+import { Dot, RowChart } from './rows.tsx';
+import type { Comparison, Levels, MetricName, Side } from './results.ts';
+import { levelName } from './shape.ts';
+import { EnvironmentTable } from './tables.tsx';
+
+const SHOWN: MetricName[] = ['requestsPerS', 'p50', 'p99', 'cpu', 'memory'];
+const TABLE: MetricName[] = ['requestsPerS', 'messagesPerS', 'mean', 'p50', 'p90', 'p95', 'p99', 'p999', 'max', 'cpu', 'memory', 'errors'];
+
+const name = (levels: Levels): string =>
+  Object.entries(levels)
+    .map(([factor, level]) => levelName(factor, level ?? ''))
+    .join(', ') || 'the only cell';
+
+/** All of it. */
+export function ComparisonView({ comparison }: { comparison: Comparison }) {
+  const { before, after, cells, broken, unlike, onlyBefore, onlyAfter } = comparison;
+  const known = SHOWN.filter((metric) => cells.some(({ ratios }) => ratios[metric]));
+  const columns = known.map((metric) => {
+    const scale = around1(cells.flatMap(({ ratios }) => ratios[metric] ?? []));
+    return { title: METRICS[metric].label, say: times, scale };
+  });
+  const count = (wanted: 'better' | 'worse'): number =>
+    cells.flatMap(({ ratios }) => known.filter((metric) => ratios[metric] && verdict(metric, ratios[metric]) === wanted))
+      .length;
+  return (
+    <article class="report">
+      <header>
+        <p class="kind">Comparison</p>
+        <h1>
+          {before.plan}
+          {before.plan === after.plan ? '' : ` and ${after.plan}`}
+        </h1>
+        <p class="description">
+          {title(after)} against {title(before)}
+        </p>
+      </header>
+      <section class="abstract" aria-label="Abstract">
+        <h2>What it shows</h2>
+        <ul>
+          {broken.map((text) => (
+            <li key={text} class="is-warning">
+              <b>Broken: </b>
+              {text}
+            </li>
+          ))}
+          {unlike.length > 0 && (
+            <li class="is-warning">
+              <b>Mind: </b>the runs are not alike: {unlike.join('; ')}.
+            </li>
+          )}
+          <li>
+            Of {plural(cells.length * known.length, 'figure')} in {plural(cells.length, 'cell')}, {count('better')} are
+            better and {count('worse')} worse by more than chance explains.
+          </li>
+          {onlyBefore.length > 0 && <li>Only in the first: {onlyBefore.join('; ')}.</li>}
+          {onlyAfter.length > 0 && <li>Only in the second: {onlyAfter.join('; ')}.</li>}
+        </ul>
+      </section>
+      <section class="part-of-report">
+        <h2>Ratios</h2>
+        <RowChart
+          title="How many times the first the second is"
+          note="Medians of the ratios of every trial of the second to every one of the first, with the interval that the rank test of Mann and Whitney does not reject. Grey where it holds 1, so that chance would explain it."
+          columns={columns}
+          rows={cells.map(({ levels, ratios }) => ({
+            name: name(levels),
+            cells: known.map((metric, index) => {
+              const ratio = ratios[metric];
+              return (
+                <Dot
+                  scale={columns[index]?.scale ?? around1([])}
+                  value={ratio?.median}
+                  low={ratio?.low}
+                  high={ratio?.high}
+                  line={1}
+                  text={ratio ? times(ratio.median) : '–'}
+                  tone={ratio ? verdict(metric, ratio) : 'same'}
+                />
+              );
+            }),
+          }))}
+        />
+      </section>
+      <section class="part-of-report">
+        <h2>All figures</h2>
+        <div class="scroll" tabIndex={0} role="region" aria-label="All figures">
+          <table class="figures">
+            <thead>
+              <tr>
+                <th scope="col">cell</th>
+                <th scope="col">run</th>
+                {TABLE.map((metric) => (
+                  <th key={metric} scope="col" class="number">
+                    {METRICS[metric].label}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {cells.flatMap(({ levels, before: first, after: second }) =>
+                [first, second].map((figures, index) => (
+                  <tr key={`${name(levels)} ${index}`}>
+                    <th scope="row">{name(levels)}</th>
+                    <td>{index === 0 ? 'first' : 'second'}</td>
+                    {TABLE.map((metric) => {
+                      const figure = figures[metric];
+                      const half = figure && spread(figure);
+                      return (
+                        <td key={metric} class="number">
+                          {figure ? METRICS[metric].say(figure.median) : '–'}
+                          {half !== undefined && <small> ±{Math.round(half * 100)} %</small>}
+                        </td>
+                      );
+                    })}
+                  </tr>
+                )),
+              )}
+            </tbody>
+          </table>
+        </div>
+      </section>
+      {[before, after].map((side, index) => (
+        <section class="part-of-report" key={index}>
+          <h2>{index === 0 ? 'The first was measured on' : 'The second was measured on'}</h2>
+          <EnvironmentTable environment={side.environment} />
+        </section>
+      ))}
+    </article>
+  );
+}
+
+const title = ({ plan, target, startedAt }: Side): string =>
+  `${plan} (${target}) of ${new Date(startedAt).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' })}`;

@@ -1,0 +1,52 @@
+/** The figures by name: what they are called, how they are written, which direction is better. */
+import { duration, percent, rate } from '../format.ts';
+import type { Estimate, MetricName } from './results.ts';
+
+interface Metric {
+  label: string;
+  say: (value: number) => string;
+  better: 'higher' | 'lower';
+}
+
+const perSecond = (value: number): string => `${rate(value)}/s`;
+
+/** Bytes in the unit that suits them. */
+export function bytes(value: number): string {
+  if (value < 1e6) return `${Math.round(value / 1e3)} kB`;
+  return value < 1e9 ? `${(value / 1e6).toFixed(value < 1e8 ? 1 : 0)} MB` : `${(value / 1e9).toFixed(1)} GB`;
+}
+
+const latency = (label: string): Metric => ({ label, say: duration, better: 'lower' });
+
+export const METRICS: Record<MetricName, Metric> = {
+  requestsPerS: { label: 'requests/s', say: perSecond, better: 'higher' },
+  messagesPerS: { label: 'messages/s', say: perSecond, better: 'higher' },
+  mean: latency('mean'),
+  p50: latency('p50'),
+  p90: latency('p90'),
+  p95: latency('p95'),
+  p99: latency('p99'),
+  p999: latency('p99.9'),
+  max: latency('max'),
+  cpu: { label: 'CPU per message', say: (us) => duration(us / 1_000), better: 'lower' },
+  memory: { label: 'memory', say: bytes, better: 'lower' },
+  errors: { label: 'failed', say: percent, better: 'lower' },
+};
+
+/** A ratio as people read it: 0.97×, 12×. */
+export const times = (ratio: number): string => `${ratio === 0 ? 0 : ratio.toFixed(ratio < 10 ? 2 : ratio < 100 ? 1 : 0)}×`;
+
+/** The coverage from which an interval is believed: nine in ten, but for rounding. */
+const BELIEVED = 0.9 - 1e-9;
+
+/** What an interval says of a ratio: better, worse, or nothing that chance does not explain. */
+export function verdict(metric: MetricName, ratio: Estimate): 'better' | 'worse' | 'same' {
+  if (ratio.coverage < BELIEVED || (ratio.low <= 1 && ratio.high >= 1)) return 'same';
+  return ratio.median > 1 === (METRICS[metric].better === 'higher') ? 'better' : 'worse';
+}
+
+/** Half of an interval as a share of its median; undefined where it can't be seen. */
+export function spread({ median, low, high, count }: Estimate): number | undefined {
+  const half = median > 0 ? (high - low) / 2 / median : 0;
+  return count > 1 && half >= 0.005 ? half : undefined;
+}

@@ -1,0 +1,144 @@
+/** The report of a run: what it shows, first in words, then in charts, then in every figure. */
+import { plural } from '../format.ts';
+import { Curves, Knees } from './curves.tsx';
+import { HeatMaps } from './heat-map.tsx';
+import { METRICS } from './metrics.ts';
+import { AgainstExpected, Pairs, Resources, WhereTimeGoes, Work } from './parts.tsx';
+import { Percentiles } from './percentiles.tsx';
+import type { Plan, Report } from './results.ts';
+import { factorName } from './shape.ts';
+import { AllFigures, EnvironmentTable, Theory, Troubles } from './tables.tsx';
+
+interface Props {
+  report: Report;
+  /** Whether the run's name and plan stand above; a page around it may tell them itself. */
+  head?: boolean;
+}
+
+/** All of it; also of a run that is still going on. */
+export function ReportView({ report, head = true }: Props) {
+  const { plan, summary, environment } = report;
+  return (
+    <article class="report">
+      {head && (
+        <header>
+          <p class="kind">Experiment</p>
+          <h1>{plan.name}</h1>
+          {plan.description && <p class="description">{plan.description}</p>}
+          <Facts report={report} />
+        </header>
+      )}
+      <section class="abstract" aria-label="Abstract">
+        <h2>What it shows</h2>
+        <ul>
+          {summary.abstract.map(({ isWarning, text }) => (
+            <li key={text} class={isWarning ? 'is-warning' : undefined}>
+              {isWarning && <b>Mind: </b>}
+              {text}
+            </li>
+          ))}
+        </ul>
+      </section>
+      {summary.cells.some(({ trials }) => trials > 0) && (
+        <>
+          <Curves report={report} />
+          <HeatMaps report={report} />
+          <Knees report={report} />
+          <Pairs report={report} />
+          <AgainstExpected report={report} />
+          <Percentiles report={report} />
+          <WhereTimeGoes report={report} />
+          <Work report={report} />
+          <Resources report={report} />
+        </>
+      )}
+      <AllFigures report={report} />
+      <Theory report={report} />
+      <Troubles report={report} />
+      <section class="part-of-report">
+        <h2>Measured on</h2>
+        <EnvironmentTable environment={environment} plan={plan} />
+      </section>
+      <Method plan={plan} />
+    </article>
+  );
+}
+
+function Facts({ report: { plan, summary, startedAt, finishedAt } }: { report: Report }) {
+  const span = finishedAt === null ? 'still going on' : METRICS.mean.say(finishedAt - startedAt);
+  const facts: [string, string][] = [
+    ['target', plan.target],
+    ['varied', plan.factors.map(([factor, levels]) => `${factorName(factor)} (${levels.length})`).join(' × ') || 'nothing'],
+    ['trials', `${summary.trialsDone} of ${summary.trialsPlanned}, ${plural(plan.repetitions, 'repetition')}`],
+    ['each', `${METRICS.mean.say(plan.durationMs)} after ${METRICS.mean.say(plan.warmUpMs)} of warm-up`],
+    ['started', new Date(startedAt).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' })],
+    ['took', span],
+    ['fixed', fixed(plan)],
+  ];
+  return (
+    <dl class="facts">
+      {facts.map(([name, value]) => (
+        <div key={name} class={name === 'fixed' ? 'is-wide' : undefined}>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+/** What all cells have in common, as the first one's setup says. */
+function fixed(plan: Plan): string {
+  const snake = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  const setups = plan.cells.map(({ setup }) => setup);
+  const first = setups[0] ?? {};
+  const same = Object.keys(first).filter((key) =>
+    setups.every((setup) => JSON.stringify(setup[key]) === JSON.stringify(first[key])),
+  );
+  const isUsed = (key: string): boolean => {
+    if (key === 'rounds') return first['task'] === 'cpu';
+    if (key === 'window') return setups.some(({ socket }) => socket === 'dealer');
+    return key !== 'payloadBytes' || first['task'] === 'echo';
+  };
+  const say = (key: string): string => (key === 'delay' ? delayText(first[key]) : String(first[key]));
+  return same
+    .filter(isUsed)
+    .map((key) => `${factorName(snake(key))} ${say(key)}`)
+    .join(', ');
+}
+
+function delayText(delay: unknown): string {
+  const { kind, minMs, maxMs, meanMs, sigma } = delay as Record<string, unknown>;
+  if (kind === 'none') return 'none';
+  if (kind === 'uniform') return `uniform ${minMs} to ${maxMs} ms`;
+  return `${kind} ${meanMs} ms${kind === 'log-normal' ? `, sigma ${sigma}` : ''}`;
+}
+
+function Method({ plan }: { plan: Plan }) {
+  return (
+    <section class="part-of-report">
+      <h2>How to read this</h2>
+      <ul class="method">
+        <li>
+          A request's latency counts from the moment at which it was meant to be sent until its last reply, so that a
+          generator or a server that stalls hides nothing.
+        </li>
+        <li>
+          Each figure is the median over {plural(plan.repetitions, 'repetition')}. Its interval lies between two of the
+          measured values and holds the true median with 95 % or, where there are fewer than six repetitions, with what
+          they allow (75 % for three); it assumes nothing of how figures are distributed.
+        </li>
+        <li>
+          Expected is what the configured delay, worker counts and load give in a simulation of the same queues, without
+          the cost of processes, network and scheduler; for the <code>cpu</code> task its own time is part of the
+          difference.
+        </li>
+        <li>Percentile curves and hops are of all repetitions together.</li>
+        <li>
+          The data are beside this file: <code>results.json</code>, <code>results.csv</code> and{' '}
+          <code>histograms/</code>, which HdrHistogram's tools read.
+        </li>
+      </ul>
+    </section>
+  );
+}

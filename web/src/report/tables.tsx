@@ -1,0 +1,239 @@
+/** All figures as tables, what went wrong, and what it was measured on. */
+import { count, percent, rate } from '../format.ts';
+import { bytes, METRICS, spread } from './metrics.ts';
+import { cellName } from './shape.ts';
+import type { CellSummary, Environment, Figure, Formula, MetricName, Plan, Report } from './results.ts';
+
+const COLUMNS: MetricName[] = [
+  'requestsPerS',
+  'messagesPerS',
+  'mean',
+  'p50',
+  'p90',
+  'p95',
+  'p99',
+  'p999',
+  'max',
+  'cpu',
+  'memory',
+];
+
+/** Percentiles that so many requests at least are needed for; with fewer they are the slowest one. */
+const NEEDED: Partial<Record<MetricName, number>> = { p90: 10, p95: 20, p99: 100, p999: 1_000 };
+
+/** Medians of every cell, with half of their intervals. */
+export function AllFigures({ report }: { report: Report }) {
+  const { plan, summary } = report;
+  const factors = plan.factors.map(([factor]) => factor);
+  return (
+    <section class="part-of-report">
+      <h2>All figures</h2>
+      <p class="hint">
+        Medians over the repetitions, ± half of the interval. In italics: percentiles of fewer requests than they need,
+        which are just the slowest.
+      </p>
+      <div class="scroll" tabIndex={0} role="region" aria-label="All figures">
+        <table class="figures">
+          <thead>
+            <tr>
+              {(factors.length > 0 ? factors : ['']).map((factor) => (
+                <th key={factor} scope="col">
+                  {factor.replaceAll('_', ' ') || 'cell'}
+                </th>
+              ))}
+              <th scope="col" class="number">
+                trials
+              </th>
+              {COLUMNS.map((metric) => (
+                <th key={metric} scope="col" class="number">
+                  {METRICS[metric].label}
+                </th>
+              ))}
+              <th scope="col" class="number">
+                requests
+              </th>
+              <th scope="col" class="number">
+                failed
+              </th>
+              <th scope="col" class="number">
+                refused
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {summary.cells.map((cell) => (
+              <tr key={cell.cell}>
+                {factors.map((factor, index) => {
+                  const level = plan.cells[cell.cell]?.levels[factor];
+                  return index === 0 ? (
+                    <th key={factor} scope="row">
+                      {level}
+                    </th>
+                  ) : (
+                    <td key={factor}>{level}</td>
+                  );
+                })}
+                {factors.length === 0 && <th scope="row">the only one</th>}
+                <td class="number">
+                  {cell.trials} of {plan.repetitions}
+                </td>
+                {COLUMNS.map((metric) => (
+                  <td key={metric} class={isFew(cell, metric) ? 'number is-few' : 'number'}>
+                    <FigureText metric={metric} figure={cell.figures[metric]} />
+                  </td>
+                ))}
+                <td class="number">{count(cell.requests.sent)}</td>
+                <td class="number">{count(cell.requests.failed)}</td>
+                <td class="number">{count(cell.requests.refused)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  );
+}
+
+const isFew = (cell: CellSummary, metric: MetricName): boolean => cell.fewestRequests < (NEEDED[metric] ?? 0);
+
+function FigureText({ metric, figure }: { metric: MetricName; figure: Figure | undefined }) {
+  if (!figure) return <>–</>;
+  const half = spread(figure);
+  return (
+    <>
+      {METRICS[metric].say(figure.median)}
+      {half !== undefined && <small> ±{Math.round(half * 100)} %</small>}
+    </>
+  );
+}
+
+const MEASURES = { 'mean-wait': 'mean wait', 'mean-latency': 'mean latency', throughput: 'messages/s' };
+
+/** What theory says, where a formula fits. */
+export function Theory({ report }: { report: Report }) {
+  const { plan, summary } = report;
+  const known = summary.cells.filter(({ expected }) => expected);
+  const none = summary.cells.filter(({ expectedNone }) => expectedNone);
+  if (known.length === 0 && none.length === 0) return null;
+  const say = ({ measure }: Formula, value: number): string =>
+    measure === 'throughput' ? rate(value) : METRICS.mean.say(value);
+  return (
+    <section class="part-of-report">
+      <h2>What is expected</h2>
+      {known.length > 0 && (
+        <div class="scroll" tabIndex={0} role="region" aria-label="What is expected">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">cell</th>
+                <th scope="col" class="number">
+                  capacity, messages/s
+                </th>
+                <th scope="col" class="number">
+                  utilisation
+                </th>
+                <th scope="col">formula</th>
+                <th scope="col" class="number">
+                  by formula
+                </th>
+                <th scope="col" class="number">
+                  simulated
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {known.map(({ cell, expected }) => {
+                const formula = expected?.formulas[0];
+                return (
+                  <tr key={cell}>
+                    <th scope="row">{cellName(plan, plan.cells[cell]?.levels ?? {})}</th>
+                    <td class="number">{expected?.capacityPerS ? rate(expected.capacityPerS) : 'no bound'}</td>
+                    <td class="number">
+                      {percent(expected?.utilisation ?? 0)}
+                      {expected?.saturated && ', saturated'}
+                    </td>
+                    <td>
+                      {formula
+                        ? `${formula.name}, ${MEASURES[formula.measure]}${formula.exact ? '' : ' (approximate)'}`
+                        : 'none fits: simulated'}
+                    </td>
+                    <td class="number">{formula && say(formula, formula.value)}</td>
+                    <td class="number">{formula && say(formula, formula.simulated)}</td>
+                  </tr>
+                );
+              })}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {none.map(({ cell, expectedNone }) => (
+        <p class="hint" key={cell}>
+          {cellName(plan, plan.cells[cell]?.levels ?? {})}: nothing is expected, {expectedNone}.
+        </p>
+      ))}
+    </section>
+  );
+}
+
+/** Trials without figures, ledgers that do not balance, errors by kind. */
+export function Troubles({ report }: { report: Report }) {
+  const { plan, summary } = report;
+  const cells = summary.cells.filter((cell) => cell.problems.length > 0 || Object.keys(cell.errors).length > 0);
+  if (cells.length === 0) return null;
+  return (
+    <section class="part-of-report">
+      <h2>What went wrong</h2>
+      <ul class="troubles">
+        {cells.map((cell) => (
+          <li key={cell.cell}>
+            <h3>{cellName(plan, plan.cells[cell.cell]?.levels ?? {})}</h3>
+            <ul>
+              {cell.problems.map((problem) => (
+                <li key={problem}>{problem}</li>
+              ))}
+              {Object.entries(cell.errors).map(([error, times]) => (
+                <li key={error}>
+                  {count(times)} × {error}
+                </li>
+              ))}
+            </ul>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+/** The machine and the program. */
+export function EnvironmentTable({ environment, plan }: { environment: Environment; plan?: Plan }) {
+  const { version, host, system, architecture, processor, cores, memoryBytes, loadAverage, nodes } = environment;
+  const rows: [string, string][] = [
+    ['swarmq', version],
+    ['load made by', host],
+    ['system', [system, architecture].filter(Boolean).join(', ')],
+    ['processor', `${processor ? `${processor}, ` : ''}${cores} cores`],
+    ['memory', bytes(memoryBytes)],
+    ['load average at the start', loadAverage.toFixed(2)],
+    ['nodes', nodes.join(', ') || 'not told'],
+    ...(plan ? settings(plan) : []),
+  ];
+  return (
+    <dl class="facts">
+      {rows.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function settings(plan: Plan): [string, string][] {
+  return [
+    ['order', plan.order],
+    ['seed', String(plan.seed)],
+    ['timeout of a message', METRICS.mean.say(plan.timeoutMs)],
+    ...Object.entries(plan.settings).map(([key, value]): [string, string] => [key, value]),
+  ];
+}
