@@ -77,7 +77,7 @@ const options = { skip: !binary && 'SWARMQ_BIN is not set' };
 
 test('one factor: curves with the ideal, in every theme and on a phone', options, async () => {
   const out = await experiment('one', 'quick', 'responders=1,2');
-  assert.deepEqual((await readdir(out)).sort(), ['histograms', 'report.html', 'results.csv', 'results.json']);
+  assert.deepEqual((await readdir(out)).sort(), ['histograms', 'report.html', 'report.json', 'results.csv', 'results.json']);
   for (const colorScheme of ['light', 'dark']) {
     const page = await openFile(join(out, 'report.html'), { colorScheme });
     await assertDrawn(page, 4);

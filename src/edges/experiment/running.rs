@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use awc::http::Method;
 use serde_json::json;
 
@@ -10,7 +10,10 @@ use super::{Deployment, Laboratory, Plan, Setup, Trial};
 use crate::model::{DelayView, Tier, Topology};
 
 /// Longest wait until changed pools are as they should be: a worker that leaves ends its message first.
-const CHANGING: Duration = Duration::from_secs(30);
+const CHANGING: Duration = Duration::from_secs(10);
+
+/// Times that a change is made: an instance may come, with the pool that it is configured with, while others are changed.
+const CHANGES: usize = 4;
 
 /// Changes a deployment that runs already.
 pub struct Running {
@@ -26,6 +29,18 @@ impl Running {
 
     /// Sets worker counts, delay and dispatch, and waits until they hold.
     pub async fn change(&mut self, setup: &Setup) -> Result<Deployment> {
+        let mut lacking = None;
+        for _ in 0..CHANGES {
+            self.change_once(setup).await?;
+            match self.deployment.ready(setup, CHANGING).await {
+                Ok(_) => return Ok(self.deployment.clone()),
+                Err(error) => lacking = Some(error),
+            }
+        }
+        Err(lacking.unwrap_or_else(|| anyhow!("nothing was changed")))
+    }
+
+    async fn change_once(&mut self, setup: &Setup) -> Result<()> {
         let topology = self.deployment.topology().await?;
         self.found.get_or_insert_with(|| topology.clone());
         for (tier, workers) in [(Tier::Requester, setup.requesters), (Tier::Responder, setup.responders)] {
@@ -35,9 +50,7 @@ impl Running {
                 }
             }
         }
-        self.work(Some(setup.delay), Some(setup.dispatch.name()), &topology).await?;
-        self.deployment.ready(setup, CHANGING).await?;
-        Ok(self.deployment.clone())
+        self.work(Some(setup.delay), Some(setup.dispatch.name()), &topology).await
     }
 
     async fn resize(&self, instance: &str, workers: usize) -> Result<()> {

@@ -61,10 +61,7 @@ impl Swarm {
                 environment.push(variable + &value);
             }
         }
-        if !same(&spec, &wanted) {
-            self.replace(&name, version, wanted).await?;
-        }
-        Ok(())
+        self.replace(&name, version, &spec, wanted).await
     }
 
     async fn inspect(&self, name: &str) -> Result<(i32, ServiceSpec)> {
@@ -76,37 +73,52 @@ impl Swarm {
         Ok((version as i32, service.spec.context("a service without a specification")?))
     }
 
-    async fn replace(&self, name: &str, version: i32, spec: ServiceSpec) -> Result<()> {
+    /// Gives a service another specification, if it is one, and waits until the swarm has done what that asks for.
+    async fn replace(&self, name: &str, version: i32, old: &ServiceSpec, spec: ServiceSpec) -> Result<()> {
+        if replicas(old) == replicas(&spec) && environment(old) == environment(&spec) {
+            return Ok(());
+        }
+        // Another number of replicas is no update that has a state.
+        let rolls = environment(old) != environment(&spec);
         let options = UpdateServiceOptions { version, ..UpdateServiceOptions::default() };
         self.docker
             .update_service(name, spec, options, None)
             .await
             .with_context(|| format!("{name} can't be updated"))?;
+        match rolls {
+            true => self.rolled_out(name).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Waits for the end of an update that has just been asked for.
+    async fn rolled_out(&self, name: &str) -> Result<()> {
         let until = Instant::now() + SCALING;
         loop {
             let service = self.docker.inspect_service(name, None::<InspectServiceOptions>).await?;
             match service.update_status.and_then(|status| status.state) {
-                Some(State::UPDATING | State::ROLLBACK_STARTED) if Instant::now() < until => sleep(LOOK).await,
-                Some(State::UPDATING | State::ROLLBACK_STARTED) => bail!("{name} was not updated within {SCALING:?}"),
+                Some(State::COMPLETED) => return Ok(()),
                 Some(State::PAUSED | State::ROLLBACK_PAUSED | State::ROLLBACK_COMPLETED) => {
                     return Err(anyhow!("the update of {name} failed; `docker service ps {name}` tells why"));
                 }
-                _ => return Ok(()),
+                // None at first: the state of the last update is gone, and this one has not begun.
+                _ if Instant::now() < until => sleep(LOOK).await,
+                _ => bail!("{name} was not updated within {SCALING:?}"),
             }
         }
     }
 }
 
-/// Whether two specifications have the same replicas, and the same environment in any order.
-fn same(one: &ServiceSpec, other: &ServiceSpec) -> bool {
-    let replicas = |spec: &ServiceSpec| spec.mode.as_ref()?.replicated.as_ref()?.replicas;
-    let environment = |spec: &ServiceSpec| {
-        let container = spec.task_template.as_ref().and_then(|task| task.container_spec.as_ref());
-        let mut variables = container.and_then(|container| container.env.clone()).unwrap_or_default();
-        variables.sort();
-        variables
-    };
-    replicas(one) == replicas(other) && environment(one) == environment(other)
+fn replicas(spec: &ServiceSpec) -> Option<i64> {
+    spec.mode.as_ref()?.replicated.as_ref()?.replicas
+}
+
+/// A service's environment, in an order of its own: Docker's does not matter.
+fn environment(spec: &ServiceSpec) -> Vec<String> {
+    let container = spec.task_template.as_ref().and_then(|task| task.container_spec.as_ref());
+    let mut variables = container.and_then(|container| container.env.clone()).unwrap_or_default();
+    variables.sort();
+    variables
 }
 
 impl Laboratory for Swarm {
@@ -126,9 +138,7 @@ impl Laboratory for Swarm {
         self.running.leave().await?;
         for (name, spec) in std::mem::take(&mut self.found) {
             let (version, now) = self.inspect(&name).await?;
-            if !same(&now, &spec) {
-                self.replace(&name, version, spec).await?;
-            }
+            self.replace(&name, version, &now, spec).await?;
         }
         Ok(())
     }
@@ -151,10 +161,10 @@ mod tests {
     }
 
     #[test]
-    fn only_a_service_that_differs_is_updated() {
+    fn an_environment_is_the_same_in_any_order() {
         let found = spec(2, &["A=1", "B=2"]);
-        assert!(same(&found, &spec(2, &["B=2", "A=1"])));
-        assert!(!same(&found, &spec(3, &["A=1", "B=2"])));
-        assert!(!same(&found, &spec(2, &["A=1", "B=3"])));
+        assert_eq!(environment(&found), environment(&spec(3, &["B=2", "A=1"])));
+        assert_ne!(environment(&found), environment(&spec(2, &["A=1", "B=3"])));
+        assert_eq!((replicas(&found), replicas(&ServiceSpec::default())), (Some(2), None));
     }
 }
