@@ -215,6 +215,7 @@ fn experiment(trial: &mut Trial) -> Result<()> {
     let ids = trial.stack.ids()?;
     trial.stack.deploy(SECOND, &[], &[("ADMIN_TOKEN", TOKEN)])?;
     wait_for("every task with the token", PATIENCE, || trial.stack.replaced(&ids))?;
+    wait_for("the end of those without", PATIENCE, || trial.stack.no_leftovers())?;
     trial.is_whole()?;
     let notes = measured(&trial.stack.lab.docker_host()?, &trial.webs[0])?;
     trial.is_whole().context("not what it was before the experiment")?;
@@ -278,8 +279,9 @@ fn partition(trial: &mut Trial) -> Result<()> {
 /// The only manager loses its power, with the tasks on it, and is started again.
 fn manager(trial: &mut Trial) -> Result<()> {
     trial.has_work("node1")?;
-    // Back, it moves tasks about: it counts the nodes as down that it has not heard of yet.
-    trial.event("the manager restarted", Cost::WhatDiedHeld(Duration::from_secs(45)), |trial, notes| {
+    // Clients of its web instance wait 15 s for their answer. Back, it moves tasks about: it counts the nodes as down that
+    // it has not heard of yet.
+    trial.event("the manager restarted", Cost::WhatDiedHeld(Duration::from_secs(20)), |trial, notes| {
         trial.lose("node1", "kill", notes)?;
         trial.stack.lab.call(&["start", "node1"])?;
         wait_for("the manager back", PATIENCE, || trial.stack.node_is("node1", "ready"))?;
@@ -289,7 +291,7 @@ fn manager(trial: &mut Trial) -> Result<()> {
 
 /// A node with a web instance loses its power: its clients lose their connections.
 fn web(trial: &mut Trial) -> Result<()> {
-    // The client itself waits 15 s for an answer.
+    // As above.
     trial.event("a node with web loses its power", Cost::WhatDiedHeld(Duration::from_secs(20)), |trial, notes| {
         trial.lose("node2", "kill", notes)?;
         trial.stack.lab.call(&["start", "node2"])?;

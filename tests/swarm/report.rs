@@ -26,6 +26,8 @@ pub struct Row {
     pub slowest_ms: u64,
     /// From the event to the end of the last request that failed or was slow; 0 when none was.
     pub recovered_ms: u64,
+    /// From the event to the end of the last request that failed, whole or in part; 0 when none did.
+    pub failing_ms: u64,
     /// From the event to all replicas at work.
     pub settled_ms: u64,
     /// Messages sent again by the requesters, second replies, and replies too late.
@@ -59,8 +61,12 @@ impl Row {
                 _ => self.failed += 1,
             }
             self.slowest_ms = self.slowest_ms.max(millis(asked.took()));
+            let ended = millis(asked.ended.saturating_duration_since(disturbed));
+            if problem.is_some() {
+                self.failing_ms = self.failing_ms.max(ended);
+            }
             if problem.is_some() || asked.took() > SLOW {
-                self.recovered_ms = self.recovered_ms.max(millis(asked.ended.saturating_duration_since(disturbed)));
+                self.recovered_ms = self.recovered_ms.max(ended);
             }
             if let (Some(_), End::Ended(view)) = (&problem, &asked.end) {
                 self.disturbed.push((**view).clone());

@@ -131,8 +131,8 @@ impl Trial<'_> {
                 }
             }
             Cost::WhatDiedHeld(most) => {
-                if row.recovered_ms > millis(most) {
-                    faults.push(format!("requests failed or were slow for longer than {most:?}"));
+                if row.failing_ms > millis(most) {
+                    faults.push(format!("requests failed for longer than {most:?}"));
                 }
             }
         }
