@@ -4,6 +4,7 @@
 //! server under that key, whoever connects is a client that knows the server's key and shows the same one. The doorman
 //! admits no other (ZAP, ZeroMQ RFC 27): without it a client could make up a key of its own.
 
+use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
@@ -88,11 +89,12 @@ pub const REFUSALS: u16 =
 
 /// What logs handshakes that fail for want of the same key on both sides. `here` says which socket it is.
 pub fn tell_refusals(here: &'static str, has_key: bool, log: Logger) -> impl FnMut(&Told) + 'static {
-    let mut refusals = Refusals::default();
+    // Each reason by itself: one peer's must not hide another's.
+    let mut refusals = HashMap::<&str, Refusals>::new();
     move |told| {
         if let Told::Event { event, value, .. } = *told
             && let Some(reason) = reason(event, value, has_key)
-            && let Some(times) = refusals.tell()
+            && let Some(times) = refusals.entry(reason).or_default().tell()
         {
             warn!(log, "a peer can't be talked to: {}", reason;
                 "socket" => here, "times" => times, "settings" => "curve.key, curve.key_file");
