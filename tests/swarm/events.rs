@@ -18,9 +18,9 @@ use crate::trial::{Cost, Notes, Trial};
 const PATIENCE: Duration = Duration::from_secs(150);
 
 /// A new instance shows on the dashboard, and a dead one's connections are given up, within so much; on top of it comes
-/// that figures travel twice a second and are looked at ten times, on a machine that has a whole swarm to run.
-const SHOWN: Duration = Duration::from_millis(1_000 + 500);
-const GIVEN_UP: Duration = Duration::from_millis(3_000 + 1_000);
+/// that figures travel twice a second and are looked at ten times.
+const SHOWN: Duration = Duration::from_millis(1_000 + 150);
+const GIVEN_UP: Duration = Duration::from_millis(3_000 + 700);
 const AT_WORK: Duration = Duration::from_millis(3_000);
 
 /// The secret's first and second value.
