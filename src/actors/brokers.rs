@@ -122,13 +122,11 @@ impl Brokers {
         Socket::attach(socket)
     }
 
-    /// The next broker in rotation that takes messages.
-    pub fn choose(&mut self) -> Option<SocketAddr> {
+    /// The broker whose turn it is, of those that take messages; [`Self::send`] ends its turn.
+    pub fn choose(&self) -> Option<SocketAddr> {
         let count = self.all.len();
         let mut order = (0..count).map(|step| (self.turn + step) % count);
-        let next = order.find(|index| self.all[*index].takes_messages())?;
-        self.turn = next + 1;
-        Some(self.all[next].address)
+        order.find(|index| self.all[*index].takes_messages()).map(|next| self.all[next].address)
     }
 
     /// True when [`Self::choose`] has a choice.
@@ -137,11 +135,12 @@ impl Brokers {
     }
 
     /// Sends frames to a broker. False when its connection is lost, of which news will come.
-    pub fn send(&self, address: SocketAddr, frames: Frames) -> io::Result<bool> {
-        match self.all.iter().find(|broker| broker.address == address) {
-            Some(broker) => Ok(broker.socket.try_send(frames)?.is_none()),
-            None => Ok(false),
-        }
+    pub fn send(&mut self, address: SocketAddr, frames: Frames) -> io::Result<bool> {
+        let Some(index) = self.all.iter().position(|broker| broker.address == address) else { return Ok(false) };
+        // Only here: a turn that ended when there was nothing to send would pass a broker by, always the same one where
+        // messages come one at a time.
+        self.turn = index + 1;
+        Ok(self.all[index].socket.try_send(frames)?.is_none())
     }
 
     /// The broker said that it is shutting down.

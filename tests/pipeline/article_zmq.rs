@@ -141,6 +141,34 @@ async fn the_articles_response_tier_serves_our_requester() {
 }
 
 #[actix_rt::test]
+async fn messages_that_come_one_at_a_time_go_to_the_brokers_in_turn() {
+    for socket in ["req", "dealer"] {
+        let tiers = [ArticleTier::bind(), ArticleTier::bind()];
+        let brokers = format!("{},{}", tiers[0].address, tiers[1].address);
+        let settings = [("requester.responder", &*brokers), ("requester.socket", socket), ("requester.workers", "1")];
+        let app = start(Role::Requester, &settings);
+        app.until("both brokers", || {
+            app.board(Tier::Requester).snapshot().peers.iter().filter(|peer| peer.connected).count() == 2
+        })
+        .await;
+        let mut peer = Peer::connect(app.addresses.requester.unwrap()).await;
+        let mut asked = vec![];
+        for _ in 0..6 {
+            peer.send(r#"{"requestId":"7189"}"#).await;
+            let (index, (envelope, json)) = tokio::select! {
+                message = tiers[0].message() => (0, message),
+                message = tiers[1].message() => (1, message),
+            };
+            asked.push(index);
+            tiers[index].reply(&envelope, &article_reply(&json, "done")).await;
+            peer.object().await;
+        }
+        assert!(asked.windows(2).all(|pair| pair[0] != pair[1]), "{socket}: {asked:?}");
+        app.stop().await;
+    }
+}
+
+#[actix_rt::test]
 async fn a_reply_that_can_not_be_read_is_an_error_with_its_reason() {
     let tier = ArticleTier::bind();
     let responder = tier.address.to_string();
