@@ -136,6 +136,7 @@ fn lacking(topology: &Topology, setup: &Setup, workers: bool) -> Option<String> 
         (Tier::Requester, Some(setup.requester_instances), workers.then_some(setup.requesters)),
         (Tier::Responder, Some(setup.responder_instances), workers.then_some(setup.responders)),
     ];
+    let brokers = topology.living(Tier::Broker).count();
     for (tier, instances, workers) in tiers {
         let living: Vec<&InstanceView> = topology.living(tier).collect();
         let name = tier.name();
@@ -159,12 +160,16 @@ fn lacking(topology: &Topology, setup: &Setup, workers: bool) -> Option<String> 
             if workers.is_some_and(|wanted| at_work != wanted as usize || there != wanted as usize) {
                 return Some(format!("{id} has {at_work} of {} workers", workers.unwrap_or_default()));
             }
-            let brokers = topology.living(Tier::Broker).count();
             let connected = snapshot.peers.iter().filter(|peer| peer.connected).count();
             if tier == Tier::Requester && connected < brokers {
                 return Some(format!("{id} is connected to {connected} of {brokers} brokers"));
             }
         }
+    }
+    // A responder without peers has a broker in its own process, of which it may be heard later.
+    let own = topology.living(Tier::Responder).filter(|view| view.snapshot.peers.is_empty()).count();
+    if brokers < own {
+        return Some(format!("{brokers} brokers are known, of {own} responders with their own"));
     }
     let linked = topology.links.values().filter(|link| link.state == LinkState::Connected).count();
     (linked < setup.requester_instances as usize)
