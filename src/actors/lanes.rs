@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::watch;
 
 use super::{Lane, Refusal, Ticket};
-use crate::model::{ErrorCode, FanOut, NO_RESPONDER};
+use crate::model::{ErrorCode, FanOut, NO_RESPONDER, Rotation};
 
 /// One lane per requester worker.
 pub struct Lanes {
@@ -14,11 +14,12 @@ pub struct Lanes {
     size: watch::Receiver<usize>,
     /// Messages that may wait in each lane.
     limit: usize,
+    rotation: Rotation,
 }
 
 impl Lanes {
     pub fn new(size: watch::Receiver<usize>, limit: usize) -> Self {
-        Self { lanes: RwLock::default(), size, limit }
+        Self { lanes: RwLock::default(), size, limit, rotation: Rotation::default() }
     }
 
     /// The lane of a worker; made when it is asked for first, and the same after a restart.
@@ -30,17 +31,20 @@ impl Lanes {
         lanes[index].clone()
     }
 
-    /// The lanes that a request's messages go to: every worker's, or the least loaded one's.
+    /// The lanes that a request's messages go to: every worker's, or the least loaded one's (equals in turn).
     pub fn choose(&self, fan_out: FanOut) -> Vec<Arc<Lane>> {
         let size = *self.size.borrow();
         if let Some(last) = size.checked_sub(1) {
             drop(self.lane(last));
         }
         let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
-        let open = lanes.iter().take(size);
+        let open = &lanes[..size];
         match fan_out {
-            FanOut::All => open.cloned().collect(),
-            FanOut::One => open.min_by_key(|lane| lane.load()).cloned().into_iter().collect(),
+            FanOut::All => open.to_vec(),
+            FanOut::One => {
+                let least = self.rotation.least(size, |index| open[index].load());
+                least.map(|index| open[index].clone()).into_iter().collect()
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     Board, BrokerStamp, Brokers, Hand, Held, Lane, News, RequesterSocket, RetryPolicy, Seat, Ticket, WorkError,
 };
-use crate::model::{ErrorCode, Event, Hop, NO_RESPONDER, Outcome, Reply, Timings, WorkerState, now_ms};
+use crate::model::{ErrorCode, Event, NO_RESPONDER, Outcome, Reply, Timings, WorkerState, now_ms};
 use crate::transport::{Contexts, Frames, frames_of};
 
 /// What all requester workers of an instance share.
@@ -218,8 +218,9 @@ impl Worker {
             self.send_again(&id, &format!("{broker} is shutting down"));
             return false;
         }
-        reply.timings = Some(timings(held, &reply, stamp));
-        record(&self.context.board, &reply);
+        let timings = timings(held, &reply, stamp);
+        self.context.board.hops.record_all(timings.hops());
+        reply.timings = Some(timings);
         debug!(self.log, "reply"; "requestId" => &reply.request_id, "messageId" => &id,
             "responderId" => reply.responder_id, "type" => ?reply.response_type);
         let ended = held.ticket.settle(reply);
@@ -244,18 +245,4 @@ fn timings(held: &Held, reply: &Reply, stamp: Option<BrokerStamp>) -> Timings {
         service_us,
         total_us: Some(micros(held.ticket.taken_at.elapsed())),
     }
-}
-
-fn record(board: &Board, reply: &Reply) {
-    let Some(timings) = reply.timings else { return };
-    let hops = [
-        (Hop::Queued, timings.queued_us),
-        (Hop::Wire, timings.wire_us),
-        (Hop::Broker, timings.broker_us),
-        (Hop::Service, timings.service_us),
-        (Hop::Total, timings.total_us),
-    ];
-    board
-        .hops
-        .record_all(hops.into_iter().filter_map(|(hop, time)| Some((hop, std::time::Duration::from_micros(time?)))));
 }

@@ -14,9 +14,9 @@ use crate::actors::{
     Backend, Backends, Board, BrokerDesk, Control, Desks, Drain, Factory, OnItsWay, Parts, ResponderContext,
     ResponderWork, Supervisor, Workers, run_broker, run_responder, worker_endpoint,
 };
-use crate::model::{DelayShape, DelayView, Tier};
-use crate::process::{self, DelayKind};
-use crate::tasks::{Delay, FaultInjector, TaskName, Tasks, TasksConfig};
+use crate::model::{DelayShape, DelayView, TaskName, Tier};
+use crate::process;
+use crate::tasks::{Delay, FaultInjector, Tasks, TasksConfig};
 use crate::transport::Socket;
 
 /// Where the workers of this process find their broker under round-robin dispatch.
@@ -150,7 +150,7 @@ impl ResponderTier {
             work: Some(ResponderWork { delay, faults }),
             ..Control::none(board.clone())
         });
-        if process.settings.task.name == process::TaskName::File {
+        if process.settings.task.name == TaskName::File {
             let path = process.settings.task.root.join(&process.settings.task.file);
             if !path.is_file() {
                 warn!(process.log, "the file to be read is not there: replies will be errors (task.root, task.file)";
@@ -170,11 +170,7 @@ impl ResponderTier {
 
 fn tasks(settings: &process::Task) -> Result<Tasks> {
     Ok(Tasks::new(TasksConfig {
-        default: match settings.name {
-            process::TaskName::File => TaskName::File,
-            process::TaskName::Echo => TaskName::Echo,
-            process::TaskName::Cpu => TaskName::Cpu,
-        },
+        default: settings.name,
         root: settings.root.clone(),
         default_file: settings.file.to_string_lossy().into_owned(),
         max_file_bytes: settings.max_file_bytes.get(),
@@ -186,24 +182,18 @@ fn tasks(settings: &process::Task) -> Result<Tasks> {
 fn delay(settings: &process::Delay) -> Result<Delay> {
     let (mean, cap) = (settings.mean.get(), settings.cap.get());
     Ok(match settings.kind {
-        DelayKind::None => Delay::none(),
-        DelayKind::Fixed => Delay::fixed(mean),
-        DelayKind::Uniform => Delay::uniform(settings.min.get(), settings.max.get())?,
-        DelayKind::Exponential => Delay::exponential(mean, cap),
-        DelayKind::LogNormal => Delay::log_normal(mean, settings.sigma.get(), cap)?,
+        DelayShape::None => Delay::none(),
+        DelayShape::Fixed => Delay::fixed(mean),
+        DelayShape::Uniform => Delay::uniform(settings.min.get(), settings.max.get())?,
+        DelayShape::Exponential => Delay::exponential(mean, cap),
+        DelayShape::LogNormal => Delay::log_normal(mean, settings.sigma.get(), cap)?,
     })
 }
 
 /// The configured delay, as the page and the API show it.
 fn delay_view(settings: &process::Delay) -> DelayView {
     DelayView {
-        kind: match settings.kind {
-            DelayKind::None => DelayShape::None,
-            DelayKind::Fixed => DelayShape::Fixed,
-            DelayKind::Uniform => DelayShape::Uniform,
-            DelayKind::Exponential => DelayShape::Exponential,
-            DelayKind::LogNormal => DelayShape::LogNormal,
-        },
+        kind: settings.kind,
         min_ms: settings.min.get().as_millis() as u64,
         max_ms: settings.max.get().as_millis() as u64,
         mean_ms: settings.mean.get().as_millis() as u64,

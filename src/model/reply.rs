@@ -1,10 +1,12 @@
 //! Replies: a responder's answer to a message, or what is said where none came.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{BadMessage, parse};
+use super::{BadMessage, Hop, parse};
 
 /// `responderId` of a reply that no responder made: a timeout, a refusal.
 pub const NO_RESPONDER: i64 = -1;
@@ -75,6 +77,20 @@ pub struct Timings {
     /// From the request's arrival at the requester to its reply.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_us: Option<u64>,
+}
+
+impl Timings {
+    /// The stretches that are known, with their times.
+    pub fn hops(self) -> impl Iterator<Item = (Hop, Duration)> {
+        let hops = [
+            (Hop::Queued, self.queued_us),
+            (Hop::Wire, self.wire_us),
+            (Hop::Broker, self.broker_us),
+            (Hop::Service, self.service_us),
+            (Hop::Total, self.total_us),
+        ];
+        hops.into_iter().filter_map(|(hop, us)| Some((hop, Duration::from_micros(us?))))
+    }
 }
 
 /// A responder's answer to one message, or the requester's when none came.

@@ -9,7 +9,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::Exp1;
 
-use super::{Arrivals, Call, FanOut, Latency, Scenario, ScenarioError, Simulated, Totals, summary};
+use super::{Arrivals, Call, Latency, Scenario, ScenarioError, Simulated, SimulatedLanes, Totals, summary};
 
 /// Simulates a scenario; `draw` gives services in milliseconds, one for each message in the order in which they arrive,
 /// so that scenarios that differ in nothing but dispatch are compared message by message.
@@ -38,14 +38,6 @@ struct Parcel {
 }
 
 #[derive(Default)]
-struct Lane {
-    waiting: VecDeque<Parcel>,
-    in_flight: usize,
-    /// Counts the brokers through.
-    turn: usize,
-}
-
-#[derive(Default)]
 struct Broker {
     /// What waits for whichever worker is free first.
     waiting: VecDeque<Parcel>,
@@ -66,12 +58,10 @@ struct Simulation<'a, D> {
     draw: D,
     now: f64,
     calls: Vec<Call>,
-    /// All instances' lanes, one instance's after the other's; so are the workers.
-    lanes: Vec<Lane>,
+    lanes: SimulatedLanes<Parcel>,
     brokers: Vec<Broker>,
+    /// All brokers' workers, those of one after those of the other.
     workers: Vec<Worker>,
-    /// Requests under way, by requester instance.
-    pending: Vec<usize>,
     /// The ends of services: the time's bits, which are in order as the times are, for none is negative; then the
     /// order in which they began; the worker.
     ends: BinaryHeap<Reverse<(u64, usize, usize)>>,
@@ -84,21 +74,17 @@ struct Simulation<'a, D> {
 impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
     fn new(scenario: &'a Scenario, draw: D) -> Self {
         let workers = scenario.all_responder_workers();
-        // Each worker of an instance begins with another broker.
-        let per_instance = scenario.requester_workers;
-        let lane = |index| Lane { turn: index / per_instance + index % per_instance, ..Lane::default() };
         let idle = |broker| (broker * scenario.responder_workers..(broker + 1) * scenario.responder_workers).collect();
         Self {
             scenario,
             draw,
             now: 0.0,
             calls: Vec::with_capacity(scenario.requests.min(1 << 20)),
-            lanes: (0..scenario.all_requester_workers()).map(lane).collect(),
+            lanes: SimulatedLanes::new(scenario.requester_instances, scenario.requester_workers),
             brokers: (0..scenario.responder_instances)
                 .map(|broker| Broker { idle: idle(broker), ..Broker::default() })
                 .collect(),
             workers: (0..workers).map(|_| Worker::default()).collect(),
-            pending: vec![0; scenario.requester_instances],
             ends: BinaryHeap::with_capacity(workers),
             begun: 0,
             totals: Totals::default(),
@@ -144,24 +130,12 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
         self.calls.len() < self.scenario.requests && self.scenario.duration_ms.is_none_or(|duration| at < duration)
     }
 
-    /// A request arrives, if it may, and its messages are put in lanes: in every one, or in that with the fewest
-    /// messages, of the instance with the fewest requests.
+    /// A request arrives, if it may, and its messages are put in lanes.
     fn arrive(&mut self) -> Result<(), ScenarioError> {
         if !self.may_arrive(self.now) {
             return Ok(());
         }
-        let per_instance = self.scenario.requester_workers;
-        let (instance, lanes) = match self.scenario.fan_out {
-            FanOut::All => (0, 0..self.lanes.len()),
-            FanOut::One => {
-                let instance = (0..self.pending.len()).min_by_key(|index| self.pending[*index]).unwrap_or_default();
-                let load = |index: &usize| self.lanes[*index].waiting.len() + self.lanes[*index].in_flight;
-                let lane = (instance * per_instance..(instance + 1) * per_instance).min_by_key(load);
-                let lane = lane.unwrap_or_default();
-                (instance, lane..lane + 1)
-            }
-        };
-        self.pending[instance] += 1;
+        let (instance, lanes) = self.lanes.choose(self.scenario.fan_out);
         let request = self.calls.len();
         self.calls.push(Call {
             arrived: self.now,
@@ -179,7 +153,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
                 let allowed = "a time of 0 or more milliseconds";
                 return Err(ScenarioError::Range { what: "a service that was drawn", value: service, allowed });
             }
-            self.lanes[lane].waiting.push_back(Parcel { request, lane, service, sent: 0.0 });
+            self.lanes.all[lane].waiting.push_back(Parcel { request, lane, service, sent: 0.0 });
             self.send(lane);
         }
         Ok(())
@@ -187,12 +161,12 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
 
     /// Sends what waits in a lane, as far as its worker's window allows, to the brokers in turn.
     fn send(&mut self, lane: usize) {
-        while self.lanes[lane].in_flight < self.scenario.window
-            && let Some(mut parcel) = self.lanes[lane].waiting.pop_front()
+        while self.lanes.all[lane].in_flight < self.scenario.window
+            && let Some(mut parcel) = self.lanes.all[lane].waiting.pop_front()
         {
-            let broker = self.lanes[lane].turn % self.brokers.len();
-            self.lanes[lane].turn = broker + 1;
-            self.lanes[lane].in_flight += 1;
+            let broker = self.lanes.all[lane].turn % self.brokers.len();
+            self.lanes.all[lane].turn = broker + 1;
+            self.lanes.all[lane].in_flight += 1;
             parcel.sent = self.now;
             self.calls[parcel.request].lane_wait += self.now - self.calls[parcel.request].arrived;
             self.dispatch(broker, parcel);
@@ -242,7 +216,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
             None if self.scenario.shared_queue => broker.idle.push_back(worker),
             None => {}
         }
-        self.lanes[parcel.lane].in_flight -= 1;
+        self.lanes.all[parcel.lane].in_flight -= 1;
         self.send(parcel.lane);
         let call = &mut self.calls[parcel.request];
         self.sojourns.record(Duration::from_secs_f64((self.now - call.arrived) / 1_000.0));
@@ -251,7 +225,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
             return Ok(());
         }
         call.ended = self.now;
-        self.pending[call.instance] -= 1;
+        self.lanes.pending[call.instance] -= 1;
         self.totals.requests += 1;
         match self.scenario.arrivals {
             Arrivals::Closed { .. } => self.arrive(),
@@ -263,6 +237,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::FanOut;
 
     /// Two requester instances and two responder instances, of two workers each; every service takes 100 ms.
     fn scenario() -> Scenario {

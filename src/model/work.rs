@@ -1,16 +1,64 @@
 //! What responders are told to do beside their tasks, as it is shown and changed while they run.
 
+use std::fmt;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// What a responder does with a message: reads a file, sends the message back, or hashes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskName {
+    #[default]
+    File,
+    Echo,
+    Cpu,
+}
+
+impl TaskName {
+    /// Every name.
+    pub const ALL: [Self; 3] = [Self::File, Self::Echo, Self::Cpu];
+
+    /// The name in settings, messages and the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Echo => "echo",
+            Self::Cpu => "cpu",
+        }
+    }
+}
+
+impl fmt::Display for TaskName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Distribution of the delay before each task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DelayShape {
     None,
     Fixed,
+    #[default]
     Uniform,
     Exponential,
     LogNormal,
+}
+
+impl DelayShape {
+    /// The name in settings, plans and the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Fixed => "fixed",
+            Self::Uniform => "uniform",
+            Self::Exponential => "exponential",
+            Self::LogNormal => "log-normal",
+        }
+    }
 }
 
 /// The delay before each task. Times in milliseconds, up to ten minutes.

@@ -34,5 +34,5 @@ pub use settings::{
 };
 pub use shape::Shape;
 pub use text::{BindUrl, BrokerUrl, Rule, Secret, Text, Upstream};
-pub use tiers::{Broker, Connect, Delay, DelayKind, Dispatch, Requester, Responder, Socket, Task, TaskName, Web};
+pub use tiers::{Broker, Connect, Delay, Dispatch, Requester, Responder, Socket, Task, Web};
 pub use usage::usage;

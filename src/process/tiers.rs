@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{BindUrl, BrokerUrl, Int, LOCALHOST, Port, Shape, Span, Upstream};
+use crate::model::{DelayShape, TaskName};
 
 const MIB: u64 = 1 << 20;
 
@@ -229,33 +230,12 @@ impl Default for Task {
     }
 }
 
-/// What a responder does with a message: reads a file, sends the message back, or hashes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum TaskName {
-    #[default]
-    File,
-    Echo,
-    Cpu,
-}
-
-impl TaskName {
-    /// The name in settings, messages and the API.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::File => "file",
-            Self::Echo => "echo",
-            Self::Cpu => "cpu",
-        }
-    }
-}
-
 /// The `[task.delay]` section.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Delay {
     /// Distribution of the delay.
-    pub kind: DelayKind,
+    pub kind: DelayShape,
     /// Shortest delay of `uniform`.
     pub min: Span<0, 600_000>,
     /// Longest delay of `uniform`; not below `min`.
@@ -273,7 +253,7 @@ pub struct Delay {
 impl Default for Delay {
     fn default() -> Self {
         Self {
-            kind: DelayKind::default(),
+            kind: DelayShape::default(),
             min: Span::literal::<1_000>(),
             max: Span::literal::<3_000>(),
             mean: Span::literal::<2_000>(),
@@ -282,16 +262,4 @@ impl Default for Delay {
             seed: None,
         }
     }
-}
-
-/// Distribution of the delay before each task.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum DelayKind {
-    None,
-    Fixed,
-    #[default]
-    Uniform,
-    Exponential,
-    LogNormal,
 }

@@ -23,7 +23,7 @@ pub use echo::{EchoTask, MAX_ECHO_BYTES};
 pub use error::TaskError;
 pub use faults::FaultInjector;
 pub use file::FileTask;
-pub use registry::{TaskName, Tasks, TasksConfig};
+pub use registry::{Tasks, TasksConfig};
 
 /// What a message asks of a task.
 #[derive(Debug, Clone, Copy)]

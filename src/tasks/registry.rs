@@ -1,44 +1,10 @@
 //! The tasks by name.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 use super::{CpuTask, EchoTask, FileTask, Task, TaskError};
-
-/// The name of a task, as in messages and settings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TaskName {
-    /// [`FileTask`]
-    File,
-    /// [`EchoTask`]
-    Echo,
-    /// [`CpuTask`]
-    Cpu,
-}
-
-impl TaskName {
-    /// Every name.
-    pub const ALL: [Self; 3] = [Self::File, Self::Echo, Self::Cpu];
-
-    /// The name as text.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::File => "file",
-            Self::Echo => "echo",
-            Self::Cpu => "cpu",
-        }
-    }
-}
-
-impl fmt::Display for TaskName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
+use crate::model::TaskName;
 
 impl FromStr for TaskName {
     type Err = TaskError;
@@ -48,8 +14,8 @@ impl FromStr for TaskName {
     fn from_str(name: &str) -> Result<Self, TaskError> {
         Self::ALL
             .into_iter()
-            .find(|known| known.as_str() == name)
-            .ok_or_else(|| TaskError::unknown(name, Self::ALL.map(Self::as_str).join(", ")))
+            .find(|known| known.name() == name)
+            .ok_or_else(|| TaskError::unknown(name, Self::ALL.map(Self::name).join(", ")))
     }
 }
 
@@ -171,7 +137,7 @@ mod tests {
     fn the_text_the_json_and_the_parser_agree() {
         for name in TaskName::ALL {
             assert_eq!(json!(name), json!(name.to_string()));
-            assert_eq!(name.as_str().parse::<TaskName>().unwrap(), name);
+            assert_eq!(name.name().parse::<TaskName>().unwrap(), name);
         }
     }
 

@@ -7,7 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use swarmq::process::{Config, LogFormat, LogLevel, Override, Sources, TaskName, render};
+use swarmq::model::TaskName;
+use swarmq::process::{Config, LogFormat, LogLevel, Override, Sources, render};
 use tempfile::TempDir;
 
 /// Sources that see no file of this repository, and the folder they see instead.

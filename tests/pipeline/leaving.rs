@@ -14,8 +14,8 @@ use swarmq::actors::{
     Seat, Teller, Ticket, run_requester, run_responder,
 };
 use swarmq::edges::web::{LinkContext, Links, Requests, run_links};
-use swarmq::model::{Event, Instance, LinkState, Message, Outcome, RequestStatus, Tier, now_ms};
-use swarmq::tasks::{Delay, FaultInjector, TaskName, Tasks, TasksConfig};
+use swarmq::model::{Event, Instance, LinkState, Message, Outcome, RequestStatus, TaskName, Tier, now_ms};
+use swarmq::tasks::{Delay, FaultInjector, Tasks, TasksConfig};
 use swarmq::transport::{Contexts, Publisher, SocketOptions};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};

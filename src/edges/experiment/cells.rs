@@ -76,7 +76,7 @@ pub fn combine(tables: Tables, flags: &[String], target: Target, places: &Places
         if let Some(problem) = cell.setup.conflict() {
             return places.whole(()).wrong(problem);
         }
-        if cell.setup.payload_bytes != Setup::default().payload_bytes && cell.setup.task.as_str() != "echo" {
+        if cell.setup.payload_bytes != Setup::default().payload_bytes && cell.setup.task.name() != "echo" {
             return places.whole(()).wrong("payload_bytes is the echo task's: give `task = \"echo\"`");
         }
     }

@@ -199,7 +199,7 @@ pub fn ledger_since(before: &Topology, after: &Topology, tier: Tier) -> Ledger {
 
 /// The body of a trial's requests.
 pub fn body(setup: &Setup, timeout_ms: u64) -> Value {
-    let parameters = match setup.task.as_str() {
+    let parameters = match setup.task.name() {
         "echo" => BTreeMap::from([("payload", Value::from("x".repeat(setup.payload_bytes as usize)))]),
         "cpu" => BTreeMap::from([("rounds", Value::from(setup.rounds))]),
         _ => BTreeMap::new(),

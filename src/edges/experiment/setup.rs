@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 use toml::Value;
 
 use super::Load;
-use crate::model::{DelayShape, DelayView, FanOut};
+use crate::model::{DelayShape, DelayView, FanOut, TaskName};
 use crate::process::{Dispatch, Socket};
-use crate::tasks::TaskName;
 
 /// Instances of a tier that a plan may ask for.
 const MOST_INSTANCES: u32 = 1_000;

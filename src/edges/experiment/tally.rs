@@ -131,15 +131,8 @@ impl Tally {
             let Some(timings) = reply.timings.filter(|_| reply.code.is_none()) else { continue };
             *self.shares.responders.entry(reply.responder_id.to_string()).or_default() += 1;
             *self.shares.nodes.entry(reply.node.clone().unwrap_or_default()).or_default() += 1;
-            let hops = [
-                (Hop::Queued, timings.queued_us),
-                (Hop::Wire, timings.wire_us),
-                (Hop::Broker, timings.broker_us),
-                (Hop::Service, timings.service_us),
-                (Hop::Total, timings.total_us),
-            ];
-            for (hop, us) in hops.into_iter().filter_map(|(hop, us)| us.map(|us| (hop, us))) {
-                self.hops.entry(hop).or_insert_with(Latency::precise).record(Duration::from_micros(us));
+            for (hop, time) in timings.hops() {
+                self.hops.entry(hop).or_insert_with(Latency::precise).record(time);
             }
         }
     }

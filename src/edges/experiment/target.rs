@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::{Deployment, Plan, Setup, Trial};
-use crate::model::DelayShape;
 use crate::process::{Config, Override, Settings, Socket, Sources};
 
 /// Longest wait for a deployment that was started here.
@@ -33,13 +32,6 @@ pub trait Laboratory {
 pub fn settings_of(plan: &Plan, setup: &Setup, seed: u64) -> Vec<(String, String)> {
     let millis = |ms: u64| format!("{ms}ms");
     let delay = &setup.delay;
-    let kind = match delay.kind {
-        DelayShape::None => "none",
-        DelayShape::Fixed => "fixed",
-        DelayShape::Uniform => "uniform",
-        DelayShape::Exponential => "exponential",
-        DelayShape::LogNormal => "log-normal",
-    };
     let socket = match setup.socket {
         Socket::Req => "req",
         Socket::Dealer => "dealer",
@@ -51,7 +43,7 @@ pub fn settings_of(plan: &Plan, setup: &Setup, seed: u64) -> Vec<(String, String
         ("requester.window", setup.window.to_string()),
         ("broker.dispatch", setup.dispatch.name().to_owned()),
         ("task.name", setup.task.to_string()),
-        ("task.delay.kind", kind.to_owned()),
+        ("task.delay.kind", delay.kind.name().to_owned()),
         ("task.delay.min", millis(delay.min_ms)),
         ("task.delay.max", millis(delay.max_ms)),
         ("task.delay.mean", millis(delay.mean_ms)),

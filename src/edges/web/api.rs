@@ -7,8 +7,7 @@ use serde_json::json;
 use utoipa::{IntoParams, OpenApi};
 
 use super::{Hub, NewRequest, Requests, article, control, experiment_api, load};
-use crate::model::{ErrorCode, Event, Problem, RequestView, Topology};
-use crate::tasks::TaskName;
+use crate::model::{ErrorCode, Event, Problem, RequestView, TaskName, Topology};
 use crate::transport::ApiError;
 
 /// The longest timeout a request may ask for, in milliseconds: one hour.

@@ -2,30 +2,23 @@
 //! takes nothing with it. It tells its progress in lines of JSON.
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::process::{Child, ChildStdout};
 use tokio::time::timeout;
 
-use crate::model::{ErrorCode, TrialView};
-use crate::process::{ENV_PREFIX, Secret};
-use crate::transport::ApiError;
+use crate::model::TrialView;
 
 /// The longest line that is read: a plan of as many trials as there may be is shorter.
-const LONGEST_LINE: u64 = 8 << 20;
+pub const LONGEST_LINE: u64 = 8 << 20;
 
 /// How much of what it says to people is kept: the end.
 const WORDS_KEPT: usize = 4 << 10;
-
-/// How long a plan may take to be checked.
-const CHECK: Duration = Duration::from_secs(20);
 
 /// How long an experiment that is asked to end may go on writing what it has.
 pub const GRACE: Duration = Duration::from_secs(5);
@@ -62,141 +55,8 @@ pub struct TrialEnd {
     pub problem: Option<String>,
 }
 
-/// What a plan comes to.
-#[derive(Debug)]
-pub struct CheckedPlan {
-    pub plan: Map<String, Value>,
-    pub trials: usize,
-    pub time_ms: u64,
-}
-
-/// How experiments are started.
-pub struct Program {
-    /// This program.
-    pub path: PathBuf,
-    /// Shown to the controls of the deployment.
-    pub token: Option<Secret>,
-    /// Where this web tier answers.
-    pub url: String,
-}
-
-impl Program {
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.path);
-        // What configures this web tier is not meant for the deployments of an experiment.
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with(ENV_PREFIX)) {
-            command.env_remove(name);
-        }
-        if let Some(token) = &self.token {
-            command.env(format!("{ENV_PREFIX}ADMIN__TOKEN"), token.expose());
-        }
-        // A group of its own: Ctrl-C in this program's terminal is not for it, and its processes end with it.
-        command.arg("experiment").process_group(0).kill_on_drop(true);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    /// The plans that are part of the program, as `swarmq experiment plans --json` tells them.
-    pub async fn plans(&self) -> Result<Value, ApiError> {
-        let mut command = self.command();
-        let (status, lines, words) = self.output(command.args(["plans", "--json"]), "").await?;
-        match serde_json::from_str(&lines) {
-            Ok(plans) if status.success() => Ok(plans),
-            _ => Err(ApiError::new(
-                ErrorCode::Internal,
-                format!("`swarmq experiment plans` ended with {status}: {words}"),
-            )),
-        }
-    }
-
-    /// What a plan comes to against a target.
-    ///
-    /// # Errors
-    /// `BadRequest` with what is wrong with it and, where that is known, its line.
-    pub async fn check(&self, text: &str, name: &str, target: &str) -> Result<CheckedPlan, ApiError> {
-        let mut command = self.command();
-        command.args(["-", "--name", name, "--target", target, "--dry-run", "--progress", "json"]);
-        self.address(&mut command, target);
-        let (status, lines, words) = self.output(&mut command, text).await?;
-        let first = lines.lines().next().map(serde_json::from_str);
-        match (status.code(), first) {
-            (Some(0), Some(Ok(Progress::Plan { plan, trials, time_ms }))) => Ok(CheckedPlan { plan, trials, time_ms }),
-            (Some(2), _) => Err(ApiError::new(ErrorCode::BadRequest, words.strip_prefix("swarmq: ").unwrap_or(&words))),
-            (_, first) => {
-                let said = first.and_then(Result::err).map_or(words, |error| error.to_string());
-                Err(ApiError::new(ErrorCode::Internal, format!("the plan could not be checked ({status}): {said}")))
-            }
-        }
-    }
-
-    /// The comparison of two runs by their folders, in JSON.
-    pub async fn compare(&self, before: &Path, after: &Path) -> Result<String, ApiError> {
-        let mut command = self.command();
-        let (status, lines, words) =
-            self.output(command.arg("compare").args([before, after]).arg("--json"), "").await?;
-        match status.success() {
-            true => Ok(lines),
-            false => Err(ApiError::new(ErrorCode::BadRequest, format!("the runs can't be compared: {words}"))),
-        }
-    }
-
-    /// Starts the experiment of a plan, or goes on with the one in `folder` when there is none.
-    pub fn start(&self, folder: &Path, target: &str, plan: Option<(&str, &str)>) -> io::Result<Experiment> {
-        let mut command = self.command();
-        match plan {
-            Some((name, _)) => command.args(["-", "--name", name, "--target", target, "--out"]).arg(folder),
-            None => command.arg("--resume").arg(folder),
-        };
-        self.address(&mut command, target);
-        command.args(["--progress", "json"]).stdin(if plan.is_some() { Stdio::piped() } else { Stdio::null() });
-        let mut child = command.spawn()?;
-        if let (Some(mut input), Some((_, text))) = (child.stdin.take(), plan) {
-            let text = text.to_owned();
-            // An error means that it has ended, which its status tells.
-            actix_rt::spawn(async move { input.write_all(text.as_bytes()).await });
-        }
-        let (output, words) = (child.stdout.take(), child.stderr.take());
-        let group = child.id().map(|id| Pid::from_raw(id as i32));
-        let words = actix_rt::spawn(async move {
-            match words {
-                Some(words) => tail(words).await,
-                None => String::new(),
-            }
-        });
-        Ok(Experiment { child, group, lines: output.map(BufReader::new), line: vec![], words })
-    }
-
-    fn address(&self, command: &mut Command, target: &str) {
-        if target == "running" {
-            command.args(["--url", &self.url]);
-        }
-    }
-
-    /// Runs a command to its end; its status, and what it wrote to stdout and stderr.
-    async fn output(&self, command: &mut Command, input: &str) -> Result<(ExitStatus, String, String), ApiError> {
-        let failed = |error: &dyn std::fmt::Display| {
-            ApiError::new(ErrorCode::Internal, format!("{} can't be run: {error}", self.path.display()))
-        };
-        let mut child = command.stdin(Stdio::piped()).spawn().map_err(|error| failed(&error))?;
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (Some(mut stdin), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else {
-            return Err(failed(&"it has no pipes"));
-        };
-        let feed = async move {
-            // An error means that it did not want all of it: its status tells why.
-            let _ = stdin.write_all(input.as_bytes()).await;
-        };
-        let mut lines = String::new();
-        let mut limited = stdout.take(LONGEST_LINE);
-        let all = async { tokio::join!(feed, limited.read_to_string(&mut lines), tail(stderr), child.wait()) };
-        let ((), read, words, status) = timeout(CHECK, all).await.map_err(|_| failed(&"it takes too long"))?;
-        read.map_err(|error| failed(&error))?;
-        Ok((status.map_err(|error| failed(&error))?, lines, words))
-    }
-}
-
 /// The last of what is written, without what surrounds it.
-async fn tail(mut source: impl AsyncRead + Unpin) -> String {
+pub async fn tail(mut source: impl AsyncRead + Unpin) -> String {
     let (mut kept, mut part) = (Vec::new(), [0; 1024]);
     while let Ok(read @ 1..) = source.read(&mut part).await {
         kept.extend_from_slice(&part[..read]);
@@ -217,6 +77,19 @@ pub struct Experiment {
 }
 
 impl Experiment {
+    /// Reads what a process writes, which leads a group of its own.
+    pub fn of(mut child: Child) -> Self {
+        let (output, words) = (child.stdout.take(), child.stderr.take());
+        let group = child.id().map(|id| Pid::from_raw(id as i32));
+        let words = actix_rt::spawn(async move {
+            match words {
+                Some(words) => tail(words).await,
+                None => String::new(),
+            }
+        });
+        Self { child, group, lines: output.map(BufReader::new), line: vec![], words }
+    }
+
     /// The next line of its progress; none when there will be no more. Lines of later versions are left out. A call
     /// that is given up loses nothing: the next one goes on.
     ///
@@ -276,17 +149,10 @@ impl Drop for Experiment {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
 
     use super::*;
-
-    /// A program that does what a script says, in place of this one.
-    fn stand_in(folder: &Path, script: &str) -> Program {
-        let path = folder.join("stand-in");
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        Program { path, token: None, url: "http://127.0.0.1:1".into() }
-    }
+    use crate::edges::web::stand_in;
 
     fn start(folder: &Path, script: &str) -> Experiment {
         stand_in(folder, script).start(folder, "running", Some(("plan", "text"))).unwrap()
@@ -340,21 +206,5 @@ mod tests {
         while state().split(')').nth(1).is_some_and(|rest| !rest.starts_with(" Z")) {
             tokio::task::yield_now().await;
         }
-    }
-
-    #[actix_rt::test]
-    async fn a_check_tells_what_is_wrong_with_the_plan_or_with_the_check() {
-        let folder = tempfile::tempdir().unwrap();
-        for (script, code, words) in [
-            ("echo 'swarmq: the plan, line 2: no' >&2; exit 2", ErrorCode::BadRequest, "the plan, line 2: no"),
-            ("echo oh >&2; exit 1", ErrorCode::Internal, "the plan could not be checked (exit status: 1): oh"),
-            ("echo '{}'", ErrorCode::Internal, "missing field"),
-            ("kill -9 $$", ErrorCode::Internal, "signal: 9"),
-        ] {
-            let problem = stand_in(folder.path(), script).check("x", "plan", "running").await.unwrap_err().problem;
-            assert!(problem.code == code && problem.message.contains(words), "{script}: {problem:?}");
-        }
-        let missing = Program { path: folder.path().join("none"), token: None, url: String::new() };
-        assert!(missing.plans().await.unwrap_err().problem.message.contains("can't be run"));
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::actors::Board;
-use crate::model::{Event, FanOut, LinkState, LinkView, Request, now_ms};
+use crate::model::{Event, FanOut, LinkState, LinkView, Request, Rotation, now_ms};
 
 /// Why no connection could be made, in the words Node.js has for it: the article's page shows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,13 +54,15 @@ pub struct Links {
     /// The upstream as configured, for messages.
     pub upstream: String,
     connect_timeout: Duration,
+    rotation: Rotation,
 }
 
 impl Links {
     /// No links yet; `wanted`: connect at start.
     pub fn new(wanted: bool, board: Arc<Board>, upstream: String, connect_timeout: Duration) -> Self {
         let (wanted, changes) = (watch::Sender::new(wanted), watch::Sender::new(0));
-        Self { records: Mutex::default(), wanted, changes, board, upstream, connect_timeout }
+        let rotation = Rotation::default();
+        Self { records: Mutex::default(), wanted, changes, board, upstream, connect_timeout, rotation }
     }
 
     /// Whether connections shall be made.
@@ -68,16 +70,21 @@ impl Links {
         self.wanted.subscribe()
     }
 
-    /// The links a request goes by: every connected one, or the one with the fewest requests under way.
+    /// The links a request goes by: every connected one, or the one with the fewest requests under way
+    /// (equals in turn).
     pub fn choose(&self, fan_out: FanOut, not: &BTreeSet<SocketAddr>) -> Vec<LinkHandle> {
         let records = self.lock();
-        let connected = records
+        let mut connected: Vec<_> = records
             .values()
             .filter(|record| record.state == LinkState::Connected && !not.contains(&record.handle.address))
-            .map(|record| record.handle.clone());
+            .map(|record| record.handle.clone())
+            .collect();
         match fan_out {
-            FanOut::All => connected.collect(),
-            FanOut::One => connected.min_by_key(LinkHandle::pending).into_iter().collect(),
+            FanOut::All => connected,
+            FanOut::One => {
+                let least = self.rotation.least(connected.len(), |index| connected[index].pending());
+                least.map(|index| connected.swap_remove(index)).into_iter().collect()
+            }
         }
     }
 

@@ -1,45 +1,19 @@
 //! The requests this web instance has taken on: each is sent by one or more links, and ends when all of those calls
 //! have ended.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use utoipa::ToSchema;
-use uuid::Uuid;
 
-use super::{LinkHandle, Links, Sending};
+use super::{Entry, LinkHandle, Links, NewRequest, Sending};
 use crate::actors::Board;
 use crate::model::{
-    Accepted, ErrorCode, Event, FanOut, Hop, Outcome, Problem, Reply, Request, RequestStatus, RequestView, now_ms,
+    Accepted, ErrorCode, Event, FanOut, Hop, Outcome, Problem, Reply, RequestStatus, RequestView, now_ms,
 };
-
-/// How much longer than its messages a request may take, for the way between web tier and requester.
-const GRACE: Duration = Duration::from_secs(1);
-
-/// What a client asks for.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct NewRequest {
-    /// `file`, `echo` or `cpu`; none: the responders' configured one.
-    pub task: Option<String>,
-    /// The task's own.
-    #[schema(value_type = Object)]
-    pub parameters: Map<String, Value>,
-    /// For the `file` task, relative to the responders' root.
-    pub filename: Option<String>,
-    pub fan_out: FanOut,
-    /// Milliseconds each message may take, from 1 to 3,600,000.
-    #[schema(minimum = 1, maximum = 3_600_000)]
-    pub timeout_ms: Option<u64>,
-    /// Answer when the request has ended, with its replies, instead of at once.
-    pub wait: bool,
-}
 
 /// How a request's way by one link ended.
 #[derive(Debug)]
@@ -66,27 +40,6 @@ pub struct News {
     pub replies: Vec<Reply>,
     /// The whole request, once it has ended.
     pub ended: Option<RequestView>,
-}
-
-/// How far a request is.
-#[derive(Clone, Copy, Debug, Default)]
-struct Progress {
-    replies: usize,
-    ended: bool,
-}
-
-struct Entry {
-    view: RequestView,
-    request: Request,
-    started: Instant,
-    give_up_at: Instant,
-    /// The calls under way, each with the instance that accepted it.
-    calls: BTreeMap<SocketAddr, Option<String>>,
-    tried: BTreeSet<SocketAddr>,
-    problem: Option<Problem>,
-    /// The dashboards know of it: it was not left out under heavy load.
-    told: bool,
-    progress: watch::Sender<Progress>,
 }
 
 #[derive(Default)]
@@ -132,40 +85,10 @@ impl Requests {
         if links.is_empty() {
             return problem(ErrorCode::NotConnected, self.why_not_connected());
         }
-        let request_id = Uuid::new_v4().to_string();
-        let started = Instant::now();
-        let timeout = new.timeout_ms.map_or(self.timeout, Duration::from_millis);
-        let event = Event::Request {
-            request_id: request_id.clone(),
-            at: now_ms(),
-            task: new.task.clone(),
-            fan_out: new.fan_out,
-            timeout_ms: new.timeout_ms,
-            links: links.len(),
+        let Some((mut entry, event)) = Entry::begin(new, links.len(), self.timeout) else {
+            return problem(ErrorCode::Internal, String::new());
         };
-        let Some(view) = RequestView::begin(&event) else { return problem(ErrorCode::Internal, String::new()) };
-        let request = Request {
-            request_id: request_id.clone(),
-            filename: new.filename,
-            task: new.task,
-            parameters: new.parameters,
-            fan_out: Some(new.fan_out).filter(|fan_out| *fan_out != FanOut::All),
-            timeout_ms: new.timeout_ms,
-            stream: Some(true),
-            attempt: Some(1),
-            extra: Map::new(),
-        };
-        let mut entry = Entry {
-            view,
-            request,
-            started,
-            give_up_at: started + timeout + GRACE,
-            calls: BTreeMap::new(),
-            tried: BTreeSet::new(),
-            problem: None,
-            told: false,
-            progress: watch::Sender::default(),
-        };
+        let request_id = entry.view.request_id.clone();
         for link in &links {
             self.call(&mut entry, link);
         }
@@ -218,21 +141,21 @@ impl Requests {
                 return; // The same instance goes on by a new connection.
             }
             if let Some(before) = before {
-                lose(entry, &before, "its requester ended; the request was sent again", board);
+                entry.lose(&before, "its requester ended; the request was sent again", board);
             }
-            tell(entry, Event::Accepted { request_id: request_id.to_owned(), at: now_ms(), accepted }, board);
+            entry.tell(Event::Accepted { request_id: request_id.to_owned(), at: now_ms(), accepted }, board);
         });
     }
 
     pub fn call_reply(&self, link: SocketAddr, reply: Reply) {
         let request_id = reply.request_id.clone();
-        self.with_call(&request_id, link, |entry, board| take_reply(entry, reply, board));
+        self.with_call(&request_id, link, |entry, board| entry.take_reply(reply, board));
     }
 
     /// The whole set at once, as the article's requester sends it.
     pub fn call_set(&self, request_id: &str, link: SocketAddr, replies: Vec<Reply>) {
         self.with_call(request_id, link, |entry, board| {
-            replies.into_iter().for_each(|reply| take_reply(entry, reply, board));
+            replies.into_iter().for_each(|reply| entry.take_reply(reply, board));
         });
         self.call_ended(request_id, link, CallEnd::Complete);
     }
@@ -241,7 +164,7 @@ impl Requests {
         self.with_call(request_id, link, |entry, board| {
             board.ledger.retry();
             let (request_id, reason) = (request_id.to_owned(), format!("the connection to {link} was lost"));
-            tell(entry, Event::Retry { request_id, message_id: None, at: now_ms(), attempt, reason }, board);
+            entry.tell(Event::Retry { request_id, message_id: None, at: now_ms(), attempt, reason }, board);
         });
     }
 
@@ -259,11 +182,11 @@ impl Requests {
         match end {
             CallEnd::Complete => {}
             CallEnd::Gone(reason) => {
-                instance.iter().for_each(|instance| lose(entry, instance, &reason, &self.board));
+                instance.iter().for_each(|instance| entry.lose(instance, &reason, &self.board));
                 self.replace_call(entry, reason);
             }
             CallEnd::Failed(problem) => {
-                instance.iter().for_each(|instance| lose(entry, instance, &problem.message, &self.board));
+                instance.iter().for_each(|instance| entry.lose(instance, &problem.message, &self.board));
                 entry.problem = Some(problem);
             }
         }
@@ -327,7 +250,7 @@ impl Requests {
             total_us: total.as_micros() as u64,
             reason: entry.problem.as_ref().map(|problem| problem.message.clone()),
         };
-        tell(entry, event, &self.board);
+        entry.tell(event, &self.board);
         entry.progress.send_modify(|progress| progress.ended = true);
         book.in_flight -= 1;
         self.in_flight.send_replace(book.in_flight);
@@ -358,33 +281,5 @@ impl Requests {
 
     fn lock(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Takes an event into the request's view and tells it to the dashboards, if they know of the request. They always learn
-/// how it ended; what happened before may be left out.
-fn tell(entry: &mut Entry, event: Event, board: &Board) {
-    entry.view.apply(&event);
-    match &event {
-        _ if !entry.told => {}
-        Event::Outcome { .. } => board.teller.event(event),
-        _ => drop(board.teller.message_event(|| event)),
-    }
-}
-
-fn take_reply(entry: &mut Entry, reply: Reply, board: &Board) {
-    if entry.view.replies.iter().any(|known| known.message_id == reply.message_id) {
-        return board.ledger.duplicate();
-    }
-    tell(entry, Event::Reply { at: now_ms(), reply: Box::new(reply) }, board);
-    entry.progress.send_modify(|progress| progress.replies += 1);
-}
-
-/// Ends the messages of an instance that no reply will come for.
-fn lose(entry: &mut Entry, instance: &str, reason: &str, board: &Board) {
-    let lost: Vec<String> = entry.view.unanswered(instance).map(|message| message.message_id.clone()).collect();
-    for message_id in lost {
-        let (request_id, reason) = (entry.view.request_id.clone(), reason.to_owned());
-        tell(entry, Event::Lost { request_id, message_id, at: now_ms(), reason }, board);
     }
 }

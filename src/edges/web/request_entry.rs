@@ -1,0 +1,128 @@
+//! A request that this web instance has taken on, with what has become of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::actors::Board;
+use crate::model::{Event, FanOut, Problem, Reply, Request, RequestView, now_ms};
+
+/// How much longer than its messages a request may take, for the way between web tier and requester.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What a client asks for.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct NewRequest {
+    /// `file`, `echo` or `cpu`; none: the responders' configured one.
+    pub task: Option<String>,
+    /// The task's own.
+    #[schema(value_type = Object)]
+    pub parameters: Map<String, Value>,
+    /// For the `file` task, relative to the responders' root.
+    pub filename: Option<String>,
+    pub fan_out: FanOut,
+    /// Milliseconds each message may take, from 1 to 3,600,000.
+    #[schema(minimum = 1, maximum = 3_600_000)]
+    pub timeout_ms: Option<u64>,
+    /// Answer when the request has ended, with its replies, instead of at once.
+    pub wait: bool,
+}
+
+/// How far a request is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    pub replies: usize,
+    pub ended: bool,
+}
+
+/// A request of this instance.
+pub struct Entry {
+    pub view: RequestView,
+    pub request: Request,
+    pub started: Instant,
+    pub give_up_at: Instant,
+    /// The calls under way, each with the instance that accepted it.
+    pub calls: BTreeMap<SocketAddr, Option<String>>,
+    pub tried: BTreeSet<SocketAddr>,
+    pub problem: Option<Problem>,
+    /// The dashboards know of it: it was not left out under heavy load.
+    pub told: bool,
+    pub progress: watch::Sender<Progress>,
+}
+
+impl Entry {
+    /// What a client asks for, to be sent by so many links, and the event that tells of it. `timeout`: of its messages,
+    /// where it brings none.
+    pub fn begin(new: NewRequest, links: usize, timeout: Duration) -> Option<(Self, Event)> {
+        let request_id = Uuid::new_v4().to_string();
+        let event = Event::Request {
+            request_id: request_id.clone(),
+            at: now_ms(),
+            task: new.task.clone(),
+            fan_out: new.fan_out,
+            timeout_ms: new.timeout_ms,
+            links,
+        };
+        let request = Request {
+            request_id,
+            filename: new.filename,
+            task: new.task,
+            parameters: new.parameters,
+            fan_out: Some(new.fan_out).filter(|fan_out| *fan_out != FanOut::All),
+            timeout_ms: new.timeout_ms,
+            stream: Some(true),
+            attempt: Some(1),
+            extra: Map::new(),
+        };
+        let started = Instant::now();
+        let entry = Self {
+            view: RequestView::begin(&event)?,
+            request,
+            started,
+            give_up_at: started + new.timeout_ms.map_or(timeout, Duration::from_millis) + GRACE,
+            calls: BTreeMap::new(),
+            tried: BTreeSet::new(),
+            problem: None,
+            told: false,
+            progress: watch::Sender::default(),
+        };
+        Some((entry, event))
+    }
+
+    /// Takes an event into the request's view and tells it to the dashboards, if they know of the request. They always
+    /// learn how it ended; what happened before may be left out.
+    pub fn tell(&mut self, event: Event, board: &Board) {
+        self.view.apply(&event);
+        match &event {
+            _ if !self.told => {}
+            Event::Outcome { .. } => board.teller.event(event),
+            _ => drop(board.teller.message_event(|| event)),
+        }
+    }
+
+    /// A message's reply; a second one for the same message is a duplicate.
+    pub fn take_reply(&mut self, reply: Reply, board: &Board) {
+        if self.view.replies.iter().any(|known| known.message_id == reply.message_id) {
+            return board.ledger.duplicate();
+        }
+        self.tell(Event::Reply { at: now_ms(), reply: Box::new(reply) }, board);
+        self.progress.send_modify(|progress| progress.replies += 1);
+    }
+
+    /// Ends the messages of an instance that no reply will come for.
+    pub fn lose(&mut self, instance: &str, reason: &str, board: &Board) {
+        let lost: Vec<String> = self.view.unanswered(instance).map(|message| message.message_id.clone()).collect();
+        for message_id in lost {
+            let (request_id, reason) = (self.view.request_id.clone(), reason.to_owned());
+            self.tell(Event::Lost { request_id, message_id, at: now_ms(), reason }, board);
+        }
+    }
+}
