@@ -11,7 +11,7 @@ variable "IMAGE" {
   default = "swarmq:1"
 }
 
-# Told by the image's labels.
+# Told by the image's labels and, of each instance, by the page.
 variable "VERSION" {
   default = "dev"
 }
