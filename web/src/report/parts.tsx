@@ -2,7 +2,7 @@
 import { brief, duration, percent } from '../format.ts';
 import { bytes, METRICS, times, verdict } from './metrics.ts';
 import { Bar, Dot, PartsLegend, RowChart, type Part } from './rows.tsx';
-import { linear, logarithmic, suited, type Scale } from './scale.ts';
+import { linear, suited, symmetric, type Scale } from './scale.ts';
 import { cellName, levelName } from './shape.ts';
 import type { CellSummary, Estimate, HopName, MetricName, Report, Usage } from './results.ts';
 
@@ -115,13 +115,6 @@ export function around1(ratios: Estimate[]): Scale {
   return symmetric(Math.max(1.25, ...ends, ...ends.map((end) => 1 / end)));
 }
 
-/** Ratios around 1: half as far to the one side as twice to the other. */
-export function symmetric(reach: number): Scale {
-  const { at } = logarithmic(1 / reach, reach);
-  const [from, to] = [at(1 / reach), at(reach)];
-  return { at: (value) => (at(value) - from) / (to - from), ticks: [1 / reach, 1, reach] };
-}
-
 const HOPS: { kind: HopName; label: string }[] = [
   { kind: 'queued', label: 'waiting in the requester' },
   { kind: 'wire', label: 'on the wire' },
@@ -141,6 +134,7 @@ export function WhereTimeGoes({ report }: { report: Report }) {
     all ? parts({ queued: all.laneWaitMs, broker: all.brokerWaitMs, service: all.serviceMs }) : [];
   const sum = (all: Part[]): number => all.reduce((total, { size }) => total + size, 0);
   const most = Math.max(...cells.flatMap((cell) => [sum(parts(cell.hops)), sum(expected(cell))]));
+  const scale = linear(0, most);
   return (
     <section class="part-of-report">
       <h2>Where the time goes</h2>
@@ -148,12 +142,12 @@ export function WhereTimeGoes({ report }: { report: Report }) {
       <RowChart
         title="A message's mean time, by hop"
         note="The thin bar is what is expected: waits by simulation, service by the delay."
-        columns={[{ title: 'mean time of a message', scale: linear(0, most), say: duration }]}
+        columns={[{ title: 'mean time of a message', scale, say: duration }]}
         rows={cells.map((cell) => ({
           name: nameOf(report, cell.cell),
           cells: [
             <Bar
-              most={linear(0, most).ticks.at(-1) ?? most}
+              most={scale.ticks.at(-1) ?? most}
               parts={parts(cell.hops)}
               expected={expected(cell)}
               text={duration(sum(parts(cell.hops)))}
