@@ -4,7 +4,7 @@ import { seriesOf } from '../src/report/curves.tsx';
 import { strength } from '../src/report/heat-map.tsx';
 import { bytes, times, verdict } from '../src/report/metrics.ts';
 import type { CellSummary, Estimate, Factor, Report } from '../src/report/results.ts';
-import { chosen, linear, logarithmic, nines, roomy, suited, symmetric } from '../src/report/scale.ts';
+import { chosen, linear, logarithmic, nines, roomy, roundly, suited, symmetric } from '../src/report/scale.ts';
 import { axes, cellName, grids, layout, levelName, spreadOut } from '../src/report/shape.ts';
 
 const estimate = (median: number, low = median, high = median, coverage = 0.95): Estimate => ({
@@ -43,6 +43,7 @@ test('axes count in steps that people count in', () => {
   assert.deepEqual(logarithmic(0.02, 900).ticks, [0.01, 0.1, 1, 10, 100, 1_000]);
   assert.deepEqual(logarithmic(0.05, 2).ticks, [0.05, 0.1, 0.2, 0.5, 1, 2], 'what is named already needs no more room');
   assert.deepEqual(roomy(linear(0, 100), 60, 34), [0, 60]);
+  assert.deepEqual(['5.0 ms', '2.00×', '70 MB', '1.50 s', '10.05 s'].map(roundly), ['5 ms', '2×', '70 MB', '1.50 s', '10.05 s']);
 });
 
 test('figures that are far apart have an axis of ratios', () => {

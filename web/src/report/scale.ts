@@ -68,6 +68,9 @@ export function nines(requests: number): Scale {
   return { at: (share) => at(Math.max(1 - share, rarest)), ticks: range(most + 1).map((count) => 1 - 10 ** -count) };
 }
 
+/** A tick in words: as round as it is, without zeros behind the point. */
+export const roundly = (said: string): string => said.replace(/\.0+(?!\d)/, '');
+
 /** The ticks that there is room for: of those too near to one already named, none. */
 export function roomy(scale: Scale, length: number, space: number): number[] {
   let last = -Infinity;

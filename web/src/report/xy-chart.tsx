@@ -14,7 +14,7 @@ import {
 } from 'd3-shape';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { ComponentChildren } from 'preact';
-import { roomy, type Scale } from './scale.ts';
+import { roomy, roundly, type Scale } from './scale.ts';
 
 export interface XyPoint {
   x: number;
@@ -61,6 +61,8 @@ const LEFT = 58;
 const RIGHT = 16;
 /** Of a mark, in square pixels. */
 const AREA = 46;
+/** Of a tick's text, the widest a character gets. */
+const CHARACTER = 7;
 
 /** A series has a colour, dashes and a mark of its own, so that it is known without colours too. */
 const LOOKS = [
@@ -103,6 +105,7 @@ export function XyChart(props: Props) {
   const py = (value: number): number => TOP + (1 - Math.max(0, Math.min(1.02, y.at(value)))) * tall;
   const curve = line<{ x: number; y: number }>((point) => px(point.x), (point) => py(point.y)).digits(1);
   const path = (points: { x: number; y: number }[]): string => curve(points) ?? '';
+  const widest = Math.max(...x.ticks.map((tick) => sayX(tick).length)) * CHARACTER;
   const hasExpected = series.some(({ expected }) => expected && expected.length > 0);
   return (
     <figure class="xy">
@@ -140,11 +143,11 @@ export function XyChart(props: Props) {
             <g key={tick} class="grid">
               <path d={`M${LEFT} ${py(tick)}H${LEFT + inner}`} />
               <text x={LEFT - 7} y={py(tick) + 4} text-anchor="end">
-                {sayY(tick)}
+                {roundly(sayY(tick))}
               </text>
             </g>
           ))}
-          {roomy(x, inner, 34).map((tick) => (
+          {roomy(x, inner, widest + 8).map((tick) => (
             <g key={tick} class="grid">
               <path d={`M${px(tick)} ${TOP + tall}v4`} />
               <text x={px(tick)} y={TOP + tall + 17} text-anchor="middle">
