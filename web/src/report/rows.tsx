@@ -18,7 +18,7 @@ interface Props {
   columns: { title: string; scale?: Scale; say?: (value: number) => string }[];
   rows: Row[];
   /** What a row is. */
-  what?: string;
+  what?: string | undefined;
 }
 
 /** The table, with the axes in its head. */
