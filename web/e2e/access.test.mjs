@@ -2,32 +2,25 @@
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { after, before, test } from 'node:test';
-import { assertAccessible, openPage, startBrowser } from './browser.mjs';
-import { startProgram } from './program.mjs';
+import { test } from 'node:test';
+import { assertAccessible } from './browser.mjs';
+import { useSite } from './site.mjs';
 
 const ROUTES = ['/', '/requests', '/charts', '/control', '/experiments'];
 const IMAGES = fileURLToPath(new URL('../../docs/images/', import.meta.url));
 const PHONE = { width: 390, height: 844 };
 
-let program, browser;
-before(async () => {
-  program = await startProgram();
-  browser = await startBrowser();
-  const page = await openPage(browser, program.url);
+const site = useSite({}, async ({ open }) => {
+  const page = await open();
   await page.getByRole('button', { name: 'Send request' }).click();
   await page.locator('.live-latest .request.is-complete').first().waitFor();
   await page.finish();
-});
-after(async () => {
-  await browser?.close();
-  await program?.stop();
 });
 
 for (const colorScheme of ['light', 'dark']) {
   for (const route of ROUTES) {
     test(`axe finds nothing: ${route}, ${colorScheme}`, async () => {
-      const page = await openPage(browser, program.url, {
+      const page = await site.open({
         route,
         colorScheme,
         bypassCSP: true,
@@ -42,7 +35,7 @@ for (const colorScheme of ['light', 'dark']) {
 }
 
 test('axe finds nothing in the sheets', async () => {
-  const page = await openPage(browser, program.url, { bypassCSP: true, reducedMotion: 'reduce' });
+  const page = await site.open({ bypassCSP: true, reducedMotion: 'reduce' });
   for (const opener of ['.live-latest .line', '.panel[data-id]']) {
     await page.locator(opener).last().click();
     await page.getByRole('dialog').waitFor();
@@ -53,7 +46,7 @@ test('axe finds nothing in the sheets', async () => {
 });
 
 test('send, look and leave by keyboard alone', async () => {
-  const page = await openPage(browser, program.url);
+  const page = await site.open();
   const focused = () => page.evaluate(() => document.activeElement?.textContent ?? '');
   const reach = async (wanted) => {
     for (let step = 0; step < 80; step += 1) {
@@ -88,7 +81,7 @@ for (const [name, options] of [
 ]) {
   test(`a picture for the documentation: ${name}`, async () => {
     await mkdir(IMAGES, { recursive: true });
-    const page = await openPage(browser, program.url, options);
+    const page = await site.open(options);
     await page.getByRole('button', { name: 'Send request' }).click();
     const id = /Sent (\w+)/.exec(await page.locator('.said', { hasText: 'Sent' }).textContent())[1];
     await page.locator('.live-latest .request', { hasText: id }).locator('.line.is-response').first().waitFor();

@@ -1,21 +1,14 @@
 // What the article's page did: connect, request, see the replies.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { openPage, permit, startBrowser } from './browser.mjs';
-import { startProgram, TOKEN } from './program.mjs';
+import { test } from 'node:test';
+import { permit } from './browser.mjs';
+import { TOKEN } from './program.mjs';
+import { useSite } from './site.mjs';
 
-let program, browser;
-before(async () => {
-  program = await startProgram();
-  browser = await startBrowser();
-});
-after(async () => {
-  await browser?.close();
-  await program?.stop();
-});
+const site = useSite();
 
 test('connect, request, and everything the article showed', async () => {
-  const page = await openPage(browser, program.url);
+  const page = await site.open();
   await page.getByRole('button', { name: 'Disconnect' }).click();
   await page.locator('.links .is-disconnected').first().waitFor();
   await page.getByRole('button', { name: 'Connect', exact: true }).click();
@@ -35,7 +28,7 @@ test('connect, request, and everything the article showed', async () => {
 });
 
 test('replies appear one by one, before the last is in', async () => {
-  const page = await openPage(browser, program.url);
+  const page = await site.open();
   const seen = await page.evaluate(async () => {
     const button = [...document.querySelectorAll('button')].find((one) => one.textContent === 'Send request');
     const known = document.querySelector('.live-latest .request h3 code')?.title;
@@ -56,9 +49,9 @@ test('replies appear one by one, before the last is in', async () => {
 });
 
 test('a burst arrives whole and the ledger balances', async () => {
-  const page = await openPage(browser, program.url, { route: '/control' });
+  const page = await site.open({ route: '/control' });
   await permit(page, TOKEN);
-  await page.goto(`${program.url}/#/`);
+  await page.goto(`${site.url}/#/`);
   const figure = async (key) => Number((await page.locator(`.ledger .is-${key} dd`).textContent()).replaceAll(',', ''));
   await page.locator('.ledger .is-inFlight dd', { hasText: /^0$/ }).waitFor();
   const sent = await figure('sent');
@@ -72,10 +65,10 @@ test('a burst arrives whole and the ledger balances', async () => {
 });
 
 test('a steady rate goes on until it is stopped, also from another page', async () => {
-  const [page, other] = await Promise.all([1, 2].map(() => openPage(browser, program.url, { route: '/control' })));
+  const [page, other] = await Promise.all([1, 2].map(() => site.open({ route: '/control' })));
   for (const one of [page, other]) {
     await permit(one, TOKEN);
-    await one.goto(`${program.url}/#/`);
+    await one.goto(`${site.url}/#/`);
   }
   await page.getByText('Steady', { exact: true }).click();
   await page.getByLabel('requests a second').fill('2');

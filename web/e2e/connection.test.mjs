@@ -1,30 +1,22 @@
 // The WebSocket: lost, late, and what it must never lead to.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { openPage, startBrowser } from './browser.mjs';
+import { test } from 'node:test';
 import { startProgram } from './program.mjs';
+import { useSite } from './site.mjs';
 
-let program, browser;
-before(async () => {
-  program = await startProgram();
-  browser = await startBrowser();
-});
-after(async () => {
-  await browser?.close();
-  await program?.stop();
-});
+const site = useSite();
 
 test(
   'the page resumes without a reload after the server was away',
   { skip: Boolean(process.env.SWARMQ_URL) },
   async () => {
-    const page = await openPage(browser, program.url);
+    const page = await site.open();
     await page.evaluate(() => (window.sameDocument = true));
-    const port = new URL(program.url).port;
-    await program.stop();
+    const port = new URL(site.url).port;
+    await site.program.stop();
     await page.getByText('The connection to the server is lost').waitFor();
     assert.match(await page.title(), /Connection lost/);
-    program = await startProgram(port);
+    site.program = await startProgram(port);
     await page.locator('.connection.is-open').waitFor();
     await page.locator('.banner').waitFor({ state: 'detached' });
     await page.locator('.links .is-connected').first().waitFor();
@@ -45,25 +37,27 @@ const through = (change) => (page) =>
     });
   });
 
-test('a page that missed something starts over with a snapshot', async () => {
+test('a page that missed something starts over with a snapshot', { timeout: 60_000 }, async () => {
   let left = 1;
   let snapshots = 0;
+  let startOver;
+  const startedOver = new Promise((resolve) => (startOver = resolve));
   const prepare = through((message) => {
-    if (message.type === 'snapshot') snapshots += 1;
+    if (message.type === 'snapshot' && (snapshots += 1) === 2) startOver();
     if (message.type === 'events' && left > 0) {
       left -= 1;
       return undefined;
     }
     return message;
   });
-  const page = await openPage(browser, program.url, { prepare });
+  const page = await site.open({ prepare });
   await page.evaluate(() => (window.sameDocument = true));
-  for (const end = Date.now() + 15_000; snapshots < 2 && Date.now() < end;) await page.waitForTimeout(50);
-  assert.equal(snapshots, 2);
+  await startedOver;
   await page.locator('.connection.is-open').waitFor();
   await page.getByRole('button', { name: 'Send request' }).click();
   await page.locator('.live-latest .request.is-complete').first().waitFor();
   assert.ok(await page.evaluate(() => window.sameDocument));
+  assert.equal(snapshots, 2);
   await page.finish();
 });
 
@@ -77,7 +71,7 @@ test('a ledger that does not balance is red, and the title says it', async () =>
     else message.events.forEach((event) => event.type === 'instance' && miscounted(event.snapshot));
     return message;
   });
-  const page = await openPage(browser, program.url, { prepare });
+  const page = await site.open({ prepare });
   await page.getByText('✓ balanced').waitFor();
   lost = 1;
   await page.locator('.ledger.is-off', { hasText: 'does not balance: requester-' }).waitFor();

@@ -4,9 +4,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { after, before, test } from 'node:test';
-import { assertAccessible, openPage, permit, startBrowser } from './browser.mjs';
-import { startProgram, TOKEN } from './program.mjs';
+import { after, test } from 'node:test';
+import { assertAccessible, permit } from './browser.mjs';
+import { TOKEN } from './program.mjs';
+import { useSite } from './site.mjs';
 
 const IMAGES = fileURLToPath(new URL('../../docs/images/', import.meta.url));
 
@@ -26,19 +27,11 @@ fan_out = "one"
 load = "closed 4"
 `;
 
-let program, browser, folder;
-before(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'swarmq-'));
-  program = await startProgram(0, { 'experiments.dir': folder });
-  browser = await startBrowser();
-});
-after(async () => {
-  await browser?.close();
-  await program?.stop();
-  await rm(folder, { recursive: true, force: true });
-});
+const folder = await mkdtemp(join(tmpdir(), 'swarmq-'));
+const site = useSite({ 'experiments.dir': folder });
+after(() => rm(folder, { recursive: true, force: true }));
 
-const open = (options = {}) => openPage(browser, program.url, { route: '/experiments', ...options });
+const open = (options = {}) => site.open({ route: '/experiments', ...options });
 const editor = (page) => page.getByRole('textbox', { name: 'Plan' });
 const start = (page) => page.getByRole('button', { name: 'Start', exact: true });
 const isIn = (page, state) => page.locator(`.watch.is-${state}`).waitFor();

@@ -65,9 +65,12 @@ async function assertDrawn(page, charts) {
     const lines = await chart.locator('.series .line').evaluateAll((all) => all.map((line) => line.getAttribute('d')));
     assert.ok(lines.length > 0 && lines.every((line) => line.length > 0 && !/NaN|Infinity/.test(line)), lines.join());
     const box = await chart.evaluate((svg) => {
-      const { width, height } = svg.viewBox.baseVal;
-      const all = [...svg.querySelectorAll('.mark, .trial')].map((mark) => mark.getBBox());
-      return all.every((mark) => mark.x >= 0 && mark.y >= -6 && mark.x <= width && mark.y <= height);
+      const frame = svg.getBoundingClientRect();
+      const all = [...svg.querySelectorAll('.mark, .trial')].map((mark) => mark.getBoundingClientRect());
+      return all.every(
+        (mark) =>
+          mark.left >= frame.left && mark.top >= frame.top - 6 && mark.right <= frame.right && mark.bottom <= frame.bottom,
+      );
     });
     assert.ok(box, 'a mark is outside of its chart');
   }

@@ -1,27 +1,20 @@
 // When something goes wrong: a worker, an instance, the server itself.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { openPage, permit, startBrowser } from './browser.mjs';
-import { startProgram, TOKEN } from './program.mjs';
+import { test } from 'node:test';
+import { permit } from './browser.mjs';
+import { TOKEN } from './program.mjs';
+import { useSite } from './site.mjs';
 
-let program, browser;
-before(async () => {
-  program = await startProgram();
-  browser = await startBrowser();
-});
-after(async () => {
-  await browser?.close();
-  await program?.stop();
-});
+const site = useSite();
 
 test('controls are off without the token, and say so', async () => {
-  const page = await openPage(browser, program.url, { route: '/control' });
+  const page = await site.open({ route: '/control' });
   await page.getByText('Controls are not permitted without the token').waitFor();
   assert.ok(await page.getByRole('button', { name: 'Panic' }).isDisabled());
   await page.getByPlaceholder('control token').fill('wrong');
   await page.getByRole('button', { name: 'Use token' }).click();
   await page.getByText('the token is wrong').waitFor();
-  await page.goto(`${program.url}/#/`);
+  await page.goto(`${site.url}/#/`);
   await page.getByText('Steady', { exact: true }).click();
   await page.getByText('Bursts and steady rates need the control token').waitFor();
   assert.ok(await page.getByRole('button', { name: 'Start' }).isDisabled());
@@ -31,7 +24,7 @@ test('controls are off without the token, and say so', async () => {
 });
 
 test('a worker panics and its restart is seen', async () => {
-  const page = await openPage(browser, program.url, { route: '/control' });
+  const page = await site.open({ route: '/control' });
   await permit(page, TOKEN);
   await page.getByRole('button', { name: 'Panic' }).click();
   await page.getByText(/panics; its supervisor restarts it/).waitFor();
@@ -40,7 +33,7 @@ test('a worker panics and its restart is seen', async () => {
 });
 
 test('workers come and go', async () => {
-  const page = await openPage(browser, program.url, { route: '/control' });
+  const page = await site.open({ route: '/control' });
   await permit(page, TOKEN);
   const responders = page.locator('.tier-workers').last();
   for (const [button, workers] of [
@@ -50,16 +43,16 @@ test('workers come and go', async () => {
     await responders.getByRole('button', { name: button }).first().click();
     await responders.getByRole('button', { name: 'Apply' }).first().click();
     await responders.getByText(`${workers} workers asked for`).waitFor();
-    await page.goto(`${program.url}/#/`);
+    await page.goto(`${site.url}/#/`);
     await page.locator('.tier', { hasText: 'Responders' }).getByText(`of ${workers} workers`).waitFor();
-    await page.goto(`${program.url}/#/control`);
+    await page.goto(`${site.url}/#/control`);
   }
   await page.finish();
 });
 
 /** Sends a request and gives its row. */
 async function send(page) {
-  await page.goto(`${program.url}/#/`);
+  await page.goto(`${site.url}/#/`);
   const before = await page.locator('.send .said').textContent();
   await page.getByRole('button', { name: 'Send request' }).click();
   const said = page.locator('.send .said', { hasText: 'Sent' }).and(page.locator(`:not(:text-is("${before}"))`));
@@ -73,7 +66,7 @@ async function endsWith(page, outcome) {
 }
 
 async function backToNormal(page) {
-  await page.goto(`${program.url}/#/control`);
+  await page.goto(`${site.url}/#/control`);
   await page.getByRole('button', { name: 'Everything back to normal' }).click();
   await page.getByText('Everything is back to normal').waitFor();
   await page.locator('.active-faults').waitFor({ state: 'detached' });
@@ -88,7 +81,7 @@ for (const [name, set, said] of [
   ],
 ]) {
   test(`a fault is set, felt and cleared: ${name}`, async () => {
-    const page = await openPage(browser, program.url, { route: '/control' });
+    const page = await site.open({ route: '/control' });
     await permit(page, TOKEN);
     await set(page);
     await page.getByRole('button', { name: 'Set faults' }).click();
@@ -122,21 +115,21 @@ for (const [name, set, said, replies] of [
   ],
 ]) {
   test(`what a fault holds up goes on when it is cleared: ${name}`, async () => {
-    const page = await openPage(browser, program.url, { route: '/control' });
+    const page = await site.open({ route: '/control' });
     await permit(page, TOKEN);
     await set(page);
     await page.locator('.active-faults', { hasText: said }).waitFor();
     const request = await send(page);
     await request.locator('.counts', { hasText: `${replies} of 3` }).waitFor();
     await backToNormal(page);
-    await page.goto(`${program.url}/#/`);
+    await page.goto(`${site.url}/#/`);
     await request.and(page.locator('.is-complete')).locator('.counts', { hasText: '3 responses' }).waitFor();
     await page.finish();
   });
 }
 
 test('delay and dispatch are changed', async () => {
-  const page = await openPage(browser, program.url, { route: '/control' });
+  const page = await site.open({ route: '/control' });
   await permit(page, TOKEN);
   const delay = page.getByRole('region', { name: 'Delay' });
   await delay.getByLabel('Distribution').selectOption('fixed');
@@ -147,7 +140,7 @@ test('delay and dispatch are changed', async () => {
   await page.getByText('The dispatch is set on every broker').waitFor();
   await page.getByLabel('Least busy').and(page.locator(':checked')).waitFor({ state: 'attached' });
   await endsWith(page, '3 responses');
-  await page.goto(`${program.url}/#/charts`);
+  await page.goto(`${site.url}/#/charts`);
   await page.getByText('half of the messages should be answered within 40 ms').waitFor();
   await page.finish();
 });

@@ -1,36 +1,29 @@
 // What the views show, and what is remembered.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { openPage, permit, startBrowser } from './browser.mjs';
-import { startProgram, TOKEN } from './program.mjs';
+import { test } from 'node:test';
+import { permit } from './browser.mjs';
+import { TOKEN } from './program.mjs';
+import { useSite } from './site.mjs';
 
-let program, browser;
-before(async () => {
-  program = await startProgram(0, { 'task.delay.kind': 'none', 'telemetry.events_per_second': 100_000 });
-  browser = await startBrowser();
-});
-after(async () => {
-  await browser?.close();
-  await program?.stop();
-});
+const site = useSite({ 'task.delay.kind': 'none', 'telemetry.events_per_second': 100_000 });
 
 const ask = async (request) => {
   const body = JSON.stringify({ ...request, wait: true });
   const headers = { 'Content-Type': 'application/json' };
-  return (await fetch(`${program.url}/api/v1/requests`, { method: 'POST', headers, body })).json();
+  return (await fetch(`${site.url}/api/v1/requests`, { method: 'POST', headers, body })).json();
 };
 
 test('every view has a link, and an address that names none shows the first', async () => {
-  const page = await openPage(browser, program.url);
+  const page = await site.open();
   for (const title of ['Requests', 'Charts', 'Control', 'Live']) {
     await page.getByRole('navigation').getByRole('link', { name: title }).click();
     await page.getByRole('heading', { level: 1, name: title }).waitFor({ state: 'attached' });
     assert.match(await page.title(), new RegExp(`Idle · ${title} · swarmq`));
-    const there = await openPage(browser, program.url, { route: new URL(page.url()).hash.slice(1) });
+    const there = await site.open({ route: new URL(page.url()).hash.slice(1) });
     await there.getByRole('heading', { level: 1, name: title }).waitFor({ state: 'attached' });
     await there.finish();
   }
-  await page.goto(`${program.url}/#/nowhere/%`);
+  await page.goto(`${site.url}/#/nowhere/%`);
   await page.getByRole('heading', { level: 1, name: 'Live' }).waitFor({ state: 'attached' });
   await page.finish();
 });
@@ -38,7 +31,7 @@ test('every view has a link, and an address that names none shows the first', as
 test('requests are filtered by outcome, node and worker', async () => {
   const good = await ask({ task: 'echo', fanOut: 'one' });
   const bad = await ask({ task: 'cpu', parameters: { rounds: 'many' }, fanOut: 'one' });
-  const page = await openPage(browser, program.url, { route: '/requests' });
+  const page = await site.open({ route: '/requests' });
   const rows = page.locator('.request');
   const shown = async (count) => {
     await page.locator('.filters output', { hasText: new RegExp(`^${count} `) }).waitFor();
@@ -68,7 +61,7 @@ test('a reply is copied, and a long one is loaded whole when it is asked for', a
   const payload = `${'x'.repeat(20_000)}.`;
   const { requestId } = await ask({ task: 'echo', parameters: { payload }, fanOut: 'one' });
   const permissions = ['clipboard-read', 'clipboard-write'];
-  const page = await openPage(browser, program.url, { route: '/requests', permissions });
+  const page = await site.open({ route: '/requests', permissions });
   await page.locator('.request', { hasText: requestId.slice(0, 8) }).locator('.line').click();
   const sheet = page.getByRole('dialog');
   const copied = async (name) => {
@@ -86,7 +79,7 @@ test('a reply is copied, and a long one is loaded whole when it is asked for', a
 });
 
 test('the theme is chosen, and remembered', async () => {
-  const page = await openPage(browser, program.url, { colorScheme: 'dark' });
+  const page = await site.open({ colorScheme: 'dark' });
   const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   const dark = await ground();
   await page.getByLabel('Theme').selectOption('light');
@@ -101,7 +94,7 @@ test('the theme is chosen, and remembered', async () => {
 });
 
 test('nothing moves where the system asks for less motion', async () => {
-  const page = await openPage(browser, program.url, { reducedMotion: 'reduce' });
+  const page = await site.open({ reducedMotion: 'reduce' });
   await page.getByRole('button', { name: 'Send request' }).click();
   await page.locator('.live-latest .request.is-complete').first().waitFor();
   const moving = await page.evaluate(() =>
@@ -112,9 +105,9 @@ test('nothing moves where the system asks for less motion', async () => {
 });
 
 test('the last thousand requests are kept', async () => {
-  const page = await openPage(browser, program.url, { route: '/control' });
+  const page = await site.open({ route: '/control' });
   await permit(page, TOKEN);
-  await page.goto(`${program.url}/#/`);
+  await page.goto(`${site.url}/#/`);
   await page.getByText('Burst', { exact: true }).click();
   await page.getByText('Task, fan-out, timeout').click();
   await page.locator('.send').getByLabel('Task').selectOption('echo');
@@ -126,7 +119,7 @@ test('the last thousand requests are kept', async () => {
     await figure('sent').filter({ hasText: (sent + 1_800).toLocaleString('en') }).waitFor();
     await figure('inFlight').filter({ hasText: /^0$/ }).waitFor();
   }
-  await page.goto(`${program.url}/#/requests`);
+  await page.goto(`${site.url}/#/requests`);
   await page.locator('.filters output', { hasText: /^1,000 requests$/ }).waitFor();
   assert.ok((await page.locator('.request').count()) < 200, 'rows are made as they come into sight');
   await page.finish();

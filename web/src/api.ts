@@ -1,18 +1,8 @@
 /** The server's HTTP calls. A call that fails throws an `Error` whose message can be shown as it is. */
+import type { ExperimentsOverview, ExperimentView, PlanCheck, RunView } from './experiments/wire.ts';
 import { token } from './preferences.ts';
 import type { Comparison, Report } from './report/results.ts';
-import type {
-  Delay,
-  Dispatch,
-  ExperimentsOverview,
-  ExperimentView,
-  Faults,
-  LoadView,
-  PlanCheck,
-  RequestBody,
-  RequestView,
-  RunView,
-} from './wire.ts';
+import type { Delay, Dispatch, Faults, LoadView, RequestBody, RequestView } from './wire.ts';
 
 async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
   const headers: Record<string, string> = {};

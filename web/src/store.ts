@@ -1,9 +1,10 @@
 /** What the page knows. Only the socket writes it; the views read it. */
 import { batch, computed, signal } from '@preact/signals';
+import type { ExperimentView } from './experiments/wire.ts';
 import { foldRates, type Rates } from './rates.ts';
 import { foldRequests, requestsFrom, type Requests } from './requests.ts';
 import { foldTopology, forget, NOTHING } from './topology.ts';
-import type { Event, ExperimentView, LoadView, RequestView, Sample, ServerMessage, Settings, Topology } from './wire.ts';
+import type { Event, LoadView, RequestView, Sample, ServerMessage, Settings, Topology } from './wire.ts';
 
 /** Seconds that the charts look back. */
 const SAMPLES_KEPT = 300;

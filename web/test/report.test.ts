@@ -3,9 +3,8 @@ import { test } from 'node:test';
 import { seriesOf } from '../src/report/curves.tsx';
 import { strength } from '../src/report/heat-map.tsx';
 import { bytes, times, verdict } from '../src/report/metrics.ts';
-import { symmetric } from '../src/report/parts.tsx';
 import type { CellSummary, Estimate, Factor, Report } from '../src/report/results.ts';
-import { chosen, linear, logarithmic, nines, roomy, suited } from '../src/report/scale.ts';
+import { chosen, linear, logarithmic, nines, roomy, roundly, suited, symmetric } from '../src/report/scale.ts';
 import { axes, cellName, grids, layout, levelName, spreadOut } from '../src/report/shape.ts';
 
 const estimate = (median: number, low = median, high = median, coverage = 0.95): Estimate => ({
@@ -35,13 +34,16 @@ function reportOf(factors: [Factor, string[]][], pair: Factor | null = null): Re
 
 test('axes count in steps that people count in', () => {
   assert.deepEqual(linear(0, 93).ticks, [0, 20, 40, 60, 80, 100]);
-  assert.deepEqual(linear(0, 0.7).ticks, [0, 0.2, 0.4, 0.6, 0.8]);
+  assert.deepEqual(linear(0, 0.7).ticks, [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]);
   assert.deepEqual(linear(0, 0).ticks, [0, 0.2, 0.4, 0.6, 0.8, 1]);
   assert.equal(linear(0, 93).at(50), 0.5);
   const log = logarithmic(3, 800);
-  assert.deepEqual([log.at(log.ticks[0] ?? 0), log.at(log.ticks.at(-1) ?? 0)], [0, 1]);
-  assert.ok((log.ticks[0] ?? 0) <= 3 && (log.ticks.at(-1) ?? 0) >= 800 && log.ticks.includes(100));
+  assert.deepEqual(log.ticks, [2, 5, 10, 20, 50, 100, 200, 500, 1_000]);
+  assert.deepEqual([log.at(2), log.at(1_000)], [0, 1]);
+  assert.deepEqual(logarithmic(0.02, 900).ticks, [0.01, 0.1, 1, 10, 100, 1_000]);
+  assert.deepEqual(logarithmic(0.05, 2).ticks, [0.05, 0.1, 0.2, 0.5, 1, 2], 'what is named already needs no more room');
   assert.deepEqual(roomy(linear(0, 100), 60, 34), [0, 60]);
+  assert.deepEqual(['5.0 ms', '2.00×', '70 MB', '1.50 s', '10.05 s'].map(roundly), ['5 ms', '2×', '70 MB', '1.50 s', '10.05 s']);
 });
 
 test('figures that are far apart have an axis of ratios', () => {

@@ -6,10 +6,10 @@ import { plural } from '../format.ts';
 import { experiment } from '../store.ts';
 import { Said, useAction } from '../views/action.tsx';
 import { Choice } from '../views/choice.tsx';
-import type { ExperimentsOverview, PlanCheck, RunView } from '../wire.ts';
 import { PlanEditor } from './editor.tsx';
 import { targetOf } from './plan-text.ts';
 import { isUnderWay, roughly } from './progress.ts';
+import type { ExperimentsOverview, PlanCheck, RunView } from './wire.ts';
 
 /** After the last key, before the plan is checked. */
 const PAUSE_MS = 300;

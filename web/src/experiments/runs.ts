@@ -3,7 +3,7 @@ import { effect, signal } from '@preact/signals';
 import { readExperiments, readReport, readRun, readRuns } from '../api.ts';
 import { connection, experiment } from '../store.ts';
 import type { Report } from '../report/results.ts';
-import type { ExperimentsOverview, RunView } from '../wire.ts';
+import type { ExperimentsOverview, RunView } from './wire.ts';
 
 /** What came of reading something: nothing yet, the thing, or why not. */
 export type Read<T> = { state: 'reading' } | { state: 'read'; value: T } | { state: 'failed'; problem: string };

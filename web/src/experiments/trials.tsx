@@ -1,6 +1,6 @@
 /** The trials of a run, a line each, with small bars to compare them by. */
 import { duration, rate } from '../format.ts';
-import type { TrialRow } from '../wire.ts';
+import type { TrialRow } from './wire.ts';
 
 /** Lines that are shown before one asks for all. */
 const MOST = 200;

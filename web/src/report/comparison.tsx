@@ -1,14 +1,13 @@
 /** Two runs side by side. */
 import { plural } from '../format.ts';
-import { METRICS, spread, times, verdict } from './metrics.ts';
-import { around1 } from './parts.tsx';
-import { Dot, RowChart } from './rows.tsx';
+import { METRICS, verdict } from './metrics.ts';
+import { compared, RatioChart } from './ratios.tsx';
 import type { Comparison, Levels, MetricName, Side } from './results.ts';
 import { levelName } from './shape.ts';
-import { EnvironmentTable } from './tables.tsx';
+import { EnvironmentTable, FigureText, MEASURED } from './tables.tsx';
 
 const SHOWN: MetricName[] = ['requestsPerS', 'p50', 'p99', 'cpu', 'memory'];
-const TABLE: MetricName[] = ['requestsPerS', 'messagesPerS', 'mean', 'p50', 'p90', 'p95', 'p99', 'p999', 'max', 'cpu', 'memory', 'errors'];
+const TABLE: MetricName[] = [...MEASURED, 'errors'];
 
 const name = (levels: Levels): string =>
   Object.entries(levels)
@@ -18,11 +17,7 @@ const name = (levels: Levels): string =>
 /** All of it. */
 export function ComparisonView({ comparison }: { comparison: Comparison }) {
   const { before, after, cells, broken, unlike, onlyBefore, onlyAfter } = comparison;
-  const known = SHOWN.filter((metric) => cells.some(({ ratios }) => ratios[metric]));
-  const columns = known.map((metric) => {
-    const scale = around1(cells.flatMap(({ ratios }) => ratios[metric] ?? []));
-    return { title: METRICS[metric].label, say: times, scale };
-  });
+  const known = compared(SHOWN, cells);
   const count = (wanted: 'better' | 'worse'): number =>
     cells.flatMap(({ ratios }) => known.filter((metric) => ratios[metric] && verdict(metric, ratios[metric]) === wanted))
       .length;
@@ -62,27 +57,11 @@ export function ComparisonView({ comparison }: { comparison: Comparison }) {
       </section>
       <section class="part-of-report">
         <h2>Ratios</h2>
-        <RowChart
+        <RatioChart
           title="How many times the first the second is"
           note="Medians of the ratios of every trial of the second to every one of the first, with the interval that the rank test of Mann and Whitney does not reject. Grey where it holds 1, so that chance would explain it."
-          columns={columns}
-          rows={cells.map(({ levels, ratios }) => ({
-            name: name(levels),
-            cells: known.map((metric, index) => {
-              const ratio = ratios[metric];
-              return (
-                <Dot
-                  scale={columns[index]?.scale ?? around1([])}
-                  value={ratio?.median}
-                  low={ratio?.low}
-                  high={ratio?.high}
-                  line={1}
-                  text={ratio ? times(ratio.median) : '–'}
-                  tone={ratio ? verdict(metric, ratio) : 'same'}
-                />
-              );
-            }),
-          }))}
+          metrics={known}
+          rows={cells.map(({ levels, ratios }) => ({ name: name(levels), ratios }))}
         />
       </section>
       <section class="part-of-report">
@@ -106,16 +85,11 @@ export function ComparisonView({ comparison }: { comparison: Comparison }) {
                   <tr key={`${name(levels)} ${index}`}>
                     <th scope="row">{name(levels)}</th>
                     <td>{index === 0 ? 'first' : 'second'}</td>
-                    {TABLE.map((metric) => {
-                      const figure = figures[metric];
-                      const half = figure && spread(figure);
-                      return (
-                        <td key={metric} class="number">
-                          {figure ? METRICS[metric].say(figure.median) : '–'}
-                          {half !== undefined && <small> ±{Math.round(half * 100)} %</small>}
-                        </td>
-                      );
-                    })}
+                    {TABLE.map((metric) => (
+                      <td key={metric} class="number">
+                        <FigureText metric={metric} figure={figures[metric]} />
+                      </td>
+                    ))}
                   </tr>
                 )),
               )}

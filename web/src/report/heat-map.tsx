@@ -1,5 +1,6 @@
 /** Two factors at once: a grid of figures, the colour as strong as the figure is large. */
 import { METRICS } from './metrics.ts';
+import { byDistance, byRatio } from './scale.ts';
 import { grids, type Grid } from './shape.ts';
 import type { MetricName, Report } from './results.ts';
 
@@ -35,7 +36,7 @@ export function HeatMaps({ report }: { report: Report }) {
 /** How strong a figure's colour is, from 0 to 1: by its ratio to the others, where they are far apart. */
 export function strength(value: number, low: number, high: number): number {
   if (!(high > low)) return 0.5;
-  return low > 0 && high / low > 8 ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
+  return (low > 0 && high / low > 8 ? byRatio : byDistance)(low, high)(value);
 }
 
 function HeatMap({ grid, metric, title }: { grid: Grid; metric: MetricName; title: string }) {

@@ -1,10 +1,11 @@
 /** Row charts: measured against expected, pairs, where the time goes, who did the work, what it took. */
 import { brief, duration, percent } from '../format.ts';
-import { bytes, METRICS, times, verdict } from './metrics.ts';
+import { bytes, METRICS, times } from './metrics.ts';
+import { compared, RatioChart } from './ratios.tsx';
 import { Bar, Dot, PartsLegend, RowChart, type Part } from './rows.tsx';
-import { linear, logarithmic, suited, type Scale } from './scale.ts';
+import { linear, suited, type Scale } from './scale.ts';
 import { cellName, levelName } from './shape.ts';
-import type { CellSummary, Estimate, HopName, MetricName, Report, Usage } from './results.ts';
+import type { CellSummary, HopName, MetricName, Report, Usage } from './results.ts';
 
 const nameOf = ({ plan }: Report, cell: number): string => cellName(plan, plan.cells[cell]?.levels ?? {});
 const measured = ({ summary }: Report): CellSummary[] => summary.cells.filter(({ trials }) => trials > 0);
@@ -66,33 +67,11 @@ export function Pairs({ report }: { report: Report }) {
   const first = summary.contrasts[0];
   if (!first) return null;
   const metrics: MetricName[] = ['requestsPerS', 'p50', 'p99', 'cpu'];
-  const known = metrics.filter((metric) => summary.contrasts.some(({ ratios }) => ratios[metric]));
-  const columns = known.map((metric) => {
-    const ratios = summary.contrasts.flatMap(({ ratios: all }) => all[metric] ?? []);
-    return { title: METRICS[metric].label, say: times, scale: around1(ratios) };
-  });
-  const rows = summary.contrasts.map(({ factor, level, others, ratios }) => ({
-    name: [levelName(factor, level), Object.keys(others).length > 0 ? `(${cellName(plan, others)})` : ''].join(' ').trim(),
-    cells: known.map((metric, index) => {
-      const ratio = ratios[metric];
-      return (
-        <Dot
-          scale={columns[index]?.scale as Scale}
-          value={ratio?.median}
-          low={ratio?.low}
-          high={ratio?.high}
-          line={1}
-          text={ratio ? times(ratio.median) : '–'}
-          tone={ratio ? verdict(metric, ratio) : 'same'}
-        />
-      );
-    }),
-  }));
   const coverage = first.ratios.requestsPerS?.coverage;
   return (
     <section class="part-of-report">
       <h2>Paired differences</h2>
-      <RowChart
+      <RatioChart
         title={`How many times that of ${levelName(first.factor, first.base)}`}
         note={
           <>
@@ -102,24 +81,14 @@ export function Pairs({ report }: { report: Report }) {
           </>
         }
         what={first.factor.replaceAll('_', ' ')}
-        columns={columns}
-        rows={rows}
+        metrics={compared(metrics, summary.contrasts)}
+        rows={summary.contrasts.map(({ factor, level, others, ratios }) => ({
+          name: [levelName(factor, level), Object.keys(others).length > 0 ? `(${cellName(plan, others)})` : ''].join(' ').trim(),
+          ratios,
+        }))}
       />
     </section>
   );
-}
-
-/** The axis for intervals of ratios. */
-export function around1(ratios: Estimate[]): Scale {
-  const ends = ratios.flatMap(({ low, high }) => [low, high]).filter((end) => end > 0);
-  return symmetric(Math.max(1.25, ...ends, ...ends.map((end) => 1 / end)));
-}
-
-/** Ratios around 1: half as far to the one side as twice to the other. */
-export function symmetric(reach: number): Scale {
-  const { at } = logarithmic(1 / reach, reach);
-  const [from, to] = [at(1 / reach), at(reach)];
-  return { at: (value) => (at(value) - from) / (to - from), ticks: [1 / reach, 1, reach] };
 }
 
 const HOPS: { kind: HopName; label: string }[] = [
@@ -141,6 +110,7 @@ export function WhereTimeGoes({ report }: { report: Report }) {
     all ? parts({ queued: all.laneWaitMs, broker: all.brokerWaitMs, service: all.serviceMs }) : [];
   const sum = (all: Part[]): number => all.reduce((total, { size }) => total + size, 0);
   const most = Math.max(...cells.flatMap((cell) => [sum(parts(cell.hops)), sum(expected(cell))]));
+  const scale = linear(0, most);
   return (
     <section class="part-of-report">
       <h2>Where the time goes</h2>
@@ -148,12 +118,12 @@ export function WhereTimeGoes({ report }: { report: Report }) {
       <RowChart
         title="A message's mean time, by hop"
         note="The thin bar is what is expected: waits by simulation, service by the delay."
-        columns={[{ title: 'mean time of a message', scale: linear(0, most), say: duration }]}
+        columns={[{ title: 'mean time of a message', scale, say: duration }]}
         rows={cells.map((cell) => ({
           name: nameOf(report, cell.cell),
           cells: [
             <Bar
-              most={linear(0, most).ticks.at(-1) ?? most}
+              most={scale.ticks.at(-1) ?? most}
               parts={parts(cell.hops)}
               expected={expected(cell)}
               text={duration(sum(parts(cell.hops)))}

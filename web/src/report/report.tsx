@@ -1,4 +1,5 @@
 /** The report of a run: what it shows, first in words, then in charts, then in every figure. */
+import { Fact, Facts } from '../facts.tsx';
 import { plural } from '../format.ts';
 import { Curves, Knees } from './curves.tsx';
 import { HeatMaps } from './heat-map.tsx';
@@ -25,7 +26,7 @@ export function ReportView({ report, head = true }: Props) {
           <p class="kind">Experiment</p>
           <h1>{plan.name}</h1>
           {plan.description && <p class="description">{plan.description}</p>}
-          <Facts report={report} />
+          <RunFacts report={report} />
         </header>
       )}
       <section class="abstract" aria-label="Abstract">
@@ -64,7 +65,7 @@ export function ReportView({ report, head = true }: Props) {
   );
 }
 
-function Facts({ report: { plan, summary, startedAt, finishedAt } }: { report: Report }) {
+function RunFacts({ report: { plan, summary, startedAt, finishedAt } }: { report: Report }) {
   const span = finishedAt === null ? 'still going on' : METRICS.mean.say(finishedAt - startedAt);
   const facts: [string, string][] = [
     ['target', plan.target],
@@ -73,17 +74,13 @@ function Facts({ report: { plan, summary, startedAt, finishedAt } }: { report: R
     ['each', `${METRICS.mean.say(plan.durationMs)} after ${METRICS.mean.say(plan.warmUpMs)} of warm-up`],
     ['started', new Date(startedAt).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' })],
     ['took', span],
-    ['fixed', fixed(plan)],
   ];
   return (
-    <dl class="facts">
-      {facts.map(([name, value]) => (
-        <div key={name} class={name === 'fixed' ? 'is-wide' : undefined}>
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </div>
-      ))}
-    </dl>
+    <Facts rows={facts}>
+      <Fact name="fixed" isWide>
+        {fixed(plan)}
+      </Fact>
+    </Facts>
   );
 }
 

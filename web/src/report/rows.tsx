@@ -1,7 +1,7 @@
 /** Charts that are tables: a row for each cell, a bar or a dot in it, and the figure in words beside it. */
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
-import type { Scale } from './scale.ts';
+import { roundly, type Scale } from './scale.ts';
 
 /** Rows shown at first. */
 const MOST_ROWS = 32;
@@ -18,7 +18,7 @@ interface Props {
   columns: { title: string; scale?: Scale; say?: (value: number) => string }[];
   rows: Row[];
   /** What a row is. */
-  what?: string;
+  what?: string | undefined;
 }
 
 /** The table, with the axes in its head. */
@@ -68,8 +68,8 @@ function Axis({ scale, say }: { scale: Scale; say: (value: number) => string }) 
   const most = scale.ticks.at(-1) ?? 1;
   return (
     <span class="track-axis" aria-hidden="true">
-      <i>{say(least)}</i>
-      <i>{say(most)}</i>
+      <i>{roundly(say(least))}</i>
+      <i>{roundly(say(most))}</i>
     </span>
   );
 }

@@ -1,10 +1,12 @@
 /** All figures as tables, what went wrong, and what it was measured on. */
+import { Facts } from '../facts.tsx';
 import { count, percent, rate } from '../format.ts';
 import { bytes, METRICS, spread } from './metrics.ts';
 import { cellName } from './shape.ts';
-import type { CellSummary, Environment, Figure, Formula, MetricName, Plan, Report } from './results.ts';
+import type { CellSummary, Environment, Estimate, Formula, MetricName, Plan, Report } from './results.ts';
 
-const COLUMNS: MetricName[] = [
+/** The metrics that tables of all figures have columns for. */
+export const MEASURED: MetricName[] = [
   'requestsPerS',
   'messagesPerS',
   'mean',
@@ -44,7 +46,7 @@ export function AllFigures({ report }: { report: Report }) {
               <th scope="col" class="number">
                 trials
               </th>
-              {COLUMNS.map((metric) => (
+              {MEASURED.map((metric) => (
                 <th key={metric} scope="col" class="number">
                   {METRICS[metric].label}
                 </th>
@@ -77,7 +79,7 @@ export function AllFigures({ report }: { report: Report }) {
                 <td class="number">
                   {cell.trials} of {plan.repetitions}
                 </td>
-                {COLUMNS.map((metric) => (
+                {MEASURED.map((metric) => (
                   <td key={metric} class={isFew(cell, metric) ? 'number is-few' : 'number'}>
                     <FigureText metric={metric} figure={cell.figures[metric]} />
                   </td>
@@ -96,7 +98,8 @@ export function AllFigures({ report }: { report: Report }) {
 
 const isFew = (cell: CellSummary, metric: MetricName): boolean => cell.fewestRequests < (NEEDED[metric] ?? 0);
 
-function FigureText({ metric, figure }: { metric: MetricName; figure: Figure | undefined }) {
+/** A median with half of its interval. */
+export function FigureText({ metric, figure }: { metric: MetricName; figure: Estimate | undefined }) {
   if (!figure) return <>–</>;
   const half = spread(figure);
   return (
@@ -217,16 +220,7 @@ export function EnvironmentTable({ environment, plan }: { environment: Environme
     ['nodes', nodes.join(', ') || 'not told'],
     ...(plan ? settings(plan) : []),
   ];
-  return (
-    <dl class="facts">
-      {rows.map(([name, value]) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </div>
-      ))}
-    </dl>
-  );
+  return <Facts rows={rows} />;
 }
 
 function settings(plan: Plan): [string, string][] {

@@ -1,7 +1,20 @@
 /** Curves over an axis, drawn as SVG: sharp in print, in the colours of whichever theme the page has. */
+import {
+  line,
+  symbol,
+  symbolCircle,
+  symbolCross,
+  symbolDiamond,
+  symbolDiamond2,
+  symbolSquare,
+  symbolStar,
+  symbolTriangle,
+  symbolWye,
+  type SymbolType,
+} from 'd3-shape';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { ComponentChildren } from 'preact';
-import { roomy, type Scale } from './scale.ts';
+import { roomy, roundly, type Scale } from './scale.ts';
 
 export interface XyPoint {
   x: number;
@@ -46,17 +59,21 @@ const TOP = 12;
 const BOTTOM = 40;
 const LEFT = 58;
 const RIGHT = 16;
+/** Of a mark, in square pixels. */
+const AREA = 46;
+/** Of a tick's text, the widest a character gets. */
+const CHARACTER = 7;
 
 /** A series has a colour, dashes and a mark of its own, so that it is known without colours too. */
 const LOOKS = [
-  { colour: 'response', dash: '', mark: 'circle' },
-  { colour: 'curve-3', dash: '7 3', mark: 'square' },
-  { colour: 'curve-2', dash: '2 3', mark: 'triangle' },
-  { colour: 'timeout', dash: '9 3 2 3', mark: 'diamond' },
-  { colour: 'error', dash: '5 2', mark: 'circle' },
-  { colour: 'message', dash: '1 3', mark: 'square' },
-  { colour: 'good', dash: '12 3', mark: 'triangle' },
-  { colour: 'edge-strong', dash: '3 2', mark: 'diamond' },
+  { colour: 'response', dash: '', mark: symbolCircle },
+  { colour: 'curve-3', dash: '7 3', mark: symbolSquare },
+  { colour: 'curve-2', dash: '2 3', mark: symbolTriangle },
+  { colour: 'timeout', dash: '9 3 2 3', mark: symbolDiamond },
+  { colour: 'error', dash: '5 2', mark: symbolCross },
+  { colour: 'message', dash: '1 3', mark: symbolStar },
+  { colour: 'good', dash: '12 3', mark: symbolWye },
+  { colour: 'edge-strong', dash: '3 2', mark: symbolDiamond2 },
 ] as const;
 
 const look = (index: number): (typeof LOOKS)[number] => LOOKS[index % LOOKS.length] ?? LOOKS[0];
@@ -86,8 +103,9 @@ export function XyChart(props: Props) {
   const [inner, tall] = [Math.max(80, width - LEFT - RIGHT), HEIGHT - TOP - BOTTOM];
   const px = (value: number): number => LEFT + x.at(value) * inner;
   const py = (value: number): number => TOP + (1 - Math.max(0, Math.min(1.02, y.at(value)))) * tall;
-  const path = (points: { x: number; y: number }[]): string =>
-    points.map((point, index) => `${index ? 'L' : 'M'}${px(point.x).toFixed(1)} ${py(point.y).toFixed(1)}`).join('');
+  const curve = line<{ x: number; y: number }>((point) => px(point.x), (point) => py(point.y)).digits(1);
+  const path = (points: { x: number; y: number }[]): string => curve(points) ?? '';
+  const widest = Math.max(...x.ticks.map((tick) => sayX(tick).length)) * CHARACTER;
   const hasExpected = series.some(({ expected }) => expected && expected.length > 0);
   return (
     <figure class="xy">
@@ -99,7 +117,7 @@ export function XyChart(props: Props) {
               <li key={label}>
                 <svg viewBox="0 0 26 10" aria-hidden="true" class={`is-${look(index).colour}`}>
                   <path d="M0 5H26" stroke-dasharray={look(index).dash} />
-                  {!bare && <Mark at={[13, 5]} kind={look(index).mark} />}
+                  {!bare && <Mark at={[13, 5]} shape={look(index).mark} />}
                 </svg>
                 {label}
               </li>
@@ -125,11 +143,11 @@ export function XyChart(props: Props) {
             <g key={tick} class="grid">
               <path d={`M${LEFT} ${py(tick)}H${LEFT + inner}`} />
               <text x={LEFT - 7} y={py(tick) + 4} text-anchor="end">
-                {sayY(tick)}
+                {roundly(sayY(tick))}
               </text>
             </g>
           ))}
-          {roomy(x, inner, 34).map((tick) => (
+          {roomy(x, inner, widest + 8).map((tick) => (
             <g key={tick} class="grid">
               <path d={`M${px(tick)} ${TOP + tall}v4`} />
               <text x={px(tick)} y={TOP + tall + 17} text-anchor="middle">
@@ -172,7 +190,7 @@ export function XyChart(props: Props) {
                         d={`M${px(point.x) - 4} ${py(point.high)}h8m-4 0V${py(point.low)}m-4 0h8`}
                       />
                     )}
-                    <Mark at={[px(point.x), py(point.y)]} kind={look(index).mark} said={point.said} />
+                    <Mark at={[px(point.x), py(point.y)]} shape={look(index).mark} said={point.said} />
                   </g>
                 ))}
             </g>
@@ -199,15 +217,15 @@ function Trials({ point, px, py }: Placed) {
   );
 }
 
-function Mark({ at: [x, y], kind, said }: { at: [number, number]; kind: string; said?: string | undefined }) {
-  const shapes: Record<string, string> = {
-    square: `M${x - 3.4} ${y - 3.4}h6.8v6.8h-6.8z`,
-    triangle: `M${x} ${y - 4.4}l4.4 7.6h-8.8z`,
-    diamond: `M${x} ${y - 4.8}l4.8 4.8l-4.8 4.8l-4.8 -4.8z`,
-    circle: `M${x - 3.8} ${y}a3.8 3.8 0 1 0 7.6 0a3.8 3.8 0 1 0 -7.6 0z`,
-  };
+interface MarkProps {
+  at: [number, number];
+  shape: SymbolType;
+  said?: string | undefined;
+}
+
+function Mark({ at, shape, said }: MarkProps) {
   return (
-    <path class="mark" d={shapes[kind]}>
+    <path class="mark" transform={`translate(${at.join()})`} d={symbol(shape, AREA).digits(1)() ?? ''}>
       {said && <title>{said}</title>}
     </path>
   );

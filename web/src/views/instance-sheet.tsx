@@ -1,5 +1,6 @@
 /** All that is known of one instance. */
 import { inWords } from '../control/faults.tsx';
+import { Facts } from '../facts.tsx';
 import { clock, count, duration } from '../format.ts';
 import { Mark } from '../picture/legend.tsx';
 import { selection } from '../selection.ts';
@@ -21,7 +22,7 @@ export function InstanceSheet({ id }: { id: string }) {
   const { tier, node, version } = view.instance;
   return (
     <Sheet title={nameOf(view)} subtitle={`${tier} on ${node}, version ${version}`}>
-      <Facts view={view} />
+      <InstanceFacts view={view} />
       {hasPool(tier) && view.state !== 'gone' && (
         <p>
           <a href={`#/control/${encodeURIComponent(id)}`} onClick={() => (selection.value = undefined)}>
@@ -46,7 +47,7 @@ export function InstanceSheet({ id }: { id: string }) {
   );
 }
 
-function Facts({ view }: { view: InstanceView }) {
+function InstanceFacts({ view }: { view: InstanceView }) {
   const { ledger, instance } = view;
   const rows: [string, string][] = [
     ['State', view.reason ? `${view.state}: ${view.reason}` : view.state],
@@ -66,16 +67,7 @@ function Facts({ view }: { view: InstanceView }) {
   ];
   if (view.faults || view.stalled) rows.push(['Faults', inWords(view)]);
   if (view.droppedEvents > 0) rows.push(['Left out', `${count(view.droppedEvents)} single-message events`]);
-  return (
-    <dl class="facts">
-      {rows.map(([name, value]) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </div>
-      ))}
-    </dl>
-  );
+  return <Facts rows={rows} />;
 }
 
 function Workers({ view }: { view: InstanceView }) {

@@ -1,6 +1,6 @@
 /** All that is known of one message and its reply. */
-import type { ComponentChildren } from 'preact';
 import { readRequest } from '../api.ts';
+import { Fact, Facts } from '../facts.tsx';
 import { clock, count, duration } from '../format.ts';
 import { outcomeOf } from '../requests.ts';
 import { remember, requests } from '../store.ts';
@@ -35,14 +35,14 @@ export function ReplySheet({ requestId, messageId }: { requestId: string; messag
   };
   return (
     <Sheet title={heading[state]} subtitle={reply && `after ${duration(reply.respondedAt - reply.requestedAt)}`}>
-      <dl class="facts">
+      <Facts>
         <Id name="Request id" value={requestId} />
         <Id name="Message id" value={messageId} />
         {message && <Id name="Requester id" value={message.requesterId} />}
         {message && <Fact name="Requester">{message.instance}</Fact>}
         {message?.lost !== undefined && <Fact name="Lost">{message.lost}</Fact>}
         {reply && <ReplyFacts reply={reply} promised={message !== undefined} />}
-      </dl>
+      </Facts>
       {state === 'untold' && (
         <p>
           Too much happened at once for the page to be told all. <LoadWhole requestId={requestId} what="Load the reply" />
@@ -120,15 +120,6 @@ function ReplyFacts({ reply, promised }: { reply: Reply; promised: boolean }) {
         );
       })}
     </>
-  );
-}
-
-function Fact({ name, children }: { name: string; children: ComponentChildren }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }
 
