@@ -171,6 +171,23 @@ async fn what_is_cut_off_goes_on_where_it_was() {
     let after = read_results(folder.path()).unwrap();
     assert_sound(&after, 2);
     assert_eq!(after.trials[0], before.trials[0]);
+    // With nothing left to do, it makes the files again that are made of the results.
+    std::fs::remove_file(folder.path().join("results.csv")).unwrap();
+    let output = run(&["experiment", "--resume", folder.path().to_str().unwrap()]).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(folder.path().join("results.csv").exists());
+    assert_eq!(read_results(folder.path()).unwrap(), after);
+}
+
+#[actix_rt::test]
+async fn the_largest_payload_of_a_plan_reaches_the_responders() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = experiment(folder.path(), &["--factor=payload_bytes=1048576", "--factor=responders=1"]).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    // How fast is no matter here: in the time that counts none may have ended.
+    let trial = &read_results(folder.path()).unwrap().trials[0];
+    assert_eq!(trial.problem, None);
+    assert!(trial.requests.complete > 0 && trial.requests.complete == trial.requests.sent, "{trial:?}");
 }
 
 #[actix_rt::test]

@@ -52,6 +52,9 @@ pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
 }
 
 fn apart(comparison: &Comparison) -> String {
-    let list = |cells: &[String]| cells.join("; ");
+    let list = |cells: &[String]| match cells {
+        [first, second, _, _, ..] => format!("{first}; {second}; and {} more", cells.len() - 2),
+        few => few.join("; "),
+    };
     format!("the first has {}, the second {}", list(&comparison.only_before), list(&comparison.only_after))
 }

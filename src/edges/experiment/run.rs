@@ -34,6 +34,8 @@ pub async fn run(
     stop: &CancellationToken,
 ) -> Result<Ending> {
     let plan = store.results.plan.clone();
+    // Of a run that is gone on with too: another version of the program may have made its report.
+    store.write()?;
     for trial in store.left() {
         watcher.started(&plan, &trial);
         let measured = tokio::select! {

@@ -28,7 +28,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// A new run in a folder that must not hold one.
+    /// A new run in a folder that must not hold one. [`Self::write`] writes it.
     pub fn create(folder: &Path, plan: Plan, environment: Environment) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| cannot_write(folder))?;
         if folder.join(RESULTS).exists() {
@@ -41,9 +41,7 @@ impl Store {
         let (schema, started_at) = (SCHEMA.to_owned(), now_ms());
         let results = Results { schema, plan, environment, started_at, finished_at: None, trials: vec![] };
         let expectations = Expectations::of(&results.plan);
-        let store = Self { folder: folder.to_owned(), results, expectations };
-        store.write()?;
-        Ok(store)
+        Ok(Self { folder: folder.to_owned(), results, expectations })
     }
 
     /// A run that was cut off, to go on with.
@@ -79,7 +77,7 @@ impl Store {
     }
 
     /// Writes all of it. A file is either the old one or the new one, whatever happens meanwhile.
-    fn write(&self) -> Result<()> {
+    pub fn write(&self) -> Result<()> {
         let json = serde_json::to_vec(&self.results)?;
         replace(&self.folder.join(RESULTS), &json)?;
         write_exports(&self.folder, &self.results)?;

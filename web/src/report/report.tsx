@@ -66,7 +66,7 @@ export function ReportView({ report, head = true }: Props) {
 }
 
 function RunFacts({ report: { plan, summary, startedAt, finishedAt } }: { report: Report }) {
-  const span = finishedAt === null ? 'still going on' : METRICS.mean.say(finishedAt - startedAt);
+  const span = finishedAt === null ? 'not finished' : METRICS.mean.say(finishedAt - startedAt);
   const facts: [string, string][] = [
     ['target', plan.target],
     ['varied', plan.factors.map(([factor, levels]) => `${factorName(factor)} (${levels.length})`).join(' × ') || 'nothing'],
