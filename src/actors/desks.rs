@@ -39,6 +39,15 @@ pub struct ResponderDesk {
     pub deaths: u32,
 }
 
+/// The random stream of a worker's delays. Instances that were given one seed would else draw the same ones, and work in
+/// step with one another.
+fn stream(slot: Option<&str>, index: usize) -> u64 {
+    // The slot in a global service is a node's id.
+    let of_letters = |slot: &str| slot.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    let slot = slot.map_or(0, |slot| slot.parse().unwrap_or_else(|_| of_letters(slot)));
+    u64::from(slot) << 32 | index as u64
+}
+
 /// The desks of one responder instance, made as they are needed.
 pub struct Desks {
     pub contexts: Arc<Contexts>,
@@ -78,7 +87,7 @@ impl Desks {
         }
         let desk = Arc::new(Mutex::new(ResponderDesk {
             socket: Socket::attach(socket)?,
-            delays: DelaySource::new(delay, self.seed, index as u32),
+            delays: DelaySource::new(delay, self.seed, stream(self.board.instance.slot.as_deref(), index)),
             responder_id: self.first_id + index as i64,
             own_endpoint: false,
             brokers: Peers::default(),
@@ -92,5 +101,18 @@ impl Desks {
     /// The worker has left for good: its socket is closed with its desk.
     pub fn clear(&self, index: usize) {
         self.desks.lock().unwrap_or_else(PoisonError::into_inner).remove(&index);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_of_all_slots_have_streams_of_their_own() {
+        let slots = [None, Some("1"), Some("2"), Some("65536"), Some("x3k9a"), Some("x3k9b")];
+        let all = slots.iter().flat_map(|slot| (0..3).map(|index| stream(*slot, index)));
+        assert_eq!(all.collect::<BTreeSet<_>>().len(), 18);
+        assert_eq!([stream(None, 5), stream(Some("1"), 5)], [5, (1 << 32) + 5]);
     }
 }

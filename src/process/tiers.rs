@@ -246,7 +246,8 @@ pub struct Delay {
     pub sigma: Shape,
     /// Longest delay drawn from `exponential` and `log-normal`.
     pub cap: Span<0, 600_000>,
-    /// The same seed draws the same sequence in each worker. None: a new sequence at each start.
+    /// The same seed draws the same sequence in each worker again; workers of other places and other slots have others.
+    /// None: new sequences at each start.
     pub seed: Option<Int<0, { u64::MAX }>>,
 }
 

@@ -92,11 +92,11 @@ pub struct DelaySource {
 }
 
 impl DelaySource {
-    /// A source for the worker `worker_index` of a pool. With the same `seed` and index the delays are the same;
+    /// A source of delays. With the same `seed` and stream they are the same, streams of one seed are independent;
     /// without a seed they differ each time.
-    pub fn new(delay: &Delay, seed: Option<u64>, worker_index: u32) -> Self {
+    pub fn new(delay: &Delay, seed: Option<u64>, stream: u64) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed.unwrap_or_else(rand::random));
-        random.set_stream(u64::from(worker_index));
+        random.set_stream(stream);
         Self { kind: delay.0, random }
     }
 
@@ -153,8 +153,8 @@ mod tests {
         Delay::uniform(Duration::from_secs(1), Duration::from_secs(3)).unwrap()
     }
 
-    fn draws(delay: &Delay, seed: Option<u64>, worker_index: u32, count: u32) -> Vec<Duration> {
-        let mut source = DelaySource::new(delay, seed, worker_index);
+    fn draws(delay: &Delay, seed: Option<u64>, stream: u64, count: u32) -> Vec<Duration> {
+        let mut source = DelaySource::new(delay, seed, stream);
         (0..count).map(|_| source.draw()).collect()
     }
 
@@ -240,14 +240,14 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_and_worker_give_the_same_sequence() {
+    fn the_same_seed_and_stream_give_the_same_sequence() {
         for delay in [uniform(), Delay::exponential(MEAN, CAP)] {
             assert_eq!(draws(&delay, SEED, 7, 100), draws(&delay, SEED, 7, 100));
         }
     }
 
     #[test]
-    fn other_workers_and_other_seeds_give_other_sequences() {
+    fn other_streams_and_other_seeds_give_other_sequences() {
         let first = draws(&uniform(), SEED, 0, 100);
         assert_ne!(first, draws(&uniform(), SEED, 1, 100));
         assert_ne!(first, draws(&uniform(), Some(1), 0, 100));
