@@ -18,7 +18,7 @@ try {
     await page.getByText(text, { exact: false }).first().waitFor();
   }
   await page.getByText('swarmq_web.2').first().click();
-  await page.getByText(/web on node\d, version \d/).waitFor();
+  await page.getByText(/web on node\d, version \S/).waitFor();
   await page.keyboard.press('Escape');
   // The charts have something to show when a rate is told.
   await page.getByText(/responses [1-9]\d*\/s/).first().waitFor();
