@@ -39,5 +39,5 @@ pub use responder::{ResponderContext, run_responder};
 pub use socket_master::{MasterContext, run_socket_master};
 pub use supervisor::{CrashWorker, Drain, Fatal, PoolSpec, Resize, RestartPolicy, Supervisor};
 #[cfg(test)]
-use testing::board;
+pub use testing::board;
 pub use ticket::{Lane, Refusal, Ticket};

@@ -61,10 +61,11 @@ pub struct Sample {
     pub p99_us: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RequestStatus {
     /// Replies are still to come.
+    #[default]
     Pending,
     /// Every message ended, whatever its outcome.
     Complete,

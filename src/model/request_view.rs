@@ -25,7 +25,7 @@ pub struct MessageView {
 }
 
 /// A request, what became of it so far, and its replies in the order they came.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestView {
     pub request_id: String,
@@ -60,13 +60,20 @@ impl RequestView {
             fan_out: *fan_out,
             timeout_ms: *timeout_ms,
             links: *links,
-            status: RequestStatus::Pending,
-            reason: None,
-            messages: vec![],
-            replies: vec![],
-            counts: OutcomeCounts::default(),
-            total_us: None,
+            ..Self::default()
         })
+    }
+
+    /// The event by which others begin this view.
+    pub fn opening(&self) -> Event {
+        Event::Request {
+            request_id: self.request_id.clone(),
+            at: self.at,
+            task: self.task.clone(),
+            fan_out: self.fan_out,
+            timeout_ms: self.timeout_ms,
+            links: self.links,
+        }
     }
 
     /// Takes in an event of this request.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::{Spanned, Value};
 
 use super::{Cell, Factor, Given, MOST_TRIALS, Places, PlanError, Setup, Target, plain};
+use crate::model::TaskName;
 
 /// `[fixed]`, or a `[[case]]`: a level for each of some factors.
 pub type OneEach = BTreeMap<Spanned<String>, Spanned<Value>>;
@@ -76,7 +77,7 @@ pub fn combine(tables: Tables, flags: &[String], target: Target, places: &Places
         if let Some(problem) = cell.setup.conflict() {
             return places.whole(()).wrong(problem);
         }
-        if cell.setup.payload_bytes != Setup::default().payload_bytes && cell.setup.task.name() != "echo" {
+        if cell.setup.payload_bytes != Setup::default().payload_bytes && cell.setup.task != TaskName::Echo {
             return places.whole(()).wrong("payload_bytes is the echo task's: give `task = \"echo\"`");
         }
     }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::Setup;
-use crate::model::{FanOut, InstanceState, InstanceView, Ledger, LinkState, Tier, Topology, WorkerState};
+use crate::model::{InstanceState, InstanceView, Ledger, LinkState, TaskName, Tier, Topology, WorkerState};
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -199,16 +199,12 @@ pub fn ledger_since(before: &Topology, after: &Topology, tier: Tier) -> Ledger {
 
 /// The body of a trial's requests.
 pub fn body(setup: &Setup, timeout_ms: u64) -> Value {
-    let parameters = match setup.task.name() {
-        "echo" => BTreeMap::from([("payload", Value::from("x".repeat(setup.payload_bytes as usize)))]),
-        "cpu" => BTreeMap::from([("rounds", Value::from(setup.rounds))]),
-        _ => BTreeMap::new(),
-    };
-    let fan_out = match setup.fan_out {
-        FanOut::All => "all",
-        FanOut::One => "one",
+    let parameters = match setup.task {
+        TaskName::Echo => BTreeMap::from([("payload", Value::from("x".repeat(setup.payload_bytes as usize)))]),
+        TaskName::Cpu => BTreeMap::from([("rounds", Value::from(setup.rounds))]),
+        TaskName::File => BTreeMap::new(),
     };
     serde_json::json!({
-        "task": setup.task, "parameters": parameters, "fanOut": fan_out, "timeoutMs": timeout_ms,
+        "task": setup.task, "parameters": parameters, "fanOut": setup.fan_out, "timeoutMs": timeout_ms,
     })
 }

@@ -64,6 +64,7 @@ pub use results::{
 pub use rule::Rule;
 pub use run::{Ending, Watcher, run};
 pub use running::Running;
+use setup::MOST_PAYLOAD;
 pub use setup::{Factor, Setup};
 use store::replace;
 pub use store::{REPORT, RESULTS, Store, read as read_results};

@@ -17,7 +17,7 @@ const MOST_INSTANCES: u32 = 1_000;
 const MOST_WORKERS: u32 = 1_000;
 
 /// Bytes of an echo's payload that a plan may ask for.
-const MOST_PAYLOAD: u32 = 1 << 20;
+pub const MOST_PAYLOAD: u32 = 1 << 20;
 
 /// Longest delay that a plan may ask for: ten minutes, as everywhere.
 const LONGEST_DELAY: Duration = Duration::from_secs(600);

@@ -169,17 +169,12 @@ fn is_complete(view: &RequestView) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Event, FanOut};
 
     const MS: Duration = Duration::from_millis(1);
 
     fn view(status: RequestStatus, counts: (u64, u64, u64)) -> Answer {
-        let (request_id, fan_out) = (String::new(), FanOut::One);
-        let event = Event::Request { request_id, at: 1, task: None, fan_out, timeout_ms: None, links: 1 };
-        let mut view = RequestView::begin(&event).unwrap();
-        view.status = status;
-        view.counts = OutcomeCounts { responses: counts.0, errors: counts.1, timeouts: counts.2 };
-        Answer::View(Box::new(view))
+        let counts = OutcomeCounts { responses: counts.0, errors: counts.1, timeouts: counts.2 };
+        Answer::View(Box::new(RequestView { status, counts, ..RequestView::default() }))
     }
 
     fn times(due: u32, sent: u32, ended: u32) -> Times {

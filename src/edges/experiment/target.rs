@@ -4,14 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::{Deployment, Plan, Setup, Trial};
+use super::{Deployment, MOST_PAYLOAD, Plan, Setup, Trial};
 use crate::process::{Config, Override, Settings, Socket, Sources};
 
 /// Longest wait for a deployment that was started here.
 pub(super) const STARTING: Duration = Duration::from_secs(30);
-
-/// In bytes; above the largest payload that a plan can have.
-const LARGEST_MESSAGE: &str = "2097152";
 
 /// Makes and ends the deployments of a plan's trials.
 #[expect(async_fn_in_trait, reason = "its futures stay on the thread that runs the plan")]
@@ -59,9 +56,9 @@ pub fn settings_of(plan: &Plan, setup: &Setup, seed: u64) -> Vec<(String, String
         ("broker.queue", "1000000".to_owned()),
         ("broker.forget_after", millis(plan.timeout_ms.max(1_000))),
         ("web.max_in_flight", "100000".to_owned()),
-        // The largest payload of a plan, and what is around it.
-        ("web.max_body_bytes", LARGEST_MESSAGE.to_owned()),
-        ("requester.max_message_bytes", LARGEST_MESSAGE.to_owned()),
+        // The largest payload of a plan, and room for what is around it.
+        ("web.max_body_bytes", (2 * MOST_PAYLOAD).to_string()),
+        ("requester.max_message_bytes", (2 * MOST_PAYLOAD).to_string()),
         ("shutdown.deadline", "5s".to_owned()),
     ]
     .map(|(key, value)| (key.to_owned(), value))

@@ -9,7 +9,10 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// The plan as it was given, which this tier writes.
 pub const PLAN: &str = "plan.toml";
+
+/// What was measured.
 pub const RESULTS: &str = "results.json";
 
 /// What the report shows, as the page draws it too.

@@ -74,11 +74,7 @@ impl Links {
     /// (equals in turn).
     pub fn choose(&self, fan_out: FanOut, not: &BTreeSet<SocketAddr>) -> Vec<LinkHandle> {
         let records = self.lock();
-        let mut connected: Vec<_> = records
-            .values()
-            .filter(|record| record.state == LinkState::Connected && !not.contains(&record.handle.address))
-            .map(|record| record.handle.clone())
-            .collect();
+        let mut connected: Vec<_> = usable(&records, not).map(|record| record.handle.clone()).collect();
         match fan_out {
             FanOut::All => connected,
             FanOut::One => {
@@ -86,6 +82,11 @@ impl Links {
                 least.map(|index| connected.swap_remove(index)).into_iter().collect()
             }
         }
+    }
+
+    /// True when [`Self::choose`] has a choice. Asking takes nobody's turn.
+    pub fn any(&self, not: &BTreeSet<SocketAddr>) -> bool {
+        usable(&self.lock(), not).next().is_some()
     }
 
     /// Asks for connections, as the article's Connect button does; the first that is up, or why none could be made.
@@ -186,6 +187,14 @@ impl Links {
     }
 }
 
+/// The links by which a request could go, without those to the addresses.
+fn usable<'a>(
+    records: &'a BTreeMap<SocketAddr, Record>,
+    not: &'a BTreeSet<SocketAddr>,
+) -> impl Iterator<Item = &'a Record> {
+    records.values().filter(|record| record.state == LinkState::Connected && !not.contains(&record.handle.address))
+}
+
 impl LinkHandle {
     pub fn new(address: SocketAddr, sendings: mpsc::UnboundedSender<Sending>) -> Self {
         Self { address, sendings, pending: Arc::default() }
@@ -198,5 +207,30 @@ impl LinkHandle {
 
     pub fn set_pending(&self, count: usize) {
         *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = count;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::board;
+
+    #[test]
+    fn equals_are_chosen_in_turn_and_asking_takes_nobodys_turn() {
+        let links = Links::new(true, board(), "requester:5678".into(), Duration::from_secs(1));
+        let addresses = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        for address in addresses {
+            links.add(LinkHandle::new(address, mpsc::unbounded_channel().0));
+        }
+        let none = BTreeSet::new();
+        assert!(!links.any(&none) && links.choose(FanOut::One, &none).is_empty());
+        for address in addresses {
+            links.set(address, LinkState::Connected, None, None);
+        }
+        let choose = || links.choose(FanOut::One, &none)[0].address;
+        let first = choose();
+        let others = [(); 3].map(|()| (links.any(&none), choose()).1);
+        assert!(others[0] != first && others[1] == first && others[2] == others[0], "{first} {others:?}");
+        assert!(links.any(&BTreeSet::from([first])) && !links.any(&BTreeSet::from(addresses)));
     }
 }

@@ -59,20 +59,20 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// What a client asks for, to be sent by so many links, and the event that tells of it. `timeout`: of its messages,
-    /// where it brings none.
-    pub fn begin(new: NewRequest, links: usize, timeout: Duration) -> Option<(Self, Event)> {
-        let request_id = Uuid::new_v4().to_string();
-        let event = Event::Request {
-            request_id: request_id.clone(),
+    /// What a client asks for, to be sent by so many links. `timeout`: of its messages, where it brings none.
+    pub fn begin(new: NewRequest, links: usize, timeout: Duration) -> Self {
+        let started = Instant::now();
+        let view = RequestView {
+            request_id: Uuid::new_v4().to_string(),
             at: now_ms(),
             task: new.task.clone(),
             fan_out: new.fan_out,
             timeout_ms: new.timeout_ms,
             links,
+            ..RequestView::default()
         };
         let request = Request {
-            request_id,
+            request_id: view.request_id.clone(),
             filename: new.filename,
             task: new.task,
             parameters: new.parameters,
@@ -82,9 +82,8 @@ impl Entry {
             attempt: Some(1),
             extra: Map::new(),
         };
-        let started = Instant::now();
-        let entry = Self {
-            view: RequestView::begin(&event)?,
+        Self {
+            view,
             request,
             started,
             give_up_at: started + new.timeout_ms.map_or(timeout, Duration::from_millis) + GRACE,
@@ -93,8 +92,7 @@ impl Entry {
             problem: None,
             told: false,
             progress: watch::Sender::default(),
-        };
-        Some((entry, event))
+        }
     }
 
     /// Takes an event into the request's view and tells it to the dashboards, if they know of the request. They always

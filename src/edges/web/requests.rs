@@ -85,9 +85,7 @@ impl Requests {
         if links.is_empty() {
             return problem(ErrorCode::NotConnected, self.why_not_connected());
         }
-        let Some((mut entry, event)) = Entry::begin(new, links.len(), self.timeout) else {
-            return problem(ErrorCode::Internal, String::new());
-        };
+        let mut entry = Entry::begin(new, links.len(), self.timeout);
         let request_id = entry.view.request_id.clone();
         for link in &links {
             self.call(&mut entry, link);
@@ -95,7 +93,7 @@ impl Requests {
         if entry.calls.is_empty() {
             return problem(ErrorCode::NotConnected, self.why_not_connected());
         }
-        entry.told = self.board.teller.message_event(|| event);
+        entry.told = self.board.teller.message_event(|| entry.view.opening());
         book.by_id.insert(request_id.clone(), entry);
         book.in_flight += 1;
         self.in_flight.send_replace(book.in_flight);
@@ -198,7 +196,7 @@ impl Requests {
     /// Takes a call off a link whose connection is lost, if an instance is there that can take it on. False: it stays.
     pub fn call_moved(&self, request_id: &str, link: SocketAddr, reason: &str) -> bool {
         let movable = match self.lock().by_id.get(request_id) {
-            Some(entry) => !self.links.choose(FanOut::One, &entry.tried).is_empty(),
+            Some(entry) => self.links.any(&entry.tried),
             None => true,
         };
         if movable {
