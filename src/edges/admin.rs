@@ -157,7 +157,7 @@ pub fn serve(
     let server = HttpServer::new(move || {
         App::new()
             .app_data(instances.clone())
-            .app_data(web::JsonConfig::default().error_handler(ApiError::of_body))
+            .app_data(web::JsonConfig::default().error_handler(|error, _| ApiError::of_body(error, "a fixed limit")))
             .service((healthz, readyz, figures))
             .service((set_workers, set_delay, set_dispatch, set_faults, clear_faults, panic_worker, stall_worker))
             .default_service(web::to(ApiError::unknown_path))

@@ -31,13 +31,15 @@ impl ApiError {
         Self::new(ErrorCode::NotFound, message).error_response()
     }
 
-    /// For a body that is not the JSON that was expected.
-    pub fn of_body(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
-        let code = match error {
-            JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => ErrorCode::TooLarge,
-            _ => ErrorCode::BadRequest,
+    /// For a body that is not the JSON that was expected. `limit`: what sets how large it may be.
+    pub fn of_body(error: JsonPayloadError, limit: &str) -> actix_web::Error {
+        let (code, hint) = match error {
+            JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => {
+                (ErrorCode::TooLarge, limit)
+            }
+            _ => (ErrorCode::BadRequest, "GET /api/v1/openapi.json tells the fields"),
         };
-        Self::new(code, format!("the body: {error} (GET /api/v1/openapi.json tells the fields)")).into()
+        Self::new(code, format!("the body: {error} ({hint})")).into()
     }
 
     /// For a query that is not as expected.

@@ -29,7 +29,8 @@ async fn what_is_asked_wrongly_is_told_so() {
     }
     app.web().post("/api/v1/requests?wait=maybe", "{}").await.error(400, "bad-request");
     let long = json!({ "task": "echo", "parameters": { "payload": "x".repeat(2_000) } });
-    app.web().post("/api/v1/requests", long.to_string()).await.error(413, "too-large");
+    let message = app.web().post("/api/v1/requests", long.to_string()).await.error(413, "too-large");
+    assert!(message.contains("web.max_body_bytes"), "{message}");
     for path in ["/api/v1/requests/7", "/api/v1/requests/7/replies", "/api/v1/nothing", "/api/v2/requests"] {
         app.web().get(path).await.error(404, "not-found");
     }

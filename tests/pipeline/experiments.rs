@@ -108,6 +108,12 @@ async fn a_deployment_that_runs_is_changed_and_left_as_it_was() {
         ((workers(Tier::Requester), workers(Tier::Responder)) == (2, 5)).then_some(())
     })
     .await;
+    // What this deployment refuses is told with its reason.
+    let folder = tempfile::tempdir().unwrap();
+    let large = ["--target=running", "--url", &web.base, "--factor=payload_bytes=100000"];
+    let output = experiment(folder.path(), &large).await;
+    assert!(text(&output.stdout).contains("most often for: too-large"), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("web.max_body_bytes"), "{}", text(&output.stdout));
     app.stop().await;
     // Nobody is there: every trial says so, and none is lost sight of.
     let folder = tempfile::tempdir().unwrap();

@@ -85,11 +85,14 @@ fn warnings(results: &Results, summary: &Summary) -> Vec<String> {
     let (sent, failed, refused) =
         (sum(|cell| cell.requests.sent), sum(|cell| cell.requests.failed), sum(|cell| cell.requests.refused));
     if failed + refused > 0 {
+        let reasons = summary.cells.iter().flat_map(|cell| &cell.errors);
+        let why = reasons.max_by_key(|(_, count)| **count).map(|(reason, _)| format!(", most often for: {reason}"));
         warnings.push(format!(
-            "Of {} requests, {} failed and {} were refused.",
+            "Of {} requests, {} failed and {} were refused{}.",
             short(sent as f64),
             short(failed as f64),
-            short(refused as f64)
+            short(refused as f64),
+            why.unwrap_or_default()
         ));
     }
     let environment = &results.environment;
@@ -299,14 +302,14 @@ fn expected(plan: &Plan, summary: &Summary) -> Option<String> {
     let name = |cell: usize| label(&plan.cells[cell].levels);
     let percent = |ratio: f64| format!("{} %", short(ratio * 100.0));
     let mut said = match &throughput[..] {
-        [(only, _)] => format!("Throughput is {} of what delay and worker counts allow", percent(*only)),
-        [(least, at), .., (most, _)] => format!(
+        [] => return None,
+        [(least, at), .., (most, _)] if percent(*least) != percent(*most) => format!(
             "Throughput is {} to {} of what delay and worker counts allow, least with {}",
             percent(*least),
             percent(*most),
             name(*at)
         ),
-        [] => return None,
+        [(each, _), ..] => format!("Throughput is {} of what delay and worker counts allow", percent(*each)),
     };
     let over = measured(summary).filter_map(|cell| Some(cell.median(Metric::P50)? - cell.expected(Metric::P50)?));
     let mut over: Vec<f64> = over.collect();

@@ -253,14 +253,14 @@ impl Shared {
             };
         }
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let code = body["error"]["code"].as_str().unwrap_or("no reason given").to_owned();
+        let said = |field: &str| body["error"][field].as_str().unwrap_or("no reason given").to_owned();
         match body["error"]["requestId"].as_str() {
             // It was taken on, and what its messages came to is to be counted.
             Some(id) => match self.view_of(id).await {
                 Some(view) => Answer::View(Box::new(view)),
-                None => Answer::Lost(code),
+                None => Answer::Lost(said("code")),
             },
-            None => Answer::Refused(code),
+            None => Answer::Refused(format!("{}: {}", said("code"), said("message"))),
         }
     }
 

@@ -94,7 +94,11 @@ pub fn serve(listener: TcpListener, context: WebContext, shutdown_s: u64) -> io:
             .app_data(Data::from(context.load.clone()))
             .app_data(Data::from(context.experiments.clone()))
             .app_data(Data::new(context.permission.clone()))
-            .app_data(JsonConfig::default().limit(context.max_body_bytes).error_handler(ApiError::of_body))
+            .app_data(
+                JsonConfig::default()
+                    .limit(context.max_body_bytes)
+                    .error_handler(|error, _| ApiError::of_body(error, "web.max_body_bytes allows more")),
+            )
             .app_data(QueryConfig::default().error_handler(ApiError::of_query))
             .configure(article::routes)
             .configure(api::routes)
