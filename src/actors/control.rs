@@ -70,6 +70,8 @@ pub struct Stall {
 pub enum ControlError {
     #[error("{0} has no {1} to change")]
     NotHere(String, &'static str),
+    #[error("{0} is shutting down")]
+    Draining(String),
     #[error("{0}")]
     Invalid(String),
     #[error(transparent)]
@@ -90,9 +92,14 @@ impl Control {
         if size > workers.most {
             return Err(ControlError::Invalid(format!("{size} workers: 0 to {} are possible", workers.most)));
         }
-        workers.pool.send(Resize(size)).await.map_err(|_| self.not_here("supervisor"))?;
-        self.board.tell();
-        Ok(())
+        match workers.pool.send(Resize(size)).await {
+            Ok(true) => {
+                self.board.tell();
+                Ok(())
+            }
+            Ok(false) => Err(ControlError::Draining(self.board.instance.id.clone())),
+            Err(_) => Err(self.not_here("supervisor")),
+        }
     }
 
     /// Makes a worker panic.

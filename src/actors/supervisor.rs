@@ -78,12 +78,14 @@ pub struct Supervisor {
     deaths: VecDeque<Instant>,
     /// Those who wait for the pool to be empty.
     drained: Vec<oneshot::Sender<()>>,
+    /// It has been told to drain.
+    draining: bool,
 }
 
 impl Supervisor {
     /// Starts a pool on the current arbiter, with the size its `size` channel has.
     pub fn launch(spec: PoolSpec) -> Addr<Self> {
-        Self { spec, seats: Vec::new(), deaths: VecDeque::new(), drained: Vec::new() }.start()
+        Self { spec, seats: Vec::new(), deaths: VecDeque::new(), drained: Vec::new(), draining: false }.start()
     }
 
     fn target(&self) -> usize {
@@ -117,6 +119,14 @@ impl Supervisor {
         let arbiter = self.spec.arbiters.next();
         record.occupant =
             Some(Component::start_in_arbiter(&arbiter, move |_| Component::new(factory, seat, generation, supervisor)));
+    }
+
+    fn resize(&mut self, size: usize, ctx: &mut Context<Self>) {
+        info!(self.spec.log, "pool size"; "from" => self.target(), "to" => size);
+        self.spec.size.send_replace(size);
+        (self.seats.len()..size).for_each(|_| self.add_seat(ctx));
+        self.drain_surplus();
+        self.trim();
     }
 
     /// Drains the seats at and above the target; they are taken away as their occupants leave.
@@ -214,20 +224,20 @@ impl Handler<Exited> for Supervisor {
     }
 }
 
-/// Grows or shrinks the pool; surplus workers end what they have in hand first.
+/// Grows or shrinks the pool; surplus workers end what they have in hand first. False when the pool is draining, or has
+/// drained: it is not filled again.
 #[derive(Message)]
-#[rtype("()")]
+#[rtype("bool")]
 pub struct Resize(pub usize);
 
 impl Handler<Resize> for Supervisor {
-    type Result = ();
+    type Result = bool;
 
-    fn handle(&mut self, Resize(size): Resize, ctx: &mut Self::Context) {
-        info!(self.spec.log, "pool size"; "from" => self.target(), "to" => size);
-        self.spec.size.send_replace(size);
-        (self.seats.len()..size).for_each(|_| self.add_seat(ctx));
-        self.drain_surplus();
-        self.trim();
+    fn handle(&mut self, Resize(size): Resize, ctx: &mut Self::Context) -> bool {
+        if !self.draining {
+            self.resize(size, ctx);
+        }
+        !self.draining
     }
 }
 
@@ -242,7 +252,8 @@ impl Handler<Drain> for Supervisor {
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {
         let (done, waiting) = oneshot::channel();
         self.drained.push(done);
-        self.handle(Resize(0), ctx);
+        self.draining = true;
+        self.resize(0, ctx);
         // An error means that the supervisor is gone, and its workers with it.
         Box::pin(async move { drop(waiting.await) })
     }
@@ -262,5 +273,59 @@ impl Handler<CrashWorker> for Supervisor {
             occupant.do_send(Crash);
             true
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::board;
+
+    fn pool(size: usize, factory: Factory) -> (Addr<Supervisor>, watch::Receiver<usize>) {
+        let millisecond = Duration::from_millis(1);
+        let (size, seen) = watch::channel(size);
+        let policy = RestartPolicy {
+            restarts: 1,
+            period: Duration::from_secs(1),
+            backoff_min: millisecond,
+            backoff_max: millisecond,
+        };
+        let supervisor = Supervisor::launch(PoolSpec {
+            name: "worker",
+            arbiters: Arc::new(ArbiterPool::start(1, 1).unwrap()),
+            policy,
+            factory,
+            board: board(),
+            size,
+            fatal: mpsc::unbounded_channel().0,
+            log: Logger::root(slog::Discard, o!()),
+        });
+        (supervisor, seen)
+    }
+
+    #[actix_rt::test]
+    async fn a_pool_that_drains_is_not_filled_again_and_ends() {
+        // Its workers end what they have in hand first, which takes until the test lets them.
+        let in_hand = CancellationToken::new();
+        let ends = in_hand.clone();
+        let (supervisor, size) = pool(
+            2,
+            Arc::new(move |seat| {
+                let ends = ends.clone();
+                Box::pin(async move {
+                    seat.drain.cancelled().await;
+                    ends.cancelled().await;
+                    Ok(())
+                })
+            }),
+        );
+        assert!(supervisor.send(Resize(3)).await.unwrap());
+        let drained = actix_rt::spawn(supervisor.send(Drain));
+        let mut drain_came = size.clone();
+        drain_came.wait_for(|size| *size == 0).await.unwrap();
+        assert!(!supervisor.send(Resize(3)).await.unwrap(), "it drains");
+        in_hand.cancel();
+        drained.await.unwrap().unwrap();
+        assert_eq!((supervisor.send(Resize(3)).await.unwrap(), *size.borrow()), (false, 0), "it has drained");
     }
 }

@@ -237,7 +237,7 @@ impl App {
         }
     }
 
-    /// Grows or shrinks a tier's workers; false where the process has no such pool.
+    /// Grows or shrinks a tier's workers; false where the process has no such pool, or it is draining.
     pub async fn resize(&self, tier: Tier, workers: usize) -> bool {
         let pool = match tier {
             Tier::Requester => self.requester.as_ref().map(|tier| &tier.workers),
@@ -245,7 +245,7 @@ impl App {
             Tier::Web | Tier::Broker => None,
         };
         match pool {
-            Some(pool) => pool.send(crate::actors::Resize(workers)).await.is_ok(),
+            Some(pool) => pool.send(crate::actors::Resize(workers)).await.unwrap_or(false),
             None => false,
         }
     }

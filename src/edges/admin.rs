@@ -36,6 +36,7 @@ impl From<ControlError> for ApiError {
     fn from(error: ControlError) -> Self {
         let code = match &error {
             ControlError::NotHere(..) | ControlError::NoWorker(_) => ErrorCode::NotFound,
+            ControlError::Draining(_) => ErrorCode::Draining,
             ControlError::Invalid(_) | ControlError::Delay(_) => ErrorCode::BadRequest,
         };
         Self::new(code, error.to_string())

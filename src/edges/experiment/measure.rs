@@ -132,9 +132,13 @@ fn verdict(before: &Topology, after: &Topology, client_messages: u64) -> LedgerV
     let ledger = |tier| (tier, ledger_since(before, after, tier));
     let tiers: BTreeMap<Tier, Ledger> = TIERS.map(ledger).into_iter().collect();
     let requesters = tiers[&Tier::Requester];
-    let unbalanced = tiers.iter().find(|(_, ledger)| !ledger.is_balanced());
+    // Each instance's own: what was in flight when the trial began would unbalance the differences of a sound ledger.
+    let unbalanced =
+        after.instances.values().map(|view| &view.snapshot).find(|snapshot| !snapshot.ledger.is_balanced());
     let reason = match unbalanced {
-        Some((tier, ledger)) => Some(format!("the {} tier's ledger does not balance: {ledger:?}", tier.name())),
+        Some(snapshot) => {
+            Some(format!("the ledger of {} does not balance: {:?}", snapshot.instance.id, snapshot.ledger))
+        }
         None if requesters.in_flight > 0 => Some(format!("{} messages have no outcome yet", requesters.in_flight)),
         None if requesters.sent > client_messages => Some(format!(
             "the requesters sent {} messages, {} more than this experiment had outcomes of: was there other load?",
@@ -149,4 +153,59 @@ fn verdict(before: &Topology, after: &Topology, client_messages: u64) -> LedgerV
         None => None,
     };
     LedgerVerdict { tiers, client_messages, balanced: reason.is_none(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Event, Hops, Instance, InstanceState, Snapshot};
+
+    /// A broker as it is known once it has counted this.
+    fn seen(ledger: Ledger) -> Topology {
+        let instance = Instance {
+            id: "broker-1".into(),
+            tier: Tier::Broker,
+            node: "pi-1".into(),
+            service: "responder".into(),
+            slot: None,
+            version: "0".into(),
+            pid: 1,
+            started_at: 0,
+            admin: None,
+        };
+        let snapshot = Snapshot {
+            instance,
+            at: 0,
+            state: InstanceState::Ready,
+            reason: None,
+            workers: vec![],
+            queue: 0,
+            peers: vec![],
+            ledger,
+            hops: Hops::default(),
+            dropped_events: 0,
+            delay: None,
+            faults: None,
+            stalled: vec![],
+            dispatch: None,
+            usage: None,
+        };
+        let mut topology = Topology::default();
+        topology.apply(&Event::Instance { snapshot: Box::new(snapshot) }, 0);
+        topology
+    }
+
+    #[test]
+    fn what_an_earlier_trial_left_at_the_broker_does_not_unbalance_this_one() {
+        let before = Ledger { sent: 50, responses: 40, in_flight: 10, ..Ledger::default() };
+        let all_ended = Ledger { sent: 60, responses: 50, timeouts: 10, ..Ledger::default() };
+        let still_there = Ledger { sent: 60, responses: 50, in_flight: 10, ..Ledger::default() };
+        for after in [all_ended, still_there] {
+            let verdict = verdict(&seen(before), &seen(after), 0);
+            assert!(verdict.balanced, "{verdict:?}");
+        }
+        let lost = Ledger { sent: 60, responses: 50, timeouts: 9, ..Ledger::default() };
+        let verdict = verdict(&seen(before), &seen(lost), 0);
+        assert!(verdict.reason.unwrap().contains("broker-1 does not balance"));
+    }
 }

@@ -62,6 +62,13 @@ struct State {
     running: Option<CancellationToken>,
 }
 
+impl State {
+    fn stop(&mut self) {
+        self.view.running = false;
+        self.running.take().inspect(CancellationToken::cancel);
+    }
+}
+
 impl Load {
     /// How far the load is that runs, or ran last.
     pub fn view(&self) -> LoadView {
@@ -70,16 +77,15 @@ impl Load {
 
     /// Ends the load that runs, if one does.
     pub fn stop(&self) {
-        let mut state = self.lock();
-        state.view.running = false;
-        state.running.take().inspect(CancellationToken::cancel);
+        self.lock().stop();
     }
 
     fn start(self: Arc<Self>, new: NewLoad, requests: Arc<Requests>) {
-        self.stop();
         let token = CancellationToken::new();
         {
+            // Under one lock: of two that start at once, the later one stops the earlier.
             let mut state = self.lock();
+            state.stop();
             state.running = Some(token.clone());
             state.view = LoadView { running: true, rate: new.rate, count: new.count, ..LoadView::default() };
         }
@@ -103,8 +109,9 @@ impl Load {
                     Err(_) => state.view.refused += 1,
                 }
             }
+            let mut state = self.lock();
             if !token.is_cancelled() {
-                self.stop();
+                state.stop();
             }
         });
     }
