@@ -9,13 +9,17 @@ mod show;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag::register_conditional_shutdown;
 
 use crate::app::Role;
-use crate::process::{Config, Override, Sources};
+use crate::process::{Config, Override, Sources, output};
 
 const AFTER_HELP: &str = "\
 Settings come from defaults, config files, environment variables (SWARMQ_REQUESTER__WORKERS=8) and flags, the later
@@ -141,6 +145,9 @@ enum Command {
 impl Cli {
     /// Does what the command line says; the exit status it ends with.
     pub fn run(self) -> Result<ExitCode> {
+        if self.command.as_ref().is_some_and(Command::ends_at_once) {
+            end_at_once_by_signal()?;
+        }
         let (role, flags) = match self.command {
             None => (
                 Role::All,
@@ -180,12 +187,35 @@ impl Cli {
             }
             Some(Command::Keygen { file }) => return keygen::keygen(file.as_deref()),
             Some(Command::Completions { shell }) => {
-                clap_complete::generate(shell, &mut Self::command(), "swarmq", &mut std::io::stdout());
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Self::command(), "swarmq", &mut script);
+                output::whole(String::from_utf8_lossy(&script))?;
                 return Ok(ExitCode::SUCCESS);
             }
         };
         run::run(self.common.load(flags)?, role)
     }
+}
+
+impl Command {
+    /// True for commands with nothing to bring to an orderly end.
+    fn ends_at_once(&self) -> bool {
+        match self {
+            Self::Web { .. } | Self::Requester { .. } | Self::Responder { .. } | Self::Broker { .. } => false,
+            Self::Experiment(args) => !args.measures(),
+            Self::Request(_) | Self::Config { .. } | Self::Healthcheck { .. } => true,
+            Self::Keygen { .. } | Self::Completions { .. } => true,
+        }
+    }
+}
+
+/// Has SIGINT and SIGTERM end the process. They do so anyway, unless it is process 1, as in a container: the kernel keeps
+/// signals without a handler from it.
+fn end_at_once_by_signal() -> Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        register_conditional_shutdown(signal, 128 + signal, Arc::new(AtomicBool::new(true)))?;
+    }
+    Ok(())
 }
 
 impl Common {

@@ -3,12 +3,14 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use futures_util::StreamExt;
 use serde_json::{Map, Value, json};
 
 use crate::model::{Outcome, Reply, RequestStatus, RequestView};
+use crate::process::output::{self, OutputError};
+use crate::transport::{json_answer, web_url};
 
 /// Waits longer than any request may take.
 const PATIENCE: Duration = Duration::from_secs(3_700);
@@ -16,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(3_700);
 #[derive(Debug, Args)]
 pub struct AskArgs {
     /// Address of the web tier
-    #[arg(long, default_value = "http://127.0.0.1:3000")]
+    #[arg(long, default_value = "http://127.0.0.1:3000", value_parser = web_url)]
     url: String,
     /// Task: file, echo or cpu; by default the responders' own
     #[arg(long)]
@@ -67,12 +69,12 @@ impl AskArgs {
 /// Sends the request. Exit status 0: every message had a response; 1: some had none.
 pub fn ask(args: AskArgs) -> Result<ExitCode> {
     actix_rt::System::new().block_on(async {
-        let client = awc::Client::builder().timeout(PATIENCE).finish();
-        let base = format!("{}/api/v1/requests", args.url.trim_end_matches('/'));
+        let client = awc::Client::builder().timeout(PATIENCE).disable_redirects().finish();
+        let base = format!("{}/api/v1/requests", args.url);
         let begun = Instant::now();
         let sent = client.post(&base).send_json(&args.body()?).await;
         let mut response = sent.map_err(|error| unreachable(&args.url, &error.to_string()))?;
-        let answer: Value = response.json().await.with_context(|| format!("{} is no swarmq web tier", args.url))?;
+        let answer: Value = json_answer(&mut response).await.map_err(|reason| anyhow!("{}: {reason}", args.url))?;
         let Some(id) = answer["requestId"].as_str().filter(|_| response.status().is_success()) else {
             bail!("refused: {}", answer["error"]["message"].as_str().unwrap_or("for no reason given"));
         };
@@ -85,16 +87,16 @@ pub fn ask(args: AskArgs) -> Result<ExitCode> {
             while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = bytes.drain(..=end).collect();
                 if args.json {
-                    print!("{}", String::from_utf8_lossy(&line));
+                    output::whole(String::from_utf8_lossy(&line))?;
                 } else if let Ok(reply) = Reply::parse(&line) {
-                    print(&reply, begun.elapsed());
+                    print(&reply, begun.elapsed())?;
                 }
                 view = serde_json::from_slice::<RequestView>(&line).ok().or(view);
             }
         }
         let view = view.context("the web tier went away before the request had ended")?;
         if !args.json {
-            summarise(&view, begun.elapsed());
+            summarise(&view, begun.elapsed())?;
         }
         let all_well = view.status == RequestStatus::Complete && view.counts.responses == view.counts.total();
         Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -102,10 +104,10 @@ pub fn ask(args: AskArgs) -> Result<ExitCode> {
 }
 
 fn unreachable(url: &str, reason: &str) -> anyhow::Error {
-    anyhow::anyhow!("no answer from {url}: {reason}; is the web tier running? Start it with `swarmq`, or give --url")
+    anyhow!("no answer from {url}: {reason}; is the web tier running? Start it with `swarmq`, or give --url")
 }
 
-fn print(reply: &Reply, after: Duration) {
+fn print(reply: &Reply, after: Duration) -> Result<(), OutputError> {
     let mark = match reply.outcome() {
         Outcome::Response => "response",
         Outcome::Error => "error",
@@ -116,13 +118,13 @@ fn print(reply: &Reply, after: Duration) {
         (Some(node), None) => format!("  on {node}"),
         _ => String::new(),
     };
-    println!(
+    output::line(format_args!(
         "{:>7.3} s  {mark:8}  requester {}  responder {}{place}  {}",
         after.as_secs_f64(),
         reply.requester_id.get(..8).unwrap_or(&reply.requester_id),
         reply.responder_id,
         first_line(&reply.body),
-    );
+    ))
 }
 
 /// A body's first line, shortened to fit.
@@ -135,16 +137,17 @@ fn first_line(body: &str) -> String {
     }
 }
 
-fn summarise(view: &RequestView, took: Duration) {
+fn summarise(view: &RequestView, took: Duration) -> Result<(), OutputError> {
     let counts = view.counts;
-    println!(
+    output::line(format_args!(
         "{} responses, {} errors, {} timeouts in {:.3} s",
         counts.responses,
         counts.errors,
         counts.timeouts,
         took.as_secs_f64()
-    );
-    if let Some(reason) = &view.reason {
-        println!("{reason}");
+    ))?;
+    match &view.reason {
+        Some(reason) => output::line(reason),
+        None => Ok(()),
     }
 }

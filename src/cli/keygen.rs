@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 use crate::process::CurveKey;
+use crate::process::output;
 
 /// Writes a new key to a file that only its owner can read, or to stdout; what to do with it to stderr.
 pub fn keygen(file: Option<&Path>) -> Result<ExitCode> {
@@ -16,7 +17,7 @@ pub fn keygen(file: Option<&Path>) -> Result<ExitCode> {
         bail!("this program is built without CURVE: use the image, or build it with libsodium (README.md)");
     };
     let Some(path) = file else {
-        print!("{}", key.expose());
+        output::whole(key.expose())?;
         eprintln!(
             "The public and the secret key of a deployment. To keep them as a Docker secret:\n\n    \
              swarmq keygen | docker secret create swarmq_curve_key_1 -\n\n\

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::process::Config;
+use crate::process::output::line;
 
 /// Prints each setting with where it came from.
 pub fn config(config: &Config, check: bool, json: bool) -> Result<ExitCode> {
@@ -13,14 +14,14 @@ pub fn config(config: &Config, check: bool, json: bool) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if json {
-        println!("{}", serde_json::to_string_pretty(effective)?);
+        line(serde_json::to_string_pretty(effective)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or_default();
     let key = width(&mut effective.iter().map(|setting| setting.key.len()));
     let value = width(&mut effective.iter().map(|setting| setting.value.len()));
     for setting in effective {
-        println!("{:key$}  {:value$}  {}", setting.key, setting.value, setting.source);
+        line(format_args!("{:key$}  {:value$}  {}", setting.key, setting.value, setting.source))?;
     }
     Ok(ExitCode::SUCCESS)
 }

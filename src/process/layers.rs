@@ -90,7 +90,7 @@ impl Sources {
     pub(super) fn variables(&self, sections: &[Section]) -> Result<Vec<Layer>, ConfigError> {
         let mut layers = Vec::new();
         for (name, value) in &self.env {
-            if !name.starts_with(ENV_PREFIX) || name == PROFILE || name == CONFIG_DIR {
+            if !name.starts_with(ENV_PREFIX) || name == PROFILE || name == CONFIG_DIR || is_orchestrators(name, value) {
                 continue;
             }
             let mut entries = sections.iter().flat_map(|section| &section.entries);
@@ -120,6 +120,23 @@ impl Sources {
     fn variable(&self, name: &str) -> Option<&str> {
         let found = self.env.iter().find(|(known, value)| known == name && !value.is_empty());
         found.map(|(_, value)| value.as_str())
+    }
+}
+
+/// True for variables that Kubernetes and Docker's links set by themselves where a service is named `swarmq`, or
+/// `swarmq-...`: they speak of the service's addresses. None of them has the two underscores of a setting.
+fn is_orchestrators(name: &str, value: &str) -> bool {
+    let is_address = || ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
+    let parts: Vec<&str> = name.split('_').collect();
+    match parts.as_slice() {
+        _ if name.contains("__") => false,
+        [.., "SERVICE", "HOST" | "PORT"] | [_, "TCP" | "UDP", ..] => true,
+        [.., "PORT"] if is_address() => true,
+        // SERVICE_PORT_NAME of a named port; PORT_NUMBER_PROTOCOL, and what follows it.
+        _ => parts.windows(3).any(|three| {
+            matches!(three, ["SERVICE", "PORT", _])
+                || (three[0] == "PORT" && three[1].parse::<u16>().is_ok() && matches!(three[2], "TCP" | "UDP" | "SCTP"))
+        }),
     }
 }
 
@@ -162,5 +179,40 @@ impl Provider for Layer {
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
         Ok(Profile::Default.collect(self.settings.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_orchestrator_sets_by_itself_is_told_from_a_misspelt_setting() {
+        let tcp = "tcp://10.0.0.1:3000";
+        for (name, value) in [
+            ("SWARMQ_PORT", tcp),
+            ("SWARMQ_SERVICE_HOST", "10.0.0.1"),
+            ("SWARMQ_SERVICE_PORT", "3000"),
+            ("SWARMQ_SERVICE_PORT_HTTP", "3000"),
+            ("SWARMQ_PORT_3000_TCP", tcp),
+            ("SWARMQ_PORT_3000_TCP_PROTO", "tcp"),
+            ("SWARMQ_PORT_3000_TCP_ADDR", "10.0.0.1"),
+            ("SWARMQ_TCP_ADDR", "10.0.0.1"),
+            ("SWARMQ_WEB_SERVICE_HOST", "10.0.0.1"),
+            ("SWARMQ_WEB_PORT", tcp),
+            ("SWARMQ_WEB_PORT_3000_TCP_PORT", "3000"),
+        ] {
+            assert!(is_orchestrators(name, value), "{name}");
+        }
+        for (name, value) in [
+            ("SWARMQ_PORT", "3000"),
+            ("SWARMQ_WEB_PORT", "3000"),
+            ("SWARMQ_WEB__PORT", tcp),
+            ("SWARMQ_REQUESTER_WORKERS", "3"),
+            ("SWARMQ_INSTANCE_SERVICE", "web"),
+            ("SWARMQ_TASK_ROOT", "/srv"),
+        ] {
+            assert!(!is_orchestrators(name, value), "{name}");
+        }
     }
 }

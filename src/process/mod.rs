@@ -9,6 +9,7 @@ mod curve_key;
 mod error;
 mod layers;
 pub mod logging;
+pub mod output;
 mod reference;
 mod settings;
 mod shape;

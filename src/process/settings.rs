@@ -207,6 +207,7 @@ pub enum LogLevel {
     Debug,
     #[default]
     Info,
+    #[serde(alias = "warn")]
     Warning,
     Error,
     Critical,

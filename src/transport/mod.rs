@@ -12,6 +12,7 @@ mod permission;
 mod socket;
 mod tcp;
 mod telemetry;
+mod web_url;
 
 use connections::{CONNECTIONS, Told, follow_connections, watch};
 pub use context::{Contexts, SocketOptions};
@@ -24,3 +25,4 @@ pub use permission::Permission;
 pub use socket::{Events, Frames, Socket, frames_of};
 pub use tcp::keep_alive;
 pub use telemetry::{Publisher, Subscriber};
+pub use web_url::{json_answer, web_url};

@@ -7,6 +7,7 @@ mod article_http;
 mod article_tcp;
 mod article_zmq;
 mod cli;
+mod command_line;
 mod curve;
 mod dashboards;
 mod experiments;

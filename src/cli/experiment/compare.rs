@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::edges::experiment::{self, Comparison, Rule, compare_page, compare_table, read_results};
+use crate::process::output::line;
 
 pub const AFTER_HELP: &str = "\
 Rules: a metric, one of > >= < <=, and a limit: a ratio of the second run by the first (1.2x), a change (+20%, -10%), or
@@ -39,8 +40,8 @@ pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
         bail!("the runs have no cell in common: {}", apart(&comparison));
     }
     match args.json {
-        true => println!("{}", serde_json::to_string(&comparison)?),
-        false => println!("{}", compare_table(&comparison)),
+        true => line(serde_json::to_string(&comparison)?)?,
+        false => line(compare_table(&comparison))?,
     }
     if let Some(file) = &args.html {
         let page = compare_page(&comparison)

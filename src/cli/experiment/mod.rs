@@ -3,7 +3,9 @@
 mod compare;
 mod progress;
 
-use std::path::PathBuf;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -17,6 +19,8 @@ use crate::edges::experiment::{
     Deployment, Ending, Order, Plan, PlanFlags, Processes, READY_MADE, Running, Store, Swarm, Target, check,
     environment, load_plan, run,
 };
+use crate::process::output::{OutputError, line};
+use crate::transport::web_url;
 use progress::Shown;
 
 /// Exit status of a plan that can't be carried out.
@@ -67,7 +71,7 @@ struct RunArgs {
     #[arg(long, value_enum)]
     target: Option<Target>,
     /// Address of the web tier, for the targets running and swarm
-    #[arg(long)]
+    #[arg(long, value_parser = web_url)]
     url: Option<String>,
     /// Name of the stack, for the target swarm
     #[arg(long)]
@@ -100,7 +104,12 @@ struct RunArgs {
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     /// Go on with a run that was cut off, in its folder
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["plan", "out", "factors", "target"])]
+    #[arg(
+        long, value_name = "FOLDER", conflicts_with_all = [
+            "plan", "name", "target", "stack", "factors", "repetitions", "warm_up", "duration", "count", "seed", "order",
+            "out",
+        ]
+    )]
     resume: Option<PathBuf>,
     /// Say what would be done and how long it would take, and do nothing
     #[arg(long)]
@@ -108,6 +117,13 @@ struct RunArgs {
     /// How to show how far it is
     #[arg(long, value_enum, default_value_t = Shown::Bar)]
     progress: Shown,
+}
+
+impl ExperimentArgs {
+    /// True when a plan is carried out.
+    pub fn measures(&self) -> bool {
+        self.what.is_none()
+    }
 }
 
 /// Does what the command line says. Exit status 0: every trial has figures; 1: some have a problem instead; 2: the plan
@@ -130,20 +146,25 @@ fn list(json: bool) -> Result<ExitCode> {
                 |(name, text, plan)| serde_json::json!({ "name": name, "description": plan.description, "text": text }),
             )
             .collect();
-        println!("{}", serde_json::to_string(&plans)?);
+        line(serde_json::to_string(&plans)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     for (name, _, plan) in plans {
-        println!("{name}  ({} trials, up to {})\n    {}\n", plan.trial_count(), rounded(plan.time()), plan.description);
+        let (trials, time) = (plan.trial_count(), rounded(plan.time()));
+        line(format_args!("{name}  ({trials} trials, up to {time})\n    {}\n", plan.description))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn carry_out(args: RunArgs, settings: Vec<String>) -> Result<ExitCode> {
     let mut store = match &args.resume {
+        Some(_) if !settings.is_empty() => bail!("--set {}: a run that goes on keeps its plan's settings", settings[0]),
         Some(folder) => Some(Store::open(folder)?),
         None => None,
     };
+    if let Some(difference) = store.as_ref().and_then(|store| store.results.environment.difference(&environment())) {
+        bail!("the run began with {difference}: what is measured here would not be comparable; begin a new run");
+    }
     let plan = match &store {
         Some(store) => {
             let plan = store.results.plan.clone();
@@ -160,13 +181,16 @@ fn carry_out(args: RunArgs, settings: Vec<String>) -> Result<ExitCode> {
     let stop = CancellationToken::new();
     let done = store.as_ref().map_or(0, |store| store.results.trials.len());
     let mut watcher = progress::watcher(args.progress, &plan, done, stop.clone());
-    watcher.planned(&plan);
+    watcher.planned(&plan)?;
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
     let mut store = match store.take() {
         Some(store) => store,
-        None => Store::create(&args.out.unwrap_or_else(|| folder(&plan.name)), plan.clone(), environment())?,
+        None => {
+            let folder = args.out.map_or_else(|| new_folder(Path::new("experiments"), &plan.name), Ok)?;
+            Store::create(&folder, plan.clone(), environment())?
+        }
     };
     let ending = actix_rt::System::new().block_on(async {
         stop_by_signal(stop.clone())?;
@@ -185,7 +209,7 @@ fn carry_out(args: RunArgs, settings: Vec<String>) -> Result<ExitCode> {
             }
         }
     })?;
-    watcher.finished(&store, &ending);
+    watcher.finished(&store, &ending)?;
     Ok(match ending {
         Ending::Finished { problems: 0 } => ExitCode::SUCCESS,
         Ending::Finished { .. } => ExitCode::FAILURE,
@@ -216,12 +240,21 @@ fn planned(args: &RunArgs, settings: Vec<String>) -> Result<Plan> {
     Ok(plan)
 }
 
-/// The folder of a run that begins now.
-fn folder(name: &str) -> PathBuf {
+/// Makes the folder of a run that begins now. Runs that begin in the same second have one each.
+fn new_folder(parent: &Path, name: &str) -> Result<PathBuf> {
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let now: String = now.chars().filter(char::is_ascii_digit).collect();
     let (date, time) = now.split_at(8);
-    PathBuf::from("experiments").join(format!("{name}-{date}-{time}"))
+    let mut folder = parent.join(format!("{name}-{date}-{time}"));
+    let mut number = 1;
+    let mut made = fs::create_dir_all(parent).and_then(|()| fs::create_dir(&folder));
+    while matches!(&made, Err(error) if error.kind() == ErrorKind::AlreadyExists) {
+        number += 1;
+        folder = parent.join(format!("{name}-{date}-{time}-{number}"));
+        made = fs::create_dir(&folder);
+    }
+    made.with_context(|| format!("{} can't be made: give another folder with --out", folder.display()))?;
+    Ok(folder)
 }
 
 /// Has the first SIGINT or SIGTERM cancel a token, and the second end the process.
@@ -245,4 +278,17 @@ fn stop_by_signal(told: CancellationToken) -> Result<()> {
 /// A time in whole seconds, in words.
 fn rounded(time: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(time.as_secs_f64().ceil() as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_that_begin_in_one_second_have_a_folder_each() {
+        let parent = tempfile::tempdir().unwrap();
+        let folders: Vec<_> = (0..3).map(|_| new_folder(parent.path(), "quick").unwrap()).collect();
+        assert!(folders.iter().all(|folder| folder.is_dir()));
+        assert!(folders[0] != folders[1] && folders[1] != folders[2] && folders[0] != folders[2], "{folders:?}");
+    }
 }

@@ -1,6 +1,6 @@
 //! How far an experiment is: a bar and a line per trial for people, a line of JSON per event for programs.
 
-use std::io::Write;
+use std::fmt::Display;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::rounded;
+use super::{OutputError, line, rounded};
 use crate::edges::experiment::{Ending, Plan, Progress, Store, Trial, TrialResult, Watcher, table};
 
 /// How progress is shown.
@@ -30,7 +30,7 @@ pub fn watcher(shown: Shown, plan: &Plan, done: usize, stop: CancellationToken) 
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.set_position(done as u64 * steps(plan));
             bar.reset_eta();
-            Teller::Bar { bar, done: done as u64 }
+            Teller::Bar { stop, bar, done: done as u64 }
         }
     }
 }
@@ -42,70 +42,61 @@ fn steps(plan: &Plan) -> u64 {
 
 /// Shows how a run goes.
 pub enum Teller {
-    Bar { bar: ProgressBar, done: u64 },
+    Bar { stop: CancellationToken, bar: ProgressBar, done: u64 },
     Json { stop: CancellationToken, total: Duration },
 }
 
 impl Teller {
     /// What will be done.
-    pub fn planned(&self, plan: &Plan) {
+    pub fn planned(&self, plan: &Plan) -> Result<(), OutputError> {
         match self {
-            Self::Json { stop, .. } => tell(
-                stop,
-                &json!({
-                    "event": "plan", "plan": plan, "trials": plan.trial_count(), "timeMs": plan.time().as_millis() as u64,
-                }),
-            ),
+            Self::Json { .. } => line(json!({
+                "event": "plan", "plan": plan, "trials": plan.trial_count(), "timeMs": plan.time().as_millis() as u64,
+            })),
             Self::Bar { .. } => {
-                println!("{}: {}", plan.name, plan.description);
+                line(format_args!("{}: {}", plan.name, plan.description))?;
                 for (factor, levels) in &plan.factors {
-                    println!("  {factor:20} {}", levels.join(", "));
+                    line(format_args!("  {factor:20} {}", levels.join(", ")))?;
                 }
-                println!(
+                line(format_args!(
                     "  {} combinations x {} = {} trials, {}, up to {}",
                     plan.cells.len(),
                     plan.repetitions,
                     plan.trial_count(),
                     plan.target,
                     rounded(plan.time())
-                );
+                ))
             }
         }
     }
 
     /// How it ended, and where the results are.
-    pub fn finished(&self, store: &Store, ending: &Ending) {
+    pub fn finished(&self, store: &Store, ending: &Ending) -> Result<(), OutputError> {
         let folder = store.folder().display();
         match self {
-            Self::Json { stop, .. } => {
+            Self::Json { .. } => {
                 let (stopped, left) = match *ending {
                     Ending::Finished { problems } => (false, problems),
                     Ending::Stopped { left } => (true, left),
                 };
-                tell(
-                    stop,
-                    &json!({ "event": "finished", "dir": store.folder(), "stopped": stopped, "problems": left }),
-                );
+                line(json!({ "event": "finished", "dir": store.folder(), "stopped": stopped, "problems": left }))
             }
             Self::Bar { bar, .. } => {
                 bar.finish_and_clear();
                 let summary = store.summary();
-                println!("\n{}", table(&store.results, &summary));
+                line(format_args!("\n{}", table(&store.results, &summary)))?;
                 for finding in &summary.findings {
-                    println!("{} {}", if finding.is_warning { "!" } else { "-" }, finding.text);
+                    line(format_args!("{} {}", if finding.is_warning { "!" } else { "-" }, finding.text))?;
                 }
-                println!();
-                match ending {
-                    Ending::Finished { problems: 0 } => println!("results: {folder}"),
-                    Ending::Finished { problems } => {
-                        println!(
-                            "{problems} trials have no figures; try them again: swarmq experiment --resume {folder}"
-                        );
-                    }
+                line(match ending {
+                    Ending::Finished { problems: 0 } => format!("\nresults: {folder}"),
+                    Ending::Finished { problems } => format!(
+                        "\n{problems} trials have no figures; try them again: swarmq experiment --resume {folder}"
+                    ),
                     Ending::Stopped { left } => {
-                        println!("stopped with {left} trials left; go on: swarmq experiment --resume {folder}");
+                        format!("\nstopped with {left} trials left; go on: swarmq experiment --resume {folder}")
                     }
-                }
+                })
             }
         }
     }
@@ -117,7 +108,7 @@ impl Watcher for Teller {
         match self {
             Self::Json { stop, .. } => tell(
                 stop,
-                &json!({
+                json!({
                     "event": "trial-started", "number": trial.number, "of": plan.trial_count(), "levels": levels,
                     "repetition": trial.repetition,
                 }),
@@ -134,39 +125,39 @@ impl Watcher for Teller {
                 let (elapsed, total) = (elapsed.as_millis() as u64, total.as_millis() as u64);
                 tell(
                     stop,
-                    &json!({
+                    json!({
                         "event": "load", "number": trial.number, "elapsedMs": elapsed, "totalMs": total, "sent": sent,
                         "ended": ended, "requestsPerS": rate, "measuring": progress.measuring,
                     }),
                 );
             }
-            Self::Bar { bar, done } => bar.set_position(*done + elapsed.as_millis() as u64),
+            Self::Bar { bar, done, .. } => bar.set_position(*done + elapsed.as_millis() as u64),
         }
     }
 
     fn ended(&mut self, plan: &Plan, result: &TrialResult) {
         match self {
             Self::Json { stop, .. } => {
-                tell(stop, &json!({ "event": "trial-ended", "trial": without_histograms(result) }))
+                tell(stop, json!({ "event": "trial-ended", "trial": without_histograms(result) }))
             }
-            Self::Bar { bar, done } => {
+            Self::Bar { stop, bar, done } => {
                 *done += steps(plan);
                 bar.set_position(*done);
                 *done = bar.position();
-                let line = format!("{:>4}  {}  {}", result.number + 1, words(plan, result.cell), figures(result));
+                let text = format!("{:>4}  {}  {}", result.number + 1, words(plan, result.cell), figures(result));
                 // Where there is no terminal there is no bar, and the lines are all there is.
                 match bar.is_hidden() {
-                    true => println!("{line}"),
-                    false => bar.println(line),
+                    true => tell(stop, text),
+                    false => bar.println(text),
                 }
             }
         }
     }
 }
 
-fn tell(stop: &CancellationToken, event: &Value) {
-    let mut out = std::io::stdout().lock();
-    if writeln!(out, "{event}").and_then(|()| out.flush()).is_err() {
+/// Prints a line; where nobody reads it any more, the run is stopped.
+fn tell(stop: &CancellationToken, text: impl Display) {
+    if line(text).is_err() {
         stop.cancel();
     }
 }

@@ -12,15 +12,13 @@ use tokio::time::{Instant, sleep};
 
 use super::Setup;
 use crate::model::{InstanceState, InstanceView, Ledger, LinkState, TaskName, Tier, Topology, WorkerState};
+use crate::transport::json_answer;
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Between two looks at a deployment that is waited for.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// The largest topology that is read.
-const LARGEST: usize = 64 << 20;
 
 /// The tiers that a request crosses.
 pub const TIERS: [Tier; 4] = [Tier::Web, Tier::Requester, Tier::Broker, Tier::Responder];
@@ -35,18 +33,19 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// The token is that of the controls, where they need one.
+    /// A web tier at an address that [`web_url`](crate::transport::web_url) has read. The token is that of the controls,
+    /// where they need one.
     pub fn at(url: &str, token: Option<String>) -> Self {
-        let client = Client::builder().timeout(PATIENCE).finish();
-        Self { url: url.trim_end_matches('/').to_owned(), token, client }
+        let client = Client::builder().timeout(PATIENCE).disable_redirects().finish();
+        Self { url: url.to_owned(), token, client }
     }
 
     /// What is known of every instance.
     pub async fn topology(&self) -> Result<Topology> {
         let url = format!("{}/api/v1/topology", self.url);
-        let unreachable = |reason: String| anyhow!("no answer from the web tier at {url}: {reason}");
-        let mut response = self.client.get(&url).send().await.map_err(|error| unreachable(error.to_string()))?;
-        response.json().limit(LARGEST).await.map_err(|error| unreachable(error.to_string()))
+        let mut response =
+            self.client.get(&url).send().await.map_err(|error| anyhow!("no answer from {url}: {error}"))?;
+        json_answer(&mut response).await.map_err(|reason| anyhow!("{url}: {reason}"))
     }
 
     /// Changes something by the controls.
@@ -62,8 +61,8 @@ impl Deployment {
         if response.status().is_success() {
             return Ok(());
         }
-        let answer: Value = response.json().await.unwrap_or_default();
-        let reason = answer["error"]["message"].as_str().unwrap_or("no reason given").to_owned();
+        let answer: Value = json_answer(&mut response).await.map_err(|reason| anyhow!("{url}: {reason}"))?;
+        let reason = answer["error"]["message"].as_str().unwrap_or("no reason given");
         bail!("{url} was refused ({}): {reason}", response.status())
     }
 

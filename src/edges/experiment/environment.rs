@@ -28,6 +28,19 @@ pub fn environment() -> Environment {
     }
 }
 
+impl Environment {
+    /// What of this environment another one differs in, so far that figures of both can't be compared; none where they can.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let facts = [
+            ("version", &self.version, &other.version),
+            ("host", &self.host, &other.host),
+            ("processor", &self.processor, &other.processor),
+        ];
+        let different = facts.into_iter().find(|(_, one, another)| one != another);
+        different.map(|(what, one, another)| format!("the {what} {one}, and this is {another}"))
+    }
+}
+
 /// The hosts of a deployment.
 pub fn nodes(topology: &Topology) -> Vec<String> {
     let nodes: BTreeSet<_> = topology.instances.values().map(|view| view.snapshot.instance.node.clone()).collect();

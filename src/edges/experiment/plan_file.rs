@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use super::{Combined, Factor, Given, MOST_TRIALS, OneEach, Order, Places, Plan, Tables, Target, combine};
+use crate::transport::web_url;
 
 /// The plans that are part of the program, by name.
 pub const READY_MADE: [(&str, &str); 6] = [
@@ -87,7 +88,7 @@ struct PlanFile {
     name: Option<String>,
     description: Option<String>,
     target: Option<Target>,
-    url: Option<String>,
+    url: Option<Spanned<String>>,
     stack: Option<String>,
     repetitions: Option<Spanned<u32>>,
     order: Option<Order>,
@@ -174,11 +175,15 @@ pub(super) fn read(name: &str, file: &str, text: &str, flags: &PlanFlags) -> Res
     if !settings.is_empty() && target == Target::Running {
         return places.whole(()).wrong("the target `running` is not started here: its settings can't be given");
     }
+    let url = match parsed.url.map(|url| places.given(url)) {
+        Some(url) => Some(web_url(&url.value).or_else(|problem| url.wrong(problem))?),
+        None => None,
+    };
     let plan = Plan {
         name: parsed.name.or(flags.name.clone()).unwrap_or_else(|| name.to_owned()),
         description: parsed.description.unwrap_or_default(),
         target,
-        url: flags.url.clone().or(parsed.url),
+        url: flags.url.clone().or(url),
         stack: flags.stack.clone().or(parsed.stack).unwrap_or_else(|| "swarmq".to_owned()),
         factors,
         cells,
@@ -269,6 +274,7 @@ mod tests {
             ("repetitions = 0", "line 1", "1 to 1000"),
             ("count = 0", "line 1", "measure nothing"),
             ("\npair = \"delay\"", "line 2", "does not vary"),
+            ("\nurl = \"https://pi-1\"", "line 2", "plain HTTP"),
             ("speed = 1", "line 1", "unknown field `speed`"),
             ("target = \"moon\"", "line 1", "in-process"),
             ("[factors]\nresponder_instances = [1, 2]", "line 2", "can't vary"),

@@ -1,6 +1,6 @@
 //! The folder of a run: everything in it is written after every trial, so that neither a crash nor Ctrl-C loses one.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +23,8 @@ const REPORT_DATA: &str = "report.json";
 /// A run's folder and what is known so far.
 pub struct Store {
     folder: PathBuf,
+    /// Locked as long as this process is at work in it.
+    _lock: File,
     pub results: Results,
     expectations: Expectations,
 }
@@ -31,6 +33,7 @@ impl Store {
     /// A new run in a folder that must not hold one. [`Self::write`] writes it.
     pub fn create(folder: &Path, plan: Plan, environment: Environment) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| cannot_write(folder))?;
+        let lock = lock(folder)?;
         if folder.join(RESULTS).exists() {
             bail!(
                 "{} holds results already: give another folder with --out, or go on with --resume {}",
@@ -41,14 +44,15 @@ impl Store {
         let (schema, started_at) = (SCHEMA.to_owned(), now_ms());
         let results = Results { schema, plan, environment, started_at, finished_at: None, trials: vec![] };
         let expectations = Expectations::of(&results.plan);
-        Ok(Self { folder: folder.to_owned(), results, expectations })
+        Ok(Self { folder: folder.to_owned(), _lock: lock, results, expectations })
     }
 
     /// A run that was cut off, to go on with.
     pub fn open(folder: &Path) -> Result<Self> {
         let results = read(folder)?;
+        let lock = lock(folder)?;
         let expectations = Expectations::of(&results.plan);
-        Ok(Self { folder: folder.to_owned(), results, expectations })
+        Ok(Self { folder: folder.to_owned(), _lock: lock, results, expectations })
     }
 
     /// What the trials so far come to.
@@ -119,6 +123,16 @@ pub fn replace(file: &Path, bytes: &[u8]) -> Result<()> {
         fs::rename(&new, file)
     };
     write().with_context(|| cannot_write(file))
+}
+
+/// Locks a run's folder. Fails where another process is at work in it.
+fn lock(folder: &Path) -> Result<File> {
+    let open = File::open(folder).with_context(|| cannot_write(folder))?;
+    match open.try_lock() {
+        Ok(()) => Ok(open),
+        Err(TryLockError::WouldBlock) => bail!("another experiment is at work in {}", folder.display()),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| cannot_write(folder)),
+    }
 }
 
 fn cannot_write(path: &Path) -> String {

@@ -44,6 +44,13 @@ impl Child {
         Self { process, lines, seen: vec![] }
     }
 
+    /// Starts a command that is not read and that has no log.
+    pub fn command(args: &[&str]) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self { process: command.spawn().unwrap(), lines: mpsc::unbounded_channel().1, seen: vec![] }
+    }
+
     /// The first line of the log, past or to come, in which something is found.
     pub async fn line<T>(&mut self, what: &str, find: impl Fn(&Value) -> Option<T>) -> T {
         if let Some(found) = self.seen.iter().find_map(&find) {
@@ -135,8 +142,14 @@ impl Drop for Child {
 
 /// Runs the program to its end.
 pub async fn run(args: &[&str]) -> Output {
-    let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-    let output = tokio::task::spawn_blocking(move || Command::new(PROGRAM).args(args).stdin(Stdio::null()).output());
+    run_into(args, Stdio::piped()).await
+}
+
+/// Runs the program to its end, with its stdout going elsewhere.
+pub async fn run_into(args: &[&str], stdout: Stdio) -> Output {
+    let mut command = Command::new(PROGRAM);
+    command.args(args).stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
+    let output = tokio::task::spawn_blocking(move || command.spawn()?.wait_with_output());
     in_time("the end of a command", output).await.unwrap().unwrap()
 }
 

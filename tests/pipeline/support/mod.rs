@@ -12,7 +12,7 @@ use swarmq::model::{InstanceState, Ledger, RequestView};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 pub use app::{Running, settings, start};
-pub use children::{Child, own_port, run};
+pub use children::{Child, own_port, run, run_into};
 pub use http::{Answer, Web};
 pub use peers::{ArticleTier, Peer, article_reply, frames, zmq_socket};
 

@@ -1,0 +1,103 @@
+//! The address of a web tier, as its clients are given it.
+
+use actix_web::http::{StatusCode, Uri, header};
+use awc::ClientResponse;
+use awc::error::JsonPayloadError;
+use bytes::Bytes;
+use futures_util::Stream;
+use serde::de::DeserializeOwned;
+
+/// Longest answer that is read, in bytes.
+const LARGEST: usize = 64 << 20;
+
+/// Why a text is no address of a web tier.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadUrl {
+    #[error("{0} says https: swarmq speaks plain HTTP; give the web tier's own address, behind what adds TLS: {1}")]
+    Https(String, String),
+    #[error("{0} has no scheme: give {1}")]
+    NoScheme(String, String),
+    #[error("{0} is no address of a web tier ({1}): give one such as http://127.0.0.1:3000")]
+    Invalid(String, String),
+}
+
+/// Reads `http://HOST[:PORT][/PATH]`, and takes slashes at its end off.
+pub fn web_url(text: &str) -> Result<String, BadUrl> {
+    let url = text.trim().trim_end_matches('/');
+    let invalid = |why: &str| BadUrl::Invalid(text.to_owned(), why.to_owned());
+    match url.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => {
+            return Err(BadUrl::Https(text.to_owned(), format!("http://{rest}")));
+        }
+        Some((scheme, _)) if scheme.eq_ignore_ascii_case("http") => {}
+        Some((scheme, _)) => return Err(invalid(&format!("its scheme is {scheme}"))),
+        None if url.is_empty() => return Err(invalid("it is empty")),
+        None => return Err(BadUrl::NoScheme(text.to_owned(), format!("http://{url}"))),
+    }
+    let parsed: Uri = url.parse().map_err(|error: actix_web::http::uri::InvalidUri| invalid(&error.to_string()))?;
+    match (parsed.host(), parsed.query()) {
+        (None | Some(""), _) => Err(invalid("it names no host")),
+        (_, Some(_)) => Err(invalid("it has a query")),
+        _ => Ok(url.to_owned()),
+    }
+}
+
+/// The JSON of an answer, or what it is instead: a server between, such as a proxy, may answer in the web tier's stead.
+pub async fn json_answer<T: DeserializeOwned>(
+    response: &mut ClientResponse<impl Stream<Item = Result<Bytes, actix_web::error::PayloadError>> + Unpin>,
+) -> Result<T, String> {
+    let status = response.status();
+    let text = |name: header::HeaderName| {
+        response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+    };
+    let (location, content_type) = (text(header::LOCATION), text(header::CONTENT_TYPE));
+    if status.is_redirection() {
+        return Err(format!(
+            "it answers {status} and points to {location}: that is no web tier, but a server before one"
+        ));
+    }
+    let error = match response.json().limit(LARGEST).await {
+        Ok(json) => return Ok(json),
+        Err(error) => error,
+    };
+    Err(match (error, status) {
+        (JsonPayloadError::ContentType | JsonPayloadError::Deserialize(_), StatusCode::UNAUTHORIZED) => {
+            format!("it answers {status}: a server before the web tier wants a password")
+        }
+        (JsonPayloadError::ContentType | JsonPayloadError::Deserialize(_), _) => {
+            let kind = if content_type.is_empty() { "nothing readable" } else { &content_type };
+            format!("it answers {status} with {kind}, which no web tier does: is this its address?")
+        }
+        (other, _) => format!("its answer breaks off: {other}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_taken_or_told_what_is_wrong_with_it() {
+        for (text, expected) in [
+            ("http://127.0.0.1:3000", "http://127.0.0.1:3000"),
+            ("http://127.0.0.1:3000/", "http://127.0.0.1:3000"),
+            ("HTTP://[::1]:3000/swarmq//", "HTTP://[::1]:3000/swarmq"),
+            (" http://pi-1 ", "http://pi-1"),
+        ] {
+            assert_eq!(web_url(text).as_deref(), Ok(expected));
+        }
+        for (text, reason) in [
+            ("https://127.0.0.1:3000", "give the web tier's own address, behind what adds TLS: http://127.0.0.1:3000"),
+            ("127.0.0.1:3000", "has no scheme: give http://127.0.0.1:3000"),
+            ("localhost", "has no scheme: give http://localhost"),
+            ("ftp://a", "its scheme is ftp"),
+            ("", "it is empty"),
+            ("http://", "has no scheme"),
+            ("http://a b", "http://127.0.0.1:3000"),
+            ("http://a/?x=1", "it has a query"),
+        ] {
+            let error = web_url(text).unwrap_err().to_string();
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+}
