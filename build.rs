@@ -1,4 +1,4 @@
-//! Links libsodium where libzmq is compiled with CURVE. Bundles the dashboard and the page of reports (`web/`) with npm
+//! Links libsodium, by which libzmq encrypts. Bundles the dashboard and the page of reports (`web/`) with npm
 //! when their sources are newer than the bundle, and lays the files out for the program to embed; without the `dashboard`
 //! feature nothing of it is needed.
 
@@ -31,10 +31,7 @@ const REPORT: &str = "report.html";
 
 fn main() -> Result<(), Box<dyn error::Error>> {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-env-changed=CXXFLAGS");
-    if env::var("CXXFLAGS").is_ok_and(|flags| flags.contains("ZMQ_USE_LIBSODIUM")) {
-        link_libsodium();
-    }
+    link_libsodium()?;
     if env::var_os("CARGO_FEATURE_DASHBOARD").is_none() {
         return Ok(());
     }
@@ -50,16 +47,18 @@ fn main() -> Result<(), Box<dyn error::Error>> {
 }
 
 /// By arguments, and not as a library: it has to stand after libzmq.
-fn link_libsodium() {
+fn link_libsodium() -> Result<(), Box<dyn error::Error>> {
+    let library = format!("{}/libsodium.a", env::var("DEP_SODIUM_LIB")?);
     let features = env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
     let arguments: &[&str] = match features.split(',').any(|feature| feature == "crt-static") {
         // rustc leaves the linker looking for shared libraries; and the C library has to stand after what needs it.
-        true => &["-Wl,-Bstatic", "-lsodium", "-lc"],
-        false => &["-lsodium"],
+        true => &[&library, "-Wl,-Bstatic", "-lc"],
+        false => &[&library],
     };
     for argument in arguments {
         println!("cargo::rustc-link-arg={argument}");
     }
+    Ok(())
 }
 
 /// When the oldest of the bundle's files was made; the epoch where one is missing.

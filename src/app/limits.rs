@@ -59,7 +59,7 @@ pub fn check_curve(settings: &Curve, has_curve: bool) -> Result<()> {
     if settings.key.is_some() && !has_curve {
         bail!(
             "a key is set (curve.key, curve.key_file), but this program is built without CURVE: use the image, or \
-             build it with libsodium (README.md), or remove the setting"
+             run cargo in the folder of its source (.cargo/config.toml), or remove the setting"
         );
     }
     Ok(())
@@ -80,6 +80,6 @@ mod tests {
             assert_eq!(check_curve(settings, has_curve).is_ok(), allowed);
         }
         let error = check_curve(&keyed, false).unwrap_err().to_string();
-        assert!(error.contains("without CURVE") && error.contains("libsodium"), "{error}");
+        assert!(error.contains("without CURVE") && error.contains(".cargo/config.toml"), "{error}");
     }
 }

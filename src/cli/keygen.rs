@@ -14,7 +14,10 @@ use crate::process::output;
 /// Writes a new key to a file that only its owner can read, or to stdout; what to do with it to stderr.
 pub fn keygen(file: Option<&Path>) -> Result<ExitCode> {
     let Some(key) = CurveKey::generate() else {
-        bail!("this program is built without CURVE: use the image, or build it with libsodium (README.md)");
+        bail!(
+            "this program is built without CURVE: use the image, or run cargo in the folder of its source \
+             (.cargo/config.toml)"
+        );
     };
     let Some(path) = file else {
         output::whole(key.expose())?;
