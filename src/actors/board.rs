@@ -13,6 +13,7 @@ use crate::model::{
 };
 use crate::process::{Dispatch, usage};
 use crate::tasks::FaultInjector;
+use crate::transport::PeerNews;
 
 /// The state of one worker, kept over its restarts.
 pub struct WorkerCell {
@@ -78,9 +79,9 @@ pub struct Board {
     pub hops: HopBook,
     pub teller: Teller,
     cells: RwLock<Vec<Arc<WorkerCell>>>,
-    /// Connections that are up, by address.
-    peers: Mutex<BTreeMap<SocketAddr, usize>>,
+    peers: Mutex<BTreeMap<SocketAddr, Peer>>,
     depth: OnceLock<Depth>,
+    queue_bytes: OnceLock<Depth>,
     /// True when the instance needs a peer to do its work.
     needs_peer: bool,
     /// True when the instance needs workers.
@@ -88,6 +89,15 @@ pub struct Board {
     draining: Mutex<bool>,
     /// What can be changed while it runs, where it has that.
     work: Mutex<WorkState>,
+}
+
+/// An address this instance connects to.
+#[derive(Default)]
+struct Peer {
+    /// Connections that are up.
+    up: usize,
+    /// Why the program there can't be talked to.
+    refusal: Option<&'static str>,
 }
 
 #[derive(Default)]
@@ -109,6 +119,7 @@ impl Board {
             cells: RwLock::default(),
             peers: Mutex::default(),
             depth: OnceLock::new(),
+            queue_bytes: OnceLock::new(),
             needs_peer,
             needs_worker,
             draining: Mutex::new(false),
@@ -119,6 +130,11 @@ impl Board {
     /// Says where the queue's depth is read; only the first counts.
     pub fn watch_queue(&self, depth: impl Fn() -> usize + Send + Sync + 'static) {
         self.depth.get_or_init(|| Box::new(depth));
+    }
+
+    /// Says where the memory is read that the queued messages take; only the first counts.
+    pub fn watch_queue_bytes(&self, bytes: impl Fn() -> usize + Send + Sync + 'static) {
+        self.queue_bytes.get_or_init(|| Box::new(bytes));
     }
 
     pub fn add_cell(&self, index: usize) -> Arc<WorkerCell> {
@@ -142,11 +158,22 @@ impl Board {
 
     /// A connection to the address came up (or, with `false`, was lost).
     pub fn peer(&self, address: SocketAddr, connected: bool) {
+        self.peer_news(address, if connected { PeerNews::Up } else { PeerNews::Lost });
+    }
+
+    /// The same, and why the program at an address can't be talked to.
+    pub fn peer_news(&self, address: SocketAddr, news: PeerNews) {
         let mut peers = lock(&self.peers);
-        match connected {
-            true => *peers.entry(address).or_default() += 1,
-            // An address that was forgotten meanwhile stays forgotten.
-            false => peers.get_mut(&address).into_iter().for_each(|count| *count = count.saturating_sub(1)),
+        if news == PeerNews::Up {
+            peers.entry(address).or_default();
+        }
+        // An address that was forgotten meanwhile stays forgotten.
+        let Some(peer) = peers.get_mut(&address) else { return };
+        match news {
+            PeerNews::Up => (peer.up, peer.refusal) = (peer.up + 1, None),
+            PeerNews::Lost => peer.up = peer.up.saturating_sub(1),
+            PeerNews::Refused(reason) => peer.refusal = Some(reason),
+            PeerNews::Away => peer.refusal = None,
         }
     }
 
@@ -162,7 +189,7 @@ impl Board {
 
     /// True when a connection to any peer is up.
     pub fn has_peer(&self) -> bool {
-        lock(&self.peers).values().any(|count| *count > 0)
+        lock(&self.peers).values().any(|peer| peer.up > 0)
     }
 
     /// From now on the instance takes no new work.
@@ -197,12 +224,7 @@ impl Board {
         if self.is_draining() {
             (InstanceState::Draining, Some("shutting down".to_owned()))
         } else if self.needs_peer && !self.has_peer() {
-            let known: Vec<_> = lock(&self.peers).keys().map(ToString::to_string).collect();
-            let reason = match known.is_empty() {
-                true => "no address of a peer is known yet: does its name resolve?".to_owned(),
-                false => format!("no connection to {}: is it running?", known.join(", ")),
-            };
-            (InstanceState::Starting, Some(reason))
+            (InstanceState::Starting, Some(no_connection(&lock(&self.peers))))
         } else if self.needs_worker && !workers() {
             (InstanceState::Starting, Some("no worker is at work".to_owned()))
         } else {
@@ -222,9 +244,10 @@ impl Board {
             reason,
             workers: cells.iter().map(|cell| cell.view()).collect(),
             queue: self.depth.get().map_or(0, |depth| depth() as u64),
+            queue_bytes: self.queue_bytes.get().map(|bytes| bytes() as u64),
             peers: peers
                 .iter()
-                .map(|(address, count)| PeerView { address: address.to_string(), connected: *count > 0 })
+                .map(|(address, peer)| PeerView { address: address.to_string(), connected: peer.up > 0 })
                 .collect(),
             ledger: self.ledger.read(),
             hops: self.hops.read(),
@@ -240,6 +263,20 @@ impl Board {
     /// Sends the whole state to the web tier now.
     pub fn tell(&self) {
         self.teller.event(Event::Instance { snapshot: Box::new(self.snapshot()) });
+    }
+}
+
+/// Why there is no connection to any peer: what those say that are there, else the addresses at which none is.
+fn no_connection(peers: &BTreeMap<SocketAddr, Peer>) -> String {
+    let refusals: Vec<_> = peers
+        .iter()
+        .filter_map(|(address, peer)| Some(format!("no connection to {address}: {}", peer.refusal?)))
+        .collect();
+    let addresses: Vec<_> = peers.keys().map(ToString::to_string).collect();
+    match (peers.is_empty(), refusals.is_empty()) {
+        (true, _) => "no address of a peer is known yet: does its name resolve?".to_owned(),
+        (_, true) => format!("no connection to {}: is it running?", addresses.join(", ")),
+        (_, false) => refusals.join("; "),
     }
 }
 

@@ -10,8 +10,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 
+use tokio::time::Instant;
+
 use super::Board;
-use crate::transport::{Contexts, Frames, Socket};
+use crate::transport::{Contexts, Frames, PeerNews, Renewal, Socket, renew};
 
 /// Which socket a requester worker sends by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,9 @@ impl RequesterSocket {
     }
 }
 
+/// Replies that libzmq queues for each connection.
+const REPLIES: i32 = 16;
+
 /// What a socket had to say.
 pub enum News {
     Received(Frames),
@@ -42,7 +47,7 @@ pub enum News {
 struct Broker {
     address: SocketAddr,
     socket: Socket,
-    connected: bool,
+    connection: Renewal,
     /// It said that it is shutting down.
     draining: bool,
     /// Its address is not behind the name any more. A swarm takes a task out of its DNS before it tells it to stop: what
@@ -52,7 +57,7 @@ struct Broker {
 
 impl Broker {
     fn takes_messages(&self) -> bool {
-        self.connected && !self.draining && !self.left
+        self.connection.is_up() && !self.draining && !self.left
     }
 }
 
@@ -62,13 +67,17 @@ pub struct Brokers {
     contexts: Arc<Contexts>,
     board: Arc<Board>,
     all: Vec<Broker>,
+    /// This worker hears for all why a broker can't be talked to.
+    listens: bool,
     /// Where the search for the next one starts; each worker begins elsewhere.
     turn: usize,
 }
 
 impl Brokers {
-    pub fn new(kind: RequesterSocket, contexts: Arc<Contexts>, board: Arc<Board>, turn: usize) -> Self {
-        Self { kind, contexts, board, all: vec![], turn }
+    /// `listens`: it hears why a broker can't be talked to, and tells the board and the log. One worker for all, because
+    /// they connect alike and each monitor has two sockets.
+    pub fn new(kind: RequesterSocket, contexts: Arc<Contexts>, board: Arc<Board>, turn: usize, listens: bool) -> Self {
+        Self { kind, contexts, board, all: vec![], listens, turn }
     }
 
     /// Connects to addresses that are new. Brokers that are not among the addresses any more are sent nothing new, and
@@ -83,7 +92,7 @@ impl Brokers {
                 self.board.forget_peer(broker.address);
             } else {
                 self.board.know_peer(broker.address);
-                if broker.connected {
+                if broker.connection.is_up() {
                     self.board.peer(broker.address, true);
                 }
             }
@@ -92,7 +101,8 @@ impl Brokers {
             if !self.all.iter().any(|broker| broker.address == *address) {
                 let socket = self.connect(*address)?;
                 self.board.know_peer(*address);
-                self.all.push(Broker { address: *address, socket, connected: false, draining: false, left: false });
+                let connection = Renewal::new(self.contexts.renewal());
+                self.all.push(Broker { address: *address, socket, connection, draining: false, left: false });
             }
         }
         Ok(())
@@ -100,23 +110,52 @@ impl Brokers {
 
     /// Closes the sockets to brokers whose address is gone and that have nothing to answer any more.
     pub fn leave(&mut self, has_to_answer: impl Fn(SocketAddr) -> bool) {
-        self.all.retain(|broker| !broker.left || (broker.connected && has_to_answer(broker.address)));
+        self.all.retain(|broker| !broker.left || (broker.connection.is_up() && has_to_answer(broker.address)));
+    }
+
+    /// When [`Self::renew`] has to be called.
+    pub fn next_renewal(&self) -> Option<Instant> {
+        self.all.iter().filter_map(|broker| broker.connection.due()).min()
+    }
+
+    /// Makes the connections anew that have been down for too long.
+    pub fn renew(&mut self) -> io::Result<()> {
+        for broker in &mut self.all {
+            if broker.connection.take_turn() {
+                renew(broker.socket.raw(), &format!("tcp://{}", broker.address))?;
+            }
+        }
+        Ok(())
     }
 
     fn connect(&self, address: SocketAddr) -> io::Result<Socket> {
+        let make = |kind| match self.listens {
+            true => {
+                let board = self.board.clone();
+                let told = move |address, news| match news {
+                    // Whether it is up the socket tells by itself, as those of the other workers do.
+                    PeerNews::Up | PeerNews::Lost => {}
+                    news => board.peer_news(address, news),
+                };
+                self.contexts.watched_socket(kind, "requester worker", told)
+            }
+            false => self.contexts.socket(kind),
+        };
         let socket = match self.kind {
             RequesterSocket::Req => {
-                let socket = self.contexts.socket(zmq::REQ)?;
+                let socket = make(zmq::REQ)?;
                 // RELAXED: a new message may be sent although a reply is missing. CORRELATE: that reply, when it
                 // comes after all, is not taken for the new message's.
                 socket.set_req_relaxed(true)?;
                 socket.set_req_correlate(true)?;
                 socket
             }
-            RequesterSocket::Dealer(_) => self.contexts.socket(zmq::DEALER)?,
+            RequesterSocket::Dealer(_) => make(zmq::DEALER)?,
         };
         // The window bounds what is in flight; with no other limit, not writable means not connected.
         socket.set_sndhwm(0)?;
+        // Replies are taken as they come: more would wait in memory for nothing.
+        socket.set_rcvhwm(REPLIES)?;
         socket.set_immediate(true)?;
         socket.connect(&format!("tcp://{address}"))?;
         Socket::attach(socket)
@@ -149,8 +188,8 @@ impl Brokers {
     }
 
     fn disconnect(&mut self, address: SocketAddr) {
-        for broker in self.all.iter_mut().filter(|broker| broker.address == address && broker.connected) {
-            broker.connected = false;
+        for broker in self.all.iter_mut().filter(|broker| broker.address == address && broker.connection.is_up()) {
+            broker.connection.set(false);
             self.board.peer(address, false);
         }
     }
@@ -171,7 +210,7 @@ impl Brokers {
                             None => continue,
                         }
                     }
-                    match (broker.connected, events.writable) {
+                    match (broker.connection.is_up(), events.writable) {
                         (false, true) => return Poll::Ready(Ok((broker.address, News::Connected))),
                         (true, false) => return Poll::Ready(Ok((broker.address, News::Disconnected))),
                         _ => {}
@@ -189,7 +228,8 @@ impl Brokers {
             News::Disconnected => self.disconnect(address),
             News::Connected => {
                 self.all.iter_mut().filter(|broker| broker.address == address).for_each(|broker| {
-                    (broker.connected, broker.draining) = (true, false);
+                    broker.connection.set(true);
+                    broker.draining = false;
                 });
                 self.board.peer(address, true);
             }
@@ -201,7 +241,7 @@ impl Brokers {
 impl Drop for Brokers {
     fn drop(&mut self) {
         let connected: Vec<_> =
-            self.all.iter().filter(|broker| broker.connected).map(|broker| broker.address).collect();
+            self.all.iter().filter(|broker| broker.connection.is_up()).map(|broker| broker.address).collect();
         connected.into_iter().for_each(|address| self.disconnect(address));
     }
 }

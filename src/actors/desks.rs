@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, watch};
 use super::Board;
 use crate::process::Dispatch;
 use crate::tasks::{Delay, DelaySource};
-use crate::transport::{Contexts, Frames, Peers, Socket};
+use crate::transport::{Contexts, Frames, Peers, Socket, follow_up};
 
 /// Where the workers' messages come from.
 pub enum Backend {
@@ -35,6 +35,8 @@ pub struct ResponderDesk {
     pub own_endpoint: bool,
     /// Brokers elsewhere that the socket connects to.
     pub brokers: Peers,
+    /// Those to which its connections are up.
+    pub up: watch::Receiver<BTreeSet<SocketAddr>>,
     pub in_hand: Option<Frames>,
     /// Occupants that died on the message in hand.
     pub deaths: u32,
@@ -59,14 +61,12 @@ pub struct Desks {
     /// The first worker's `responderId`; the others' follow.
     pub first_id: i64,
     pub seed: Option<u64>,
-    /// Brokers elsewhere to which connections are up.
-    pub up: watch::Sender<BTreeSet<SocketAddr>>,
     desks: StdMutex<HashMap<usize, Arc<Mutex<ResponderDesk>>>>,
 }
 
 impl Desks {
     pub fn new(contexts: Arc<Contexts>, backend: Backend, board: Arc<Board>, first_id: i64, seed: Option<u64>) -> Self {
-        Self { contexts, backend, board, first_id, seed, up: watch::Sender::default(), desks: StdMutex::default() }
+        Self { contexts, backend, board, first_id, seed, desks: StdMutex::default() }
     }
 
     /// The desk of a seat; a new one is connected to the broker, unless that is elsewhere. Fails without a free file
@@ -76,29 +76,37 @@ impl Desks {
         if let Some(desk) = desks.get(&index) {
             return Ok(desk.clone());
         }
-        let socket = self.contexts.inproc_socket(zmq::REP)?;
-        match &self.backend {
-            Backend::Here { shared, .. } => socket.connect(shared)?,
-            Backend::Ipc(endpoint) => socket.connect(endpoint)?,
-            // All workers connect alike: one tells for all whether the brokers are there.
-            Backend::Addresses(_) if index == 0 => {
+        let up = watch::Sender::default();
+        let connections = up.subscribe();
+        let socket = match &self.backend {
+            Backend::Here { shared: endpoint, .. } => self.connected(endpoint)?,
+            Backend::Ipc(endpoint) => self.connected(endpoint)?,
+            Backend::Addresses(_) => {
                 let board = self.board.clone();
-                let told = move |address, up| board.peer(address, up);
-                self.contexts.watch_peers(&socket, "worker", self.up.clone(), told)?;
+                self.contexts.watched_socket(zmq::REP, "worker", move |address, news| {
+                    board.peer_news(address, news);
+                    follow_up(&up, address, news);
+                })?
             }
-            Backend::Addresses(_) => {}
-        }
+        };
         let desk = Arc::new(Mutex::new(ResponderDesk {
             socket: Socket::attach(socket)?,
             delays: DelaySource::new(delay, self.seed, stream(self.board.instance.slot.as_deref(), index)),
             responder_id: self.first_id + index as i64,
             own_endpoint: false,
-            brokers: Peers::default(),
+            brokers: Peers::new(self.contexts.renewal()),
+            up: connections,
             in_hand: None,
             deaths: 0,
         }));
         desks.insert(index, desk.clone());
         Ok(desk)
+    }
+
+    fn connected(&self, endpoint: &str) -> io::Result<zmq::Socket> {
+        let socket = self.contexts.inproc_socket(zmq::REP)?;
+        socket.connect(endpoint)?;
+        Ok(socket)
     }
 
     /// The worker has left for good: its socket is closed with its desk.

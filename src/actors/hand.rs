@@ -57,6 +57,11 @@ impl Hand {
         self.held.is_empty()
     }
 
+    /// True while a message is in hand that may cost its connection, and is to have it for itself.
+    pub fn has_suspect(&self) -> bool {
+        self.single().is_some_and(|held| held.ticket.is_suspect())
+    }
+
     /// Takes a message in hand that was taken from the lane.
     pub fn hold(&mut self, held: Held) {
         self.held.insert(held.ticket.message.message_id.clone(), held);

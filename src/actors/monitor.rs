@@ -66,6 +66,11 @@ impl Teller {
         room
     }
 
+    /// So many events are not told after all.
+    fn leave_out(&self, events: u64) {
+        self.budget.dropped.fetch_add(events, Ordering::Relaxed);
+    }
+
     /// Events left out since the start.
     pub fn dropped(&self) -> u64 {
         self.budget.dropped.load(Ordering::Relaxed)
@@ -121,7 +126,10 @@ pub async fn run_monitor(
                 debug!(seat.log, "telemetry goes to"; "web" => ?web);
             }
         }
-        publisher.publish(&events)?;
+        let left_out = publisher.publish(&events)?;
+        if let Some(board) = monitor.boards.first().filter(|_| left_out > 0) {
+            board.teller.leave_out(left_out);
+        }
         events.clear();
     }
 }

@@ -21,6 +21,8 @@ pub struct RequesterContext {
     pub contexts: Arc<Contexts>,
     pub brokers: watch::Receiver<BTreeSet<SocketAddr>>,
     pub board: Arc<Board>,
+    /// The longest message sent, and reply taken, in bytes of JSON.
+    pub max_message_bytes: usize,
 }
 
 struct Worker {
@@ -38,7 +40,8 @@ pub async fn run_requester(seat: Seat, lane: Arc<Lane>, context: Arc<RequesterCo
     let mut addresses = context.brokers.clone();
     // Other instances' workers of the same place begin elsewhere, or a fan-out would send to a few brokers only.
     let turn = lane.index + context.board.instance.id.bytes().map(usize::from).sum::<usize>();
-    let brokers = Brokers::new(context.socket, context.contexts.clone(), context.board.clone(), turn);
+    let (contexts, board) = (context.contexts.clone(), context.board.clone());
+    let brokers = Brokers::new(context.socket, contexts, board, turn, lane.index == 0);
     let log = seat.log.new(o!("requesterId" => lane.requester_id.clone()));
     let mut worker = Worker { brokers, hand: Hand::new(lane.clone()), lane: lane.clone(), context, log };
     worker.brokers.set(&addresses.borrow_and_update().clone())?;
@@ -51,7 +54,8 @@ pub async fn run_requester(seat: Seat, lane: Arc<Lane>, context: Arc<RequesterCo
             return Ok(());
         }
         let leftover = draining.then(|| lane.next_deadline()).flatten();
-        let timer = worker.hand.next_timer(worker.retry()).into_iter().chain(leftover).min();
+        let timers = [worker.hand.next_timer(worker.retry()), leftover, worker.brokers.next_renewal()];
+        let timer = timers.into_iter().flatten().min();
         tokio::select! {
             news = worker.brokers.next() => {
                 let (address, news) = news?;
@@ -60,7 +64,7 @@ pub async fn run_requester(seat: Seat, lane: Arc<Lane>, context: Arc<RequesterCo
                 }
             }
             () = lane.news() => {}
-            () = sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => worker.on_timer(),
+            () = sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => worker.on_timer()?,
             changed = addresses.changed() => {
                 if changed.is_err() {
                     return Err(WorkError::Other("the discovery of brokers has ended".to_owned()));
@@ -73,11 +77,13 @@ pub async fn run_requester(seat: Seat, lane: Arc<Lane>, context: Arc<RequesterCo
 }
 
 impl Worker {
-    /// Takes messages from the lane while there is room in the hand and a broker to send them to.
+    /// Takes messages from the lane while there is room in the hand and a broker to send them to. One that may be what
+    /// costs connections is sent when there is no other, and alone.
     fn fill_hand(&mut self) -> Result<(), WorkError> {
         while self.hand.len() < self.context.socket.window()
+            && !self.hand.has_suspect()
             && let Some(broker) = self.brokers.choose()
-            && let Some(ticket) = self.lane.pop()
+            && let Some(ticket) = self.lane.pop_if(|ticket| self.hand.is_empty() || !ticket.is_suspect())
         {
             self.send(ticket, broker)?;
         }
@@ -85,10 +91,15 @@ impl Worker {
     }
 
     fn send(&mut self, ticket: Arc<Ticket>, broker: SocketAddr) -> Result<(), WorkError> {
-        let attempt = ticket.sending();
+        let limit = self.context.max_message_bytes;
         let mut message = ticket.message.clone();
-        message.attempt = Some(attempt);
+        (message.attempt, message.max_reply_bytes) = (Some(ticket.sendings() + 1), Some(limit as u64));
         let json = serde_json::to_vec(&message).map_err(|error| WorkError::Other(error.to_string()))?;
+        if json.len() > limit {
+            self.refuse_too_large(&ticket, json.len());
+            return Ok(());
+        }
+        let attempt = ticket.sending();
         let frames = match self.context.socket {
             RequesterSocket::Req => frames_of([&json, BrokerStamp::ASKED]),
             // The id before the empty frame comes back with the reply, and tells the broker its messages apart.
@@ -113,13 +124,25 @@ impl Worker {
         Ok(())
     }
 
+    /// Ends a message from the lane that no broker would take.
+    fn refuse_too_large(&self, ticket: &Ticket, bytes: usize) {
+        let limit = self.context.max_message_bytes;
+        let body = format!(
+            "the message has {bytes} bytes as JSON, and {limit} are allowed (requester.max_message_bytes): ask with \
+             less, or raise the limit on requesters, brokers and responders"
+        );
+        ticket.settle(ticket.message.error(NO_RESPONDER, ErrorCode::TooLarge, body));
+        self.lane.done();
+    }
+
     /// How messages are sent again: not at all while there is nobody to send them to. Whoever has one may still reply.
     fn retry(&self) -> Option<RetryPolicy> {
         self.brokers.any().then_some(self.context.retry)
     }
 
-    /// Ends what is past its deadline, and puts back what has waited for too long.
-    fn on_timer(&mut self) {
+    /// Ends what is past its deadline, puts back what has waited for too long, and makes connections anew that stay down.
+    fn on_timer(&mut self) -> Result<(), WorkError> {
+        self.brokers.renew()?;
         self.lane.expire();
         let now = Instant::now();
         for id in self.hand.due(self.retry()) {
@@ -133,6 +156,7 @@ impl Worker {
                 self.send_again(&id, &reason);
             }
         }
+        Ok(())
     }
 
     /// Puts a message back in the lane, to be sent by the next broker that is connected.
@@ -169,6 +193,7 @@ impl Worker {
     fn recall(&mut self, broker: SocketAddr, reason: &str) {
         for id in self.hand.at_broker(broker) {
             let Some(Held { ticket, .. }) = self.hand.get(&id) else { continue };
+            ticket.lost_with_connection();
             if ticket.sendings() < self.context.retry.max_attempts {
                 self.send_again(&id, reason);
                 continue;

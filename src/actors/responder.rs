@@ -15,7 +15,7 @@ use super::{Backend, Board, Desks, RETURNED, ResponderDesk, Seat, WorkError, nex
 use crate::model::{ErrorCode, Hop, Message, Reply, Timings, WorkerState};
 use crate::process::Dispatch;
 use crate::tasks::{Delay, FaultInjector, TaskError, TaskInput, TaskOutput, Tasks};
-use crate::transport::frames_of;
+use crate::transport::{Peers, frames_of, peers_news};
 
 /// After so many deaths of its workers, a message is answered with an error instead of being tried again.
 const DEATHS_ALLOWED: u32 = 2;
@@ -29,6 +29,8 @@ pub struct ResponderContext {
     pub delay: watch::Receiver<Delay>,
     pub faults: Arc<FaultInjector>,
     pub board: Arc<Board>,
+    /// The longest reply sent, in bytes of JSON.
+    pub max_reply_bytes: usize,
 }
 
 /// Runs one responder worker until it is drained. An error means that its socket failed.
@@ -37,8 +39,10 @@ pub async fn run_responder(seat: Seat, context: Arc<ResponderContext>) -> Result
     let desk = context.desks.desk(seat.index, &delay)?;
     let mut desk = desk.lock().await;
     seat.cell.name(&desk.responder_id.to_string());
+    // A successor may be on another arbiter than the worker before it.
+    desk.socket.attach_here()?;
     let mut addresses = match &context.desks.backend {
-        Backend::Addresses(addresses) => Some((addresses.clone(), context.desks.up.subscribe())),
+        Backend::Addresses(addresses) => Some(addresses.clone()),
         _ => None,
     };
     follow_brokers(&mut desk, addresses.as_mut(), &context, &seat)?;
@@ -55,14 +59,15 @@ pub async fn run_responder(seat: Seat, context: Arc<ResponderContext>) -> Result
     let mut released = context.released.clone();
     loop {
         seat.cell.set(WorkerState::Idle, None);
+        let ResponderDesk { socket, brokers, up, .. } = &mut *desk;
         let frames = tokio::select! {
-            frames = desk.socket.recv() => frames?,
+            frames = socket.recv() => frames?,
             () = may_leave(&seat, &mut released) => break,
             () = next_change(dispatch.as_mut()) => {
                 follow_dispatch(&mut desk, dispatch.as_mut(), &context, &seat)?;
                 continue;
             }
-            () = news_of_brokers(addresses.as_mut()) => {
+            () = news_of_brokers(brokers, up, addresses.as_mut()) => {
                 follow_brokers(&mut desk, addresses.as_mut(), &context, &seat)?;
                 continue;
             }
@@ -102,26 +107,26 @@ fn follow_dispatch(
     Ok(())
 }
 
-/// Brokers elsewhere: the addresses behind their name, and those to which connections are up.
-type BrokersElsewhere = (watch::Receiver<BTreeSet<SocketAddr>>, watch::Receiver<BTreeSet<SocketAddr>>);
+/// The addresses behind the name of brokers elsewhere.
+type Addresses = watch::Receiver<BTreeSet<SocketAddr>>;
 
-async fn news_of_brokers(brokers: Option<&mut BrokersElsewhere>) {
-    let Some((known, up)) = brokers else { return std::future::pending().await };
+/// Returns when [`follow_brokers`] has to be called.
+async fn news_of_brokers(brokers: &Peers, up: &mut Addresses, known: Option<&mut Addresses>) {
     tokio::select! {
-        () = next_change(Some(known)) => {}
-        () = next_change(Some(up)) => {}
+        () = next_change(known) => {}
+        () = peers_news(brokers, up) => {}
     }
 }
 
-/// Connects to brokers that are new, and disconnects from those that have left.
+/// Connects to brokers that are new, disconnects from those that have left, and makes connections anew that stay down.
 fn follow_brokers(
     desk: &mut ResponderDesk,
-    brokers: Option<&mut BrokersElsewhere>,
+    known: Option<&mut Addresses>,
     context: &ResponderContext,
     seat: &Seat,
 ) -> io::Result<()> {
-    let Some((known, up)) = brokers else { return Ok(()) };
-    let (known, up) = (known.borrow_and_update().clone(), up.borrow_and_update().clone());
+    let Some(known) = known else { return Ok(()) };
+    let (known, up) = (known.borrow_and_update().clone(), desk.up.borrow_and_update().clone());
     let changes = desk.brokers.follow(desk.socket.raw(), &known, &up)?;
     for gone in changes.gone {
         info!(seat.log, "broker gone"; "broker" => %gone);
@@ -137,6 +142,7 @@ fn follow_brokers(
 async fn answer(desk: &mut ResponderDesk, seat: &Seat, context: &ResponderContext) -> Result<(), WorkError> {
     let Some(frames) = &desk.in_hand else { return Ok(()) };
     let started = Instant::now();
+    let mut limit = context.max_reply_bytes;
     let mut reply = match Message::parse(&frames[0]) {
         Err(error) => {
             warn!(seat.log, "a message can't be read"; "error" => %error);
@@ -147,6 +153,7 @@ async fn answer(desk: &mut ResponderDesk, seat: &Seat, context: &ResponderContex
         }
         Ok(message) => {
             debug!(seat.log, "message"; "requestId" => &message.request_id, "messageId" => &message.message_id);
+            limit = message.max_reply_bytes.map_or(limit, |most| limit.min(usize::try_from(most).unwrap_or(limit)));
             let reply = if desk.deaths >= DEATHS_ALLOWED {
                 let body = format!("the worker died {} times on this message", desk.deaths);
                 message.error(desk.responder_id, ErrorCode::Panicked, body)
@@ -166,8 +173,9 @@ async fn answer(desk: &mut ResponderDesk, seat: &Seat, context: &ResponderContex
     if reply.attempt.is_some() {
         reply.timings = Some(Timings { service_us: Some(service.as_micros() as u64), ..Timings::default() });
     }
+    let (reply, json) = reply.into_json(limit).map_err(io::Error::from)?;
     debug!(seat.log, "reply"; "requestId" => &reply.request_id, "messageId" => &reply.message_id, "type" => ?reply.response_type);
-    let mut answer = frames_of([&serde_json::to_vec(&reply).map_err(io::Error::from)?]);
+    let mut answer = frames_of([&json]);
     // Frames that this program does not know go back as they came.
     answer.extend(desk.in_hand.take().into_iter().flatten().skip(1));
     desk.socket.send(answer).await?;
@@ -218,7 +226,10 @@ fn placed(mut reply: Reply, board: &Board) -> Reply {
 /// Returns the messages that are here already, for other workers, and leaves.
 async fn give_back(desk: &ResponderDesk, seat: &Seat) -> Result<(), WorkError> {
     while let Some(frames) = desk.socket.try_recv()? {
-        let message = Message::parse(&frames[0]).unwrap_or_default();
+        let mut message = Message::parse(&frames[0]).unwrap_or_default();
+        // The message itself goes back whole behind the reply.
+        (message.filename, message.task) = (None, None);
+        message.extra.clear();
         info!(seat.log, "given back"; "requestId" => &message.request_id, "messageId" => &message.message_id);
         let reply = message.error(desk.responder_id, ErrorCode::Draining, "this worker has been taken away");
         let mut answer = frames_of([&serde_json::to_vec(&reply).map_err(io::Error::from)?, RETURNED]);

@@ -20,6 +20,8 @@ pub struct Ticket {
     pub taken_at: Instant,
     /// How often it was sent.
     sendings: AtomicU32,
+    /// How often the connection was lost by which it was sent.
+    losses: AtomicU32,
     first_sent: OnceLock<Instant>,
     ended: Mutex<Option<Outcome>>,
     replies: mpsc::UnboundedSender<Reply>,
@@ -41,6 +43,7 @@ impl Ticket {
             deadline,
             taken_at,
             sendings: AtomicU32::new(0),
+            losses: AtomicU32::new(0),
             first_sent: OnceLock::new(),
             ended: Mutex::new(None),
             replies,
@@ -88,6 +91,17 @@ impl Ticket {
     /// Takes a sending back that no worker has seen.
     pub fn not_sent(&self) {
         self.sendings.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The connection was lost by which it was sent.
+    pub fn lost_with_connection(&self) {
+        self.losses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// True when connections were lost so often with it that it may be the reason, as when its reply is larger than libzmq
+    /// takes: the others that were sent by them must not be lost with it for a third time.
+    pub fn is_suspect(&self) -> bool {
+        self.losses.load(Ordering::Relaxed) >= 2
     }
 
     /// From its arrival to its first sending, or until now.
@@ -183,14 +197,20 @@ impl Lane {
 
     /// Takes the next message that has no outcome yet.
     pub fn pop(&self) -> Option<Arc<Ticket>> {
+        self.pop_if(|_| true)
+    }
+
+    /// The same, unless the next one is not wanted now.
+    pub fn pop_if(&self, wanted: impl FnOnce(&Ticket) -> bool) -> Option<Arc<Ticket>> {
         let mut queue = self.lock();
-        while let Some(ticket) = queue.waiting.pop_front() {
-            if ticket.outcome().is_none() {
-                queue.in_hand += 1;
-                return Some(ticket);
-            }
+        while queue.waiting.front().is_some_and(|ticket| ticket.outcome().is_some()) {
+            queue.waiting.pop_front();
         }
-        None
+        if !wanted(queue.waiting.front()?) {
+            return None;
+        }
+        queue.in_hand += 1;
+        queue.waiting.pop_front()
     }
 
     /// Returns when something may have been pushed or given back since the last call.

@@ -15,6 +15,9 @@ const PER_REQUESTER: u64 = 3;
 /// Descriptors of a responder worker, with a DEALER of its own under least-busy dispatch.
 const PER_RESPONDER: u64 = 2;
 
+/// Descriptors of one whose broker is elsewhere: its socket's own, the connection, and its monitor's two ends.
+const PER_RESPONDER_ELSEWHERE: u64 = 4;
+
 /// Workers that least-busy dispatch allows: each has two sockets in the one ZeroMQ context, which holds 1,023.
 pub const MOST_LEAST_BUSY: usize = 500;
 
@@ -40,6 +43,7 @@ pub fn raise(settings: &Settings, role: Role, log: &Logger) -> Result<()> {
         + match role {
             Role::All => requesters * PER_REQUESTER + responders * PER_RESPONDER,
             Role::Requester => requesters * PER_REQUESTER + settings.requester.max_connections.get(),
+            Role::Responder if settings.responder.backend.is_some() => responders * PER_RESPONDER_ELSEWHERE,
             Role::Responder => responders * PER_RESPONDER,
             Role::Web | Role::Broker => 0,
         };

@@ -17,10 +17,10 @@ use crate::actors::{
 };
 use crate::model::{Event, Tier, now_ms};
 use crate::process::{Settings, Upstream};
-use crate::transport::{Contexts, SocketOptions, Subscriber, follow};
+use crate::transport::{Contexts, LARGEST_REPORT, SocketOptions, Subscriber, follow};
 
-/// The largest telemetry report: a thousand workers' states are far below it.
-const LARGEST_REPORT: u64 = 64 << 20;
+/// Telemetry reports that wait for a web tier that is slow, and at it; more are lost.
+const WAITING_REPORTS: u32 = 100;
 
 /// How long closed sockets may go on sending what they hold: replies, and the last telemetry.
 const LINGER: Duration = Duration::from_secs(1);
@@ -224,7 +224,7 @@ pub fn bound(socket: &zmq::Socket) -> Result<SocketAddr> {
 }
 
 fn telemetry_contexts(settings: &Settings, log: &Logger) -> Contexts {
-    let options = socket_options(settings, LARGEST_REPORT, 1_000, TELEMETRY_LINGER);
+    let options = socket_options(settings, LARGEST_REPORT as u64, WAITING_REPORTS, TELEMETRY_LINGER);
     Contexts::new(options, settings.curve.key.clone(), log.clone())
 }
 

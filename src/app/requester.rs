@@ -48,6 +48,7 @@ impl RequesterTier {
             contexts: process.contexts.clone(),
             brokers: process.follow(&settings.responder),
             board: board.clone(),
+            max_message_bytes: settings.max_message_bytes.usize(),
         });
         let calls = Arc::new(Calls::new(board.clone(), lanes.clone(), settings.timeout.get()));
         let factory: Factory = Arc::new(move |seat| {

@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, watch};
 
 use super::{MOST_LEAST_BUSY, Process, bind_zmq, bound, first_responder_id};
 use crate::actors::{
-    Backend, Backends, Board, BrokerDesk, Control, Desks, Drain, Factory, OnItsWay, Parts, ResponderContext,
+    Backend, Backends, Board, BrokerDesk, Control, Desks, Drain, Factory, OnItsWay, Outboxes, Parts, ResponderContext,
     ResponderWork, Supervisor, Workers, run_broker, run_responder, worker_endpoint,
 };
 use crate::model::{DelayShape, DelayView, TaskName, Tier};
@@ -47,14 +47,20 @@ impl BrokerTier {
         let router = contexts.server_socket(zmq::ROUTER, "broker for requesters")?;
         // A reply to a requester that is gone is an error to be told, not silently dropped.
         router.set_router_mandatory(true)?;
-        // broker.queue bounds what is here already: no reply is dropped because its requester is a moment behind.
-        router.set_sndhwm(0)?;
+        let max_message_bytes = process.settings.requester.max_message_bytes.usize();
+        let limit_bytes = usize::try_from(settings.queue_bytes.get()).unwrap_or(usize::MAX);
+        let mark = high_water_mark(limit_bytes, max_message_bytes);
+        set_marks(&router, mark)?;
         let address = bind_zmq(&router, settings.bind, settings.port.port(), "broker.port")?;
         let workers = watch::Sender::new(process.settings.responder.workers.usize());
         let released = watch::Sender::new(0);
         let released_to = released.subscribe();
         let dealer = match separate {
-            true => contexts.server_socket(zmq::DEALER, "broker for workers")?,
+            true => {
+                let dealer = contexts.server_socket(zmq::DEALER, "broker for workers")?;
+                set_marks(&dealer, mark)?;
+                dealer
+            }
             false => contexts.inproc_socket(zmq::DEALER)?,
         };
         let endpoint = match (separate, &settings.backend) {
@@ -70,17 +76,22 @@ impl BrokerTier {
         let dispatch = watch::Sender::new(settings.dispatch);
         let board = process.board(Tier::Broker, false, true);
         board.set_dispatch(settings.dispatch);
-        let depth = Arc::new(AtomicUsize::new(0));
-        let shown = depth.clone();
-        board.watch_queue(move || shown.load(Ordering::Relaxed));
+        let (depth, bytes) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let shown = (depth.clone(), bytes.clone());
+        board.watch_queue(move || shown.0.load(Ordering::Relaxed));
+        board.watch_queue_bytes(move || shown.1.load(Ordering::Relaxed));
         let desk = Arc::new(Mutex::new(BrokerDesk {
             router: Socket::attach(router)?,
             backends: Backends::new(dispatch.subscribe(), Socket::attach(dealer)?, parts),
             on_its_way: OnItsWay::default(),
+            outboxes: Outboxes::new(limit_bytes),
             limit: settings.queue.usize(),
+            limit_bytes,
+            max_message_bytes,
             forget_after: settings.forget_after.get(),
             board: board.clone(),
             depth,
+            bytes,
         }));
         let dispatched = dispatch.subscribe();
         let control = Control { dispatch: (!separate).then_some(dispatch), ..Control::none(board.clone()) };
@@ -141,6 +152,7 @@ impl ResponderTier {
             delay: delay.subscribe(),
             faults: faults.clone(),
             board: board.clone(),
+            max_reply_bytes: process.settings.requester.max_message_bytes.usize(),
         });
         let arbiters = process.arbiter_pool(settings.arbiters.usize(), settings.blocking_threads.usize())?;
         let factory: Factory = Arc::new(move |seat| Box::pin(run_responder(seat, context.clone())));
@@ -166,6 +178,17 @@ impl ResponderTier {
         // An error means that the supervisor is gone, and all it kept.
         let _ = self.workers.send(Drain).await;
     }
+}
+
+/// Messages that libzmq queues for each connection and direction, where it tells nobody how many bytes those have: the
+/// largest ones take an eighth of what the broker may hold. More wait where they are counted, or with their sender.
+fn high_water_mark(limit_bytes: usize, max_message_bytes: usize) -> i32 {
+    (limit_bytes / 8 / max_message_bytes).clamp(1, 1_000) as i32
+}
+
+fn set_marks(socket: &zmq::Socket, mark: i32) -> zmq::Result<()> {
+    socket.set_rcvhwm(mark)?;
+    socket.set_sndhwm(mark)
 }
 
 fn tasks(settings: &process::Task) -> Result<Tasks> {

@@ -98,6 +98,9 @@ impl Collector for Figures {
             one(snapshot.ledger.duplicates)
         })?;
         self.family(encoder, ("queue_depth", "Messages waiting for a worker", gauge), |snapshot| one(snapshot.queue))?;
+        self.family(encoder, ("queue_bytes", "Bytes of messages and unread replies at a broker", gauge), |snapshot| {
+            snapshot.queue_bytes.map(one).unwrap_or_default()
+        })?;
         self.family(encoder, ("workers", "Workers in the pool", gauge), |snapshot| one(snapshot.workers.len() as u64))?;
         self.family(encoder, ("workers_busy", "Workers with a message in hand", gauge), |snapshot| {
             one(snapshot.busy_workers() as u64)

@@ -100,6 +100,7 @@ impl Request {
             requester_id,
             requested_at: now_ms(),
             attempt: None,
+            max_reply_bytes: None,
         }
     }
 }
@@ -123,6 +124,9 @@ pub struct Message {
     /// 1 for the first sending. Its presence tells the responder that the sender reads the reply's optional fields.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
+    /// Bytes of JSON that the sender takes as a reply: a longer one would cost it the connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_reply_bytes: Option<u64>,
 }
 
 impl Message {

@@ -8,6 +8,9 @@ use utoipa::ToSchema;
 
 use super::{BadMessage, Hop, parse};
 
+/// The longest id, file or task, in bytes, that an error about a reply's size repeats.
+const LONGEST_NAME: usize = 128;
+
 /// `responderId` of a reply that no responder made: a timeout, a refusal.
 pub const NO_RESPONDER: i64 = -1;
 
@@ -144,6 +147,39 @@ impl Reply {
         }
     }
 
+    /// This reply and its JSON; where that has more bytes than `limit`, an error in its place that says so.
+    ///
+    /// # Errors
+    /// Only where JSON can't hold what is in it.
+    pub fn into_json(self, limit: usize) -> serde_json::Result<(Self, Vec<u8>)> {
+        let json = serde_json::to_vec(&self)?;
+        if json.len() <= limit {
+            return Ok((self, json));
+        }
+        let error = self.too_large(json.len(), limit);
+        let json = serde_json::to_vec(&error)?;
+        Ok((error, json))
+    }
+
+    fn too_large(mut self, bytes: usize, limit: usize) -> Self {
+        self.body = format!(
+            "the reply has {bytes} bytes as JSON, and {limit} are allowed (requester.max_message_bytes): ask for less, \
+             or raise the limit on requesters, brokers and responders"
+        );
+        self.response_type = ResponseType::Error;
+        self.code = self.attempt.map(|_| ErrorCode::TooLarge);
+        // What else came from the message may be what made it too large.
+        self.filename = self.filename.filter(|name| name.len() <= LONGEST_NAME);
+        self.task = self.task.filter(|name| name.len() <= LONGEST_NAME);
+        self.extra.clear();
+        for id in [&mut self.request_id, &mut self.message_id, &mut self.requester_id] {
+            if id.len() > LONGEST_NAME {
+                id.clear();
+            }
+        }
+        self
+    }
+
     /// Reads a reply; fails on what is no JSON object of this shape.
     pub fn parse(json: &[u8]) -> Result<Self, BadMessage> {
         parse(json)
@@ -185,6 +221,32 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_error_in_place_of_a_reply_that_is_too_large_is_small_whatever_made_it_so() {
+        let long = "\0".repeat(10_000);
+        let short = Reply::parse(br#"{"responderId":1,"requesterId":"a","respondedAt":1,"body":"","responseType":"Response","requestId":"b","messageId":"c","requestedAt":1,"filename":"f","attempt":1}"#).unwrap();
+        let error = short.clone().too_large(2_000, 1_000);
+        assert_eq!((error.outcome(), error.code), (Outcome::Error, Some(ErrorCode::TooLarge)));
+        assert_eq!((&*error.message_id, error.filename.as_deref()), ("c", Some("f")));
+        assert!(
+            error.body.contains("2000 bytes") && error.body.contains("requester.max_message_bytes"),
+            "{}",
+            error.body
+        );
+        let extra = Map::from_iter([("color".to_owned(), Value::from(long.clone()))]);
+        let reply = |filename: Option<&str>, message_id: &str, extra: &Map<String, Value>| Reply {
+            filename: filename.map(str::to_owned),
+            message_id: message_id.to_owned(),
+            extra: extra.clone(),
+            ..short.clone()
+        };
+        for reply in [reply(Some(&long), "c", &extra), reply(None, &long, &extra)] {
+            let error = serde_json::to_string(&reply.too_large(2_000, 1_000)).unwrap();
+            assert!(error.len() < 1_000, "{error}");
+        }
+        assert_eq!(short.plain().too_large(2_000, 1_000).code, None, "the article's program has no codes");
+    }
 
     #[test]
     fn a_body_of_another_type_is_kept_as_text() {

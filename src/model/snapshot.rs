@@ -114,6 +114,9 @@ pub struct Snapshot {
     pub workers: Vec<WorkerView>,
     /// Messages waiting here for a worker.
     pub queue: u64,
+    /// Of a broker: the bytes of the messages at it and its workers, and of replies that requesters have not read yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_bytes: Option<u64>,
     pub peers: Vec<PeerView>,
     pub ledger: Ledger,
     #[schema(value_type = Object)]

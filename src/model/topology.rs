@@ -126,6 +126,7 @@ mod tests {
                 reason: None,
                 workers: vec![worker],
                 queue: 0,
+                queue_bytes: None,
                 peers: vec![],
                 ledger,
                 hops: Hops::default(),

@@ -7,7 +7,7 @@ use figment::error::Kind;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{ConfigError, Dispatch, Layer, Section, Settings, Sources, sections};
+use super::{AROUND_BYTES, ConfigError, Dispatch, Layer, MOST_ESCAPED, Section, Settings, Sources, sections};
 
 /// The settings of this process, and where each came from.
 #[derive(Debug, Clone)]
@@ -104,7 +104,8 @@ impl Loader {
 
     /// The rules that hold between settings.
     fn check(&self, settings: &Settings) -> Result<(), ConfigError> {
-        let Settings { task, supervision, discovery, curve, admin, broker, responder, .. } = settings;
+        let Settings { web, requester, task, supervision, discovery, curve, admin, broker, responder, .. } = settings;
+        let largest_message = requester.max_message_bytes.get();
         let rules = [
             (
                 task.delay.min > task.delay.max,
@@ -135,6 +136,23 @@ impl Loader {
                 responder.backend.is_some() && broker.dispatch == Dispatch::LeastBusy,
                 ["responder.backend", "broker.dispatch"],
                 "least-busy needs the broker and its workers in one process",
+            ),
+            (
+                task.max_file_bytes.get() * MOST_ESCAPED + AROUND_BYTES > largest_message,
+                ["task.max_file_bytes", "requester.max_message_bytes"],
+                "a byte of a file can take six in its reply, and 1024 bytes are around it: lower the first, or raise the \
+                 second on every instance",
+            ),
+            (
+                web.max_body_bytes.get() + AROUND_BYTES > largest_message,
+                ["web.max_body_bytes", "requester.max_message_bytes"],
+                "a message has 1024 bytes around what was asked for: lower the first, or raise the second on every \
+                 instance",
+            ),
+            (
+                broker.queue_bytes.get() < 2 * largest_message,
+                ["broker.queue_bytes", "requester.max_message_bytes"],
+                "the broker needs room for two of the largest messages: raise the first, or lower the second",
             ),
         ];
         let Some((_, keys, rule)) = rules.into_iter().find(|(broken, ..)| *broken) else {

@@ -35,5 +35,6 @@ pub use settings::{
 };
 pub use shape::Shape;
 pub use text::{BindUrl, BrokerUrl, Rule, Secret, Text, Upstream};
+use tiers::{AROUND_BYTES, MOST_ESCAPED};
 pub use tiers::{Broker, Connect, Delay, Dispatch, Requester, Responder, Socket, Task, Web};
 pub use usage::usage;

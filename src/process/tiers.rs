@@ -11,6 +11,12 @@ use crate::model::{DelayShape, TaskName};
 
 const MIB: u64 = 1 << 20;
 
+/// What a message or reply has besides the request's own fields or the task's output, in bytes: ids, times, names.
+pub(super) const AROUND_BYTES: u64 = 1_024;
+
+/// The most bytes of JSON that a byte of text becomes: a control character is `\u0000`.
+pub(super) const MOST_ESCAPED: u64 = 6;
+
 /// The `[web]` section.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -88,8 +94,9 @@ pub struct Requester {
     pub max_attempts: Int<1, 100>,
     /// TCP connections at one time.
     pub max_connections: Int<1, 65_536>,
-    /// Longest JSON object on the TCP hop, or message on the ZeroMQ hop, in bytes.
-    pub max_message_bytes: Int<256, { 64 * MIB }>,
+    /// Longest JSON object on the TCP hop, and message or reply on the ZeroMQ hop, in bytes; a longer one is answered
+    /// `too-large`. The same for requesters, brokers and responders.
+    pub max_message_bytes: Int<4_096, { 64 * MIB }>,
 }
 
 impl Default for Requester {
@@ -135,6 +142,9 @@ pub struct Broker {
     pub dispatch: Dispatch,
     /// Messages at the broker and its workers; more are answered `overloaded`.
     pub queue: Int<1, 1_000_000>,
+    /// Bytes of the messages at the broker and its workers, each with some room for its frames; more are answered
+    /// `overloaded`. As much again may wait for requesters that do not read their replies.
+    pub queue_bytes: Int<65_536, { 64 << 30 }>,
     /// A message whose worker has not answered for so long is forgotten, and counts as a timeout.
     pub forget_after: Span<1_000, 3_600_000>,
     /// Where a separate broker (`swarmq broker`) listens for workers. None: tcp://127.0.0.1:5433.
@@ -149,6 +159,7 @@ impl Default for Broker {
             arbiters: Int::literal::<1>(),
             dispatch: Dispatch::default(),
             queue: Int::literal::<10_000>(),
+            queue_bytes: Int::literal::<{ 32 * MIB }>(),
             forget_after: Span::literal::<60_000>(),
             backend: None,
         }
@@ -209,7 +220,7 @@ pub struct Task {
     pub root: PathBuf,
     /// File read for a message without `filename`, relative to `root`.
     pub file: PathBuf,
-    /// Longest file that is read, in bytes.
+    /// Longest file that is read, in bytes. As JSON a byte can take six: `requester.max_message_bytes` must allow that.
     pub max_file_bytes: Int<1, { 16 * MIB }>,
     /// Most rounds of hashing that a message may ask for.
     pub max_cpu_rounds: Int<1, 1_000_000_000>,
@@ -223,7 +234,7 @@ impl Default for Task {
             name: TaskName::default(),
             root: PathBuf::from("."),
             file: PathBuf::from("target.txt"),
-            max_file_bytes: Int::literal::<262_144>(),
+            max_file_bytes: Int::literal::<163_840>(),
             max_cpu_rounds: Int::literal::<10_000_000>(),
             delay: Delay::default(),
         }

@@ -1,18 +1,20 @@
 //! What libzmq's socket monitor tells of a socket's connections.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::watch as watched;
-
-use super::{Frames, Socket};
+use super::{Frames, Socket, refusal};
 
 /// Tells monitors of one process apart.
 static MONITORS: AtomicU64 = AtomicU64::new(0);
 
+const CONNECTED: u16 = zmq::SocketEvent::CONNECTED as u16;
+const CLOSED: u16 = zmq::SocketEvent::CLOSED as u16;
 const HANDSHAKE_SUCCEEDED: u16 = zmq::SocketEvent::HANDSHAKE_SUCCEEDED as u16;
+const HANDSHAKE_FAILED_PROTOCOL: u16 = zmq::SocketEvent::HANDSHAKE_FAILED_PROTOCOL as u16;
+const HANDSHAKE_FAILED_AUTH: u16 = zmq::SocketEvent::HANDSHAKE_FAILED_AUTH as u16;
 const DISCONNECTED: u16 = zmq::SocketEvent::DISCONNECTED as u16;
 const MONITOR_STOPPED: u16 = zmq::SocketEvent::MONITOR_STOPPED as u16;
 
@@ -24,22 +26,22 @@ pub enum Told {
     Closed,
 }
 
-/// Calls `told` with each of the events that happens to a socket, until it is closed. The task must run that long:
-/// libzmq's I/O thread waits for whoever does not read its monitor. `context` is the socket's own.
-pub fn watch(
-    socket: &zmq::Socket,
-    context: &zmq::Context,
-    events: u16,
-    mut told: impl FnMut(Told) + 'static,
-) -> io::Result<()> {
+/// Where the events of a socket can be read. `context` is the socket's own.
+pub fn monitor(socket: &zmq::Socket, context: &zmq::Context, events: u16) -> zmq::Result<zmq::Socket> {
+    let pair = context.socket(zmq::PAIR)?;
     let endpoint = format!("inproc://monitor-{}", MONITORS.fetch_add(1, Ordering::Relaxed));
     socket.monitor(&endpoint, i32::from(events | MONITOR_STOPPED))?;
-    let pair = context.socket(zmq::PAIR)?;
     pair.set_linger(0)?;
     pair.connect(&endpoint)?;
-    let pair = Socket::attach(pair)?;
+    Ok(pair)
+}
+
+/// Calls `told` with each of the events of a [`monitor`], until its socket is closed. The task must run that long:
+/// libzmq's I/O thread waits for whoever does not read its monitor.
+pub fn watch(monitor: zmq::Socket, mut told: impl FnMut(Told) + 'static) -> io::Result<()> {
+    let monitor = Socket::attach(monitor)?;
     actix_rt::spawn(async move {
-        while let Ok(frames) = pair.recv().await {
+        while let Ok(frames) = monitor.recv().await {
             match parse(&frames) {
                 Some(Told::Event { event: MONITOR_STOPPED, .. }) => break,
                 Some(event) => told(event),
@@ -51,29 +53,73 @@ pub fn watch(
     Ok(())
 }
 
-/// The events that [`follow_connections`] needs.
-pub const CONNECTIONS: u16 = HANDSHAKE_SUCCEEDED | DISCONNECTED;
+/// The events that [`Connections`] needs.
+pub const CONNECTIONS: u16 =
+    CONNECTED | HANDSHAKE_SUCCEEDED | HANDSHAKE_FAILED_PROTOCOL | HANDSHAKE_FAILED_AUTH | DISCONNECTED | CLOSED;
 
-/// What keeps `up` at the addresses whose connections are up, and calls `told` with each that comes or is lost. For REP
-/// and PUB sockets, which do not tell by their events.
-pub fn follow_connections(
-    up: watched::Sender<BTreeSet<SocketAddr>>,
-    mut told: impl FnMut(SocketAddr, bool) + 'static,
-) -> impl FnMut(&Told) + 'static {
-    move |news| match *news {
-        Told::Event { event: HANDSHAKE_SUCCEEDED, address: Some(address), .. } => {
-            if up.send_if_modified(|up| up.insert(address)) {
-                told(address, true);
-            }
+/// What becomes of a connection that a socket makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerNews {
+    /// Messages can be exchanged.
+    Up,
+    /// They could be, and cannot any more.
+    Lost,
+    /// A program is there that can't be talked to, and why.
+    Refused(&'static str),
+    /// Nothing is there.
+    Away,
+}
+
+/// How far a connection is that has been opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Handshake,
+    Up,
+    Refused,
+}
+
+/// Why a handshake fails of which libzmq says nothing.
+const NO_HANDSHAKE: &str = "it does not complete the handshake: is another program there, or has one side a key and the \
+                            other none (curve.key, curve.key_file)?";
+
+/// The connections that a socket makes, by the events of its monitor. For sockets that do not tell by their own events,
+/// and for the reasons, which no socket tells.
+pub struct Connections {
+    has_key: bool,
+    phases: HashMap<SocketAddr, Phase>,
+}
+
+impl Connections {
+    /// `has_key`: connections are encrypted.
+    pub fn new(has_key: bool) -> Self {
+        Self { has_key, phases: HashMap::new() }
+    }
+
+    /// Takes an event in; what it means for the connection to an address, where that is news.
+    pub fn take(&mut self, told: &Told) -> Option<(SocketAddr, PeerNews)> {
+        let Told::Event { event, value, address: Some(address) } = *told else { return None };
+        let before = self.phases.remove(&address);
+        let (phase, news) = match event {
+            CONNECTED => (Some(Phase::Handshake), None),
+            HANDSHAKE_SUCCEEDED => (Some(Phase::Up), Some(PeerNews::Up)),
+            HANDSHAKE_FAILED_PROTOCOL | HANDSHAKE_FAILED_AUTH => match refusal(event, value, self.has_key) {
+                Some(reason) => (Some(Phase::Refused), Some(PeerNews::Refused(reason))),
+                None => (before, None),
+            },
+            DISCONNECTED if before == Some(Phase::Up) => (None, Some(PeerNews::Lost)),
+            DISCONNECTED if before == Some(Phase::Handshake) => (None, Some(PeerNews::Refused(NO_HANDSHAKE))),
+            CLOSED => (None, Some(PeerNews::Away)),
+            _ => (None, None),
+        };
+        if let Some(phase) = phase {
+            self.phases.insert(address, phase);
         }
-        // A loss is told for each try that fails as well.
-        Told::Event { event: DISCONNECTED, address: Some(address), .. } => {
-            if up.send_if_modified(|up| up.remove(&address)) {
-                told(address, false);
-            }
-        }
-        Told::Event { .. } => {}
-        Told::Closed => up.send_replace(BTreeSet::new()).into_iter().for_each(|address| told(address, false)),
+        Some(address).zip(news)
+    }
+
+    /// The socket was closed: the connections that are lost with it.
+    pub fn close(&mut self) -> Vec<SocketAddr> {
+        self.phases.drain().filter(|(_, phase)| *phase == Phase::Up).map(|(address, _)| address).collect()
     }
 }
 
@@ -85,4 +131,33 @@ fn parse(frames: &Frames) -> Option<Told> {
     let endpoint = frames.get(1).and_then(|frame| frame.as_str());
     let address = endpoint.and_then(|text| text.strip_prefix("tcp://")?.parse().ok());
     Some(Told::Event { event, value, address })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a connection's events come to.
+    fn news<const N: usize>(events: [(u16, u32); N]) -> Vec<PeerNews> {
+        let address = SocketAddr::from(([10, 0, 0, 2], 5432));
+        let mut connections = Connections::new(false);
+        let told = |(event, value)| Told::Event { event, value, address: Some(address) };
+        events.into_iter().filter_map(|event| connections.take(&told(event)).map(|(_, news)| news)).collect()
+    }
+
+    #[test]
+    fn a_connection_comes_up_and_is_lost_once() {
+        let events = [(CONNECTED, 0), (HANDSHAKE_SUCCEEDED, 0), (DISCONNECTED, 0), (DISCONNECTED, 0)];
+        assert_eq!(news(events), [PeerNews::Up, PeerNews::Lost]);
+        assert_eq!(news([(CLOSED, 0), (CLOSED, 0)]), [PeerNews::Away, PeerNews::Away]);
+    }
+
+    #[test]
+    fn a_handshake_that_fails_has_one_reason() {
+        const MECHANISM_MISMATCH: u32 = 0x1100_0002;
+        let told = news([(CONNECTED, 0), (HANDSHAKE_FAILED_PROTOCOL, MECHANISM_MISMATCH), (DISCONNECTED, 0)]);
+        assert!(matches!(told[..], [PeerNews::Refused(reason)] if reason.contains("has a key")), "{told:?}");
+        let told = news([(CONNECTED, 0), (DISCONNECTED, 0), (CONNECTED, 0), (HANDSHAKE_SUCCEEDED, 0)]);
+        assert_eq!(told, [PeerNews::Refused(NO_HANDSHAKE), PeerNews::Up]);
+    }
 }

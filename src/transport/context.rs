@@ -1,19 +1,20 @@
 //! ZeroMQ contexts and the options every socket of ours has.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use slog::Logger;
-use tokio::sync::watch;
 
 use super::{
-    CONNECTIONS, FRAME_OVERHEAD, REFUSALS, Told, bind_with, connect_with, follow_connections, start_doorman,
-    tell_refusals, watch as watch_socket,
+    CONNECTIONS, Connections, FRAME_OVERHEAD, PeerNews, REFUSALS, RefusalLog, RenewalPolicy, Told, bind_with,
+    connect_with, monitor, refusal, start_doorman, watch,
 };
 use crate::process::CurveKey;
+
+/// The shortest time for which a connection may be down before it is made anew: a round trip and a handshake fit in.
+const SHORTEST_RENEWAL: Duration = Duration::from_millis(200);
 
 /// How the sockets of an instance treat their connections.
 #[derive(Clone, Copy, Debug)]
@@ -59,22 +60,56 @@ impl Contexts {
     /// A socket with the instance's options that will connect, in whichever context but the first has room. Fails when the
     /// process is out of file descriptors.
     pub fn socket(&self, kind: zmq::SocketType) -> io::Result<zmq::Socket> {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let socket = match all.iter().skip(1).last().map(|last| last.socket(kind)) {
-            None | Some(Err(zmq::Error::EMFILE)) => {
-                let next = zmq::Context::new();
-                let socket = next.socket(kind)?;
-                all.push(next);
-                socket
+        self.with_room(|context| self.connecting(context.socket(kind)?))
+    }
+
+    /// The same, and `told` hears what becomes of its connections; those to peers that can't be talked to are logged.
+    /// `here` says in the log which socket it is. Needs an actix system.
+    pub fn watched_socket(
+        &self,
+        kind: zmq::SocketType,
+        here: &'static str,
+        mut told: impl FnMut(SocketAddr, PeerNews) + 'static,
+    ) -> io::Result<zmq::Socket> {
+        let (socket, events) = self.with_room(|context| {
+            let socket = self.connecting(context.socket(kind)?)?;
+            let events = monitor(&socket, context, CONNECTIONS)?;
+            Ok((socket, events))
+        })?;
+        let mut connections = Connections::new(self.key.is_some());
+        let mut refusals = RefusalLog::new(here, self.log.clone());
+        watch(events, move |event| {
+            if let Told::Closed = event {
+                connections.close().into_iter().for_each(|address| told(address, PeerNews::Lost));
             }
-            Some(other) => other?,
-        };
-        self.connecting(socket)
+            let Some((address, news)) = connections.take(&event) else { return };
+            if let PeerNews::Refused(reason) = news {
+                refusals.tell(reason, Some(address));
+            }
+            told(address, news);
+        })?;
+        Ok(socket)
+    }
+
+    /// What `make` makes in the first context that has room for it, of those not kept for `inproc://`.
+    fn with_room<T>(&self, make: impl Fn(&zmq::Context) -> zmq::Result<T>) -> io::Result<T> {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        // Each of them: sockets that were closed leave room behind.
+        for context in all.iter().skip(1) {
+            match make(context) {
+                Err(zmq::Error::EMFILE) => {}
+                other => return Ok(other?),
+            }
+        }
+        let next = zmq::Context::new();
+        let made = make(&next)?;
+        all.push(next);
+        Ok(made)
     }
 
     /// A socket with the instance's options in the first context, for `inproc://` or to connect.
     pub fn inproc_socket(&self, kind: zmq::SocketType) -> io::Result<zmq::Socket> {
-        self.connecting(self.first().socket(kind)?)
+        Ok(self.connecting(self.first().socket(kind)?)?)
     }
 
     /// A socket with the instance's options in the first context, for other processes to connect to. `here` says in the
@@ -88,47 +123,49 @@ impl Contexts {
             started?;
             bind_with(key, &socket)?;
         }
-        let mut tell_refusal = self.refusals(here);
-        watch_socket(&socket, &self.first(), REFUSALS, move |news| tell_refusal(&news))?;
+        let (has_key, mut refusals) = (self.key.is_some(), RefusalLog::new(here, self.log.clone()));
+        watch(monitor(&socket, &self.first(), REFUSALS)?, move |told| {
+            if let Told::Event { event, value, .. } = told
+                && let Some(reason) = refusal(event, value, has_key)
+            {
+                refusals.tell(reason, None);
+            }
+        })?;
         Ok(socket)
     }
 
-    /// Keeps `up` at the addresses that a socket of the first context is connected to, calls `told` with each that comes
-    /// or is lost, and logs those that have another key, or none. `here` says which socket it is.
-    pub fn watch_peers(
-        &self,
-        socket: &zmq::Socket,
-        here: &'static str,
-        up: watch::Sender<BTreeSet<SocketAddr>>,
-        told: impl FnMut(SocketAddr, bool) + 'static,
-    ) -> io::Result<()> {
-        let mut tell_refusal = self.refusals(here);
-        let mut follow = follow_connections(up, told);
-        watch_socket(socket, &self.first(), CONNECTIONS | REFUSALS, move |news| {
-            tell_refusal(&news);
-            follow(&news);
-        })
+    /// When a connection that is down is made anew.
+    pub fn renewal(&self) -> RenewalPolicy {
+        let SocketOptions { connect_timeout, reconnect_min, reconnect_max, .. } = self.options;
+        RenewalPolicy {
+            // libzmq's first tries to connect again come after one and three times `reconnect_min`, with jitter.
+            first: (reconnect_min * 4).max(SHORTEST_RENEWAL),
+            longest: reconnect_max.max(connect_timeout + self.options.handshake()),
+        }
     }
 
-    fn refusals(&self, here: &'static str) -> impl FnMut(&Told) + 'static {
-        tell_refusals(here, self.key.is_some(), self.log.clone())
-    }
-
-    fn connecting(&self, socket: zmq::Socket) -> io::Result<zmq::Socket> {
+    fn connecting(&self, socket: zmq::Socket) -> zmq::Result<zmq::Socket> {
         self.options.apply(&socket)?;
-        if let Some(key) = &self.key {
-            connect_with(key, &socket)?;
+        match &self.key {
+            Some(key) => connect_with(key, &socket)?,
+            // With a domain libzmq refuses what is not ZMTP 3. Else it takes any program's first bytes for ZMTP 1, and the
+            // connection for one to send messages by.
+            None => socket.set_zap_domain("swarmq")?,
         }
         Ok(socket)
     }
 }
 
 impl SocketOptions {
+    /// The longest handshake. libzmq's default is 30 s, far longer than a peer of ours takes.
+    fn handshake(&self) -> Duration {
+        self.connect_timeout.max(Duration::from_secs(3))
+    }
+
     fn apply(&self, socket: &zmq::Socket) -> zmq::Result<()> {
         socket.set_linger(millis(self.linger))?;
         socket.set_connect_timeout(millis(self.connect_timeout))?;
-        // The handshake's own default is 30 s, far longer than a peer of ours takes.
-        socket.set_handshake_ivl(millis(self.connect_timeout.max(Duration::from_secs(3))))?;
+        socket.set_handshake_ivl(millis(self.handshake()))?;
         socket.set_heartbeat_ivl(millis(self.heartbeat))?;
         socket.set_heartbeat_timeout(millis(self.heartbeat_timeout))?;
         socket.set_reconnect_ivl(millis(self.reconnect_min))?;

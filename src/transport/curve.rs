@@ -6,12 +6,13 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use slog::{Logger, warn};
 use tokio::time::Instant;
 
-use super::{Frames, Socket, Told, frames_of};
+use super::{Frames, Socket, frames_of};
 use crate::process::CurveKey;
 
 /// What CURVE adds to each frame, in bytes (ZeroMQ RFC 26): the command's name, a nonce, the box's authenticator, flags.
@@ -83,34 +84,42 @@ fn admit(call: &Frames, key: &CurveKey) -> Answer {
     Answer { admitted, frames: frames_of([ZAP_VERSION, part(1), status, text, b"", b""]) }
 }
 
-/// The events that [`tell_refusals`] needs.
+/// The events that [`refusal`] tells something of.
 pub const REFUSALS: u16 =
     zmq::SocketEvent::HANDSHAKE_FAILED_PROTOCOL as u16 | zmq::SocketEvent::HANDSHAKE_FAILED_AUTH as u16;
 
-/// What logs handshakes that fail for want of the same key on both sides. `here` says which socket it is.
-pub fn tell_refusals(here: &'static str, has_key: bool, log: Logger) -> impl FnMut(&Told) + 'static {
-    // Each reason by itself: one peer's must not hide another's.
-    let mut refusals = HashMap::<&str, Refusals>::new();
-    move |told| {
-        if let Told::Event { event, value, .. } = *told
-            && let Some(reason) = reason(event, value, has_key)
-            && let Some(times) = refusals.entry(reason).or_default().tell()
-        {
-            warn!(log, "a peer can't be talked to: {}", reason;
-                "socket" => here, "times" => times, "settings" => "curve.key, curve.key_file");
-        }
+/// Why a handshake failed, where it is for want of the same key on both sides.
+pub fn refusal(event: u16, value: u32, has_key: bool) -> Option<&'static str> {
+    const AUTH: u16 = zmq::SocketEvent::HANDSHAKE_FAILED_AUTH as u16;
+    match (event, value) {
+        (AUTH, _) => Some("it does not accept the key that is set here (curve.key, curve.key_file)"),
+        (_, CRYPTOGRAPHIC) => Some("it has another key than is set here (curve.key, curve.key_file)"),
+        (_, MECHANISM_MISMATCH) if has_key => Some("it has no key, and one is set here (curve.key, curve.key_file)"),
+        (_, MECHANISM_MISMATCH) => Some("it has a key, and none is set here (curve.key, curve.key_file)"),
+        _ => None,
     }
 }
 
-/// Why a handshake failed, where it is for a key.
-fn reason(event: u16, value: u32, has_key: bool) -> Option<&'static str> {
-    const AUTH: u16 = zmq::SocketEvent::HANDSHAKE_FAILED_AUTH as u16;
-    match (event, value) {
-        (AUTH, _) => Some("it does not accept the key that is set here"),
-        (_, CRYPTOGRAPHIC) => Some("it has another key than is set here"),
-        (_, MECHANISM_MISMATCH) if has_key => Some("it has no key, and one is set here"),
-        (_, MECHANISM_MISMATCH) => Some("it has a key, and none is set here"),
-        _ => None,
+/// Logs why peers can't be talked to. `here` says which socket it is.
+pub struct RefusalLog {
+    here: &'static str,
+    log: Logger,
+    /// Each reason by itself: one peer's must not hide another's.
+    refusals: HashMap<&'static str, Refusals>,
+}
+
+impl RefusalLog {
+    pub fn new(here: &'static str, log: Logger) -> Self {
+        Self { here, log, refusals: HashMap::new() }
+    }
+
+    /// `peer`: the address that this socket connects to; none where it listens.
+    pub fn tell(&mut self, reason: &'static str, peer: Option<SocketAddr>) {
+        if let Some(times) = self.refusals.entry(reason).or_default().tell() {
+            let peer = peer.map(|peer| peer.to_string());
+            warn!(self.log, "a peer can't be talked to: {}", reason;
+                "socket" => self.here, "peer" => peer, "times" => times);
+        }
     }
 }
 
@@ -173,9 +182,9 @@ mod tests {
     fn handshakes_that_fail_for_other_reasons_than_a_key_are_not_told() {
         const PROTOCOL: u16 = zmq::SocketEvent::HANDSHAKE_FAILED_PROTOCOL as u16;
         const AUTH: u16 = zmq::SocketEvent::HANDSHAKE_FAILED_AUTH as u16;
-        assert_eq!(reason(AUTH, 400, true), Some("it does not accept the key that is set here"));
-        assert_eq!(reason(PROTOCOL, CRYPTOGRAPHIC, true), Some("it has another key than is set here"));
-        assert_ne!(reason(PROTOCOL, MECHANISM_MISMATCH, true), reason(PROTOCOL, MECHANISM_MISMATCH, false));
-        assert_eq!(reason(PROTOCOL, 0x1000_0001, true), None);
+        assert!(refusal(AUTH, 400, true).unwrap().starts_with("it does not accept the key that is set here"));
+        assert!(refusal(PROTOCOL, CRYPTOGRAPHIC, true).unwrap().contains("another key"));
+        assert_ne!(refusal(PROTOCOL, MECHANISM_MISMATCH, true), refusal(PROTOCOL, MECHANISM_MISMATCH, false));
+        assert_eq!(refusal(PROTOCOL, 0x1000_0001, true), None);
     }
 }

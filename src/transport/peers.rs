@@ -1,14 +1,21 @@
 //! The peers that one socket connects to, as they come and leave.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::{PeerNews, Renewal, RenewalPolicy, renew};
 
 /// Which addresses a socket is connected to, or tries to be. One that is not behind the name any more is kept while its
 /// connection is up: a swarm takes a task out of its DNS before it tells it to stop, and what it holds is still to be
 /// exchanged.
-#[derive(Default)]
-pub struct Peers(BTreeSet<SocketAddr>);
+pub struct Peers {
+    policy: RenewalPolicy,
+    all: BTreeMap<SocketAddr, Renewal>,
+}
 
 /// What [`Peers::follow`] changed.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -18,8 +25,12 @@ pub struct PeerChanges {
 }
 
 impl Peers {
-    /// Connects to the `known` addresses that are new, and disconnects from those that are neither known nor among the
-    /// connections that are `up`.
+    pub fn new(policy: RenewalPolicy) -> Self {
+        Self { policy, all: BTreeMap::new() }
+    }
+
+    /// Connects to the `known` addresses that are new, disconnects from those that are neither known nor among the
+    /// connections that are `up`, and makes those anew that have been down for too long.
     pub fn follow(
         &mut self,
         socket: &zmq::Socket,
@@ -27,36 +38,96 @@ impl Peers {
         up: &BTreeSet<SocketAddr>,
     ) -> io::Result<PeerChanges> {
         let mut changes = PeerChanges::default();
-        for gone in self.0.iter().filter(|address| !known.contains(address) && !up.contains(address)) {
-            socket.disconnect(&format!("tcp://{gone}"))?;
+        for gone in self.all.keys().filter(|address| !known.contains(address) && !up.contains(address)) {
+            socket.disconnect(&endpoint(*gone))?;
             changes.gone.push(*gone);
         }
-        self.0.retain(|address| !changes.gone.contains(address));
+        self.all.retain(|address, _| !changes.gone.contains(address));
+        for (address, renewal) in &mut self.all {
+            renewal.set(up.contains(address));
+            if renewal.take_turn() {
+                renew(socket, &endpoint(*address))?;
+            }
+        }
         for new in known {
-            if self.0.insert(*new) {
-                socket.connect(&format!("tcp://{new}"))?;
+            if !self.all.contains_key(new) {
+                socket.connect(&endpoint(*new))?;
+                self.all.insert(*new, Renewal::new(self.policy));
                 changes.new.push(*new);
             }
         }
         Ok(changes)
     }
+
+    /// When [`Self::follow`] has to be called at latest, for a connection that is down.
+    pub fn next_renewal(&self) -> Option<Instant> {
+        self.all.values().filter_map(Renewal::due).min()
+    }
+}
+
+/// Keeps `up` at the addresses whose connections are up.
+pub fn follow_up(up: &watch::Sender<BTreeSet<SocketAddr>>, address: SocketAddr, news: PeerNews) {
+    up.send_if_modified(|up| match news {
+        PeerNews::Up => up.insert(address),
+        _ => up.remove(&address),
+    });
+}
+
+/// Returns when [`Peers::follow`] has to be called: the connections that are up have changed, or one stays down.
+pub async fn peers_news(peers: &Peers, up: &mut watch::Receiver<BTreeSet<SocketAddr>>) {
+    let due = peers.next_renewal();
+    tokio::select! {
+        Ok(()) = up.changed() => {}
+        () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+        else => std::future::pending().await,
+    }
+}
+
+fn endpoint(address: SocketAddr) -> String {
+    format!("tcp://{address}")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    fn set(ports: &[u16]) -> BTreeSet<SocketAddr> {
+        ports.iter().map(|port| address(*port)).collect()
+    }
+
+    fn address(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    fn peers() -> (Peers, zmq::Socket) {
+        let policy = RenewalPolicy { first: Duration::from_millis(50), longest: Duration::from_millis(100) };
+        (Peers::new(policy), zmq::Context::new().socket(zmq::PUB).unwrap())
+    }
 
     #[test]
     fn a_peer_that_left_the_name_is_kept_while_its_connection_is_up() {
-        let socket = zmq::Context::new().socket(zmq::PUB).unwrap();
-        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let set = |ports: &[u16]| ports.iter().map(|port| address(*port)).collect::<BTreeSet<_>>();
-        let mut peers = Peers::default();
+        let (mut peers, socket) = peers();
         let changes = peers.follow(&socket, &set(&[1, 2]), &set(&[])).unwrap();
         assert_eq!(changes, PeerChanges { new: vec![address(1), address(2)], gone: vec![] });
         let changes = peers.follow(&socket, &set(&[3]), &set(&[2])).unwrap();
         assert_eq!(changes, PeerChanges { new: vec![address(3)], gone: vec![address(1)] });
         let changes = peers.follow(&socket, &set(&[3]), &set(&[])).unwrap();
         assert_eq!(changes, PeerChanges { new: vec![], gone: vec![address(2)] });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_stays_down_is_due_again_and_again_and_one_that_is_up_is_not() {
+        let (mut peers, socket) = peers();
+        peers.follow(&socket, &set(&[1]), &set(&[])).unwrap();
+        for _ in 0..3 {
+            let due = peers.next_renewal().unwrap();
+            tokio::time::advance(due - Instant::now()).await;
+            peers.follow(&socket, &set(&[1]), &set(&[])).unwrap();
+            assert!(peers.next_renewal().unwrap() > due);
+        }
+        peers.follow(&socket, &set(&[1]), &set(&[1])).unwrap();
+        assert_eq!(peers.next_renewal(), None);
     }
 }

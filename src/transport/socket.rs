@@ -19,6 +19,22 @@ pub fn frames_of<const N: usize>(parts: [&[u8]; N]) -> Frames {
     parts.into_iter().map(zmq::Message::from).collect()
 }
 
+/// The memory that a message takes, in bytes: its frames', and about what libzmq needs for each of them.
+pub fn memory(frames: &Frames) -> usize {
+    const PER_FRAME: usize = 128;
+    frames.iter().map(|frame| frame.len() + PER_FRAME).sum()
+}
+
+/// What became of a message that a ROUTER was given for a peer.
+#[derive(Debug)]
+pub enum Routed {
+    Sent,
+    /// The peer has enough to read already; the message comes back.
+    Full(Frames),
+    /// The peer is not connected any more.
+    Gone,
+}
+
 /// What can be done with a socket at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Events {
@@ -120,6 +136,18 @@ impl Socket {
         }
         self.inner.send_multipart(frames, zmq::DONTWAIT)?;
         Ok(None)
+    }
+
+    /// Sends a message by a ROUTER with ROUTER_MANDATORY, to the peer that its first frame names.
+    pub fn try_route(&self, mut frames: Frames) -> io::Result<Routed> {
+        // The peer is looked for with the first frame, so that a copy of it is all that ZeroMQ can keep.
+        match self.inner.send(&frames[0][..], zmq::DONTWAIT | zmq::SNDMORE) {
+            Err(zmq::Error::EAGAIN) => return Ok(Routed::Full(frames)),
+            Err(zmq::Error::EHOSTUNREACH) => return Ok(Routed::Gone),
+            other => other?,
+        }
+        self.inner.send_multipart(frames.drain(1..), zmq::DONTWAIT)?;
+        Ok(Routed::Sent)
     }
 
     /// Sends a message, waiting for room. Dropping the future before it is ready sends nothing.

@@ -6,8 +6,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use tokio::sync::watch;
 
-use super::{Contexts, Frames, Peers, Socket};
+use super::{Contexts, Frames, Peers, Socket, follow_up, peers_news};
 use crate::model::Event;
+
+/// The largest report that a web tier takes, in bytes: the snapshot of ten thousand workers is below it.
+pub const LARGEST_REPORT: usize = 4 << 20;
+
+/// Events are sent together up to so many bytes.
+const REPORT: usize = 1 << 20;
 
 /// An instance's end.
 pub struct Publisher {
@@ -20,31 +26,52 @@ pub struct Publisher {
 impl Publisher {
     /// A publisher without peers. Needs an actix runtime; fails without a free file descriptor.
     pub fn new(contexts: &Contexts) -> io::Result<Self> {
-        let socket = contexts.inproc_socket(zmq::PUB)?;
         let (sender, up) = watch::channel(BTreeSet::new());
         // Every process has this one connection at least: what is wrong with its key shows here.
-        contexts.watch_peers(&socket, "telemetry", sender, |_, _| {})?;
-        Ok(Self { socket: Socket::attach(socket)?, peers: Peers::default(), up })
+        let socket =
+            contexts.watched_socket(zmq::PUB, "telemetry", move |address, news| follow_up(&sender, address, news))?;
+        Ok(Self { socket: Socket::attach(socket)?, peers: Peers::new(contexts.renewal()), up })
     }
 
     /// Connects to addresses that are new, and disconnects from those that are not among them any more once their
-    /// connection is lost: a web instance that drains still shows what happens.
+    /// connection is lost: a web instance that drains still shows what happens. Makes connections anew that stay down.
     pub fn set_peers(&mut self, addresses: &BTreeSet<SocketAddr>) -> io::Result<()> {
         let up = self.up.borrow_and_update().clone();
         self.peers.follow(self.socket.raw(), addresses, &up).map(drop)
     }
 
-    /// Returns when connections have come up or were lost since the last [`Self::set_peers`].
+    /// Returns when [`Self::set_peers`] has to be called: connections have come up or were lost since, or stay down.
     pub async fn news(&mut self) {
-        if self.up.changed().await.is_err() {
-            std::future::pending().await
-        }
+        peers_news(&self.peers, &mut self.up).await;
     }
 
-    /// Sends events, as one JSON array, to whoever listens. Never waits: a peer that is slow or away misses it.
-    pub fn publish(&self, events: &[Event]) -> io::Result<()> {
-        let json = serde_json::to_vec(events)?;
-        self.socket.raw().send(json, zmq::DONTWAIT)?;
+    /// Sends events, as JSON arrays, to whoever listens; how many were left out because they are too large. Never waits: a
+    /// peer that is slow or away misses them.
+    pub fn publish(&self, events: &[Event]) -> io::Result<u64> {
+        let mut left_out = 0;
+        let mut report = Vec::new();
+        for event in events {
+            let json = serde_json::to_vec(event)?;
+            if json.len() > LARGEST_REPORT - 2 {
+                left_out += 1;
+                continue;
+            }
+            if report.len() + json.len() + 2 > REPORT {
+                self.send(&mut report)?;
+            }
+            report.push(if report.is_empty() { b'[' } else { b',' });
+            report.extend_from_slice(&json);
+        }
+        self.send(&mut report)?;
+        Ok(left_out)
+    }
+
+    /// Sends the array that was begun, if there is one.
+    fn send(&self, report: &mut Vec<u8>) -> io::Result<()> {
+        if !report.is_empty() {
+            report.push(b']');
+            self.socket.raw().send(std::mem::take(report), zmq::DONTWAIT)?;
+        }
         Ok(())
     }
 }

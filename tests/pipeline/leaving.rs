@@ -268,6 +268,7 @@ async fn a_worker_does_what_a_leaving_broker_has_dealt_to_it_and_then_forgets_th
         delay: delay.subscribe(),
         faults: Arc::new(FaultInjector::default()),
         board: board.clone(),
+        max_reply_bytes: 1 << 20,
     };
     let seat = seat(&board);
     actix_rt::spawn(run_responder(seat.clone(), Arc::new(context)));

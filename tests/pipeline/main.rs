@@ -18,8 +18,10 @@ mod limits;
 mod load;
 mod modes;
 mod outages;
+mod oversize;
 mod pools;
 mod processes;
+mod reconnect;
 mod shutdown;
 mod support;
 

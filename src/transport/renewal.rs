@@ -1,0 +1,146 @@
+//! When a connection that is down is made anew.
+//!
+//! libzmq connects again after a connection was lost, but never after a protocol error: a frame above the limit, a
+//! handshake that failed, another program at the port. A socket can't tell one from the other, so a connection that stays
+//! down for longer than libzmq needs to connect again is given up, and a new one is begun.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use tokio::time::Instant;
+
+/// How long a connection may stay down.
+#[derive(Clone, Copy, Debug)]
+pub struct RenewalPolicy {
+    /// Before it is made anew for the first time.
+    pub first: Duration,
+    /// The waits double up to this one, each with jitter. Long enough for a slow peer to connect and shake hands.
+    pub longest: Duration,
+}
+
+impl RenewalPolicy {
+    fn backoff(self) -> ExponentialBackoff {
+        ExponentialBuilder::default()
+            .with_min_delay(self.first)
+            .with_max_delay(self.longest)
+            .with_jitter()
+            .without_max_times()
+            .build()
+    }
+}
+
+/// One connection's state, and when it is made anew.
+#[derive(Debug)]
+pub struct Renewal {
+    policy: RenewalPolicy,
+    backoff: ExponentialBackoff,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Up { since: Instant },
+    Down { due: Instant },
+}
+
+impl Renewal {
+    /// A connection that has just been begun.
+    pub fn new(policy: RenewalPolicy) -> Self {
+        let mut backoff = policy.backoff();
+        let due = Instant::now() + next(&mut backoff, policy);
+        Self { policy, backoff, state: State::Down { due } }
+    }
+
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, State::Up { .. })
+    }
+
+    /// The connection is up, or is not.
+    pub fn set(&mut self, up: bool) {
+        match (&self.state, up) {
+            (State::Down { .. }, true) => self.state = State::Up { since: Instant::now() },
+            (State::Up { since }, false) => {
+                // Only a connection that lasted starts over with the shortest wait: one that each time ends at once must
+                // not be made anew without a pause.
+                if since.elapsed() >= self.policy.longest {
+                    self.backoff = self.policy.backoff();
+                }
+                self.wait();
+            }
+            _ => {}
+        }
+    }
+
+    /// When it is to be made anew; never while it is up.
+    pub fn due(&self) -> Option<Instant> {
+        match self.state {
+            State::Up { .. } => None,
+            State::Down { due } => Some(due),
+        }
+    }
+
+    /// True, and the next wait begins, when it is time to make it anew.
+    pub fn take_turn(&mut self) -> bool {
+        let is_due = self.due().is_some_and(|due| due <= Instant::now());
+        if is_due {
+            self.wait();
+        }
+        is_due
+    }
+
+    fn wait(&mut self) {
+        self.state = State::Down { due: Instant::now() + next(&mut self.backoff, self.policy) };
+    }
+}
+
+fn next(backoff: &mut ExponentialBackoff, policy: RenewalPolicy) -> Duration {
+    backoff.next().unwrap_or(policy.longest)
+}
+
+/// Ends what is left of a connection, and begins a new one by the same socket.
+pub fn renew(socket: &zmq::Socket, endpoint: &str) -> zmq::Result<()> {
+    match socket.disconnect(endpoint) {
+        // ENOENT: nothing is left of it.
+        Ok(()) | Err(zmq::Error::ENOENT) => socket.connect(endpoint),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: RenewalPolicy = RenewalPolicy { first: Duration::from_secs(1), longest: Duration::from_secs(8) };
+
+    /// The wait that a connection which is down has begun, in seconds. Jitter at most doubles it.
+    fn wait_s(renewal: &Renewal) -> f64 {
+        (renewal.due().unwrap() - Instant::now()).as_secs_f64()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_stays_down_is_made_anew_at_growing_intervals() {
+        let mut renewal = Renewal::new(POLICY);
+        assert!(!renewal.take_turn());
+        for at_least in [1.0, 2.0, 4.0, 8.0, 8.0] {
+            assert!((at_least..=2.0 * at_least).contains(&wait_s(&renewal)), "{at_least}: {renewal:?}");
+            tokio::time::advance(renewal.due().unwrap() - Instant::now()).await;
+            assert!(renewal.take_turn() && !renewal.take_turn());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_connection_that_lasted_starts_over_with_the_shortest_wait() {
+        let mut renewal = Renewal::new(POLICY);
+        renewal.set(true);
+        assert!(renewal.due().is_none() && !renewal.take_turn());
+        renewal.set(false);
+        assert!(wait_s(&renewal) >= 2.0, "{renewal:?}");
+        let due = renewal.due();
+        renewal.set(false);
+        assert_eq!(renewal.due(), due, "it is down already");
+        renewal.set(true);
+        tokio::time::advance(POLICY.longest).await;
+        renewal.set(false);
+        assert!((1.0..=2.0).contains(&wait_s(&renewal)), "{renewal:?}");
+    }
+}
