@@ -14,7 +14,7 @@ use tokio::time::Instant;
 pub struct RenewalPolicy {
     /// Before it is made anew for the first time.
     pub first: Duration,
-    /// The waits double up to this one, each with jitter. Long enough for a slow peer to connect and shake hands.
+    /// The waits double, with jitter, up to this one. Long enough for a slow peer to connect and shake hands.
     pub longest: Duration,
 }
 
@@ -94,7 +94,7 @@ impl Renewal {
 }
 
 fn next(backoff: &mut ExponentialBackoff, policy: RenewalPolicy) -> Duration {
-    backoff.next().unwrap_or(policy.longest)
+    backoff.next().map_or(policy.longest, |wait| wait.min(policy.longest))
 }
 
 /// Ends what is left of a connection, and begins a new one by the same socket.

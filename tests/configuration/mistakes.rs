@@ -121,6 +121,14 @@ fn settings_that_do_not_go_together_are_both_named() {
         .env("SWARMQ_RESPONDER__BACKEND", "tcp://broker:5433")
         .file("local.toml", "[broker]\ndispatch = \"least-busy\"");
     setup.refused(&["responder.backend = tcp://broker:5433", "broker.dispatch = least-busy", "one process"]);
+    let limit = "requester.max_message_bytes = 65536 (from --set)";
+    let setup = Setup::new().flag("--set", "requester.max_message_bytes", "65536");
+    setup.refused(&["task.max_file_bytes = 163840 (from default)", limit, "six", "lower the first, or raise the second"]);
+    let setup = setup.flag("--set", "task.max_file_bytes", "10000");
+    setup.refused(&["web.max_body_bytes = 65536 (from default)", limit, "lower the first, or raise the second"]);
+    let setup = setup.flag("--set", "web.max_body_bytes", "60000").flag("--set", "broker.queue_bytes", "131071");
+    setup.refused(&["broker.queue_bytes = 131071 (from --set)", limit, "two of the largest messages"]);
+    Setup::new().env("SWARMQ_REQUESTER__MAX_MESSAGE_BYTES", "4095").refused(&["a whole number from 4096 to"]);
 }
 
 #[test]

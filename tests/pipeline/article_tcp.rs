@@ -58,7 +58,8 @@ async fn requests_may_come_in_one_write_or_in_many() {
 
 #[actix_rt::test]
 async fn what_is_no_request_is_told_so_and_the_requester_lives_on() {
-    let app = Running::all(&[("requester.max_message_bytes", "1000")]).await;
+    let small = [("task.max_file_bytes", "500"), ("web.max_body_bytes", "3000")];
+    let app = Running::all(&[&[("requester.max_message_bytes", "4096")][..], &small].concat()).await;
     let address = app.addresses.requester.unwrap();
     for text in ["null", "7", "hello", r#"["requestId"]"#, r#"{"requestId":"#, "\u{0}\u{1}"] {
         let mut peer = Peer::connect(address).await;
@@ -78,10 +79,10 @@ async fn what_is_no_request_is_told_so_and_the_requester_lives_on() {
     assert_eq!(peer.object().await["error"]["code"], "bad-request");
     peer.send(r#"{"requestId":"good"}"#).await;
     assert_eq!(replies_of(&peer.object().await, "good").len(), 3, "the same connection goes on");
-    peer.send(format!(r#"{{"requestId":"large","more":"{}"}}"#, "x".repeat(2_000))).await;
+    peer.send(format!(r#"{{"requestId":"large","more":"{}"}}"#, "x".repeat(8_000))).await;
     // The reason may be lost with the bytes that were not read, the end is not.
     while let Some(said) = peer.next().await {
-        assert!(said["error"]["message"].as_str().unwrap().contains("1000 bytes"), "{said}");
+        assert!(said["error"]["message"].as_str().unwrap().contains("4096 bytes"), "{said}");
     }
     let mut peer = Peer::connect(address).await;
     peer.send(r#"{"requestId":"after"}"#).await;
