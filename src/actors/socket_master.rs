@@ -14,7 +14,7 @@ use tokio_util::codec::FramedRead;
 use tokio_util::sync::CancellationToken;
 
 use super::{Calls, Seat, Sink, WorkError};
-use crate::model::{BadMessage, ErrorCode, Frame, Problem, Request, WorkerState};
+use crate::model::{ErrorCode, Frame, Problem, Request, WorkerState};
 use crate::transport::{JsonStream, StreamError, keep_alive};
 
 /// Frames that may wait for a slow reader, per connection; then its replies wait in their calls.
@@ -102,7 +102,7 @@ pub(super) async fn serve(
                 Some(Err(error)) => {
                     warn!(log, "the stream can't be read on"; "error" => %error);
                     if !matches!(error, StreamError::Io(_)) {
-                        say_no(&sink, error.to_string()).await;
+                        say_no(&sink, None, error.to_string()).await;
                     }
                     break;
                 }
@@ -132,17 +132,17 @@ async fn take(object: &Bytes, sink: &Sink, context: &Arc<MasterContext>, log: &L
             actix_rt::spawn(async move { context.calls.carry_out(request, sink, &log).await });
             extended
         }
-        Err(error @ (BadMessage::Json(_) | BadMessage::IdLength(_))) => {
+        Err(error) => {
             warn!(log, "not a request"; "error" => %error);
-            say_no(sink, format!("not a request: {error}")).await;
+            say_no(sink, Request::id_of(object), format!("not a request: {error}")).await;
             false
         }
     }
 }
 
-async fn say_no(sink: &Sink, message: String) {
-    let _ =
-        sink.send(Frame::Refused { request_id: None, error: Problem { code: ErrorCode::BadRequest, message } }).await;
+async fn say_no(sink: &Sink, request_id: Option<String>, message: String) {
+    let error = Problem { code: ErrorCode::BadRequest, message };
+    let _ = sink.send(Frame::Refused { request_id, error }).await;
 }
 
 /// Writes frames until nobody has more to send, or the peer is gone.
