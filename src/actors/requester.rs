@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Board, BrokerStamp, Brokers, Hand, Held, Lane, News, RequesterSocket, RetryPolicy, Seat, Ticket, WorkError,
+    Board, BrokerStamp, Brokers, Hand, Held, Lane, Memory, News, RequesterSocket, RetryPolicy, Seat, Ticket, WorkError,
 };
 use crate::model::{ErrorCode, Event, NO_RESPONDER, Outcome, Reply, ResponseType, Timings, WorkerState, now_ms};
 use crate::transport::{Contexts, Frames, frames_of};
@@ -21,6 +21,7 @@ pub struct RequesterContext {
     pub contexts: Arc<Contexts>,
     pub brokers: watch::Receiver<BTreeSet<SocketAddr>>,
     pub board: Arc<Board>,
+    pub memory: Arc<Memory>,
 }
 
 struct Worker {
@@ -44,7 +45,7 @@ pub async fn run_requester(seat: Seat, lane: Arc<Lane>, context: Arc<RequesterCo
     worker.brokers.set(&addresses.borrow_and_update().clone())?;
     loop {
         worker.brokers.leave(|broker| worker.hand.has_any_at(broker));
-        worker.fill_hand()?;
+        let has_room = worker.fill_hand()?;
         seat.cell.set(if worker.hand.is_empty() { WorkerState::Idle } else { WorkerState::Busy }, None);
         let draining = seat.drain.is_cancelled();
         if draining && lane.close_if_empty() {
@@ -60,6 +61,7 @@ pub async fn run_requester(seat: Seat, lane: Arc<Lane>, context: Arc<RequesterCo
                 }
             }
             () = lane.news() => {}
+            () = worker.context.memory.room(), if !has_room => {}
             () = sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => worker.on_timer(),
             changed = addresses.changed() => {
                 if changed.is_err() {
@@ -73,15 +75,18 @@ pub async fn run_requester(seat: Seat, lane: Arc<Lane>, context: Arc<RequesterCo
 }
 
 impl Worker {
-    /// Takes messages from the lane while there is room in the hand and a broker to send them to.
-    fn fill_hand(&mut self) -> Result<(), WorkError> {
-        while self.hand.len() < self.context.socket.window()
-            && let Some(broker) = self.brokers.choose()
-            && let Some(ticket) = self.lane.pop()
-        {
+    /// Takes messages from the lane while there is room in the hand, a broker to send them to, and memory for the
+    /// replies: false where it was that which lacked. Web tiers that read slowly so slow the work down.
+    fn fill_hand(&mut self) -> Result<bool, WorkError> {
+        while self.hand.len() < self.context.socket.window() {
+            if !self.context.memory.has_room() {
+                return Ok(false);
+            }
+            let Some(broker) = self.brokers.choose() else { break };
+            let Some(ticket) = self.lane.pop() else { break };
             self.send(ticket, broker)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn send(&mut self, ticket: Arc<Ticket>, broker: SocketAddr) -> Result<(), WorkError> {

@@ -120,6 +120,13 @@ impl Request {
             || self.attempt_key.is_some()
     }
 
+    /// About what it holds in memory, in bytes: values of few characters hold much more than their JSON.
+    pub fn bytes(&self) -> usize {
+        let texts = [&self.filename, &self.task, &self.attempt_key].into_iter().flatten().map(String::len);
+        let maps = bytes_of_map(&self.parameters) + bytes_of_map(&self.extra);
+        size_of::<Self>() + self.request_id.len() + texts.sum::<usize>() + maps
+    }
+
     /// The message one requester worker sends for this request.
     pub fn message(&self, message_id: String, requester_id: String) -> Message {
         Message {
@@ -215,6 +222,22 @@ pub(super) fn foreign<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<
     let mut fields = Map::deserialize(deserializer)?;
     fields.retain(|name, _| !OWN_FIELDS.contains(name));
     Ok(fields)
+}
+
+fn bytes_of_map(map: &Map<String, Value>) -> usize {
+    // Beside key and value an entry has its hash, and a place in the table.
+    let entry = |(key, value): (&String, &Value)| size_of::<String>() + key.len() + bytes_of(value) + 2 * size_of::<u64>();
+    map.iter().map(entry).sum()
+}
+
+fn bytes_of(value: &Value) -> usize {
+    let inner = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(bytes_of).sum(),
+        Value::Object(map) => bytes_of_map(map),
+    };
+    size_of::<Value>() + inner
 }
 
 fn check_id(id: &str) -> Result<(), BadMessage> {
@@ -363,7 +386,9 @@ mod tests {
         let with_all = |object: Value| {
             let mut object = object.as_object().unwrap().clone();
             object.insert("foreign".to_owned(), 7.into());
-            own.iter().for_each(|name| drop(object.entry(name).or_insert_with(|| "forged".into())));
+            for name in &own {
+                object.entry(name).or_insert_with(|| "forged".into());
+            }
             serde_json::to_vec(&object).unwrap()
         };
         let foreign = Map::from_iter([("foreign".to_owned(), Value::from(7))]);
@@ -379,6 +404,20 @@ mod tests {
         let reply = message.reply(1, "body".into());
         for json in [serde_json::to_string(&message).unwrap(), serde_json::to_string(&reply).unwrap()] {
             assert!(!json.contains("secret") && !json.contains("attemptKey"), "{json}");
+        }
+    }
+
+    #[test]
+    fn small_values_count_as_what_they_hold_and_not_as_their_json() {
+        let with = |parameters: &str| {
+            let json = format!(r#"{{"requestId":"a","parameters":{{"x":{parameters}}}}}"#);
+            (Request::parse(json.as_bytes()).unwrap().bytes(), json.len())
+        };
+        let zeros = format!("[{}0]", "0,".repeat(10_000));
+        let objects = format!("[{}0]", r#"{"":0},"#.repeat(10_000));
+        for (parameters, times) in [(&zeros, 10), (&objects, 10), (&format!("\"{}\"", "x".repeat(10_000)), 1)] {
+            let (bytes, json) = with(parameters);
+            assert!(bytes >= times * json && bytes < 30 * json, "{bytes} of {json}");
         }
     }
 

@@ -31,7 +31,7 @@ pub use expectation::{Expectation, LatencySummary, expect_load};
 pub use experiment::{ExperimentState, ExperimentView, TrialView};
 use formulas::formulas;
 pub use formulas::{Formula, Measure};
-pub use frame::{Accepted, BadFrame, Complete, Frame, Problem, Promise};
+pub use frame::{Accepted, BadFrame, Complete, Frame, Problem, Promise, reply_line, set_line};
 pub use ledger::{Ledger, LedgerBook};
 pub use message::{BadMessage, FanOut, LONGEST_TIMEOUT_MS, Message, Request, now_ms};
 use message::{foreign, parse};

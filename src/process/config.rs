@@ -104,7 +104,7 @@ impl Loader {
 
     /// The rules that hold between settings.
     fn check(&self, settings: &Settings) -> Result<(), ConfigError> {
-        let Settings { task, supervision, discovery, curve, admin, broker, responder, .. } = settings;
+        let Settings { task, supervision, discovery, curve, admin, broker, requester, responder, .. } = settings;
         let rules = [
             (
                 task.delay.min > task.delay.max,
@@ -135,6 +135,11 @@ impl Loader {
                 responder.backend.is_some() && broker.dispatch == Dispatch::LeastBusy,
                 ["responder.backend", "broker.dispatch"],
                 "least-busy needs the broker and its workers in one process",
+            ),
+            (
+                requester.max_message_bytes.get() * 8 > requester.max_memory_bytes.get(),
+                ["requester.max_message_bytes", "requester.max_memory_bytes"],
+                "the memory must have room for 8 of the largest messages",
             ),
         ];
         let Some((_, keys, rule)) = rules.into_iter().find(|(broken, ..)| *broken) else {

@@ -7,6 +7,8 @@ mod curve;
 mod discovery;
 mod http_error;
 mod json_stream;
+mod log_limit;
+mod object_reader;
 mod peers;
 mod permission;
 mod socket;
@@ -20,6 +22,8 @@ use curve::{FRAME_OVERHEAD, REFUSALS, bind_with, connect_with, start_doorman, te
 pub use discovery::follow;
 pub use http_error::ApiError;
 pub use json_stream::{JsonStream, StreamError};
+pub use log_limit::LogLimit;
+pub use object_reader::{ObjectReader, room};
 pub use peers::Peers;
 pub use permission::Permission;
 pub use socket::{Events, Frames, Socket, frames_of};
