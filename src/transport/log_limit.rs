@@ -40,7 +40,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_first_of_a_kind_is_told_at_once_and_later_ones_together() {
         let limit = LogLimit::default();
-        assert_eq!([limit.tell("a"), limit.tell("a"), limit.tell("b"), limit.tell("a")], [Some(1), None, Some(1), None]);
+        assert_eq!(
+            [limit.tell("a"), limit.tell("a"), limit.tell("b"), limit.tell("a")],
+            [Some(1), None, Some(1), None]
+        );
         tokio::time::advance(TELL_EVERY).await;
         assert_eq!([limit.tell("a"), limit.tell("a")], [Some(3), None]);
     }

@@ -212,7 +212,14 @@ async fn a_broker_that_leaves_answers_what_it_has_and_gets_nothing_new() {
         let brokers = watch::Sender::new(set(&[leaving.address]));
         let retry = RetryPolicy { after: PATIENCE, max_attempts: 1 };
         let (contexts, subscribed, memory) = (contexts(), brokers.subscribe(), Arc::new(Memory::new(1 << 20)));
-        let context = RequesterContext { socket, retry, contexts, brokers: subscribed, board: board.clone(), memory: memory.clone() };
+        let context = RequesterContext {
+            socket,
+            retry,
+            contexts,
+            brokers: subscribed,
+            board: board.clone(),
+            memory: memory.clone(),
+        };
         let lanes = Lanes::new(watch::Sender::new(1).subscribe(), 10);
         let (seat, lane) = (seat(&board), lanes.lane(0));
         actix_rt::spawn(run_requester(seat.clone(), lane.clone(), Arc::new(context)));
