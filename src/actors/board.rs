@@ -97,7 +97,7 @@ struct Peer {
     /// Connections that are up.
     up: usize,
     /// Why the program there can't be talked to.
-    refusal: Option<&'static str>,
+    refusal: Option<String>,
 }
 
 #[derive(Default)]
@@ -172,7 +172,7 @@ impl Board {
         match news {
             PeerNews::Up => (peer.up, peer.refusal) = (peer.up + 1, None),
             PeerNews::Lost => peer.up = peer.up.saturating_sub(1),
-            PeerNews::Refused(reason) => peer.refusal = Some(reason),
+            PeerNews::Refused(reason) => peer.refusal = Some(reason.to_owned()),
             PeerNews::Away => peer.refusal = None,
         }
     }
@@ -180,6 +180,13 @@ impl Board {
     /// The address is a peer's; no connection to it is up yet.
     pub fn know_peer(&self, address: SocketAddr) {
         lock(&self.peers).entry(address).or_default();
+    }
+
+    /// Why there is no connection to the address; none: there is one.
+    pub fn peer_trouble(&self, address: SocketAddr, trouble: Option<String>) {
+        if let Some(peer) = lock(&self.peers).get_mut(&address) {
+            peer.refusal = trouble;
+        }
     }
 
     /// The address is no peer any more.
@@ -270,7 +277,7 @@ impl Board {
 fn no_connection(peers: &BTreeMap<SocketAddr, Peer>) -> String {
     let refusals: Vec<_> = peers
         .iter()
-        .filter_map(|(address, peer)| Some(format!("no connection to {address}: {}", peer.refusal?)))
+        .filter_map(|(address, peer)| Some(format!("no connection to {address}: {}", peer.refusal.as_ref()?)))
         .collect();
     let addresses: Vec<_> = peers.keys().map(ToString::to_string).collect();
     match (peers.is_empty(), refusals.is_empty()) {

@@ -1,7 +1,6 @@
 //! Requests on their way through a requester: each is split into messages, and its replies are collected.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join;
@@ -10,39 +9,23 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use super::{Board, Lanes, Ticket};
-use crate::model::{Accepted, Complete, ErrorCode, Frame, Problem, Promise, Reply, Request};
+use super::{Attached, Board, Hold, Lane, Lanes, Line, Memory, ReplyTo, Settled, Stream, Ticket};
+use crate::model::{
+    Accepted, Complete, ErrorCode, Frame, NO_RESPONDER, Problem, Promise, Request, reply_line, set_line,
+};
 
-/// Ended streams that can still be sent again to a web tier that lost its connection.
-const KEPT: usize = 256;
-
-/// Where the frames of a connection go; closed when the connection is.
-pub type Sink = mpsc::Sender<Frame>;
+/// Where the lines of a connection go; closed when the connection is.
+pub type Sink = mpsc::Sender<Arc<Line>>;
 
 /// The requests of one requester instance.
 pub struct Calls {
     board: Arc<Board>,
     lanes: Arc<Lanes>,
+    memory: Arc<Memory>,
     /// For requests that have none of their own.
     timeout: Duration,
-    streams: Mutex<Streams>,
     /// Calls that are not delivered yet.
     open: watch::Sender<usize>,
-}
-
-/// Streamed requests by id, so that one that is sent again goes on instead of being done twice.
-#[derive(Default)]
-struct Streams {
-    by_id: HashMap<String, Arc<Stream>>,
-    ended: VecDeque<String>,
-}
-
-/// What was said on a streamed request so far, for whoever listens from whenever on.
-#[derive(Default)]
-struct Stream {
-    said: Mutex<Vec<Frame>>,
-    /// How many frames that are.
-    count: watch::Sender<usize>,
 }
 
 /// Counts a call as open while it lives.
@@ -62,8 +45,8 @@ impl Drop for Open {
 }
 
 impl Calls {
-    pub fn new(board: Arc<Board>, lanes: Arc<Lanes>, timeout: Duration) -> Self {
-        Self { board, lanes, timeout, streams: Mutex::default(), open: watch::Sender::new(0) }
+    pub fn new(board: Arc<Board>, lanes: Arc<Lanes>, memory: Arc<Memory>, timeout: Duration) -> Self {
+        Self { board, lanes, memory, timeout, open: watch::Sender::new(0) }
     }
 
     /// Returns when every call has been delivered, or given up.
@@ -72,85 +55,95 @@ impl Calls {
         let _ = self.open.subscribe().wait_for(|open| *open == 0).await;
     }
 
-    /// Carries a request out and sends its frames to `sink`, until its last message has an outcome.
+    /// Carries a request out and sends its lines to `sink`, until its last message has an outcome.
     pub async fn carry_out(&self, request: Request, sink: Sink, log: &Logger) {
         let _open = Open::new(&self.open);
-        let streaming = request.stream == Some(true);
         if self.board.is_draining() {
             return refuse(&request, &sink, ErrorCode::Draining, "this requester is shutting down").await;
         }
-        if !streaming {
-            return self.carry_out_whole(request, sink, log).await;
+        let lanes = self.lanes.choose(request.fan_out.unwrap_or_default());
+        if lanes.is_empty() {
+            return refuse(&request, &sink, ErrorCode::NotConnected, NO_WORKER).await;
         }
-        match self.attach(&request) {
+        // Each of its messages is a copy.
+        let Some(_hold) = self.memory.admit(request.bytes(), 1 + lanes.len()) else {
+            let reason = format!(
+                "overloaded: with this request, more than {} bytes of requests and replies would be here \
+                 (requester.max_memory_bytes)",
+                self.memory.limit
+            );
+            return refuse(&request, &sink, ErrorCode::Overloaded, &reason).await;
+        };
+        if request.stream != Some(true) {
+            return self.carry_out_whole(request, &lanes, sink, log).await;
+        }
+        match self.memory.attach(&request) {
             Attached::New(stream) => {
-                join(self.carry_out_stream(request, &stream, log), stream.tell(&sink)).await;
+                join(self.carry_out_stream(request, &lanes, &stream, log), stream.tell(&sink)).await;
             }
             Attached::Again(stream) => {
                 info!(log, "request goes on by a new connection"; "requestId" => &request.request_id);
                 stream.tell(&sink).await;
             }
             Attached::Twice => {
-                let reason = "a request with this requestId is on its way already: give each request its own";
+                let reason = "a request with this requestId is on its way already: give each request its own, and each \
+                              further attempt the attemptKey of the first";
                 refuse(&request, &sink, ErrorCode::BadRequest, reason).await;
             }
         }
     }
 
     /// The article's way: the whole set at once.
-    async fn carry_out_whole(&self, request: Request, sink: Sink, log: &Logger) {
-        let (tickets, mut replies) = self.split(&request, log);
-        if tickets.is_empty() {
-            return refuse(&request, &sink, ErrorCode::NotConnected, NO_WORKER).await;
-        }
-        let mut set = Vec::with_capacity(tickets.len());
-        let plain = !request.is_extended();
-        collect(&tickets, &mut replies, async |reply| set.push(if plain { reply.plain() } else { reply })).await;
-        if sink.send(Frame::Set { request_id: request.request_id.clone(), replies: set }).await.is_err() {
+    async fn carry_out_whole(&self, request: Request, lanes: &[Arc<Lane>], sink: Sink, log: &Logger) {
+        let (tickets, mut replies) = self.split(&request, lanes, log);
+        let (mut set, mut hold) = (Vec::with_capacity(tickets.len()), None);
+        collect(&tickets, &mut replies, |reply: Settled| {
+            set.push(reply.json);
+            match (&mut hold, reply.hold) {
+                (Some(all), Some(more)) => Hold::merge(all, more),
+                (all, more) => *all = all.take().or(more),
+            }
+        })
+        .await;
+        if sink.send(Line::new(set_line(&request.request_id, &set), hold)).await.is_err() {
             warn!(log, "nobody is left to take the replies"; "requestId" => request.request_id);
         }
     }
 
     /// Each reply as it arrives.
-    async fn carry_out_stream(&self, request: Request, stream: &Stream, log: &Logger) {
+    async fn carry_out_stream(&self, request: Request, lanes: &[Arc<Lane>], stream: &Stream, log: &Logger) {
         let request_id = request.request_id.clone();
-        let (tickets, mut replies) = self.split(&request, log);
+        let (tickets, mut replies) = self.split(&request, lanes, log);
         let promise = |ticket: &Arc<Ticket>| Promise {
             message_id: ticket.message.message_id.clone(),
             requester_id: ticket.message.requester_id.clone(),
         };
         let messages = tickets.iter().map(promise).collect();
-        if tickets.is_empty() {
-            let error = Problem { code: ErrorCode::NotConnected, message: NO_WORKER.to_owned() };
-            stream.say(Frame::Refused { request_id: Some(request_id.clone()), error });
-        } else {
-            let accepted = Accepted { instance: self.board.instance.id.clone(), messages };
-            stream.say(Frame::Accepted { request_id: request_id.clone(), accepted });
-            collect(&tickets, &mut replies, async |reply| {
-                stream.say(Frame::Reply { request_id: request_id.clone(), reply: Box::new(reply) });
-            })
-            .await;
-            let complete = Complete { replies: tickets.len() };
-            stream.say(Frame::Complete { request_id: request_id.clone(), complete });
-        }
-        let mut streams = self.streams();
-        streams.ended.push_back(request_id);
-        if streams.ended.len() > KEPT
-            && let Some(oldest) = streams.ended.pop_front()
-        {
-            streams.by_id.remove(&oldest);
-        }
+        let accepted = Accepted { instance: self.board.instance.id.clone(), messages };
+        stream.say(Frame::Accepted { request_id: request_id.clone(), accepted }.into(), false);
+        collect(&tickets, &mut replies, |reply: Settled| {
+            stream.say(Line::new(reply_line(&request_id, &reply.json), reply.hold), false);
+        })
+        .await;
+        let complete = Complete { replies: tickets.len() };
+        stream.say(Frame::Complete { request_id: request_id.clone(), complete }.into(), true);
+        self.memory.ended(request_id);
     }
 
     /// Makes the request's messages and deals them out to the workers.
-    fn split(&self, request: &Request, log: &Logger) -> (Vec<Arc<Ticket>>, mpsc::UnboundedReceiver<Reply>) {
+    fn split(
+        &self,
+        request: &Request,
+        lanes: &[Arc<Lane>],
+        log: &Logger,
+    ) -> (Vec<Arc<Ticket>>, mpsc::UnboundedReceiver<Settled>) {
         let (sender, replies) = mpsc::unbounded_channel();
+        let reply_to = ReplyTo { sender, memory: self.memory.clone(), plain: !request.is_extended() };
         let now = Instant::now();
         let deadline = now + request.timeout_ms.map_or(self.timeout, Duration::from_millis);
-        let lanes = self.lanes.choose(request.fan_out.unwrap_or_default());
         let make = |requester_id: &str| {
             let message = request.message(Uuid::new_v4().to_string(), requester_id.to_owned());
-            Ticket::new(message, now, deadline, sender.clone(), self.board.clone())
+            Ticket::new(message, now, deadline, reply_to.clone(), self.board.clone())
         };
         let tickets: Vec<_> = lanes.iter().map(|lane| make(&lane.requester_id)).collect();
         info!(log, "request"; "requestId" => &request.request_id, "messages" => tickets.len(),
@@ -158,65 +151,15 @@ impl Calls {
         lanes.iter().zip(&tickets).for_each(|(lane, ticket)| self.lanes.push(lane, ticket.clone()));
         (tickets, replies)
     }
-
-    fn attach(&self, request: &Request) -> Attached {
-        let mut streams = self.streams();
-        let Some(stream) = streams.by_id.get(&request.request_id) else {
-            let stream = Arc::new(Stream::default());
-            streams.by_id.insert(request.request_id.clone(), stream.clone());
-            return Attached::New(stream);
-        };
-        match request.attempt {
-            Some(2..) => Attached::Again(stream.clone()),
-            _ => Attached::Twice,
-        }
-    }
-
-    fn streams(&self) -> MutexGuard<'_, Streams> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 const NO_WORKER: &str = "the requester has no workers (requester.workers)";
 
-enum Attached {
-    New(Arc<Stream>),
-    /// It was here before.
-    Again(Arc<Stream>),
-    /// Another request has this id.
-    Twice,
-}
-
-impl Stream {
-    fn say(&self, frame: Frame) {
-        self.lock().push(frame);
-        self.count.send_modify(|count| *count += 1);
-    }
-
-    /// Sends all that is said, in its order, until the last word, or until nobody listens.
-    async fn tell(&self, sink: &Sink) {
-        let mut count = self.count.subscribe();
-        for next in 0.. {
-            // The sender is this struct's own, so that waiting cannot fail.
-            let _ = count.wait_for(|count| *count > next).await;
-            let Some(frame) = self.lock().get(next).cloned() else { return };
-            let is_last = matches!(frame, Frame::Complete { .. } | Frame::Refused { .. });
-            if sink.send(frame).await.is_err() || is_last {
-                return;
-            }
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Frame>> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Takes the replies to all messages, as they come; at the deadline, those that are missing time out.
 async fn collect(
     tickets: &[Arc<Ticket>],
-    replies: &mut mpsc::UnboundedReceiver<Reply>,
-    mut take: impl AsyncFnMut(Reply),
+    replies: &mut mpsc::UnboundedReceiver<Settled>,
+    mut take: impl FnMut(Settled),
 ) {
     let deadline = tickets.iter().map(|ticket| ticket.deadline).max().unwrap_or_else(Instant::now);
     let mut missing = tickets.len();
@@ -225,13 +168,13 @@ async fn collect(
         tokio::select! {
             Some(reply) = replies.recv() => {
                 missing -= 1;
-                take(reply).await;
+                take(reply);
             }
             () = sleep_until(deadline), if !expired => {
                 expired = true;
                 tickets.iter().for_each(|ticket| {
-            ticket.settle(ticket.message.timed_out(ticket.waited_in_vain()));
-        });
+                    ticket.settle(ticket.message.timed_out(ticket.waited_in_vain()));
+                });
             }
         }
     }
@@ -244,12 +187,12 @@ async fn refuse(request: &Request, sink: &Sink, code: ErrorCode, reason: &str) {
         true => Frame::Refused { request_id: Some(request_id), error: Problem { code, message: reason.to_owned() } },
         false => {
             let message = request.message(Uuid::new_v4().to_string(), String::new());
-            let reply = message.error(crate::model::NO_RESPONDER, code, reason).plain();
+            let reply = message.error(NO_RESPONDER, code, reason).plain();
             Frame::Set { request_id, replies: vec![reply] }
         }
     };
     // The connection is gone, and with it whoever asked.
-    let _ = sink.send(frame).await;
+    let _ = sink.send(frame.into()).await;
 }
 
 #[cfg(test)]
@@ -258,14 +201,21 @@ mod tests {
     use crate::actors::board;
 
     fn request(attempt: u32) -> Request {
-        Request { request_id: "a".into(), stream: Some(true), attempt: Some(attempt), ..Request::default() }
+        Request {
+            request_id: "a".into(),
+            stream: Some(true),
+            attempt: Some(attempt),
+            attempt_key: Some("k".into()),
+            ..Request::default()
+        }
     }
 
     #[actix_rt::test]
     async fn a_request_that_goes_on_by_a_new_connection_is_told_whole_and_in_order() {
         let (board, size) = (board(), watch::Sender::new(3));
         let lanes = Arc::new(Lanes::new(size.subscribe(), 10));
-        let calls = Arc::new(Calls::new(board, lanes.clone(), Duration::from_secs(60)));
+        let memory = Arc::new(Memory::new(1 << 20));
+        let calls = Arc::new(Calls::new(board, lanes.clone(), memory, Duration::from_secs(60)));
         let log = Logger::root(slog::Discard, slog::o!());
         let carry_out = |attempt, sink| {
             let (calls, log) = (calls.clone(), log.clone());
@@ -275,13 +225,14 @@ mod tests {
             let ticket = lanes.lane(index).pop().unwrap();
             ticket.settle(ticket.message.reply(7, index.to_string()));
         };
+        let frame = |line: Option<Arc<Line>>| line.map(|line| Frame::parse(line.text.as_bytes()).unwrap());
         let (sink, mut frames) = mpsc::channel(10);
         let first = carry_out(1, sink);
-        assert!(matches!(frames.recv().await, Some(Frame::Accepted { .. })));
+        assert!(matches!(frame(frames.recv().await), Some(Frame::Accepted { .. })));
         answer(0);
         answer(1);
-        assert!(matches!(frames.recv().await, Some(Frame::Reply { .. })));
-        assert!(matches!(frames.recv().await, Some(Frame::Reply { .. })));
+        assert!(matches!(frame(frames.recv().await), Some(Frame::Reply { .. })));
+        assert!(matches!(frame(frames.recv().await), Some(Frame::Reply { .. })));
         drop(frames);
         // So narrow that what was said before still waits for its turn when more is said.
         let (sink, mut frames) = mpsc::channel(1);
@@ -289,8 +240,8 @@ mod tests {
         tokio::task::yield_now().await;
         answer(2);
         let mut told = vec![];
-        while let Some(frame) = frames.recv().await {
-            told.push(frame);
+        while let Some(said) = frame(frames.recv().await) {
+            told.push(said);
         }
         first.await.unwrap();
         second.await.unwrap();

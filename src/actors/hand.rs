@@ -71,9 +71,10 @@ impl Hand {
         self.held.get(message_id)
     }
 
-    /// The only message in hand, if there is exactly one.
-    pub fn single(&self) -> Option<&Held> {
-        self.held.values().next().filter(|_| self.held.len() == 1)
+    /// The message that a broker has, where it is the only one.
+    pub fn only_at(&self, broker: SocketAddr) -> Option<&Held> {
+        let mut there = self.held.values().filter(|held| held.broker == broker);
+        there.next().filter(|_| there.next().is_none())
     }
 
     /// Lets a message go that has ended.
@@ -93,6 +94,11 @@ impl Hand {
         if let Some(held) = self.held.remove(message_id) {
             self.lane.give_back(held.ticket);
         }
+    }
+
+    /// True for a message that is in hand, or was not long ago.
+    pub fn knows(&self, message_id: &str) -> bool {
+        self.held.contains_key(message_id) || self.remembered(message_id).is_some()
     }
 
     /// How a message ended that was in hand not long ago.

@@ -82,14 +82,21 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::actors::board;
+    use crate::actors::{Memory, ReplyTo, Settled, board};
     use crate::model::{Ledger, Message, Outcome, Reply};
 
-    fn ticket(lanes: &Lanes, board: &Arc<crate::actors::Board>) -> (Arc<Ticket>, mpsc::UnboundedReceiver<Reply>) {
+    const MEMORY: usize = 1 << 20;
+
+    fn ticket(lanes: &Lanes, board: &Arc<crate::actors::Board>) -> (Arc<Ticket>, mpsc::UnboundedReceiver<Settled>) {
         let (sender, receiver) = mpsc::unbounded_channel();
+        let reply_to = ReplyTo { sender, memory: Arc::new(Memory::new(MEMORY)), plain: false };
         let message = Message { message_id: format!("m{}", lanes.waiting()), ..Message::default() };
         let now = Instant::now();
-        (Ticket::new(message, now, now + Duration::from_secs(1), sender, board.clone()), receiver)
+        (Ticket::new(message, now, now + Duration::from_secs(1), reply_to, board.clone()), receiver)
+    }
+
+    fn next(replies: &mut mpsc::UnboundedReceiver<Settled>) -> Reply {
+        Reply::parse(replies.try_recv().unwrap().json.as_bytes()).unwrap()
     }
 
     fn lanes(size: usize, limit: usize) -> (Lanes, watch::Sender<usize>) {
@@ -125,7 +132,7 @@ mod tests {
         lanes.push(&lane, first);
         let (second, mut replies) = ticket(&lanes, &board);
         lanes.push(&lane, second);
-        assert_eq!(replies.try_recv().unwrap().code, Some(ErrorCode::Overloaded));
+        assert_eq!(next(&mut replies).code, Some(ErrorCode::Overloaded));
         let expected = Ledger { sent: 2, errors: 1, in_flight: 1, ..Ledger::default() };
         assert_eq!(board.ledger.read(), expected);
     }
@@ -136,16 +143,29 @@ mod tests {
         let board = board();
         let (dropped, mut replies) = ticket(&lanes, &board);
         drop(dropped);
-        assert_eq!(replies.try_recv().unwrap().code, Some(ErrorCode::Lost));
+        assert_eq!(next(&mut replies).code, Some(ErrorCode::Lost));
         let (twice, mut replies) = ticket(&lanes, &board);
         assert!(twice.settle(twice.message.reply(7, "a".into())));
         assert!(!twice.settle(twice.message.timed_out("late")));
         assert_eq!(twice.outcome(), Some(Outcome::Response));
         drop(twice);
-        assert_eq!(replies.try_recv().unwrap().body, "a");
+        assert_eq!(next(&mut replies).body, "a");
         assert!(replies.try_recv().is_err());
         assert!(board.ledger.read().is_balanced());
         assert_eq!(board.ledger.read().in_flight, 0);
+    }
+
+    #[test]
+    fn a_reply_that_there_is_no_memory_for_ends_its_message_as_an_error_that_names_the_setting() {
+        let (lanes, _size) = lanes(1, 1);
+        let board = board();
+        let (ticket, mut replies) = ticket(&lanes, &board);
+        assert!(ticket.settle(ticket.message.reply(7, "a".repeat(MEMORY))));
+        assert_eq!(ticket.outcome(), Some(Outcome::Error));
+        let reply = next(&mut replies);
+        assert_eq!(reply.code, Some(ErrorCode::Overloaded));
+        assert!(reply.body.contains("requester.max_memory_bytes"), "{}", reply.body);
+        assert_eq!((board.ledger.read().errors, board.ledger.read().responses), (1, 0));
     }
 
     #[test]
@@ -174,6 +194,6 @@ mod tests {
         size.send_replace(0);
         let (fourth, mut replies) = ticket(&lanes, &board);
         lanes.push(&lane, fourth);
-        assert_eq!(replies.try_recv().unwrap().code, Some(ErrorCode::Draining));
+        assert_eq!(next(&mut replies).code, Some(ErrorCode::Draining));
     }
 }

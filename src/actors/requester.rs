@@ -9,9 +9,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Board, BrokerStamp, Brokers, Hand, Held, Lane, News, RequesterSocket, RetryPolicy, Seat, Ticket, WorkError,
+    Board, BrokerStamp, Brokers, Hand, Held, Lane, Memory, News, RequesterSocket, RetryPolicy, Seat, Ticket, WorkError,
 };
-use crate::model::{ErrorCode, Event, NO_RESPONDER, Outcome, Reply, Timings, WorkerState, now_ms};
+use crate::model::{ErrorCode, Event, NO_RESPONDER, Outcome, Reply, ResponseType, Timings, WorkerState, now_ms};
 use crate::transport::{Contexts, Frames, frames_of};
 
 /// What all requester workers of an instance share.
@@ -23,6 +23,7 @@ pub struct RequesterContext {
     pub board: Arc<Board>,
     /// The longest message sent, and reply taken, in bytes of JSON.
     pub max_message_bytes: usize,
+    pub memory: Arc<Memory>,
 }
 
 struct Worker {
@@ -47,7 +48,7 @@ pub async fn run_requester(seat: Seat, lane: Arc<Lane>, context: Arc<RequesterCo
     worker.brokers.set(&addresses.borrow_and_update().clone())?;
     loop {
         worker.brokers.leave(|broker| worker.hand.has_any_at(broker));
-        worker.fill_hand()?;
+        let has_room = worker.fill_hand()?;
         seat.cell.set(if worker.hand.is_empty() { WorkerState::Idle } else { WorkerState::Busy }, None);
         let draining = seat.drain.is_cancelled();
         if draining && lane.close_if_empty() {
@@ -64,6 +65,7 @@ pub async fn run_requester(seat: Seat, lane: Arc<Lane>, context: Arc<RequesterCo
                 }
             }
             () = lane.news() => {}
+            () = worker.context.memory.room(), if !has_room => {}
             () = sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => worker.on_timer()?,
             changed = addresses.changed() => {
                 if changed.is_err() {
@@ -77,17 +79,20 @@ pub async fn run_requester(seat: Seat, lane: Arc<Lane>, context: Arc<RequesterCo
 }
 
 impl Worker {
-    /// Takes messages from the lane while there is room in the hand and a broker to send them to. One that may be what
-    /// costs connections is sent when there is no other, and alone.
-    fn fill_hand(&mut self) -> Result<(), WorkError> {
-        while self.hand.len() < self.context.socket.window()
-            && !self.hand.has_suspect()
-            && let Some(broker) = self.brokers.choose()
-            && let Some(ticket) = self.lane.pop_if(|ticket| self.hand.is_empty() || !ticket.is_suspect())
-        {
+    /// Takes messages from the lane while there is room in the hand, a broker to send them to, and memory for the
+    /// replies: false where it was that which lacked. Web tiers that read slowly so slow the work down. A message that may
+    /// be what costs connections is sent when there is no other, and alone.
+    fn fill_hand(&mut self) -> Result<bool, WorkError> {
+        while self.hand.len() < self.context.socket.window() && !self.hand.has_suspect() {
+            if !self.context.memory.has_room() {
+                return Ok(false);
+            }
+            let Some(broker) = self.brokers.choose() else { break };
+            let next = self.lane.pop_if(|ticket| self.hand.is_empty() || !ticket.is_suspect());
+            let Some(ticket) = next else { break };
             self.send(ticket, broker)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn send(&mut self, ticket: Arc<Ticket>, broker: SocketAddr) -> Result<(), WorkError> {
@@ -199,8 +204,7 @@ impl Worker {
                 continue;
             }
             let body = format!("{reason}, and it was sent {} times (requester.max_attempts)", ticket.sendings());
-            ticket.settle(ticket.message.error(NO_RESPONDER, ErrorCode::Lost, body));
-            self.hand.let_go(&id);
+            self.end(&id, ErrorCode::Lost, body);
         }
     }
 
@@ -211,25 +215,47 @@ impl Worker {
             RequesterSocket::Req => (frames.first(), frames.get(1)),
             RequesterSocket::Dealer(_) => (frames.get(2), frames.get(3)),
         };
-        match Reply::parse(json.map_or(&[], |frame| &frame[..])) {
-            Ok(reply) => self.take_parsed(broker, reply, stamp.and_then(|frame| BrokerStamp::parse(frame))),
-            Err(error) => {
-                warn!(self.log, "a reply can't be read"; "broker" => %broker, "error" => %error);
-                let Some(Held { ticket, .. }) = self.hand.single() else { return false };
-                let body = format!("the reply from {broker} can't be read: {error}");
-                let ended = ticket.settle(ticket.message.error(NO_RESPONDER, ErrorCode::BadRequest, body));
-                let id = ticket.message.message_id.clone();
-                self.hand.let_go(&id);
-                ended
+        let reply = Reply::parse(json.map_or(&[], |frame| &frame[..]));
+        // Whatever the reply says of itself, its envelope tells which message it answers.
+        let asked = match self.context.socket {
+            // CORRELATE lets nothing pass but the reply to what this socket sent last. That may have ended meanwhile.
+            RequesterSocket::Req => match &reply {
+                Ok(reply) if self.hand.knows(&reply.message_id) => Some(reply.message_id.clone()),
+                _ => self.hand.only_at(broker).map(|held| held.ticket.message.message_id.clone()),
+            },
+            RequesterSocket::Dealer(_) => frames.first().and_then(|frame| frame.as_str()).map(str::to_owned),
+        };
+        let problem = match (reply, asked.as_deref().and_then(|id| self.hand.get(id))) {
+            (Ok(reply), Some(Held { ticket, .. })) if !reply.answers(&ticket.message) => {
+                let of = &reply.message_id;
+                match reply.response_type {
+                    ResponseType::Error => format!("it has other ids than were sent, and says: {}", reply.body),
+                    ResponseType::Response => format!("it has other ids than were sent: its messageId is {of:?}"),
+                }
             }
-        }
+            (Ok(reply), _) => {
+                let id = asked.unwrap_or_else(|| reply.message_id.clone());
+                return self.take_parsed(broker, &id, reply, stamp.and_then(|frame| BrokerStamp::parse(frame)));
+            }
+            (Err(error), _) => format!("it can't be read: {error}"),
+        };
+        warn!(self.log, "a reply can't be used"; "broker" => %broker, "messageId" => &asked, "problem" => &problem);
+        let Some(id) = asked else { return false };
+        self.end(&id, ErrorCode::BadRequest, format!("the reply from {broker} is none to this message: {problem}"))
     }
 
-    fn take_parsed(&mut self, broker: SocketAddr, mut reply: Reply, stamp: Option<BrokerStamp>) -> bool {
-        let id = reply.message_id.clone();
-        let Some(held) = self.hand.get(&id) else {
-            let late = self.hand.remembered(&id) != Some(Outcome::Response);
-            debug!(self.log, "a reply too many"; "messageId" => &id, "late" => late, "broker" => %broker);
+    /// Ends a message with an error, if it is still in hand; true when that was its outcome.
+    fn end(&mut self, id: &str, code: ErrorCode, body: String) -> bool {
+        let Some(Held { ticket, .. }) = self.hand.get(id) else { return false };
+        let ended = ticket.settle(ticket.message.error(NO_RESPONDER, code, body));
+        self.hand.let_go(id);
+        ended
+    }
+
+    fn take_parsed(&mut self, broker: SocketAddr, id: &str, mut reply: Reply, stamp: Option<BrokerStamp>) -> bool {
+        let Some(held) = self.hand.get(id) else {
+            let late = self.hand.remembered(id) != Some(Outcome::Response);
+            debug!(self.log, "a reply too many"; "messageId" => id, "late" => late, "broker" => %broker);
             if late {
                 self.context.board.ledger.late()
             } else {
@@ -240,20 +266,20 @@ impl Worker {
         if reply.code == Some(ErrorCode::Draining) {
             held.ticket.not_sent();
             self.brokers.set_draining(broker);
-            self.send_again(&id, &format!("{broker} is shutting down"));
+            self.send_again(id, &format!("{broker} is shutting down"));
             return false;
         }
         let timings = timings(held, &reply, stamp);
         self.context.board.hops.record_all(timings.hops());
         reply.timings = Some(timings);
-        debug!(self.log, "reply"; "requestId" => &reply.request_id, "messageId" => &id,
+        debug!(self.log, "reply"; "requestId" => &reply.request_id, "messageId" => id,
             "responderId" => reply.responder_id, "type" => ?reply.response_type);
         let ended = held.ticket.settle(reply);
         if !ended {
             // The collector's timer was first.
             self.context.board.ledger.late();
         }
-        self.hand.let_go(&id);
+        self.hand.let_go(id);
         ended
     }
 }

@@ -9,8 +9,25 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::Board;
+use super::{Board, Hold, Memory};
 use crate::model::{ErrorCode, Message, NO_RESPONDER, Outcome, Reply};
+
+/// Where the reply to a message goes.
+#[derive(Clone)]
+pub struct ReplyTo {
+    pub sender: mpsc::UnboundedSender<Settled>,
+    pub memory: Arc<Memory>,
+    /// With the article's fields alone.
+    pub plain: bool,
+}
+
+/// The reply that a message ended with.
+#[derive(Debug)]
+pub struct Settled {
+    pub json: String,
+    /// Its part of the memory; a short error has its message's.
+    pub hold: Option<Hold>,
+}
 
 /// A message that the requester has taken on. Shared by the collector, which knows the deadline, and by the worker.
 pub struct Ticket {
@@ -24,17 +41,17 @@ pub struct Ticket {
     losses: AtomicU32,
     first_sent: OnceLock<Instant>,
     ended: Mutex<Option<Outcome>>,
-    replies: mpsc::UnboundedSender<Reply>,
+    reply_to: ReplyTo,
     board: Arc<Board>,
 }
 
 impl Ticket {
-    /// Takes a message on; its reply, the first that is given, goes to `replies`.
+    /// Takes a message on; its reply, the first that is given, goes to `reply_to`.
     pub fn new(
         message: Message,
         taken_at: Instant,
         deadline: Instant,
-        replies: mpsc::UnboundedSender<Reply>,
+        reply_to: ReplyTo,
         board: Arc<Board>,
     ) -> Arc<Self> {
         board.ledger.sent();
@@ -46,15 +63,30 @@ impl Ticket {
             losses: AtomicU32::new(0),
             first_sent: OnceLock::new(),
             ended: Mutex::new(None),
-            replies,
+            reply_to,
             board,
         })
     }
 
     /// Ends the message with this reply. False when it had ended before: the reply is dropped, and how the message
-    /// ended stands.
+    /// ended stands. A reply that there is no memory for becomes an error.
     pub fn settle(&self, reply: Reply) -> bool {
-        let outcome = reply.outcome();
+        if self.outcome().is_some() {
+            return false;
+        }
+        let mut outcome = reply.outcome();
+        let mut json = self.json(reply);
+        let hold = self.reply_to.memory.hold(json.len());
+        if hold.is_none() {
+            let reason = format!(
+                "overloaded: with this reply of {} bytes, more than {} bytes of requests and replies would be here \
+                 (requester.max_memory_bytes)",
+                json.len(),
+                self.reply_to.memory.limit
+            );
+            let refusal = self.message.error(NO_RESPONDER, ErrorCode::Overloaded, reason);
+            (outcome, json) = (refusal.outcome(), self.json(refusal));
+        }
         {
             let mut ended = self.lock();
             if ended.is_some() {
@@ -64,8 +96,14 @@ impl Ticket {
         }
         self.board.ledger.ended(outcome);
         // Nobody waits for it when the collector has gone; the ledger has it all the same.
-        let _ = self.replies.send(reply);
+        let _ = self.reply_to.sender.send(Settled { json, hold });
         true
+    }
+
+    fn json(&self, reply: Reply) -> String {
+        let reply = if self.reply_to.plain { reply.plain() } else { reply };
+        // A reply is made of texts, numbers and JSON values, none of which can fail to be written.
+        serde_json::to_string(&reply).unwrap_or_default()
     }
 
     /// How the message ended, once it has.

@@ -39,6 +39,13 @@ pub fn raise(settings: &Settings, role: Role, log: &Logger) -> Result<()> {
              instance; run more instances, or use \"round-robin\""
         );
     }
+    let (asks, takes) = (settings.web.max_in_flight.get(), settings.requester.max_in_flight.get());
+    if role == Role::All && asks > takes {
+        bail!(
+            "web.max_in_flight = {asks} is above requester.max_in_flight = {takes}: requests above that would wait \
+             unread; raise the second, or lower the first"
+        );
+    }
     let needed = BASE
         + match role {
             Role::All => requesters * PER_REQUESTER + responders * PER_RESPONDER,

@@ -17,7 +17,7 @@ use anyhow::Result;
 use slog::{Logger, info, warn};
 use tokio::time::{Instant, timeout_at};
 
-use crate::actors::{Board, Calls};
+use crate::actors::Board;
 use crate::edges::admin;
 use crate::model::Tier;
 use crate::process::{Settings, Upstream};
@@ -200,11 +200,6 @@ impl App {
             Some(fatal) => Err(fatal.into()),
             None => Ok(()),
         }
-    }
-
-    /// The requester's way in, for load made in this process.
-    pub fn calls(&self) -> Option<Arc<Calls>> {
-        self.requester.as_ref().map(|tier| tier.calls.clone())
     }
 
     /// Front to back, so that each tier can still end what it has in hand.

@@ -9,11 +9,12 @@ use tokio::sync::watch;
 
 use super::{Process, listen};
 use crate::actors::{
-    Board, Calls, Control, Drain, Factory, Lanes, MasterContext, RequesterContext, RequesterSocket, RetryPolicy,
-    Supervisor, Workers, run_requester, run_socket_master,
+    Board, Calls, Control, Drain, Factory, Lanes, MasterContext, Memory, RequesterContext, RequesterSocket,
+    RetryPolicy, Supervisor, Workers, run_requester, run_socket_master,
 };
 use crate::model::Tier;
 use crate::process::Socket;
+use crate::transport::{LogLimit, room};
 
 /// The most workers that `requester.workers` allows, and so the control call.
 const MOST_WORKERS: usize = 10_000;
@@ -23,7 +24,6 @@ pub struct RequesterTier {
     /// Where the socket master listens.
     pub address: SocketAddr,
     pub workers: Addr<Supervisor>,
-    pub calls: Arc<Calls>,
     master: Addr<Supervisor>,
     board: Arc<Board>,
 }
@@ -37,6 +37,9 @@ impl RequesterTier {
         let arbiters = process.arbiter_pool(settings.arbiters.usize(), 1)?;
         let size = watch::Sender::new(settings.workers.usize());
         let lanes = Arc::new(Lanes::new(size.subscribe(), settings.queue.usize()));
+        // A quarter for what is still being read; the rest for what is under way.
+        let max_memory = settings.max_memory_bytes.usize();
+        let memory = Arc::new(Memory::new(max_memory - max_memory / 4));
         let queued = lanes.clone();
         board.watch_queue(move || queued.waiting());
         let context = Arc::new(RequesterContext {
@@ -49,8 +52,9 @@ impl RequesterTier {
             brokers: process.follow(&settings.responder),
             board: board.clone(),
             max_message_bytes: settings.max_message_bytes.usize(),
+            memory: memory.clone(),
         });
-        let calls = Arc::new(Calls::new(board.clone(), lanes.clone(), settings.timeout.get()));
+        let calls = Arc::new(Calls::new(board.clone(), lanes.clone(), memory, settings.timeout.get()));
         let factory: Factory = Arc::new(move |seat| {
             let lane = lanes.lane(seat.index);
             Box::pin(run_requester(seat, lane, context.clone()))
@@ -62,15 +66,18 @@ impl RequesterTier {
         });
         let context = Arc::new(MasterContext {
             listener,
-            calls: calls.clone(),
+            calls,
             max_connections: settings.max_connections.usize(),
+            max_in_flight: settings.max_in_flight.usize(),
+            room: room(max_memory / 4),
+            warnings: LogLimit::default(),
             max_message_bytes: settings.max_message_bytes.usize(),
             heartbeat: process.settings.discovery.heartbeat.get(),
             heartbeat_timeout: process.settings.discovery.heartbeat_timeout.get(),
         });
         let factory: Factory = Arc::new(move |seat| Box::pin(run_socket_master(seat, context.clone())));
         let master = process.single("socket master", &arbiters, &board, factory);
-        Ok(Self { address, workers, calls, master, board })
+        Ok(Self { address, workers, master, board })
     }
 
     /// Takes no more requests; returns when all that are here have been answered and the workers have left.

@@ -73,6 +73,8 @@ impl WebTier {
             connect_timeout: discovery.connect_timeout.get(),
             heartbeat: discovery.heartbeat.get(),
             heartbeat_timeout: discovery.heartbeat_timeout.get(),
+            // A whole set of replies, as the article's requester sends it, has several.
+            largest_frame: (8 * process.settings.requester.max_message_bytes.usize()).max(8 << 20),
         };
         let factory: Factory = Arc::new(move |seat| Box::pin(run_links(seat, context.clone())));
         let link_master = process.single("links", &process.arbiters, &board, factory);

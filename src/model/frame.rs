@@ -119,6 +119,16 @@ impl Frame {
     }
 }
 
+/// The line of [`Frame::Set`] for replies that are JSON already.
+pub fn set_line(request_id: &str, replies: &[String]) -> String {
+    format!("{{{}:[{}]}}\n", json!(request_id), replies.join(","))
+}
+
+/// The line of [`Frame::Reply`] for a reply that is JSON already.
+pub fn reply_line(request_id: &str, reply: &str) -> String {
+    format!("{{\"requestId\":{},\"reply\":{reply}}}\n", json!(request_id))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +154,17 @@ mod tests {
         ] {
             assert_eq!(Frame::parse(frame.to_line().as_bytes()).unwrap(), frame);
         }
+    }
+
+    #[test]
+    fn lines_of_replies_that_are_json_already_are_the_frames_own() {
+        let request_id = "7\"189".to_owned();
+        let request = Request { request_id: request_id.clone(), attempt: Some(1), ..Request::default() };
+        let reply = request.message("m".into(), "r".into()).error(7, ErrorCode::Lost, "a\n\u{1}");
+        let json = serde_json::to_string(&reply).unwrap();
+        let set = Frame::Set { request_id: request_id.clone(), replies: vec![reply.clone(), reply.clone()] };
+        assert_eq!(set_line(&request_id, &[json.clone(), json.clone()]), set.to_line());
+        assert_eq!(reply_line(&request_id, &json), Frame::Reply { request_id, reply: Box::new(reply) }.to_line());
     }
 
     #[test]

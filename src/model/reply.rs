@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{BadMessage, Hop, parse};
+use super::{BadMessage, Hop, Message, foreign, parse};
 
 /// The longest id, file or task, in bytes, that an error about a reply's size repeats.
 const LONGEST_NAME: usize = 128;
@@ -14,14 +15,14 @@ const LONGEST_NAME: usize = 128;
 /// `responderId` of a reply that no responder made: a timeout, a refusal.
 pub const NO_RESPONDER: i64 = -1;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub enum ResponseType {
     Response,
     Error,
 }
 
 /// What kind of error an error reply or an HTTP error is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorCode {
     /// The message or request is not of the protocol.
@@ -62,7 +63,7 @@ pub enum Outcome {
 }
 
 /// Where a message's time went, in microseconds, each measured by one clock as a duration.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Timings {
     /// In the requester, waiting for its worker.
@@ -97,7 +98,7 @@ impl Timings {
 }
 
 /// A responder's answer to one message, or the requester's when none came.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Reply {
     /// Unique per responder worker across the deployment; -1 where no responder answered.
@@ -117,6 +118,9 @@ pub struct Reply {
     /// More about an error, where the body is fixed by the article's program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// The length of the whole body in bytes, where what is shown of it was cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_bytes: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
     /// The host that the responder ran on.
@@ -131,16 +135,16 @@ pub struct Reply {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timings: Option<Timings>,
     /// The message's fields that this program does not know.
-    #[serde(flatten)]
+    #[serde(flatten, deserialize_with = "foreign")]
     #[schema(value_type = Object)]
     pub extra: Map<String, Value>,
 }
 
 impl Reply {
-    /// Leaves the first `bytes` of a longer body, and says in the field `bodyBytes` how long the whole is.
+    /// Leaves the first `bytes` of a longer body, and says in `body_bytes` how long the whole is.
     pub fn cut(&mut self, bytes: usize) {
         if self.body.len() > bytes {
-            self.extra.insert("bodyBytes".to_owned(), self.body.len().into());
+            self.body_bytes = Some(self.body.len());
             let end = (0..=bytes).rev().find(|end| self.body.is_char_boundary(*end)).unwrap_or_default();
             self.body.truncate(end);
             self.body.shrink_to_fit();
@@ -185,6 +189,13 @@ impl Reply {
         parse(json)
     }
 
+    /// True when it has the ids of this message.
+    pub fn answers(&self, message: &Message) -> bool {
+        self.message_id == message.message_id
+            && self.request_id == message.request_id
+            && self.requester_id == message.requester_id
+    }
+
     /// How the message this answers ended.
     pub fn outcome(&self) -> Outcome {
         match (self.response_type, self.code) {
@@ -200,6 +211,7 @@ impl Reply {
     pub fn plain(mut self) -> Self {
         self.code = None;
         self.detail = None;
+        self.body_bytes = None;
         self.task = None;
         self.node = None;
         self.service = None;

@@ -222,7 +222,7 @@ mod tests {
         let view = log.get("a").unwrap();
         assert!(matches!(view.cut(6), Cow::Borrowed(_)));
         let cut = view.cut(5);
-        assert_eq!((&cut.replies[0].body[..], &cut.replies[0].extra["bodyBytes"]), ("abcd", &6.into()));
+        assert_eq!((&cut.replies[0].body[..], cut.replies[0].body_bytes), ("abcd", Some(6)));
         assert_eq!(cut.replies[1], view.replies[1]);
     }
 

@@ -154,6 +154,11 @@ impl Loader {
                 ["broker.queue_bytes", "requester.max_message_bytes"],
                 "the broker needs room for two of the largest messages: raise the first, or lower the second",
             ),
+            (
+                largest_message * 8 > requester.max_memory_bytes.get(),
+                ["requester.max_message_bytes", "requester.max_memory_bytes"],
+                "the memory must have room for 8 of the largest messages",
+            ),
         ];
         let Some((_, keys, rule)) = rules.into_iter().find(|(broken, ..)| *broken) else {
             return Ok(());

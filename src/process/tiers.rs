@@ -92,11 +92,17 @@ pub struct Requester {
     pub retry_after: Span<10, 3_600_000>,
     /// Sendings of one message, the first included.
     pub max_attempts: Int<1, 100>,
-    /// TCP connections at one time.
+    /// TCP connections at one time. When there are as many, an idle one gives its place to who comes.
     pub max_connections: Int<1, 65_536>,
+    /// Requests under way on one TCP connection; then no more are read from it. Not below the web tier's
+    /// `max_in_flight`.
+    pub max_in_flight: Int<1, 100_000>,
     /// Longest JSON object on the TCP hop, and message or reply on the ZeroMQ hop, in bytes; a longer one is answered
     /// `too-large`. The same for requesters, brokers and responders.
     pub max_message_bytes: Int<4_096, { 64 * MIB }>,
+    /// Most bytes of requests and replies in memory: those under way, and those kept for a web tier that lost its
+    /// connection. More are answered `overloaded`. At least 8 times `max_message_bytes`.
+    pub max_memory_bytes: Int<{ MIB }, { MIB * MIB }>,
 }
 
 impl Default for Requester {
@@ -114,7 +120,9 @@ impl Default for Requester {
             retry_after: Span::literal::<5_000>(),
             max_attempts: Int::literal::<3>(),
             max_connections: Int::literal::<256>(),
+            max_in_flight: Int::literal::<1_024>(),
             max_message_bytes: Int::literal::<MIB>(),
+            max_memory_bytes: Int::literal::<{ 48 * MIB }>(),
         }
     }
 }

@@ -4,15 +4,12 @@
 //! server under that key, whoever connects is a client that knows the server's key and shows the same one. The doorman
 //! admits no other (ZAP, ZeroMQ RFC 27): without it a client could make up a key of its own.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use slog::{Logger, warn};
-use tokio::time::Instant;
 
-use super::{Frames, Socket, frames_of};
+use super::{Frames, LogLimit, Socket, frames_of};
 use crate::process::CurveKey;
 
 /// What CURVE adds to each frame, in bytes (ZeroMQ RFC 26): the command's name, a nonce, the box's authenticator, flags.
@@ -25,9 +22,6 @@ const ZAP_VERSION: &[u8] = b"1.0";
 /// Of HANDSHAKE_FAILED_PROTOCOL (zmq_socket_monitor(3)).
 const CRYPTOGRAPHIC: u32 = 0x1100_0001;
 const MECHANISM_MISMATCH: u32 = 0x1100_0002;
-
-/// Peers that go on trying are told of once in so long.
-const TELL_EVERY: Duration = Duration::from_secs(30);
 
 /// Makes a socket one that connects to those with the key.
 pub fn connect_with(key: &CurveKey, socket: &zmq::Socket) -> zmq::Result<()> {
@@ -51,11 +45,11 @@ pub fn start_doorman(context: &zmq::Context, key: CurveKey, log: Logger) -> io::
     socket.bind(DOORMAN)?;
     let socket = Socket::attach(socket)?;
     actix_rt::spawn(async move {
-        let mut refusals = Refusals::default();
+        let refusals = LogLimit::default();
         while let Ok(call) = socket.recv().await {
             let answer = admit(&call, &key);
             if !answer.admitted
-                && let Some(times) = refusals.tell()
+                && let Some(times) = refusals.tell("")
             {
                 let peer = call.get(3).and_then(|frame| frame.as_str()).unwrap_or("unknown").to_owned();
                 warn!(log, "a peer was refused: it knows the public key, but shows another one than the deployment's";
@@ -104,41 +98,21 @@ pub fn refusal(event: u16, value: u32, has_key: bool) -> Option<&'static str> {
 pub struct RefusalLog {
     here: &'static str,
     log: Logger,
-    /// Each reason by itself: one peer's must not hide another's.
-    refusals: HashMap<&'static str, Refusals>,
+    limit: LogLimit,
 }
 
 impl RefusalLog {
     pub fn new(here: &'static str, log: Logger) -> Self {
-        Self { here, log, refusals: HashMap::new() }
+        Self { here, log, limit: LogLimit::default() }
     }
 
     /// `peer`: the address that this socket connects to; none where it listens.
     pub fn tell(&mut self, reason: &'static str, peer: Option<SocketAddr>) {
-        if let Some(times) = self.refusals.entry(reason).or_default().tell() {
+        if let Some(times) = self.limit.tell(reason) {
             let peer = peer.map(|peer| peer.to_string());
             warn!(self.log, "a peer can't be talked to: {}", reason;
                 "socket" => self.here, "peer" => peer, "times" => times);
         }
-    }
-}
-
-/// Tells the first refusal at once, and later ones together.
-#[derive(Default)]
-struct Refusals {
-    told: Option<Instant>,
-    times: u64,
-}
-
-impl Refusals {
-    /// One more; how many there were since the last telling, when it is time to tell.
-    fn tell(&mut self) -> Option<u64> {
-        self.times += 1;
-        if self.told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
-            return None;
-        }
-        self.told = Some(Instant::now());
-        Some(std::mem::take(&mut self.times))
     }
 }
 
@@ -168,14 +142,6 @@ mod tests {
             admit(&frames_of([b"1.0", b"7"]), &own),
         ];
         assert!(refused.iter().all(|answer| !answer.admitted && &answer.frames[2][..] == b"400"));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn refusals_are_told_at_once_and_then_together() {
-        let mut refusals = Refusals::default();
-        assert_eq!([refusals.tell(), refusals.tell(), refusals.tell()], [Some(1), None, None]);
-        tokio::time::advance(TELL_EVERY).await;
-        assert_eq!([refusals.tell(), refusals.tell()], [Some(3), None]);
     }
 
     #[test]

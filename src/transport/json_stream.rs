@@ -1,6 +1,7 @@
 //! JSON objects over a byte stream: concatenated, split anywhere, with white space between or none.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio_util::codec::Decoder;
@@ -27,6 +28,8 @@ pub enum StreamError {
     TooLarge(usize),
     #[error("the connection ended in the middle of an object")]
     CutOff,
+    #[error("an object was begun, and not ended within {0:?}")]
+    Unfinished(Duration),
     #[error(transparent)]
     Io(#[from] io::Error),
 }

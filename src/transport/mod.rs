@@ -7,6 +7,8 @@ mod curve;
 mod discovery;
 mod http_error;
 mod json_stream;
+mod log_limit;
+mod object_reader;
 mod peers;
 mod permission;
 mod renewal;
@@ -22,6 +24,8 @@ use curve::{FRAME_OVERHEAD, REFUSALS, RefusalLog, bind_with, connect_with, refus
 pub use discovery::follow;
 pub use http_error::ApiError;
 pub use json_stream::{JsonStream, StreamError};
+pub use log_limit::LogLimit;
+pub use object_reader::{ObjectReader, room};
 pub use peers::{Peers, follow_up, peers_news};
 pub use permission::Permission;
 pub use renewal::{Renewal, RenewalPolicy, renew};

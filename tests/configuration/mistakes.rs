@@ -123,7 +123,12 @@ fn settings_that_do_not_go_together_are_both_named() {
     setup.refused(&["responder.backend = tcp://broker:5433", "broker.dispatch = least-busy", "one process"]);
     let limit = "requester.max_message_bytes = 65536 (from --set)";
     let setup = Setup::new().flag("--set", "requester.max_message_bytes", "65536");
-    setup.refused(&["task.max_file_bytes = 163840 (from default)", limit, "six", "lower the first, or raise the second"]);
+    setup.refused(&[
+        "task.max_file_bytes = 163840 (from default)",
+        limit,
+        "six",
+        "lower the first, or raise the second",
+    ]);
     let setup = setup.flag("--set", "task.max_file_bytes", "10000");
     setup.refused(&["web.max_body_bytes = 65536 (from default)", limit, "lower the first, or raise the second"]);
     let setup = setup.flag("--set", "web.max_body_bytes", "60000").flag("--set", "broker.queue_bytes", "131071");

@@ -211,7 +211,7 @@ async fn a_broker_that_leaves_answers_what_it_has_and_gets_nothing_new() {
         let board = board(Tier::Requester);
         let brokers = watch::Sender::new(set(&[leaving.address]));
         let retry = RetryPolicy { after: PATIENCE, max_attempts: 1 };
-        let (contexts, subscribed) = (contexts(), brokers.subscribe());
+        let (contexts, subscribed, memory) = (contexts(), brokers.subscribe(), Arc::new(Memory::new(1 << 20)));
         let context = RequesterContext {
             socket,
             retry,
@@ -219,15 +219,17 @@ async fn a_broker_that_leaves_answers_what_it_has_and_gets_nothing_new() {
             brokers: subscribed,
             board: board.clone(),
             max_message_bytes: 1 << 20,
+            memory: memory.clone(),
         };
         let lanes = Lanes::new(watch::Sender::new(1).subscribe(), 10);
         let (seat, lane) = (seat(&board), lanes.lane(0));
         actix_rt::spawn(run_requester(seat.clone(), lane.clone(), Arc::new(context)));
-        let (replies, mut told) = mpsc::unbounded_channel();
+        let (sender, mut told) = mpsc::unbounded_channel();
+        let reply_to = ReplyTo { sender, memory, plain: false };
         let send = |id: &str| {
             let message = Message { message_id: id.into(), requested_at: now_ms(), ..Message::default() };
             let now = Instant::now();
-            let ticket = Ticket::new(message, now, now + PATIENCE, replies.clone(), board.clone());
+            let ticket = Ticket::new(message, now, now + PATIENCE, reply_to.clone(), board.clone());
             lanes.push(&lane, ticket.clone());
             ticket
         };

@@ -57,6 +57,8 @@ pub fn settings_of(plan: &Plan, setup: &Setup, seed: u64) -> Vec<(String, String
         ("broker.queue_bytes", (64_u64 << 30).to_string()),
         ("broker.forget_after", millis(plan.timeout_ms.max(1_000))),
         ("web.max_in_flight", "100000".to_owned()),
+        ("requester.max_in_flight", "100000".to_owned()),
+        ("requester.max_memory_bytes", (1u64 << 30).to_string()),
         // The largest payload of a plan, and room for what is around it.
         ("web.max_body_bytes", (2 * MOST_PAYLOAD).to_string()),
         ("requester.max_message_bytes", (3 * MOST_PAYLOAD).to_string()),

@@ -7,11 +7,8 @@ use serde_json::json;
 use utoipa::{IntoParams, OpenApi};
 
 use super::{Hub, NewRequest, Requests, article, control, experiment_api, load};
-use crate::model::{ErrorCode, Event, Problem, RequestView, TaskName, Topology};
+use crate::model::{ErrorCode, Event, LONGEST_TIMEOUT_MS, Problem, RequestView, TaskName, Topology};
 use crate::transport::ApiError;
-
-/// The longest timeout a request may ask for, in milliseconds: one hour.
-const LONGEST_TIMEOUT_MS: u64 = 3_600_000;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

@@ -25,13 +25,16 @@ async fn connect(links: Data<Links>) -> HttpResponse {
             HttpResponse::Ok().json(json!({ "connected": true, "msg": msg }))
         }
         Err(failure) => {
-            let msg = json!({
+            let mut msg = json!({
                 "errno": failure.errno,
                 "code": failure.code,
                 "syscall": failure.syscall,
                 "address": failure.address,
                 "port": failure.port,
             });
+            if let Some(message) = failure.message {
+                msg["message"] = message.into();
+            }
             HttpResponse::InternalServerError().json(json!({ "connected": false, "msg": msg }))
         }
     }

@@ -7,11 +7,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use futures_util::StreamExt;
 use slog::{Logger, info, o, warn};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::FramedRead;
@@ -19,10 +20,13 @@ use tokio_util::codec::FramedRead;
 use super::{CallEnd, ConnectFailure, LinkHandle, Links, Requests, Sending};
 use crate::actors::{RestartPolicy, Seat, WorkError};
 use crate::model::{ErrorCode, Frame, LinkState, Problem, WorkerState};
-use crate::transport::{JsonStream, keep_alive};
+use crate::transport::{JsonStream, StreamError, keep_alive};
 
-/// The largest frame taken from a requester: a whole set of replies has a limit per message, not per set.
-const LARGEST_SET: usize = 256 << 20;
+/// A requester without a place for this connection says so, or hangs up, within this time. Else all is silent.
+const PROBATION: Duration = Duration::from_millis(50);
+
+/// Bytes that may wait to be written; then requests wait for their turn.
+const UNSENT: usize = 64 << 10;
 
 /// What all links share.
 #[derive(Clone)]
@@ -34,6 +38,8 @@ pub struct LinkContext {
     pub connect_timeout: Duration,
     pub heartbeat: Duration,
     pub heartbeat_timeout: Duration,
+    /// The largest frame taken from a requester, in bytes.
+    pub largest_frame: usize,
 }
 
 /// What is wished of a link; when the wish is dropped, the link closes at once.
@@ -87,6 +93,10 @@ struct Link {
     pending: HashMap<String, Sending>,
     /// The requester said that it is shutting down, on this connection.
     draining: bool,
+    /// Something came by this connection that only a requester at work says.
+    healthy: bool,
+    /// Why the requester is about to close this connection, by its own words.
+    farewell: Option<String>,
     log: Logger,
 }
 
@@ -103,30 +113,43 @@ impl Link {
         let (sender, mut sendings) = mpsc::unbounded_channel();
         let handle = LinkHandle::new(address, sender);
         context.links.add(handle.clone());
-        let mut link = Self { address, context, handle, pending: HashMap::new(), draining: false, log };
+        let mut link = Self {
+            address,
+            context,
+            handle,
+            pending: HashMap::new(),
+            draining: false,
+            healthy: false,
+            farewell: None,
+            log,
+        };
         let mut wanted = link.context.links.wanted();
         let mut backoff = link.context.policy.backoff();
-        let mut reason = None;
         loop {
-            link.context.links.set(address, LinkState::Connecting, reason.take(), None);
+            link.context.links.set(address, LinkState::Connecting, None, None);
             let connected = tokio::select! {
                 connected = link.connect() => connected,
                 () = not_kept(&mut wishes) => break,
             };
             match connected {
                 Ok(stream) => {
-                    backoff = link.context.policy.backoff();
+                    let since = Instant::now();
                     match link.session(stream, &mut sendings, &mut wishes).await {
                         End::Closed => break,
                         End::Lost(why) => {
                             warn!(link.log, "connection lost"; "reason" => &why, "pending" => link.pending.len());
                             link.hand_over(&mut sendings, &why);
-                            reason = Some(why);
+                            // That a connection could be made is no sign of health: a full requester accepts and closes.
+                            if link.healthy || since.elapsed() >= link.context.policy.backoff_max {
+                                backoff = link.context.policy.backoff();
+                            }
+                            let failure = link.failure(nix::errno::Errno::ECONNRESET, Some(why.clone()));
+                            link.context.links.set(address, LinkState::Connecting, Some(why), Some(failure));
                         }
                     }
                 }
                 Err(failure) => {
-                    let why = format!("can't connect: {}", failure.code);
+                    let why = failure.reason();
                     info!(link.log, "can't connect"; "reason" => &failure.code);
                     link.context.links.set(address, LinkState::Connecting, Some(why), Some(failure));
                 }
@@ -158,11 +181,14 @@ impl Link {
             keep_alive(&stream, self.context.heartbeat, self.context.heartbeat_timeout)?;
             Ok(stream)
         });
-        prepared.map_err(|error| {
-            let errno = nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or_default());
-            let (address, port) = (self.address.ip().to_string(), self.address.port());
-            ConnectFailure { errno: -(errno as i32), code: format!("{errno:?}"), syscall: "connect", address, port }
-        })
+        prepared
+            .map_err(|error| self.failure(nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or_default()), None))
+    }
+
+    fn failure(&self, errno: nix::errno::Errno, message: Option<String>) -> ConnectFailure {
+        let (address, port) = (self.address.ip().to_string(), self.address.port());
+        let (errno, code) = (-(errno as i32), format!("{errno:?}"));
+        ConnectFailure { errno, code, syscall: "connect", address, port, message }
     }
 
     /// Waits before the next try, ending what passes its deadline; true when the link is not wanted any more.
@@ -194,14 +220,23 @@ impl Link {
         sendings: &mut mpsc::UnboundedReceiver<Sending>,
         wishes: &mut watch::Receiver<Wish>,
     ) -> End {
-        info!(self.log, "connected");
         let (reader, mut writer) = stream.into_split();
-        let mut frames = FramedRead::new(reader, JsonStream::new(LARGEST_SET));
-        self.draining = false;
-        self.context.links.set(self.address, LinkState::Connected, None, None);
-        if let Err(error) = self.send_again(&mut writer).await {
-            return End::Lost(error.to_string());
+        let mut frames = FramedRead::new(reader, JsonStream::new(self.context.largest_frame));
+        (self.draining, self.healthy, self.farewell) = (false, false, None);
+        if let Ok(first) = timeout(PROBATION, next_frame(&mut frames)).await {
+            match first {
+                Ok(frame) => self.take(frame),
+                Err(reason) => return End::Lost(reason),
+            }
+            if let Some(farewell) = self.farewell.take() {
+                return End::Lost(farewell);
+            }
         }
+        info!(self.log, "connected");
+        let state = if self.draining { LinkState::Draining } else { LinkState::Connected };
+        self.context.links.set(self.address, state, None, None);
+        // Written beside reading: a requester that reads no more until its replies are read would wait for ever.
+        let mut unsent = self.send_again();
         loop {
             let give_up = self.next_give_up();
             let ended = *wishes.borrow() == Wish::Ended;
@@ -213,16 +248,16 @@ impl Link {
                     Ok(()) => self.tell(*wishes.borrow_and_update()),
                     Err(_) => return End::Closed,
                 },
-                Some(sending) = sendings.recv() => {
-                    let line = line(&sending);
+                Some(sending) = sendings.recv(), if unsent.len() < UNSENT => {
+                    unsent.extend_from_slice(line(&sending).as_bytes());
                     self.hold(sending);
-                    if let Err(error) = writer.write_all(line.as_bytes()).await {
-                        return End::Lost(error.to_string());
-                    }
                 }
+                written = writer.write_buf(&mut unsent), if !unsent.is_empty() => if let Err(error) = written {
+                    return End::Lost(error.to_string());
+                },
                 end = next_frame(&mut frames) => match end {
                     Ok(frame) => self.take(frame),
-                    Err(reason) => return End::Lost(reason),
+                    Err(reason) => return End::Lost(self.farewell.take().unwrap_or(reason)),
                 },
                 () = sleep_until(give_up.unwrap_or_else(Instant::now)), if give_up.is_some() => {
                     self.give_up(|address| {
@@ -246,16 +281,17 @@ impl Link {
         self.handle.set_pending(self.pending.len());
     }
 
-    /// Sends what was under way when the last connection was lost.
-    async fn send_again(&mut self, writer: &mut OwnedWriteHalf) -> io::Result<()> {
+    /// What was under way when the last connection was lost, to be sent again.
+    fn send_again(&mut self) -> BytesMut {
+        let mut lines = BytesMut::new();
         for (id, sending) in &mut self.pending {
             let attempt = sending.request.attempt.unwrap_or(1) + 1;
             sending.request.attempt = Some(attempt);
             info!(self.log, "sending again"; "requestId" => id, "attempt" => attempt);
             self.context.requests.call_sent_again(id, self.address, attempt);
-            writer.write_all(line(sending).as_bytes()).await?;
+            lines.extend_from_slice(line(sending).as_bytes());
         }
-        Ok(())
+        lines
     }
 
     /// Tells whether the link takes requests, now that its address has left the name, or is back.
@@ -270,6 +306,7 @@ impl Link {
     }
 
     fn take(&mut self, frame: Frame) {
+        self.healthy |= !matches!(frame, Frame::Refused { request_id: None, .. });
         let requests = &self.context.requests;
         let ended = match frame {
             Frame::Set { request_id, replies } => {
@@ -294,7 +331,11 @@ impl Link {
                 request_id
             }
             Frame::Refused { request_id: None, error } => {
-                return warn!(self.log, "the requester says"; "reason" => &error.message);
+                warn!(self.log, "the requester says"; "reason" => &error.message);
+                if error.code == ErrorCode::Overloaded {
+                    self.farewell = Some(format!("the requester says: {}", error.message));
+                }
+                return;
             }
             Frame::Draining => {
                 info!(self.log, "the requester is shutting down");
@@ -342,6 +383,12 @@ async fn next_frame(frames: &mut FramedRead<OwnedReadHalf, JsonStream>) -> Resul
         Some(Ok(object)) => {
             Frame::parse(&object).map_err(|error| format!("the requester sent what is no frame: {error}"))
         }
+        Some(Err(StreamError::NotAnObject(byte))) => {
+            Err(format!("what listens there is no requester: it sent {byte:?} where a JSON object begins"))
+        }
+        Some(Err(StreamError::TooLarge(bytes))) => Err(format!(
+            "the requester sent a frame larger than {bytes} bytes (8 times requester.max_message_bytes, at least 8 MiB)"
+        )),
         Some(Err(error)) => Err(error.to_string()),
         None => Err("the requester closed the connection".to_owned()),
     }

@@ -19,6 +19,15 @@ pub struct ConnectFailure {
     pub syscall: &'static str,
     pub address: String,
     pub port: u16,
+    /// More than Node.js has a word for, such as what the requester said before it closed the connection.
+    pub message: Option<String>,
+}
+
+impl ConnectFailure {
+    /// For logs, the page, and `/readyz`.
+    pub fn reason(&self) -> String {
+        self.message.clone().unwrap_or_else(|| format!("can't connect: {}", self.code))
+    }
 }
 
 /// A request to be sent by a link, with the moment at which it is given up.
@@ -118,7 +127,7 @@ impl Links {
     pub fn views(&self) -> BTreeMap<String, LinkView> {
         let view = |record: &Record| LinkView {
             state: record.state,
-            reason: record.failure.as_ref().map(|failure| format!("can't connect: {}", failure.code)),
+            reason: record.failure.as_ref().map(ConnectFailure::reason),
         };
         self.lock().iter().map(|(address, record)| (address.to_string(), view(record))).collect()
     }
@@ -150,6 +159,7 @@ impl Links {
                 self.board.peer(address, state == LinkState::Connected);
             }
             if failure.is_some() || state == LinkState::Connected {
+                self.board.peer_trouble(address, failure.as_ref().map(ConnectFailure::reason));
                 record.failure = failure;
             }
         }
@@ -179,6 +189,7 @@ impl Links {
             syscall,
             address: host.to_owned(),
             port: port.parse().unwrap_or_default(),
+            message: None,
         }
     }
 

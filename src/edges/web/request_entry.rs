@@ -80,6 +80,7 @@ impl Entry {
             timeout_ms: new.timeout_ms,
             stream: Some(true),
             attempt: Some(1),
+            attempt_key: Some(Uuid::new_v4().to_string()),
             extra: Map::new(),
         };
         Self {

@@ -1,0 +1,114 @@
+//! The places of a socket master: who has one, and who gives it up when none is left.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// So long after its last request a connection keeps its place, though nothing is under way on it.
+const KEEPS: Duration = Duration::from_secs(60);
+
+/// A connection that has a place.
+pub struct Guest {
+    /// One permit for each request that may be under way on it.
+    pub requests: Arc<Semaphore>,
+    limit: usize,
+    /// The last request, where there was one.
+    last: Mutex<Option<Instant>>,
+    since: Instant,
+    /// Cancelled when another one needs its place.
+    pub leave: CancellationToken,
+}
+
+/// The connections that have a place. Their number is bounded.
+pub struct Guests {
+    max: usize,
+    /// In the order of their coming.
+    all: Mutex<Vec<Arc<Guest>>>,
+}
+
+impl Guest {
+    fn new(limit: usize) -> Self {
+        let (requests, last, leave) = (Arc::new(Semaphore::new(limit)), Mutex::default(), CancellationToken::new());
+        Self { requests, limit, last, since: Instant::now(), leave }
+    }
+
+    /// A request has come.
+    pub fn asks(&self) {
+        *lock(&self.last) = Some(Instant::now());
+    }
+
+    fn is_idle(&self) -> bool {
+        let asked_lately = lock(&self.last).is_some_and(|last| last.elapsed() < KEEPS);
+        !asked_lately && self.requests.available_permits() == self.limit
+    }
+
+    /// Who has never asked for anything goes before who has, and who is silent for longer before who is not.
+    fn rank(&self) -> (bool, Instant) {
+        let last = *lock(&self.last);
+        (last.is_some(), last.unwrap_or(self.since))
+    }
+}
+
+impl Guests {
+    /// Places for so many.
+    pub fn new(max: usize) -> Self {
+        Self { max, all: Mutex::default() }
+    }
+
+    /// A place for a connection on which up to `limit` requests may be under way. When none is left, the idlest
+    /// connection gives up its own; none where all have something to do.
+    pub fn admit(&self, limit: usize) -> Option<Arc<Guest>> {
+        let mut all = lock(&self.all);
+        if all.len() >= self.max {
+            let idle = all.iter().enumerate().filter(|(_, guest)| guest.is_idle());
+            let (idlest, _) = idle.min_by_key(|(_, guest)| guest.rank())?;
+            all.remove(idlest).leave.cancel();
+        }
+        let guest = Arc::new(Guest::new(limit));
+        all.push(guest.clone());
+        Some(guest)
+    }
+
+    /// The connection is closed.
+    pub fn gone(&self, guest: &Arc<Guest>) {
+        lock(&self.all).retain(|other| !Arc::ptr_eq(other, guest));
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_idlest_gives_its_place_to_who_comes_when_all_are_taken() {
+        let guests = Guests::new(3);
+        let come = || guests.admit(5);
+        let [first, second, third] = [come().unwrap(), come().unwrap(), come().unwrap()];
+        first.asks();
+        tokio::time::advance(KEEPS / 2).await;
+        second.asks();
+        let fourth = come().unwrap();
+        let gone = |guest: &Arc<Guest>| guest.leave.is_cancelled();
+        assert!(gone(&third) && !gone(&first) && !gone(&second), "the third had never asked");
+        let under_way = fourth.requests.try_acquire().unwrap();
+        assert!(come().is_none(), "one is at work, and two have asked not long ago");
+        tokio::time::advance(KEEPS / 2).await;
+        let fifth = come().unwrap();
+        assert!(gone(&first) && !gone(&second), "the first is silent for longest");
+        fifth.asks();
+        assert!(come().is_none());
+        drop(under_way);
+        come().unwrap();
+        assert!(gone(&fourth) && !gone(&second));
+        guests.gone(&second);
+        come().unwrap();
+        assert_eq!(lock(&guests.all).len(), 3);
+    }
+}
