@@ -66,6 +66,11 @@ impl Teller {
         room
     }
 
+    /// Counts events that could not be told.
+    fn left_out(&self, events: usize) {
+        self.budget.dropped.fetch_add(events as u64, Ordering::Relaxed);
+    }
+
     /// Events left out since the start.
     pub fn dropped(&self) -> u64 {
         self.budget.dropped.load(Ordering::Relaxed)
@@ -76,6 +81,7 @@ impl Teller {
 #[derive(Clone)]
 pub struct Monitor {
     pub boards: Vec<Arc<Board>>,
+    pub teller: Teller,
     pub interval: Duration,
     pub contexts: Arc<Contexts>,
     pub web: watch::Receiver<BTreeSet<SocketAddr>>,
@@ -88,6 +94,7 @@ pub async fn run_monitor(
     inbox: Arc<AsyncMutex<mpsc::Receiver<Event>>>,
 ) -> Result<(), WorkError> {
     let mut inbox = inbox.lock().await;
+    let teller = monitor.teller.clone();
     let mut publisher = Publisher::new(&monitor.contexts)?;
     publisher.set_peers(&monitor.web.borrow_and_update().clone())?;
     let mut beat = interval(monitor.interval);
@@ -108,7 +115,7 @@ pub async fn run_monitor(
                 while let Ok(event) = inbox.try_recv() {
                     events.push(event);
                 }
-                publisher.publish(&events)?;
+                teller.left_out(publisher.publish(&events)?);
                 return Ok(());
             }
             () = publisher.news() => publisher.set_peers(&monitor.web.borrow().clone())?,
@@ -121,7 +128,7 @@ pub async fn run_monitor(
                 debug!(seat.log, "telemetry goes to"; "web" => ?web);
             }
         }
-        publisher.publish(&events)?;
+        teller.left_out(publisher.publish(&events)?);
         events.clear();
     }
 }

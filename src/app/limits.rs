@@ -38,10 +38,11 @@ pub fn raise(settings: &Settings, role: Role, log: &Logger) -> Result<()> {
     }
     let needed = BASE
         + match role {
-            Role::All => requesters * PER_REQUESTER + responders * PER_RESPONDER,
+            Role::All => requesters * PER_REQUESTER + responders * PER_RESPONDER + settings.web.max_connections.get(),
             Role::Requester => requesters * PER_REQUESTER + settings.requester.max_connections.get(),
             Role::Responder => responders * PER_RESPONDER,
-            Role::Web | Role::Broker => 0,
+            Role::Web => settings.web.max_connections.get(),
+            Role::Broker => 0,
         };
     let allowed = rlimit::increase_nofile_limit(u64::MAX)?;
     if allowed < needed {

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use futures_util::StreamExt;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::model::{Outcome, Reply, RequestStatus, RequestView};
+use crate::model::{Outcome, Problem, Reply, RequestStatus, RequestView};
 
 /// Waits longer than any request may take.
 const PATIENCE: Duration = Duration::from_secs(3_700);
@@ -89,6 +90,9 @@ pub fn ask(args: AskArgs) -> Result<ExitCode> {
                 } else if let Ok(reply) = Reply::parse(&line) {
                     print(&reply, begun.elapsed());
                 }
+                if let Ok(Refusal { error }) = serde_json::from_slice(&line) {
+                    bail!("the web tier broke off: {error}");
+                }
                 view = serde_json::from_slice::<RequestView>(&line).ok().or(view);
             }
         }
@@ -99,6 +103,12 @@ pub fn ask(args: AskArgs) -> Result<ExitCode> {
         let all_well = view.status == RequestStatus::Complete && view.counts.responses == view.counts.total();
         Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })
+}
+
+/// The last line where the web tier can't tell the rest.
+#[derive(Deserialize)]
+struct Refusal {
+    error: Problem,
 }
 
 fn unreachable(url: &str, reason: &str) -> anyhow::Error {

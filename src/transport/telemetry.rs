@@ -9,6 +9,12 @@ use tokio::sync::watch;
 use super::{Contexts, Frames, Peers, Socket};
 use crate::model::Event;
 
+/// The largest report that is taken, in bytes: the states of 10,000 workers, the most that a setting allows, take half of it.
+pub const LARGEST_REPORT: usize = 2 << 20;
+
+/// About the most bytes of a report: what waits for a peer is counted in reports.
+const REPORT: usize = 64 << 10;
+
 /// An instance's end.
 pub struct Publisher {
     socket: Socket,
@@ -41,12 +47,29 @@ impl Publisher {
         }
     }
 
-    /// Sends events, as one JSON array, to whoever listens. Never waits: a peer that is slow or away misses it.
-    pub fn publish(&self, events: &[Event]) -> io::Result<()> {
-        let json = serde_json::to_vec(events)?;
-        self.socket.raw().send(json, zmq::DONTWAIT)?;
-        Ok(())
+    /// Sends events, as JSON arrays, to whoever listens. Never waits: a peer that is slow or away misses them. How many were
+    /// left out, because they are longer than any peer takes.
+    pub fn publish(&self, events: &[Event]) -> io::Result<usize> {
+        let (reports, left_out) = reports(events)?;
+        reports.iter().try_for_each(|report| self.socket.raw().send(report, zmq::DONTWAIT))?;
+        Ok(left_out)
     }
+}
+
+/// Events as JSON arrays, each of [`REPORT`] bytes or of one event that is longer; and how many are too long for that.
+fn reports(events: &[Event]) -> serde_json::Result<(Vec<String>, usize)> {
+    let mut reports: Vec<String> = vec![];
+    let mut left_out = 0;
+    for event in events {
+        let event = serde_json::to_string(event)?;
+        match reports.last_mut() {
+            _ if event.len() + "[]".len() > LARGEST_REPORT => left_out += 1,
+            Some(report) if report.len() + event.len() < REPORT => report.extend([",", &event]),
+            _ => reports.push(format!("[{event}")),
+        }
+    }
+    reports.iter_mut().for_each(|report| report.push(']'));
+    Ok((reports, left_out))
 }
 
 /// The web tier's end.
@@ -82,5 +105,26 @@ fn place(event: &mut Event, peer: Option<IpAddr>) {
         && address.ip().is_unspecified()
     {
         *admin = Some(SocketAddr::new(peer, address.port()).to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_events_are_told_in_reports_of_a_bounded_length() {
+        let event = |length: usize| {
+            let reason = "x".repeat(length);
+            Event::InstanceGone { id: "a".into(), at: 1, reason }
+        };
+        let lengths = [10, 40_000, 40_000, 10, REPORT * 2, 10, LARGEST_REPORT, 10];
+        let mut events: Vec<Event> = lengths.into_iter().map(event).collect();
+        let (reports, left_out) = reports(&events).unwrap();
+        assert_eq!(left_out, 1);
+        events.remove(6);
+        assert_eq!(reports.len(), 4, "{:?}", reports.iter().map(String::len).collect::<Vec<_>>());
+        let told = reports.iter().flat_map(|report| serde_json::from_str::<Vec<Event>>(report).unwrap());
+        assert_eq!(told.collect::<Vec<_>>(), events);
     }
 }
