@@ -4,10 +4,11 @@ use anyhow::{Result, bail};
 use slog::{Logger, info};
 
 use super::Role;
+use crate::edges::admin;
 use crate::process::{Curve, Dispatch, Settings};
 
-/// Descriptors that a process needs whatever its workers do.
-const BASE: u64 = 128;
+/// Descriptors that a process needs whatever its workers do: its own, and the admin server's connections.
+const BASE: u64 = 128 + admin::CONNECTIONS as u64;
 
 /// Descriptors of a requester worker: its socket's own, and the connection's two ends where both are here.
 const PER_REQUESTER: u64 = 3;
@@ -47,8 +48,9 @@ pub fn raise(settings: &Settings, role: Role, log: &Logger) -> Result<()> {
     let allowed = rlimit::increase_nofile_limit(u64::MAX)?;
     if allowed < needed {
         bail!(
-            "{needed} open files are needed for these worker counts and {allowed} are allowed: raise the limit \
-             (`ulimit -n`, systemd's LimitNOFILE, Docker's --ulimit nofile) or configure fewer workers"
+            "{needed} open files are needed for these workers and connections and {allowed} are allowed: raise the limit \
+             (`ulimit -n`, systemd's LimitNOFILE, Docker's --ulimit nofile), or configure fewer workers or connections \
+             (web.max_connections, requester.max_connections)"
         );
     }
     info!(log, "open files"; "allowed" => allowed, "needed" => needed);

@@ -17,7 +17,7 @@ use crate::model::{DelayView, ErrorCode, Faults, InstanceState};
 use crate::transport::{ApiError, HttpLimits, Memory, Permission};
 
 /// Connections at one time: checks, scrapes, and controls from web instances, none of which takes long.
-const CONNECTIONS: usize = 256;
+pub const CONNECTIONS: usize = 256;
 
 /// Longest body of a control, in bytes, and what all that are being received may take.
 const LONGEST_BODY: usize = 64 << 10;

@@ -21,7 +21,7 @@ impl Footprint for Value {
         size_of::<Self>()
             + match self {
                 Self::Null | Self::Bool(_) | Self::Number(_) => 0,
-                Self::String(text) => text.len(),
+                Self::String(text) => escaped(text),
                 Self::Array(values) => values.iter().map(Footprint::footprint).sum(),
                 Self::Object(fields) => fields.footprint(),
             }
@@ -30,14 +30,14 @@ impl Footprint for Value {
 
 impl Footprint for Map<String, Value> {
     fn footprint(&self) -> usize {
-        self.iter().map(|(name, value)| AROUND + size_of::<String>() + name.len() + value.footprint()).sum()
+        self.iter().map(|(name, value)| AROUND + size_of::<String>() + escaped(name) + value.footprint()).sum()
     }
 }
 
 impl Footprint for Request {
     fn footprint(&self) -> usize {
         size_of::<Self>()
-            + self.request_id.len()
+            + escaped(&self.request_id)
             + texts([&self.filename, &self.task])
             + self.parameters.footprint()
             + self.extra.footprint()
@@ -47,10 +47,10 @@ impl Footprint for Request {
 impl Footprint for Reply {
     fn footprint(&self) -> usize {
         size_of::<Self>()
-            + self.requester_id.len()
+            + escaped(&self.requester_id)
             + escaped(&self.body)
-            + self.request_id.len()
-            + self.message_id.len()
+            + escaped(&self.request_id)
+            + escaped(&self.message_id)
             + texts([&self.filename, &self.detail, &self.task, &self.node, &self.service, &self.slot])
             + self.extra.footprint()
     }
@@ -61,22 +61,22 @@ impl Footprint for MessageView {
         // The id is held a second time, to find the message by it.
         size_of::<Self>()
             + AROUND
-            + 2 * self.message_id.len()
-            + self.requester_id.len()
-            + self.instance.len()
+            + 2 * escaped(&self.message_id)
+            + escaped(&self.requester_id)
+            + escaped(&self.instance)
             + texts([&self.lost])
     }
 }
 
 impl Footprint for WorkerView {
     fn footprint(&self) -> usize {
-        size_of::<Self>() + self.id.len()
+        size_of::<Self>() + escaped(&self.id)
     }
 }
 
 impl Footprint for PeerView {
     fn footprint(&self) -> usize {
-        size_of::<Self>() + self.address.len()
+        size_of::<Self>() + escaped(&self.address)
     }
 }
 
@@ -86,10 +86,10 @@ impl Footprint for Snapshot {
         // It is known by its id, which is held a second time.
         size_of::<Self>()
             + AROUND
-            + 2 * instance.id.len()
-            + instance.node.len()
-            + instance.service.len()
-            + instance.version.len()
+            + 2 * escaped(&instance.id)
+            + escaped(&instance.node)
+            + escaped(&instance.service)
+            + escaped(&instance.version)
             + texts([&instance.slot, &instance.admin, &self.reason, &self.dispatch])
             + self.workers.iter().map(Footprint::footprint).sum::<usize>()
             + self.peers.iter().map(Footprint::footprint).sum::<usize>()
@@ -101,8 +101,11 @@ impl Footprint for Snapshot {
 impl Footprint for Accepted {
     /// Of the messages as a request's view holds them.
     fn footprint(&self) -> usize {
-        let message = size_of::<MessageView>() + AROUND + self.instance.len();
-        self.messages.iter().map(|promise| message + 2 * promise.message_id.len() + promise.requester_id.len()).sum()
+        let message = size_of::<MessageView>() + AROUND + escaped(&self.instance);
+        self.messages
+            .iter()
+            .map(|promise| message + 2 * escaped(&promise.message_id) + escaped(&promise.requester_id))
+            .sum()
     }
 }
 
@@ -110,13 +113,13 @@ impl Footprint for Event {
     /// Of what the event adds to the view of its request.
     fn footprint(&self) -> usize {
         match self {
-            Self::Request { request_id, task, .. } => 2 * request_id.len() + texts([task]),
+            Self::Request { request_id, task, .. } => 2 * escaped(request_id) + texts([task]),
             Self::Accepted { accepted, .. } => accepted.footprint(),
             Self::Dispatched { message_id, requester_id, instance, .. } => {
-                size_of::<MessageView>() + AROUND + 2 * message_id.len() + requester_id.len() + instance.len()
+                size_of::<MessageView>() + AROUND + 2 * escaped(message_id) + escaped(requester_id) + escaped(instance)
             }
-            Self::Reply { reply, .. } => reply.footprint() + AROUND + reply.message_id.len(),
-            Self::Retry { reason, .. } | Self::Lost { reason, .. } => reason.len(),
+            Self::Reply { reply, .. } => reply.footprint() + AROUND + escaped(&reply.message_id),
+            Self::Retry { reason, .. } | Self::Lost { reason, .. } => escaped(reason),
             Self::Outcome { reason, .. } => texts([reason]),
             _ => 0,
         }
@@ -135,7 +138,7 @@ fn escaped(text: &str) -> usize {
 }
 
 fn texts<const N: usize>(texts: [&Option<String>; N]) -> usize {
-    texts.into_iter().flatten().map(String::len).sum()
+    texts.into_iter().flatten().map(|text| escaped(text)).sum()
 }
 
 #[cfg(test)]

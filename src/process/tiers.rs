@@ -57,7 +57,7 @@ impl Default for Web {
             connect: Connect::default(),
             max_in_flight: Int::literal::<1_024>(),
             keep_requests: Int::literal::<1_000>(),
-            keep_bytes: Int::literal::<{ 32 * MIB }>(),
+            keep_bytes: Int::literal::<{ 24 * MIB }>(),
             max_body_bytes: Int::literal::<65_536>(),
             // More than `max_in_flight` clients that wait and `max_dashboards` together.
             max_connections: Int::literal::<1_200>(),

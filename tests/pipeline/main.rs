@@ -21,6 +21,8 @@ mod pools;
 mod processes;
 mod shutdown;
 mod support;
+mod web_bounds;
+mod websocket;
 
 /// The fields of the article's replies, in their order.
 const ARTICLE_FIELDS: [&str; 9] = [

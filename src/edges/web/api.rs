@@ -129,9 +129,12 @@ async fn replies(id: Path<String>, requests: Data<Requests>, answers: Data<Answe
 
 /// The lines of replies and, at the end, of the whole request.
 fn text_of(answers: &Answers, news: &[Reply], ended: Option<&RequestView>) -> Result<Bytes, ApiError> {
-    let mut text: String = news.iter().map(|reply| json!(reply).to_string() + "\n").collect();
+    let line = |json: serde_json::Result<String>| {
+        json.map(|json| json + "\n").map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))
+    };
+    let mut text = news.iter().map(|reply| line(serde_json::to_string(reply))).collect::<Result<String, _>>()?;
     if let Some(view) = ended {
-        text += &(json!(view).to_string() + "\n");
+        text += &line(serde_json::to_string(view))?;
     }
     answers.hold(text)
 }

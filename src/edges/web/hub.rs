@@ -6,12 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::Recipient;
+use serde::Serialize;
 use serde_json::json;
-use slog::{Logger, debug, info, warn};
+use slog::{debug, info};
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::{DashboardSeat, Dashboards, Instances, Links, Load, LoadView, Oracle, OwnSettings, Push, Sampler};
+use super::{
+    DashboardSeat, Dashboards, Instances, Links, Load, LoadView, Oracle, OwnSettings, Push, Refused, Said, Sampler,
+};
 use crate::actors::{Seat, WorkError};
 use crate::model::{
     Event, ExperimentView, InstanceState, LinkState, LinkView, RequestLog, RequestView, SHOWN_BODY, Sample, Tier,
@@ -31,9 +34,6 @@ const BATCH: usize = 1 << 20;
 /// Most bytes of the requests in a snapshot: those that do not fit, the oldest, are left out.
 const SHOWN_REQUESTS: usize = 4 << 20;
 
-/// Between two lines of the log about what was refused.
-const SAY_REFUSED: Duration = Duration::from_secs(60);
-
 struct State {
     known: Instances,
     requests: RequestLog,
@@ -48,17 +48,6 @@ struct State {
     pending: String,
     dashboards: Dashboards,
     refused: Refused,
-}
-
-/// What was told and not taken in, since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Refused {
-    /// Events that would have taken more memory than there is for an instance, for a request, or for all.
-    too_much: u64,
-    /// Events that only this process itself may tell.
-    not_theirs: u64,
-    /// Reports that are no events.
-    unreadable: u64,
 }
 
 /// What this web instance knows of the deployment, and who watches.
@@ -105,6 +94,7 @@ impl Hub {
     }
 
     pub fn topology(&self) -> Topology {
+        self.take_links();
         self.lock().known.topology.clone()
     }
 
@@ -246,18 +236,6 @@ impl Hub {
         self.lock().push(&self.own, self.load.view());
     }
 
-    /// Says what was refused, when there is more of it than was said, and not too often. `said`: what was said last, and when.
-    fn say_refused(&self, log: &Logger, said: &mut (Refused, Option<Instant>)) {
-        let refused = self.lock().refused;
-        if refused == said.0 || said.1.is_some_and(|at| at.elapsed() < SAY_REFUSED) {
-            return;
-        }
-        *said = (refused, Some(Instant::now()));
-        warn!(log, "telemetry was refused: is somebody else sending to telemetry.port? docs/protocol.md has its limits";
-            "beyond the limits" => refused.too_much, "not theirs to tell" => refused.not_theirs,
-            "unreadable, of another version?" => refused.unreadable);
-    }
-
     /// Whether there is something to send.
     fn has_news(&self) -> bool {
         let state = self.lock();
@@ -279,7 +257,7 @@ impl State {
         if !self.pending.is_empty() {
             self.pending.push(',');
         }
-        self.pending += &json!(event).to_string();
+        self.pending += &text_of(event);
         if self.pending.len() > BATCH {
             self.pending = String::new();
             self.dashboards.refresh();
@@ -303,7 +281,7 @@ impl State {
         let mut requests = String::new();
         let mut shown = 0;
         for view in self.requests.views() {
-            let view = json!(view).to_string();
+            let view = text_of(view);
             if requests.len() + view.len() > SHOWN_REQUESTS {
                 break;
             }
@@ -313,7 +291,6 @@ impl State {
         let rest = json!({
             "seq": self.seq,
             "now": now_ms(),
-            "topology": self.known.topology,
             "requestsLeftOut": self.requests.views().len() - shown,
             "samples": self.samples,
             "experiment": self.experiment,
@@ -321,9 +298,16 @@ impl State {
             "load": load,
             "version": env!("CARGO_PKG_VERSION"),
         });
-        // The large part is not built a second time.
-        format!(r#"{{"type":"snapshot","requests":[{requests}],{}"#, &rest.to_string()[1..])
+        // What may be large goes into the text directly: as a tree of values it would take many times its memory.
+        let (topology, rest) = (text_of(&self.known.topology), &rest.to_string()[1..]);
+        format!(r#"{{"type":"snapshot","topology":{topology},"requests":[{requests}],{rest}"#)
     }
+}
+
+/// A value as JSON.
+fn text_of(value: &impl Serialize) -> String {
+    // What is shown is made of texts, numbers and maps by text, none of which can fail to be written.
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// Runs the hub until it is drained.
@@ -339,7 +323,7 @@ pub async fn run_hub(
     samples.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut links = hub.links.changes();
     let mut push_at: Option<Instant> = None;
-    let mut said = (Refused::default(), None::<Instant>);
+    let mut said = Said::default();
     hub.take_links();
     seat.cell.set(WorkerState::Idle, None);
     loop {
@@ -360,7 +344,7 @@ pub async fn run_hub(
             _ = samples.tick() => {
                 hub.sample();
                 hub.expect();
-                hub.say_refused(&seat.log, &mut said);
+                said.say(hub.lock().refused, &seat.log);
             }
             () = sleep_until(push_at.unwrap_or_else(Instant::now)), if push_at.is_some() => {
                 push_at = None;

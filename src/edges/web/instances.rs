@@ -12,7 +12,7 @@ const MOST: usize = 1_000;
 const INSTANCE_BYTES: usize = 2 << 20;
 
 /// Most memory for all instances: hundreds of ordinary ones.
-const BYTES: usize = 24 << 20;
+const BYTES: usize = 12 << 20;
 
 /// Instances that ended stay visible for so long.
 const GONE_KEPT: Duration = Duration::from_secs(30);

@@ -1,7 +1,7 @@
 //! The requests this web instance has taken on: each is sent by one or more links, and ends when all of those calls
 //! have ended.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Entry, LinkHandle, Links, NewRequest, RequestProgress, Sending};
+use super::{CallEnd, Ended, Entry, Kept, LinkHandle, Links, NewRequest, News, RequestProgress, Sending};
 use crate::actors::Board;
 use crate::model::{
     Accepted, ErrorCode, Event, FanOut, Hop, Outcome, Problem, Reply, RequestStatus, RequestView, now_ms,
@@ -19,52 +19,10 @@ use crate::transport::{Memory, Room};
 /// A request may take this part of the memory for all.
 const SHARE: usize = 4;
 
-/// How a request's way by one link ended.
-#[derive(Debug)]
-pub enum CallEnd {
-    /// Every message has its outcome.
-    Complete,
-    /// The instance is not there any more: another may take its part.
-    Gone(String),
-    /// It can't be carried out.
-    Failed(Problem),
-}
-
-/// A request that has ended. Its memory is given back when nobody has it any more.
-#[derive(Debug)]
-pub struct Ended {
-    pub view: RequestView,
-    /// Why it failed, if it did.
-    pub problem: Option<Problem>,
-    _room: Room,
-}
-
-/// What has come since someone last looked: replies, or the whole request, once it has ended.
-#[derive(Debug)]
-pub enum News {
-    Replies(Vec<Reply>),
-    Ended(Arc<Ended>),
-}
-
 #[derive(Default)]
 struct Book {
     running: HashMap<String, Entry>,
     kept: Kept,
-}
-
-/// Requests that have ended.
-#[derive(Default)]
-struct Kept {
-    by_id: HashMap<String, Arc<Ended>>,
-    /// Oldest first.
-    order: VecDeque<String>,
-}
-
-impl Kept {
-    /// Forgets the oldest; none where there is none.
-    fn forget(&mut self) -> Option<Arc<Ended>> {
-        self.by_id.remove(&self.order.pop_front()?)
-    }
 }
 
 /// Every request of this instance.
@@ -338,9 +296,8 @@ impl Requests {
         progress.send_modify(|progress| progress.ended = Some(ended.clone()));
         self.in_flight.send_replace(book.running.len());
         let kept = &mut book.kept;
-        kept.order.push_back(request_id.to_owned());
-        kept.by_id.insert(request_id.to_owned(), ended);
-        if kept.order.len() > self.keep {
+        kept.add(ended);
+        if kept.len() > self.keep {
             kept.forget();
         }
     }
