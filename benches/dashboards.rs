@@ -38,7 +38,7 @@ fn main() {
     let dashboards = numbers.first().copied().unwrap_or(1_000);
     let seconds = numbers.get(1).copied().unwrap_or(90) as u64;
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
-    let (server, address) = start();
+    let (server, address) = start(dashboards);
     let server = Killed(server);
     actix_rt::System::new().block_on(run(server.0.id(), &address, dashboards, Duration::from_secs(seconds)));
 }
@@ -53,10 +53,13 @@ impl Drop for Killed {
 }
 
 /// The program, and where its web server is.
-fn start() -> (Child, String) {
+fn start(dashboards: usize) -> (Child, String) {
+    let places = dashboards + STUCK;
     let mut server = Command::new(env!("CARGO_BIN_EXE_swarmq"))
         .args(["--profile", "test", "--set", "log.level=info", "--set", "log.format=json", "--set", "web.batch=50ms"])
         .args(["--set", "telemetry.interval=500ms", "--set", "telemetry.events_per_second=5000"])
+        .args(["--set", &format!("web.max_dashboards={places}")])
+        .args(["--set", &format!("web.max_connections={}", places + 100)])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

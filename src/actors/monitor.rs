@@ -66,9 +66,9 @@ impl Teller {
         room
     }
 
-    /// So many events are not told after all.
-    fn leave_out(&self, events: u64) {
-        self.budget.dropped.fetch_add(events, Ordering::Relaxed);
+    /// Counts events that could not be told.
+    fn left_out(&self, events: usize) {
+        self.budget.dropped.fetch_add(events as u64, Ordering::Relaxed);
     }
 
     /// Events left out since the start.
@@ -81,6 +81,7 @@ impl Teller {
 #[derive(Clone)]
 pub struct Monitor {
     pub boards: Vec<Arc<Board>>,
+    pub teller: Teller,
     pub interval: Duration,
     pub contexts: Arc<Contexts>,
     pub web: watch::Receiver<BTreeSet<SocketAddr>>,
@@ -93,6 +94,7 @@ pub async fn run_monitor(
     inbox: Arc<AsyncMutex<mpsc::Receiver<Event>>>,
 ) -> Result<(), WorkError> {
     let mut inbox = inbox.lock().await;
+    let teller = monitor.teller.clone();
     let mut publisher = Publisher::new(&monitor.contexts)?;
     publisher.set_peers(&monitor.web.borrow_and_update().clone())?;
     let mut beat = interval(monitor.interval);
@@ -113,7 +115,7 @@ pub async fn run_monitor(
                 while let Ok(event) = inbox.try_recv() {
                     events.push(event);
                 }
-                publisher.publish(&events)?;
+                teller.left_out(publisher.publish(&events)?);
                 return Ok(());
             }
             () = publisher.news() => publisher.set_peers(&monitor.web.borrow().clone())?,
@@ -126,10 +128,7 @@ pub async fn run_monitor(
                 debug!(seat.log, "telemetry goes to"; "web" => ?web);
             }
         }
-        let left_out = publisher.publish(&events)?;
-        if let Some(board) = monitor.boards.first().filter(|_| left_out > 0) {
-            board.teller.leave_out(left_out);
-        }
+        teller.left_out(publisher.publish(&events)?);
         events.clear();
     }
 }

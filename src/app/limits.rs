@@ -4,10 +4,11 @@ use anyhow::{Result, bail};
 use slog::{Logger, info};
 
 use super::Role;
+use crate::edges::admin;
 use crate::process::{Curve, Dispatch, Settings};
 
-/// Descriptors that a process needs whatever its workers do.
-const BASE: u64 = 128;
+/// Descriptors that a process needs whatever its workers do: its own, and the admin server's connections.
+const BASE: u64 = 128 + admin::CONNECTIONS as u64;
 
 /// Descriptors of a requester worker: its socket's own, and the connection's two ends where both are here.
 const PER_REQUESTER: u64 = 3;
@@ -48,17 +49,19 @@ pub fn raise(settings: &Settings, role: Role, log: &Logger) -> Result<()> {
     }
     let needed = BASE
         + match role {
-            Role::All => requesters * PER_REQUESTER + responders * PER_RESPONDER,
+            Role::All => requesters * PER_REQUESTER + responders * PER_RESPONDER + settings.web.max_connections.get(),
             Role::Requester => requesters * PER_REQUESTER + settings.requester.max_connections.get(),
             Role::Responder if settings.responder.backend.is_some() => responders * PER_RESPONDER_ELSEWHERE,
             Role::Responder => responders * PER_RESPONDER,
-            Role::Web | Role::Broker => 0,
+            Role::Web => settings.web.max_connections.get(),
+            Role::Broker => 0,
         };
     let allowed = rlimit::increase_nofile_limit(u64::MAX)?;
     if allowed < needed {
         bail!(
-            "{needed} open files are needed for these worker counts and {allowed} are allowed: raise the limit \
-             (`ulimit -n`, systemd's LimitNOFILE, Docker's --ulimit nofile) or configure fewer workers"
+            "{needed} open files are needed for these workers and connections and {allowed} are allowed: raise the limit \
+             (`ulimit -n`, systemd's LimitNOFILE, Docker's --ulimit nofile), or configure fewer workers or connections \
+             (web.max_connections, requester.max_connections)"
         );
     }
     info!(log, "open files"; "allowed" => allowed, "needed" => needed);

@@ -1,6 +1,7 @@
 //! What the tiers of one process share, and how it is torn down.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use actix::Addr;
 use anyhow::{Context, Result};
 use slog::{Logger, o};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::{Role, identity};
@@ -19,8 +21,14 @@ use crate::model::{Event, Tier, now_ms};
 use crate::process::{Settings, Upstream};
 use crate::transport::{Contexts, LARGEST_REPORT, SocketOptions, Subscriber, follow};
 
-/// Telemetry reports that wait for a web tier that is slow, and at it; more are lost.
-const WAITING_REPORTS: u32 = 100;
+/// Reports of one peer that may wait in the web tier; more stay with the peer, which leaves out what it has no room for.
+const WAITING_REPORTS: i32 = 16;
+
+/// Reports that an instance keeps for a web tier that is slow; more are lost.
+const KEPT_REPORTS: u32 = 200;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4_096;
 
 /// How long closed sockets may go on sending what they hold: replies, and the last telemetry.
 const LINGER: Duration = Duration::from_secs(1);
@@ -150,6 +158,7 @@ impl Process {
         let contexts = Arc::new(telemetry_contexts(&self.settings, &self.log));
         let monitor = Monitor {
             boards: self.boards.clone(),
+            teller: self.teller.clone(),
             interval: self.settings.telemetry.interval.get(),
             contexts,
             web: self.follow_with(&self.settings.telemetry.web, own),
@@ -191,7 +200,7 @@ impl Process {
 /// A TCP listener, or an error that names the setting.
 pub fn listen(what: &str, bind: IpAddr, port: u16, setting: &str) -> Result<TcpListener> {
     let address = SocketAddr::new(bind, port);
-    let listener = TcpListener::bind(address).with_context(|| {
+    let listener = bind_tcp(address).with_context(|| {
         format!(
             "{what} can't listen on {address}: is something else there? Set {setting} to another port (0: any free one)"
         )
@@ -200,9 +209,20 @@ pub fn listen(what: &str, bind: IpAddr, port: u16, setting: &str) -> Result<TcpL
     Ok(listener)
 }
 
+/// Listens with the backlog that our ZeroMQ sockets have too: std's, of 128, makes a burst of clients wait for seconds.
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // As std does: connections of the process before may be waiting for their end.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
 /// The web tier's SUB socket, bound.
 pub fn bind_telemetry(settings: &Settings, log: &Logger) -> Result<(Subscriber, SocketAddr)> {
     let socket = telemetry_contexts(settings, log).server_socket(zmq::SUB, "telemetry")?;
+    socket.set_rcvhwm(WAITING_REPORTS)?;
     let address = bind_zmq(&socket, settings.telemetry.bind, settings.telemetry.port.port(), "telemetry.port")?;
     Ok((Subscriber::new(socket)?, address))
 }
@@ -224,7 +244,7 @@ pub fn bound(socket: &zmq::Socket) -> Result<SocketAddr> {
 }
 
 fn telemetry_contexts(settings: &Settings, log: &Logger) -> Contexts {
-    let options = socket_options(settings, LARGEST_REPORT as u64, WAITING_REPORTS, TELEMETRY_LINGER);
+    let options = socket_options(settings, LARGEST_REPORT as u64, KEPT_REPORTS, TELEMETRY_LINGER);
     Contexts::new(options, settings.curve.key.clone(), log.clone())
 }
 

@@ -12,12 +12,15 @@ use tokio::sync::Mutex;
 use super::{Process, listen};
 use crate::actors::{Board, Drain, Factory, Supervisor};
 use crate::edges::web::{
-    Experiments, Hub, LinkContext, Links, Load, OwnSettings, Program, Requests, Runs, WebContext, run_hub, run_links,
-    serve,
+    Answers, Experiments, Hub, LinkContext, Links, Load, OwnSettings, Program, Requests, Runs, WebContext, run_hub,
+    run_links, serve,
 };
 use crate::model::Tier;
 use crate::process::Connect;
-use crate::transport::{Permission, Subscriber};
+use crate::transport::{HttpLimits, Memory, Permission, Subscriber};
+
+/// What the bodies of requests that are being received may take, in bytes, where no single one may be larger.
+const BODIES: usize = 16 << 20;
 
 /// A web instance, started.
 pub struct WebTier {
@@ -41,23 +44,32 @@ impl WebTier {
         let wanted = settings.connect == Connect::Auto;
         let upstream = settings.requester.as_str().to_owned();
         let links = Arc::new(Links::new(wanted, board.clone(), upstream, discovery.connect_timeout.get()));
+        let keep_bytes = settings.keep_bytes.usize();
         let requests = Arc::new(Requests::new(
             links.clone(),
             board.clone(),
             settings.max_in_flight.usize(),
-            settings.keep_requests.usize(),
+            (settings.keep_requests.usize(), keep_bytes),
             process.settings.requester.timeout.get(),
         ));
         let interval = process.settings.telemetry.interval.get();
         let permission = Permission::of(&process.settings.admin);
         let own = OwnSettings {
+            id: board.instance.id.clone(),
             timeout: process.settings.requester.timeout.get(),
             task: process.settings.task.name.name().to_owned(),
             batch: settings.batch.get(),
             controls: matches!(permission, Permission::Open),
         };
         let load = Arc::new(Load::default());
-        let hub = Arc::new(Hub::new(settings.keep_requests.usize(), interval, own, links.clone(), load.clone()));
+        let hub = Arc::new(Hub::new(
+            (settings.keep_requests.usize(), keep_bytes / 2),
+            settings.max_dashboards.usize(),
+            interval,
+            own,
+            links.clone(),
+            load.clone(),
+        ));
         let program = Program {
             path: std::env::current_exe().context("this program's own path is not known")?,
             token: process.settings.admin.token.clone(),
@@ -85,10 +97,17 @@ impl WebTier {
             hub: hub.clone(),
             links,
             requests: requests.clone(),
+            answers: Arc::new(Answers::new(keep_bytes / 2)),
             load: load.clone(),
             experiments: experiments.clone(),
             permission,
             max_body_bytes: settings.max_body_bytes.usize(),
+            limits: HttpLimits {
+                connections: settings.max_connections.usize(),
+                body_timeout: settings.body_timeout.get(),
+                send_timeout: settings.send_timeout.get(),
+                bodies: Memory::of(BODIES.max(settings.max_body_bytes.usize())),
+            },
             threads: settings.threads.usize(),
         };
         let server = serve(listener, context, 1)?;

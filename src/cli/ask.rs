@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use futures_util::StreamExt;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::model::{Outcome, Reply, RequestStatus, RequestView};
+use crate::model::{Outcome, Problem, Reply, RequestStatus, RequestView};
 use crate::process::output::{self, OutputError};
 use crate::transport::{json_answer, web_url};
 
@@ -91,6 +92,9 @@ pub fn ask(args: AskArgs) -> Result<ExitCode> {
                 } else if let Ok(reply) = Reply::parse(&line) {
                     print(&reply, begun.elapsed())?;
                 }
+                if let Ok(Refusal { error }) = serde_json::from_slice(&line) {
+                    bail!("the web tier broke off: {error}");
+                }
                 view = serde_json::from_slice::<RequestView>(&line).ok().or(view);
             }
         }
@@ -101,6 +105,12 @@ pub fn ask(args: AskArgs) -> Result<ExitCode> {
         let all_well = view.status == RequestStatus::Complete && view.counts.responses == view.counts.total();
         Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })
+}
+
+/// The last line where the web tier can't tell the rest.
+#[derive(Deserialize)]
+struct Refusal {
+    error: Problem,
 }
 
 fn unreachable(url: &str, reason: &str) -> anyhow::Error {

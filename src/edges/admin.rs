@@ -3,8 +3,10 @@
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
 use actix_web::web::{Data, Json, Path};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError, delete, get, post, put, web};
 use serde_json::json;
@@ -12,7 +14,18 @@ use serde_json::json;
 use super::metrics;
 use crate::actors::{Board, Control, ControlError, DispatchChoice, PoolSize, Stall};
 use crate::model::{DelayView, ErrorCode, Faults, InstanceState};
-use crate::transport::{ApiError, Permission};
+use crate::transport::{ApiError, HttpLimits, Memory, Permission};
+
+/// Connections at one time: checks, scrapes, and controls from web instances, none of which takes long.
+pub const CONNECTIONS: usize = 256;
+
+/// Longest body of a control, in bytes, and what all that are being received may take.
+const LONGEST_BODY: usize = 64 << 10;
+const BODIES: usize = 2 << 20;
+
+/// Time for a body to come, and for an answer to be read.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The instances of the process.
 struct Instances {
@@ -155,13 +168,27 @@ pub fn serve(
     permission: Permission,
 ) -> io::Result<Server> {
     let instances = Data::new(Instances { controls, boards, permission });
+    let limits = HttpLimits {
+        connections: CONNECTIONS,
+        body_timeout: BODY_TIMEOUT,
+        send_timeout: SEND_TIMEOUT,
+        bodies: Memory::of(BODIES),
+    };
+    let on_connect = limits.on_connect();
     let server = HttpServer::new(move || {
+        let limits = limits.clone();
         App::new()
+            .wrap(from_fn(move |request, next| limits.clone().guard_body(request, next)))
             .app_data(instances.clone())
-            .app_data(web::JsonConfig::default().error_handler(|error, _| ApiError::of_body(error, "a fixed limit")))
+            .app_data(
+                web::JsonConfig::default()
+                    .limit(LONGEST_BODY)
+                    .error_handler(|error, _| ApiError::of_body(error, "no control is longer")),
+            )
             .service((healthz, readyz, figures))
             .service((set_workers, set_delay, set_dispatch, set_faults, clear_faults, panic_worker, stall_worker))
             .default_service(web::to(ApiError::unknown_path))
     });
-    Ok(server.workers(1).disable_signals().shutdown_timeout(1).listen(listener)?.run())
+    let server = server.workers(1).max_connections(CONNECTIONS).on_connect(on_connect);
+    Ok(server.disable_signals().shutdown_timeout(1).listen(listener)?.run())
 }

@@ -31,6 +31,10 @@ pub enum ErrorCode {
     NotFound,
     /// The body is larger than allowed.
     TooLarge,
+    /// The body is encoded in a way that is not taken.
+    UnsupportedMediaType,
+    /// The body did not come in time.
+    RequestTimeout,
     /// A bounded queue is full; try again later.
     Overloaded,
     /// The instance is shutting down; another one will take it.
@@ -184,6 +188,13 @@ impl Reply {
         self
     }
 
+    /// Leaves out what may be long, and says why: the body, of which `bodyBytes` has the length, and unknown fields.
+    pub fn leave_out(&mut self, why: &str) {
+        self.extra = Map::new();
+        self.cut(0);
+        self.detail = Some(why.to_owned());
+    }
+
     /// Reads a reply; fails on what is no JSON object of this shape.
     pub fn parse(json: &[u8]) -> Result<Self, BadMessage> {
         parse(json)
@@ -233,6 +244,7 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Request;
 
     #[test]
     fn the_error_in_place_of_a_reply_that_is_too_large_is_small_whatever_made_it_so() {
@@ -264,5 +276,24 @@ mod tests {
     fn a_body_of_another_type_is_kept_as_text() {
         let json = r#"{"responderId":1,"requesterId":"a","respondedAt":1,"body":{"a":1},"responseType":"Response","requestId":"b","messageId":"c","requestedAt":1}"#;
         assert_eq!(Reply::parse(json.as_bytes()).unwrap().body, r#"{"a":1}"#);
+    }
+
+    #[test]
+    fn a_long_body_is_cut_between_characters_and_its_length_kept() {
+        let reply = Request::default().message("m".into(), "r".into()).reply(7, "abcdé".into());
+        let cut = |bytes| {
+            let mut cut = reply.clone();
+            cut.cut(bytes);
+            cut
+        };
+        assert_eq!(cut(6), reply);
+        let shown = serde_json::to_value(cut(5)).unwrap();
+        assert_eq!((&shown["body"], &shown["bodyBytes"]), (&"abcd".into(), &6.into()));
+        let mut left_out = reply;
+        left_out.extra.insert("x".into(), "long".into());
+        left_out.leave_out("no room");
+        let left_out = serde_json::to_value(left_out).unwrap();
+        assert_eq!((&left_out["body"], &left_out["bodyBytes"]), (&"".into(), &6.into()));
+        assert_eq!((&left_out["detail"], left_out.get("x")), (&"no room".into(), None));
     }
 }

@@ -1,6 +1,7 @@
 //! Latency histograms per hop: HdrHistogram in microseconds, mergeable across workers and instances.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer as HdrReader, Serializer as _, V2Serializer};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeStruct};
 use utoipa::ToSchema;
+
+use super::Footprint;
 
 /// The longest time told apart, in microseconds: one hour, the longest timeout. Longer ones count as this.
 const LONGEST_US: u64 = 3_600_000_000;
@@ -135,10 +138,35 @@ impl<'de> Deserialize<'de> for Latency {
         }
         let fields = Fields::deserialize(deserializer)?;
         let bytes = BASE64_STANDARD.decode(fields.histogram).map_err(D::Error::custom)?;
+        // The reader makes room for whatever the head announces.
+        if announces_more(&bytes) {
+            return Err(D::Error::custom("no histogram of up to three digits and one hour"));
+        }
         let mut histogram: Histogram<u64> =
             HdrReader::new().deserialize(&mut bytes.as_slice()).map_err(D::Error::custom)?;
         histogram.auto(true);
         Ok(Self(histogram))
+    }
+}
+
+/// Whether the head of a histogram announces more than a [`Latency`] ever has: more than three digits, times far longer
+/// than [`LONGEST_US`], more counts than follow, or compressed ones. The format V2: cookie, length, offset and digits of
+/// four bytes each, least and most of eight.
+fn announces_more(bytes: &[u8]) -> bool {
+    const COOKIE: u64 = 0x1c84_9313;
+    let number = |place: Range<usize>| {
+        bytes.get(place).map(|digits| digits.iter().fold(0, |sum, digit| sum << 8 | u64::from(*digit)))
+    };
+    let is = |place, allowed: &dyn Fn(u64) -> bool| number(place).is_some_and(allowed);
+    !(is(0..4, &|cookie| cookie == COOKIE)
+        && is(4..8, &|length| length <= bytes.len() as u64)
+        && is(12..16, &|digits| digits <= 3)
+        && is(24..32, &|most| most <= 4 * LONGEST_US))
+}
+
+impl Footprint for Latency {
+    fn footprint(&self) -> usize {
+        size_of::<Self>() + self.0.distinct_values() * size_of::<u64>()
     }
 }
 
@@ -208,5 +236,27 @@ mod tests {
         assert_eq!(serde_json::from_str::<Latency>(&json).unwrap(), latency);
         assert!(json.starts_with(r#"{"count":4,"#), "{json}");
         assert!(serde_json::from_str::<Latency>(r#"{"histogram":"AAAA"}"#).is_err());
+    }
+
+    #[test]
+    fn a_head_that_announces_more_than_a_histogram_has_is_refused() {
+        let of = |digits, most| {
+            let mut bytes = Vec::new();
+            V2Serializer::new().serialize(&Histogram::<u64>::new_with_max(most, digits).unwrap(), &mut bytes).unwrap();
+            bytes
+        };
+        let read = |bytes: &[u8]| {
+            serde_json::from_value::<Latency>(serde_json::json!({ "histogram": BASE64_STANDARD.encode(bytes) }))
+        };
+        let sound = of(3, LONGEST_US);
+        assert!(read(&sound).is_ok());
+        let mut long = sound.clone();
+        long[4] = 0x7f;
+        let mut compressed = sound;
+        compressed[3] = 0x14;
+        for bytes in [of(4, LONGEST_US), of(2, 1 << 60), long, compressed] {
+            assert!(read(&bytes).unwrap_err().to_string().contains("three digits"));
+        }
+        assert!(Latency::precise().footprint() > Latency::default().footprint());
     }
 }

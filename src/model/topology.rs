@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Event, InstanceState, Ledger, LinkState, Snapshot, Tier, WorkerState};
-
-/// Instances that ended stay visible for so long, in milliseconds.
-const GONE_KEPT_MS: u64 = 30_000;
+use super::{Event, InstanceState, Ledger, LinkState, Snapshot, Tier, WorkerState, WorkerView};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -17,6 +14,14 @@ pub struct InstanceView {
     pub snapshot: Snapshot,
     /// When it was last heard of, in milliseconds since the epoch by the web tier's clock.
     pub seen_at: u64,
+}
+
+impl InstanceView {
+    /// A worker by its place in the pool.
+    pub fn worker(&self, index: usize) -> Option<&WorkerView> {
+        let workers = &self.snapshot.workers;
+        workers.binary_search_by_key(&index, |worker| worker.index).ok().map(|place| &workers[place])
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -38,7 +43,9 @@ impl Topology {
     pub fn apply(&mut self, event: &Event, now: u64) {
         match event {
             Event::Instance { snapshot } => {
-                let view = InstanceView { snapshot: (**snapshot).clone(), seen_at: now };
+                let mut view = InstanceView { snapshot: (**snapshot).clone(), seen_at: now };
+                // They are found by their index from here on.
+                view.snapshot.workers.sort_by_key(|worker| worker.index);
                 self.instances.insert(snapshot.instance.id.clone(), view);
             }
             Event::InstanceGone { id, reason, .. } => {
@@ -52,9 +59,9 @@ impl Topology {
             Event::Worker { instance, worker, .. } => {
                 let Some(view) = self.instances.get_mut(instance) else { return };
                 let workers = &mut view.snapshot.workers;
-                match workers.iter_mut().find(|known| known.index == worker.index) {
-                    Some(known) => *known = worker.clone(),
-                    None => workers.push(worker.clone()),
+                match workers.binary_search_by_key(&worker.index, |known| known.index) {
+                    Ok(place) => workers[place] = worker.clone(),
+                    Err(place) => workers.insert(place, worker.clone()),
                 }
             }
             Event::Link { address, state, reason, .. } => {
@@ -62,26 +69,6 @@ impl Topology {
             }
             _ => {}
         }
-    }
-
-    /// The living instances not heard of for longer than `limit_ms`, as the events that declare them gone.
-    pub fn silent(&self, now: u64, limit_ms: u64) -> Vec<Event> {
-        let silent = |view: &&InstanceView| {
-            view.snapshot.state != InstanceState::Gone && now.saturating_sub(view.seen_at) > limit_ms
-        };
-        let gone = |view: &InstanceView| Event::InstanceGone {
-            id: view.snapshot.instance.id.clone(),
-            at: now,
-            reason: format!("nothing heard of it for {} ms", now.saturating_sub(view.seen_at)),
-        };
-        self.instances.values().filter(silent).map(gone).collect()
-    }
-
-    /// Forgets instances that have been gone for half a minute.
-    pub fn forget(&mut self, now: u64) {
-        self.instances.retain(|_, view| {
-            view.snapshot.state != InstanceState::Gone || now.saturating_sub(view.seen_at) <= GONE_KEPT_MS
-        });
     }
 
     /// The counts of all living instances of a tier.
@@ -102,7 +89,7 @@ impl Topology {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Hops, Instance, WorkerView};
+    use crate::model::{Hops, Instance};
 
     fn snapshot(id: &str, sent: u64) -> Event {
         let instance = Instance {
@@ -140,23 +127,7 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_instance_that_falls_silent_is_gone_and_then_forgotten() {
-        let mut topology = Topology::default();
-        topology.apply(&snapshot("a", 3), 1_000);
-        topology.apply(&snapshot("b", 4), 2_900);
-        assert_eq!(topology.ledger(Tier::Responder).sent, 7);
-        let gone = topology.silent(3_000, 1_500);
-        assert_eq!(gone.len(), 1);
-        gone.iter().for_each(|event| topology.apply(event, 3_000));
-        assert_eq!(topology.living(Tier::Responder).count(), 1);
-        assert_eq!(topology.instances["a"].snapshot.workers[0].state, WorkerState::Gone);
-        assert!(topology.silent(3_000, 1_500).is_empty());
-        topology.forget(34_000);
-        assert_eq!(topology.instances.keys().collect::<Vec<_>>(), ["b"]);
-    }
-
-    /// The dashboard's fold runs the same log.
+    /// The dashboard's fold runs the same log, and forgets by the times that it is told.
     #[test]
     fn the_event_log_folds_into_the_topology_it_says() {
         #[derive(Deserialize)]
@@ -171,10 +142,13 @@ mod tests {
             event: Event,
             now: u64,
         }
+        const GONE_KEPT_MS: u64 = 30_000;
         let log: Log = serde_json::from_str(include_str!("../../tests/fixtures/events.json")).unwrap();
         let mut topology = Topology::default();
         log.events.iter().for_each(|step| topology.apply(&step.event, step.now));
-        topology.forget(log.forget_at);
+        topology.instances.retain(|_, view| {
+            view.snapshot.state != InstanceState::Gone || log.forget_at - view.seen_at <= GONE_KEPT_MS
+        });
         assert_eq!(topology, log.expected);
         assert!(!topology.instances.is_empty());
     }

@@ -17,6 +17,9 @@ use super::{Log, LogFormat, LogLevel};
 /// Lines that wait to be written; beyond it they are left out, and a line tells how many.
 const QUEUE_LINES: usize = 8_192;
 
+/// Says at ERROR what a client sent wrong, each time: a flood at will. The client is told, and the log at `debug`.
+const CLIENTS_FAULTS: &str = "actix_http";
+
 /// Why logging cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -80,7 +83,10 @@ where
         .overflow_strategy(OverflowStrategy::DropAndReport)
         .thread_name("log".to_owned())
         .build_with_guard();
-    let logger = Logger::root(queue.filter_level(level.into()).ignore_res(), o!("tier" => tier.to_owned()));
+    let level = Level::from(level);
+    let queue =
+        queue.filter(move |record| level.is_at_least(Level::Debug) || !record.tag().starts_with(CLIENTS_FAULTS));
+    let logger = Logger::root(queue.filter_level(level).ignore_res(), o!("tier" => tier.to_owned()));
     (logger, writer)
 }
 

@@ -35,8 +35,20 @@ pub struct Web {
     pub max_in_flight: Int<1, 100_000>,
     /// Finished requests kept for GET /api/v1/requests/{id}.
     pub keep_requests: Int<1, 100_000>,
+    /// Memory for requests and their replies, kept or under way, in bytes. Without room the oldest finished ones are
+    /// forgotten, then bodies of replies left out, then requests answered 503. A request may have a fourth of it. Half as much
+    /// again is for answers that clients are reading, and half for what the page shows of the whole deployment.
+    pub keep_bytes: Int<MIB, { 16_384 * MIB }>,
     /// Longest body of a request, in bytes.
     pub max_body_bytes: Int<256, { 16 * MIB }>,
+    /// HTTP connections at one time, dashboards among them; more wait to be taken.
+    pub max_connections: Int<1, 65_536>,
+    /// Dashboards (WebSockets) at one time; more are answered 503.
+    pub max_dashboards: Int<0, 65_536>,
+    /// Time for the body of a request to come; then it is answered 408.
+    pub body_timeout: Span<100, 600_000>,
+    /// A client that reads nothing of what it is sent for so long is dropped.
+    pub send_timeout: Span<100, 600_000>,
     /// Time between two sendings of WebSocket events.
     pub batch: Span<10, 1_000>,
 }
@@ -51,7 +63,13 @@ impl Default for Web {
             connect: Connect::default(),
             max_in_flight: Int::literal::<1_024>(),
             keep_requests: Int::literal::<1_000>(),
+            keep_bytes: Int::literal::<{ 24 * MIB }>(),
             max_body_bytes: Int::literal::<65_536>(),
+            // More than `max_in_flight` clients that wait and `max_dashboards` together.
+            max_connections: Int::literal::<1_200>(),
+            max_dashboards: Int::literal::<100>(),
+            body_timeout: Span::literal::<5_000>(),
+            send_timeout: Span::literal::<30_000>(),
             batch: Span::literal::<50>(),
         }
     }

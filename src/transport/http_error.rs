@@ -1,9 +1,11 @@
 //! Errors of the HTTP API: one shape, `{"error":{"code","message"}}`, with the status that goes with the code.
 
-use actix_web::error::{JsonPayloadError, QueryPayloadError};
+use std::io::ErrorKind;
+
+use actix_web::error::{JsonPayloadError, PayloadError, QueryPayloadError};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::model::{ErrorCode, Problem};
 
@@ -24,6 +26,19 @@ impl ApiError {
         Problem { code, message: message.into() }.into()
     }
 
+    /// The error as a line of JSON, where an answer has begun already.
+    pub fn line(&self) -> String {
+        self.json().to_string() + "\n"
+    }
+
+    fn json(&self) -> Value {
+        let mut error = json!(self.problem);
+        if let Some(request_id) = &self.request_id {
+            error["requestId"] = json!(request_id);
+        }
+        json!({ "error": error })
+    }
+
     /// For whatever the routes do not know.
     pub async fn unknown_path(request: HttpRequest) -> HttpResponse {
         let message =
@@ -33,9 +48,17 @@ impl ApiError {
 
     /// For a body that is not the JSON that was expected. `limit`: what sets how large it may be.
     pub fn of_body(error: JsonPayloadError, limit: &str) -> actix_web::Error {
+        let kind = match &error {
+            JsonPayloadError::Payload(PayloadError::Io(error)) => Some(error.kind()),
+            _ => None,
+        };
         let (code, hint) = match error {
             JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => {
                 (ErrorCode::TooLarge, limit)
+            }
+            _ if kind == Some(ErrorKind::TimedOut) => (ErrorCode::RequestTimeout, "it has to come at once"),
+            _ if kind == Some(ErrorKind::OutOfMemory) => {
+                (ErrorCode::Overloaded, "other clients' bodies, which are still being sent, take all memory for bodies")
             }
             _ => (ErrorCode::BadRequest, "GET /api/v1/openapi.json tells the fields"),
         };
@@ -62,6 +85,8 @@ impl ResponseError for ApiError {
             ErrorCode::NotFound => StatusCode::NOT_FOUND,
             ErrorCode::Conflict => StatusCode::CONFLICT,
             ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ErrorCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             ErrorCode::Overloaded | ErrorCode::Draining | ErrorCode::NotConnected => StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::Lost | ErrorCode::TaskFailed | ErrorCode::Panicked => StatusCode::BAD_GATEWAY,
             ErrorCode::Timeout => StatusCode::GATEWAY_TIMEOUT,
@@ -75,10 +100,6 @@ impl ResponseError for ApiError {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
         }
-        let mut error = json!(self.problem);
-        if let Some(request_id) = &self.request_id {
-            error["requestId"] = json!(request_id);
-        }
-        response.json(json!({ "error": error }))
+        response.json(self.json())
     }
 }

@@ -9,11 +9,11 @@ use tokio::sync::watch;
 use super::{Contexts, Frames, Peers, Socket, follow_up, peers_news};
 use crate::model::Event;
 
-/// The largest report that a web tier takes, in bytes: the snapshot of ten thousand workers is below it.
-pub const LARGEST_REPORT: usize = 4 << 20;
+/// The largest report that is taken, in bytes: the states of 10,000 workers, the most that a setting allows, take half of it.
+pub const LARGEST_REPORT: usize = 2 << 20;
 
-/// Events are sent together up to so many bytes.
-const REPORT: usize = 1 << 20;
+/// About the most bytes of a report: what waits for a peer is counted in reports.
+const REPORT: usize = 64 << 10;
 
 /// An instance's end.
 pub struct Publisher {
@@ -45,35 +45,29 @@ impl Publisher {
         peers_news(&self.peers, &mut self.up).await;
     }
 
-    /// Sends events, as JSON arrays, to whoever listens; how many were left out because they are too large. Never waits: a
-    /// peer that is slow or away misses them.
-    pub fn publish(&self, events: &[Event]) -> io::Result<u64> {
-        let mut left_out = 0;
-        let mut report = Vec::new();
-        for event in events {
-            let json = serde_json::to_vec(event)?;
-            if json.len() > LARGEST_REPORT - 2 {
-                left_out += 1;
-                continue;
-            }
-            if report.len() + json.len() + 2 > REPORT {
-                self.send(&mut report)?;
-            }
-            report.push(if report.is_empty() { b'[' } else { b',' });
-            report.extend_from_slice(&json);
-        }
-        self.send(&mut report)?;
+    /// Sends events, as JSON arrays, to whoever listens. Never waits: a peer that is slow or away misses them. How many were
+    /// left out, because they are longer than any peer takes.
+    pub fn publish(&self, events: &[Event]) -> io::Result<usize> {
+        let (reports, left_out) = reports(events)?;
+        reports.iter().try_for_each(|report| self.socket.raw().send(report, zmq::DONTWAIT))?;
         Ok(left_out)
     }
+}
 
-    /// Sends the array that was begun, if there is one.
-    fn send(&self, report: &mut Vec<u8>) -> io::Result<()> {
-        if !report.is_empty() {
-            report.push(b']');
-            self.socket.raw().send(std::mem::take(report), zmq::DONTWAIT)?;
+/// Events as JSON arrays, each of [`REPORT`] bytes or of one event that is longer; and how many are too long for that.
+fn reports(events: &[Event]) -> serde_json::Result<(Vec<String>, usize)> {
+    let mut reports: Vec<String> = vec![];
+    let mut left_out = 0;
+    for event in events {
+        let event = serde_json::to_string(event)?;
+        match reports.last_mut() {
+            _ if event.len() + "[]".len() > LARGEST_REPORT => left_out += 1,
+            Some(report) if report.len() + event.len() < REPORT => report.extend([",", &event]),
+            _ => reports.push(format!("[{event}")),
         }
-        Ok(())
     }
+    reports.iter_mut().for_each(|report| report.push(']'));
+    Ok((reports, left_out))
 }
 
 /// The web tier's end.
@@ -109,5 +103,26 @@ fn place(event: &mut Event, peer: Option<IpAddr>) {
         && address.ip().is_unspecified()
     {
         *admin = Some(SocketAddr::new(peer, address.port()).to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_events_are_told_in_reports_of_a_bounded_length() {
+        let event = |length: usize| {
+            let reason = "x".repeat(length);
+            Event::InstanceGone { id: "a".into(), at: 1, reason }
+        };
+        let lengths = [10, 40_000, 40_000, 10, REPORT * 2, 10, LARGEST_REPORT, 10];
+        let mut events: Vec<Event> = lengths.into_iter().map(event).collect();
+        let (reports, left_out) = reports(&events).unwrap();
+        assert_eq!(left_out, 1);
+        events.remove(6);
+        assert_eq!(reports.len(), 4, "{:?}", reports.iter().map(String::len).collect::<Vec<_>>());
+        let told = reports.iter().flat_map(|report| serde_json::from_str::<Vec<Event>>(report).unwrap());
+        assert_eq!(told.collect::<Vec<_>>(), events);
     }
 }

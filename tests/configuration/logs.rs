@@ -54,6 +54,7 @@ fn all_lines_are_json_at_one_level_and_none_is_lost_at_exit() {
     assert_eq!(panic["level"], "ERRO");
     assert!(panic["location"].as_str().unwrap().contains("tests/configuration/logs.rs:"));
     assert!(find("too fine").is_none());
+    assert!(find("stream error").is_none(), "a client's fault is no line of ours");
     assert_eq!(lines.iter().filter(|line| line["msg"] == "one of many").count(), 5_000);
     assert!(!String::from_utf8(child.stderr).unwrap().contains("out of luck"), "the panic is logged, not printed");
 }
@@ -66,6 +67,7 @@ fn log_and_exit(format: LogFormat) -> ! {
     slog::info!(logger, "from slog"; "worker" => 3);
     log::warn!("from log");
     tracing::error!("from tracing");
+    tracing::error!(target: "actix_http::h1::dispatcher", "stream error: nonsense");
     slog::debug!(logger, "too fine");
     log::debug!("too fine");
     tracing::debug!("too fine");

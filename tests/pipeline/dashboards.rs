@@ -21,13 +21,13 @@ const SENT_MEANWHILE: usize = 24 << 20;
 const SHOWN_BODY: usize = 16 << 10;
 
 /// A dashboard that reads when it is told to.
-struct Dashboard {
+pub struct Dashboard {
     socket: Framed<TcpStream, Codec>,
     bytes: usize,
 }
 
 impl Dashboard {
-    async fn open(address: SocketAddr) -> Self {
+    pub async fn open(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(RECEIVE_BUFFER).unwrap();
         let mut stream = socket.connect(address).await.unwrap();
@@ -44,7 +44,7 @@ impl Dashboard {
         Self { socket: Framed::new(stream, Codec::new().client_mode().max_size(64 << 20)), bytes: 0 }
     }
 
-    async fn next(&mut self) -> Value {
+    pub async fn next(&mut self) -> Value {
         loop {
             match in_time("a message", self.socket.next()).await.unwrap().unwrap() {
                 Frame::Text(text) => {
@@ -58,7 +58,7 @@ impl Dashboard {
     }
 
     /// Reads until a message tells the end of a request; that message.
-    async fn end_of(&mut self, request: &str) -> Value {
+    pub async fn end_of(&mut self, request: &str) -> Value {
         loop {
             let message = self.next().await;
             let ended = |event: &Value| event["type"] == "outcome" && event["requestId"] == request;

@@ -74,7 +74,7 @@ impl Web {
     fn start(addresses: &[SocketAddr]) -> Self {
         let board = board(Tier::Web);
         let links = Arc::new(Links::new(true, board.clone(), "requester:1".into(), PATIENCE));
-        let requests = Arc::new(Requests::new(links.clone(), board.clone(), 100, 100, PATIENCE));
+        let requests = Arc::new(Requests::new(links.clone(), board.clone(), 100, (100, 1 << 20), PATIENCE));
         let addresses = watch::Sender::new(set(addresses));
         let second = Duration::from_secs(1);
         let context = LinkContext {

@@ -24,6 +24,8 @@ mod processes;
 mod reconnect;
 mod shutdown;
 mod support;
+mod web_bounds;
+mod websocket;
 
 /// The fields of the article's replies, in their order.
 const ARTICLE_FIELDS: [&str; 9] = [

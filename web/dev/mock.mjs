@@ -63,6 +63,7 @@ const snapshot = (seq) => ({
   now: Date.now(),
   topology: swarm.topology(),
   requests: [...requests.values()].reverse(),
+  requestsLeftOut: 0,
   samples: samples.slice(-300),
   settings: swarm.settings(BATCH_MS),
   load: swarm.load,

@@ -18,6 +18,8 @@ export type Connection =
 export const connection = signal<Connection>({ state: 'connecting' });
 export const topology = signal<Topology>(NOTHING);
 export const requests = signal<Requests>(new Map());
+/** Older requests that the last snapshot had no room for. */
+export const requestsLeftOut = signal(0);
 export const samples = signal<readonly Sample[]>([]);
 export const settings = signal<Settings | undefined>(undefined);
 /** The experiment that the web tier runs, or ran last. */
@@ -58,6 +60,7 @@ export function receive(message: ServerMessage): void {
     if (message.type === 'snapshot') {
       topology.value = message.topology;
       requests.value = requestsFrom(message.requests);
+      requestsLeftOut.value = message.requestsLeftOut;
       samples.value = message.samples.slice(-SAMPLES_KEPT);
       experiment.value = message.experiment ?? undefined;
       settings.value = message.settings;

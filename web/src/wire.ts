@@ -247,6 +247,8 @@ export type ServerMessage =
       now: number;
       topology: Topology;
       requests: RequestView[];
+      /** Older ones that the server knows and did not send. */
+      requestsLeftOut: number;
       samples: Sample[];
       /** The one that this web tier runs, or ran last. */
       experiment: ExperimentView | null;

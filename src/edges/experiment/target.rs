@@ -59,6 +59,9 @@ pub fn settings_of(plan: &Plan, setup: &Setup, seed: u64) -> Vec<(String, String
         ("web.max_in_flight", "100000".to_owned()),
         ("requester.max_in_flight", "100000".to_owned()),
         ("requester.max_memory_bytes", (1u64 << 30).to_string()),
+        // More than the load generator has under way.
+        ("web.max_connections", "12000".to_owned()),
+        ("web.keep_bytes", (16_u64 << 30).to_string()),
         // The largest payload of a plan, and room for what is around it.
         ("web.max_body_bytes", (2 * MOST_PAYLOAD).to_string()),
         ("requester.max_message_bytes", (3 * MOST_PAYLOAD).to_string()),

@@ -2,13 +2,14 @@
 
 use actix_web::web::{Bytes, Data, Json, Path, Query};
 use actix_web::{HttpResponse, Responder, get, post};
+use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::{IntoParams, OpenApi};
 
-use super::{Hub, NewRequest, Requests, article, control, experiment_api, load};
-use crate::model::{ErrorCode, Event, LONGEST_TIMEOUT_MS, Problem, RequestView, TaskName, Topology};
-use crate::transport::ApiError;
+use super::{Answers, Hub, NewRequest, News, Requests, article, control, experiment_api, load};
+use crate::model::{ErrorCode, Event, LONGEST_TIMEOUT_MS, Problem, Reply, RequestView, TaskName, Topology};
+use crate::transport::{ApiError, pieces};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -32,24 +33,28 @@ struct Wait {
     )
 )]
 #[post("/api/v1/requests")]
-async fn create(new: Json<NewRequest>, query: Query<Wait>, requests: Data<Requests>) -> Result<HttpResponse, ApiError> {
+async fn create(
+    new: Json<NewRequest>,
+    query: Query<Wait>,
+    requests: Data<Requests>,
+    answers: Data<Answers>,
+) -> Result<HttpResponse, ApiError> {
     let new = check(new.into_inner())?;
     let wait = new.wait || query.wait;
     let request_id = requests.submit(new)?;
     if !wait {
         return Ok(HttpResponse::Accepted().json(json!({ "requestId": request_id })));
     }
-    let ended = requests.wait(&request_id).await;
-    let ended = ended.ok_or_else(|| ApiError::new(ErrorCode::Internal, "the request was forgotten before it ended"))?;
+    let ended = requests.wait(&request_id).await.ok_or_else(|| unknown(&request_id))?;
     let counts = ended.view.counts;
-    let problem = ended.problem.or_else(|| {
+    let problem = ended.problem.clone().or_else(|| {
         let message = format!("none of the {} messages had a reply in time", counts.timeouts);
         (counts.timeouts > 0 && counts.timeouts == counts.total())
             .then_some(Problem { code: ErrorCode::Timeout, message })
     });
     match problem {
         Some(problem) => Err(ApiError { problem, request_id: Some(request_id) }),
-        None => Ok(HttpResponse::Ok().json(ended.view)),
+        None => answers.json(&ended.view),
     }
 }
 
@@ -67,59 +72,80 @@ pub fn check(new: NewRequest) -> Result<NewRequest, ApiError> {
     }
 }
 
-/// A request and its replies so far.
+/// A request and its replies so far. One that another web instance took on is shown with bodies cut to 16 KiB
+/// (`bodyBytes` has the length of the whole).
 #[utoipa::path(
     get, path = "/api/v1/requests/{id}", params(("id" = String, Path, description = "`requestId`")),
     responses(
         (status = 200, body = RequestView),
-        (status = 404, description = "Never was, or was forgotten (web.keep_requests)", body = Problem),
+        (status = 404, description = "Never was, or was forgotten (web.keep_requests, web.keep_bytes)", body = Problem),
+        (status = 503, description = "Clients that read slowly have all memory for answers", body = Problem),
     )
 )]
 #[get("/api/v1/requests/{id}")]
-async fn read(id: Path<String>, requests: Data<Requests>, hub: Data<Hub>) -> Result<Json<RequestView>, ApiError> {
-    let view = requests.get(&id).or_else(|| hub.request(&id));
-    view.map(Json).ok_or_else(|| unknown(&id))
+async fn read(
+    id: Path<String>,
+    requests: Data<Requests>,
+    hub: Data<Hub>,
+    answers: Data<Answers>,
+) -> Result<HttpResponse, ApiError> {
+    match requests.look(&id, |view| answers.json(view)) {
+        Some(answer) => answer,
+        None => answers.json(&hub.request(&id).ok_or_else(|| unknown(&id))?),
+    }
 }
 
 /// The replies to a request as they arrive: a JSON object a line, and the whole request as the last.
 #[utoipa::path(
     get, path = "/api/v1/requests/{id}/replies", params(("id" = String, Path, description = "`requestId`")),
     responses(
-        (status = 200, description = "Lines of JSON: each a Reply, the last the RequestView", body = RequestView),
-        (status = 404, description = "Never was, or was forgotten (web.keep_requests)", body = Problem),
+        (status = 200, description = "Lines of JSON: each a Reply, the last the RequestView; an error object where clients that read slowly have all memory for answers", body = RequestView),
+        (status = 404, description = "Never was, or was forgotten (web.keep_requests, web.keep_bytes)", body = Problem),
     )
 )]
 #[get("/api/v1/requests/{id}/replies")]
-async fn replies(id: Path<String>, requests: Data<Requests>) -> Result<HttpResponse, ApiError> {
-    if requests.get(&id).is_none() {
-        return Err(unknown(&id));
-    }
-    let lines = futures_util::stream::unfold(Some(0), move |sent| {
-        let (requests, id) = (requests.clone(), id.clone());
+async fn replies(id: Path<String>, requests: Data<Requests>, answers: Data<Answers>) -> Result<HttpResponse, ApiError> {
+    let progress = requests.progress(&id).ok_or_else(|| unknown(&id))?;
+    let lines = futures_util::stream::unfold(Some((progress, 0)), move |at| {
+        let (requests, id, answers) = (requests.clone(), id.clone(), answers.clone());
         async move {
-            let sent = sent?;
-            let news = requests.news(&id, sent).await?;
-            let mut text: String = news.replies.iter().map(|reply| json!(reply).to_string() + "\n").collect();
-            if let Some(view) = &news.ended {
-                text += &(json!(view).to_string() + "\n");
-            }
-            let next = news.ended.is_none().then_some(sent + news.replies.len());
-            Some((Ok::<_, ApiError>(Bytes::from(text)), next))
+            let (mut progress, sent) = at?;
+            let (text, next) = match requests.news(&id, &mut progress, sent).await? {
+                News::Replies(replies) => (text_of(&answers, &replies, None), Some((progress, sent + replies.len()))),
+                News::Ended(ended) => (text_of(&answers, &ended.view.replies[sent..], Some(&ended.view)), None),
+            };
+            Some(match text {
+                Ok(text) => (text, next),
+                Err(problem) => (problem.line().into(), None),
+            })
         }
     });
-    Ok(HttpResponse::Ok().content_type("application/x-ndjson").streaming(lines))
+    let pieces = lines.flat_map(|text| futures_util::stream::iter(pieces(text).map(Ok::<_, ApiError>)));
+    Ok(HttpResponse::Ok().content_type("application/x-ndjson").streaming(pieces))
+}
+
+/// The lines of replies and, at the end, of the whole request.
+fn text_of(answers: &Answers, news: &[Reply], ended: Option<&RequestView>) -> Result<Bytes, ApiError> {
+    let line = |json: serde_json::Result<String>| {
+        json.map(|json| json + "\n").map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))
+    };
+    let mut text = news.iter().map(|reply| line(serde_json::to_string(reply))).collect::<Result<String, _>>()?;
+    if let Some(view) = ended {
+        text += &line(serde_json::to_string(view))?;
+    }
+    answers.hold(text)
 }
 
 fn unknown(id: &str) -> ApiError {
-    let message = format!("no request {id}: it never was, or was forgotten (web.keep_requests)");
+    let message = format!("no request {id}: it never was, or was forgotten (web.keep_requests, web.keep_bytes)");
     ApiError::new(ErrorCode::NotFound, message)
 }
 
 /// Every instance and link of the deployment.
 #[utoipa::path(get, path = "/api/v1/topology", responses((status = 200, body = Topology)))]
 #[get("/api/v1/topology")]
-async fn topology(hub: Data<Hub>) -> impl Responder {
-    Json(hub.topology())
+async fn topology(hub: Data<Hub>, answers: Data<Answers>) -> Result<HttpResponse, ApiError> {
+    answers.json(&hub.topology())
 }
 
 #[derive(OpenApi)]

@@ -1,11 +1,13 @@
 //! The calls of the article's Node.js program, with its answers: `GET /api/v1/dispatcher/connect` and `/request`; and
 //! the one it lacks, to disconnect.
 
+use std::collections::BTreeMap;
+
 use actix_web::web::Data;
 use actix_web::{HttpResponse, ResponseError, get, post};
 use serde_json::json;
 
-use super::{Links, NewRequest, Requests};
+use super::{Answers, Links, NewRequest, Requests};
 use crate::model::{ErrorCode, Reply};
 use crate::transport::ApiError;
 
@@ -62,7 +64,7 @@ async fn disconnect(links: Data<Links>) -> HttpResponse {
     )
 )]
 #[get("/api/v1/dispatcher/request")]
-async fn request(requests: Data<Requests>) -> HttpResponse {
+async fn request(requests: Data<Requests>, answers: Data<Answers>) -> HttpResponse {
     let request_id = match requests.submit(NewRequest::default()) {
         Ok(request_id) => request_id,
         Err(problem) if problem.code == ErrorCode::NotConnected => {
@@ -71,15 +73,15 @@ async fn request(requests: Data<Requests>) -> HttpResponse {
         Err(problem) => return ApiError::from(problem).error_response(),
     };
     let Some(ended) = requests.wait(&request_id).await else {
-        return ApiError::new(ErrorCode::Internal, "the request was forgotten before it ended").error_response();
+        return ApiError::new(ErrorCode::Internal, "the request is gone before its end").error_response();
     };
-    match ended.problem {
+    match &ended.problem {
         Some(problem) if ended.view.replies.is_empty() => {
-            ApiError { problem, request_id: Some(request_id) }.error_response()
+            ApiError { problem: problem.clone(), request_id: Some(request_id) }.error_response()
         }
         _ => {
-            let replies: Vec<Reply> = ended.view.replies.into_iter().map(Reply::plain).collect();
-            HttpResponse::Ok().json(json!({ request_id: replies }))
+            let replies: Vec<Reply> = ended.view.replies.iter().cloned().map(Reply::plain).collect();
+            answers.json(&BTreeMap::from([(request_id, replies)])).unwrap_or_else(|error| error.error_response())
         }
     }
 }

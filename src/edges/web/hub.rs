@@ -6,54 +6,36 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::Recipient;
-use actix::dev::SendError;
-use bytestring::ByteString;
+use serde::Serialize;
 use serde_json::json;
-use slog::{info, warn};
+use slog::{debug, info};
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::{Links, Load, LoadView, Oracle, OwnSettings, Push, Sampler};
+use super::{
+    DashboardSeat, Dashboards, Instances, Links, Load, LoadView, Oracle, OwnSettings, Push, Refused, Said, Sampler,
+};
 use crate::actors::{Seat, WorkError};
 use crate::model::{
-    Event, ExperimentView, InstanceState, RequestLog, RequestView, Sample, Tier, Topology, WorkerState, now_ms,
+    Event, ExperimentView, InstanceState, LinkState, LinkView, RequestLog, RequestView, SHOWN_BODY, Sample, Tier,
+    Topology, WorkerState, now_ms,
 };
 use crate::transport::Subscriber;
 
 /// Samples kept, in seconds.
 const SAMPLES: usize = 300;
 
-/// Longest body of a reply that dashboards get, in bytes; the API has the whole.
-const SHOWN_BODY: usize = 16 << 10;
-
 /// Between looks at who has fallen silent.
 const LOOK: Duration = Duration::from_millis(100);
 
-struct Session {
-    to: Recipient<Push>,
-    /// Every text that waits in the mailbox has a share of it.
-    waiting: Arc<()>,
-    /// It missed a batch, and so gets a snapshot next.
-    behind: bool,
-}
+/// Most bytes of a batch's events. Where there are more, all dashboards get a snapshot instead.
+const BATCH: usize = 1 << 20;
 
-impl Session {
-    /// False while a slow browser, that has missed a batch, has not read what it was sent before: making a snapshot for
-    /// it would cost and not arrive.
-    fn can_take(&self) -> bool {
-        !self.behind || Arc::strong_count(&self.waiting) == 1
-    }
-
-    /// False when the dashboard is gone.
-    fn send(&mut self, text: ByteString) -> bool {
-        let sent = self.to.try_send(Push::Text(text, self.waiting.clone()));
-        self.behind = matches!(sent, Err(SendError::Full(_)));
-        !matches!(sent, Err(SendError::Closed(_)))
-    }
-}
+/// Most bytes of the requests in a snapshot: those that do not fit, the oldest, are left out.
+const SHOWN_REQUESTS: usize = 4 << 20;
 
 struct State {
-    topology: Topology,
+    known: Instances,
     requests: RequestLog,
     samples: VecDeque<Sample>,
     /// The one of this web tier that runs, or ran last.
@@ -62,8 +44,10 @@ struct State {
     oracle: Oracle,
     /// Of the last batch.
     seq: u64,
-    pending: Vec<Event>,
-    sessions: Vec<Session>,
+    /// The events of the next batch, as JSON with commas between.
+    pending: String,
+    dashboards: Dashboards,
+    refused: Refused,
 }
 
 /// What this web instance knows of the deployment, and who watches.
@@ -83,33 +67,35 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Nothing known yet. `telemetry_interval` is how often instances send snapshots.
+    /// Nothing known yet. Up to `keep_requests` are shown, within `keep_bytes` of memory, to up to `max_dashboards`.
+    /// `telemetry_interval` is how often instances send snapshots.
     pub fn new(
-        keep_requests: usize,
+        (keep_requests, keep_bytes): (usize, usize),
+        max_dashboards: usize,
         telemetry_interval: Duration,
         own: OwnSettings,
         links: Arc<Links>,
         load: Arc<Load>,
     ) -> Self {
         let state = State {
-            topology: Topology::default(),
-            requests: RequestLog::new(keep_requests),
+            known: Instances::default(),
+            requests: RequestLog::new(keep_requests, keep_bytes),
             samples: VecDeque::new(),
             experiment: None,
             sampler: Sampler::default(),
             seq: 0,
             oracle: Oracle::default(),
-            pending: vec![],
-            sessions: vec![],
+            pending: String::new(),
+            dashboards: Dashboards::new(max_dashboards),
+            refused: Refused::default(),
         };
         let silence = telemetry_interval * 2;
         Self { state: Mutex::new(state), told: Notify::new(), silence, batch: own.batch, own, links, load }
     }
 
     pub fn topology(&self) -> Topology {
-        let mut state = self.lock();
-        state.topology.links.extend(self.links.views());
-        state.topology.clone()
+        self.take_links();
+        self.lock().known.topology.clone()
     }
 
     /// A request that any web instance took on.
@@ -117,103 +103,143 @@ impl Hub {
         self.lock().requests.get(request_id).cloned()
     }
 
-    /// A dashboard is here; it gets a snapshot at once.
+    /// A place for one more dashboard, if there is one.
+    pub fn seat(&self) -> Option<DashboardSeat> {
+        self.lock().dashboards.seat()
+    }
+
+    /// A dashboard is here; it gets a snapshot with the next batch.
     pub fn join(&self, to: Recipient<Push>) {
-        let mut state = self.lock();
-        state.topology.links.extend(self.links.views());
-        // First, or the newcomer would get what is pending twice.
-        state.push(&self.own, self.load.view());
-        let snapshot = state.snapshot(&self.own, self.load.view());
-        let mut session = Session { to, waiting: Arc::default(), behind: false };
-        if session.send(snapshot) {
-            state.sessions.push(session);
-        }
+        self.lock().dashboards.join(to);
+        self.told.notify_one();
     }
 
     /// Where an instance's admin server is.
     pub fn admin_of(&self, id: &str) -> Option<String> {
         let state = self.lock();
-        state.topology.instances.get(id)?.snapshot.instance.admin.clone()
+        state.known.topology.instances.get(id)?.snapshot.instance.admin.clone()
     }
 
     /// The living instances of a tier, with their admin servers.
     pub fn admins(&self, tier: Tier) -> Vec<(String, String)> {
         let state = self.lock();
-        let instances = state.topology.living(tier).map(|view| &view.snapshot.instance);
+        let instances = state.known.topology.living(tier).map(|view| &view.snapshot.instance);
         instances.filter_map(|instance| Some((instance.id.clone(), instance.admin.clone()?))).collect()
     }
 
     /// The nodes of the living instances.
     pub fn nodes(&self) -> BTreeSet<String> {
         let state = self.lock();
-        let snapshots = state.topology.instances.values().map(|view| &view.snapshot);
+        let snapshots = state.known.topology.instances.values().map(|view| &view.snapshot);
         let living = snapshots.filter(|snapshot| snapshot.state != InstanceState::Gone);
         living.map(|snapshot| snapshot.instance.node.clone()).collect()
     }
 
     /// Tells the dashboards of this web tier something that no telemetry tells.
     pub fn tell(&self, event: Event) {
-        self.take(vec![event]);
+        if let Event::Experiment { experiment } = &event {
+            self.lock().experiment = Some(experiment.clone());
+        }
+        self.lock().show(&event);
         self.told.notify_one();
     }
 
     /// The settings have changed: every dashboard gets a snapshot with the next batch.
     pub fn refresh(&self) {
-        let mut state = self.lock();
-        state.sessions.iter_mut().for_each(|session| session.behind = true);
+        self.lock().dashboards.refresh();
     }
 
     /// Asks every dashboard to leave.
     pub fn close_sessions(&self) {
-        self.lock().sessions.drain(..).for_each(|session| session.to.do_send(Push::Close));
+        self.lock().dashboards.close();
     }
 
-    /// Takes events in; true when there is something to tell.
-    fn take(&self, events: Vec<Event>) -> bool {
-        let now = now_ms();
+    /// Takes telemetry in.
+    fn take(&self, events: Vec<Event>) {
+        let now = Instant::now();
         let mut state = self.lock();
-        for mut event in events.into_iter().filter(|event| !self.links.is_others(event)) {
-            state.topology.apply(&event, now);
-            state.requests.apply(&event);
-            if let Event::Experiment { experiment } = &event {
-                state.experiment = Some(experiment.clone());
+        for mut event in events {
+            if let Event::Reply { reply, .. } = &mut event {
+                reply.cut(SHOWN_BODY);
             }
-            // Nobody watches: the state is enough.
-            if !state.sessions.is_empty() {
-                if let Event::Reply { reply, .. } = &mut event {
-                    reply.cut(SHOWN_BODY);
-                }
-                state.pending.push(event);
+            // Others have links and experiments of their own, and what they tell may come from anybody.
+            if matches!(event, Event::Link { .. } | Event::Sample { .. } | Event::Experiment { .. }) {
+                state.refused.not_theirs += 1;
+            } else if state.known.apply(&event, now.into_std()) && state.requests.apply(&event) {
+                state.show(&event);
+            } else {
+                state.refused.too_much += 1;
             }
         }
-        !state.pending.is_empty()
     }
 
-    /// The events of instances that have fallen silent.
-    fn silent(&self) -> Vec<Event> {
+    /// Takes in what has become of this instance's own links.
+    fn take_links(&self) {
+        let now = self.links.views();
         let mut state = self.lock();
-        let now = now_ms();
-        state.topology.forget(now);
-        state.topology.silent(now, self.silence.as_millis() as u64)
-    }
-
-    fn sample(&self) -> Event {
-        let mut state = self.lock();
-        let State { oracle, topology, .. } = &mut *state;
-        if oracle.asks_anew(topology) {
-            state.sessions.iter_mut().for_each(|session| session.behind = true);
+        let links = &mut state.known.topology.links;
+        // The last that is told of one that is gone.
+        links.retain(|address, view| now.contains_key(address) || view.state != LinkState::Disconnected);
+        let gone = links.keys().filter(|address| !now.contains_key(*address)).map(|address| {
+            let reason = "it was disconnected, or its address left the name".to_owned();
+            (address.clone(), LinkView { state: LinkState::Disconnected, reason: Some(reason) })
+        });
+        let gone: Vec<_> = gone.collect();
+        let news = now.into_iter().filter(|(address, view)| links.get(address) != Some(view));
+        for (address, LinkView { state: link, reason }) in news.chain(gone).collect::<Vec<_>>() {
+            let event = Event::Link { instance: self.own.id.clone(), address, at: now_ms(), state: link, reason };
+            state.known.topology.apply(&event, now_ms());
+            state.show(&event);
         }
-        let State { sampler, topology, samples, .. } = &mut *state;
-        let sample = sampler.take(topology, now_ms());
+    }
+
+    /// Declares those that have fallen silent gone, and forgets those that have been for long.
+    fn look(&self) {
+        let mut state = self.lock();
+        let now = Instant::now().into_std();
+        state.known.forget(now);
+        for event in state.known.silent(now, self.silence) {
+            state.known.apply(&event, now);
+            state.show(&event);
+        }
+    }
+
+    /// The figures of the last second.
+    fn sample(&self) {
+        let mut state = self.lock();
+        let State { sampler, known, samples, .. } = &mut *state;
+        let sample = sampler.take(&known.topology, now_ms());
         samples.push_back(sample);
         if samples.len() > SAMPLES {
             samples.pop_front();
         }
-        Event::Sample { sample }
+        state.show(&Event::Sample { sample });
     }
 
+    /// Works out what the deployment should give, where it is not what that was worked out for. It takes a simulation, so
+    /// that a thread of its own does it; then every dashboard gets a snapshot.
+    fn expect(self: &Arc<Self>) {
+        let mut state = self.lock();
+        let State { oracle, known, .. } = &mut *state;
+        let Some(question) = oracle.asks_anew(&known.topology) else { return };
+        let hub = self.clone();
+        actix_rt::task::spawn_blocking(move || {
+            let answer = question.answer();
+            let mut state = hub.lock();
+            state.oracle.learn(question, answer);
+            state.dashboards.refresh();
+        });
+    }
+
+    /// Sends what is pending.
     fn push(&self) {
         self.lock().push(&self.own, self.load.view());
+    }
+
+    /// Whether there is something to send.
+    fn has_news(&self) -> bool {
+        let state = self.lock();
+        !state.pending.is_empty() || state.dashboards.want_snapshot()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -222,46 +248,66 @@ impl Hub {
 }
 
 impl State {
-    /// Sends what is pending to every dashboard: one text, shared.
-    fn push(&mut self, own: &OwnSettings, load: LoadView) {
-        if self.pending.is_empty() {
+    /// Shows the dashboards an event with the next batch.
+    fn show(&mut self, event: &Event) {
+        // Nobody watches: the state is enough.
+        if self.dashboards.is_empty() {
             return;
         }
-        let events = std::mem::take(&mut self.pending);
-        self.seq += 1;
-        let batch = json!({ "type": "events", "seq": self.seq, "now": now_ms(), "load": load, "events": events });
-        let batch = ByteString::from(batch.to_string());
-        let mut snapshot = None;
-        let mut sessions = std::mem::take(&mut self.sessions);
-        sessions.retain_mut(|session| {
-            if !session.can_take() {
-                return session.to.connected();
-            }
-            let text = match session.behind {
-                true => snapshot.get_or_insert_with(|| self.snapshot(own, load)).clone(),
-                false => batch.clone(),
-            };
-            session.send(text)
-        });
-        self.sessions = sessions;
+        if !self.pending.is_empty() {
+            self.pending.push(',');
+        }
+        self.pending += &text_of(event);
+        if self.pending.len() > BATCH {
+            self.pending = String::new();
+            self.dashboards.refresh();
+        }
     }
 
-    fn snapshot(&mut self, own: &OwnSettings, load: LoadView) -> ByteString {
-        let settings = self.oracle.settings(own, &self.topology);
-        let snapshot = json!({
-            "type": "snapshot",
+    /// Sends what is pending to the dashboards, or a snapshot to those that missed something.
+    fn push(&mut self, own: &OwnSettings, load: LoadView) {
+        let batch = (!self.pending.is_empty()).then(|| {
+            let events = std::mem::take(&mut self.pending);
+            self.seq += 1;
+            let (seq, now, load) = (self.seq, now_ms(), json!(load));
+            format!(r#"{{"type":"events","seq":{seq},"now":{now},"load":{load},"events":[{events}]}}"#)
+        });
+        let mut dashboards = std::mem::replace(&mut self.dashboards, Dashboards::new(0));
+        dashboards.send(batch, || self.snapshot(own, load));
+        self.dashboards = dashboards;
+    }
+
+    fn snapshot(&self, own: &OwnSettings, load: LoadView) -> String {
+        let mut requests = String::new();
+        let mut shown = 0;
+        for view in self.requests.views() {
+            let view = text_of(view);
+            if requests.len() + view.len() > SHOWN_REQUESTS {
+                break;
+            }
+            requests.extend([if shown > 0 { "," } else { "" }, &view]);
+            shown += 1;
+        }
+        let rest = json!({
             "seq": self.seq,
             "now": now_ms(),
-            "topology": self.topology,
-            "requests": self.requests.views().map(|view| view.cut(SHOWN_BODY)).collect::<Vec<_>>(),
+            "requestsLeftOut": self.requests.views().len() - shown,
             "samples": self.samples,
             "experiment": self.experiment,
-            "settings": settings,
+            "settings": self.oracle.settings(own, &self.known.topology),
             "load": load,
             "version": env!("CARGO_PKG_VERSION"),
         });
-        ByteString::from(snapshot.to_string())
+        // What may be large goes into the text directly: as a tree of values it would take many times its memory.
+        let (topology, rest) = (text_of(&self.known.topology), &rest.to_string()[1..]);
+        format!(r#"{{"type":"snapshot","topology":{topology},"requests":[{requests}],{rest}"#)
     }
+}
+
+/// A value as JSON.
+fn text_of(value: &impl Serialize) -> String {
+    // What is shown is made of texts, numbers and maps by text, none of which can fail to be written.
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// Runs the hub until it is drained.
@@ -275,25 +321,39 @@ pub async fn run_hub(
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut samples = interval(Duration::from_secs(1));
     samples.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut links = hub.links.changes();
     let mut push_at: Option<Instant> = None;
+    let mut said = Said::default();
+    hub.take_links();
     seat.cell.set(WorkerState::Idle, None);
     loop {
-        let events = tokio::select! {
-            received = subscriber.next() => received?.unwrap_or_else(|error| {
-                warn!(seat.log, "telemetry that can't be read, of another version?"; "error" => %error);
-                vec![]
-            }),
-            _ = looks.tick() => hub.silent(),
-            () = hub.told.notified() => vec![],
-            _ = samples.tick() => vec![hub.sample()],
+        tokio::select! {
+            received = subscriber.next() => match received? {
+                Ok(events) => hub.take(events),
+                Err(error) => {
+                    hub.lock().refused.unreadable += 1;
+                    debug!(seat.log, "telemetry that can't be read, of another version?"; "error" => %error);
+                }
+            },
+            _ = looks.tick() => hub.look(),
+            changed = links.changed() => {
+                changed.map_err(|_| WorkError::Other("the links are gone".to_owned()))?;
+                hub.take_links();
+            }
+            () = hub.told.notified() => {}
+            _ = samples.tick() => {
+                hub.sample();
+                hub.expect();
+                said.say(hub.lock().refused, &seat.log);
+            }
             () = sleep_until(push_at.unwrap_or_else(Instant::now)), if push_at.is_some() => {
                 push_at = None;
                 hub.push();
                 continue;
             }
             () = seat.drain.cancelled() => break,
-        };
-        if hub.take(events) && push_at.is_none() {
+        }
+        if push_at.is_none() && hub.has_news() {
             push_at = Some(Instant::now() + hub.batch);
         }
     }

@@ -164,7 +164,7 @@ impl Link {
             }
         }
         let reason = format!("the link to {address} has ended: it was disconnected, or its address left the name");
-        link.context.links.remove(address, &reason);
+        link.context.links.remove(address);
         sendings.close();
         while let Ok(sending) = sendings.try_recv() {
             link.pending.insert(sending.request.request_id.clone(), sending);

@@ -9,7 +9,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::actors::Board;
-use crate::model::{Event, FanOut, LinkState, LinkView, Request, Rotation, now_ms};
+use crate::model::{FanOut, LinkState, LinkView, Request, Rotation};
+use crate::transport::Room;
 
 /// Why no connection could be made, in the words Node.js has for it: the article's page shows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ impl ConnectFailure {
 pub struct Sending {
     pub request: Request,
     pub give_up_at: Instant,
+    /// The memory it takes.
+    pub _room: Arc<Room>,
 }
 
 /// A link as seen from outside its task.
@@ -49,6 +52,8 @@ pub struct LinkHandle {
 struct Record {
     handle: LinkHandle,
     state: LinkState,
+    /// Why it is in this state, if that was told.
+    reason: Option<String>,
     failure: Option<ConnectFailure>,
 }
 
@@ -127,34 +132,36 @@ impl Links {
     pub fn views(&self) -> BTreeMap<String, LinkView> {
         let view = |record: &Record| LinkView {
             state: record.state,
-            reason: record.failure.as_ref().map(ConnectFailure::reason),
+            reason: record.reason.clone().or_else(|| record.failure.as_ref().map(ConnectFailure::reason)),
         };
         self.lock().iter().map(|(address, record)| (address.to_string(), view(record))).collect()
     }
 
-    /// True for what another web instance tells of its own links.
-    pub fn is_others(&self, event: &Event) -> bool {
-        matches!(event, Event::Link { instance, .. } if *instance != self.board.instance.id)
+    /// Changes whenever a link's state does.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// A link's task has begun.
     pub fn add(&self, handle: LinkHandle) {
-        let record = Record { handle: handle.clone(), state: LinkState::Disconnected, failure: None };
+        let record = Record { handle: handle.clone(), state: LinkState::Disconnected, reason: None, failure: None };
         self.board.know_peer(handle.address);
         self.lock().insert(handle.address, record);
     }
 
     /// A link's task has ended.
-    pub fn remove(&self, address: SocketAddr, reason: &str) {
-        self.set(address, LinkState::Disconnected, Some(reason.to_owned()), None);
+    pub fn remove(&self, address: SocketAddr) {
+        self.set(address, LinkState::Disconnected, None, None);
         self.lock().remove(&address);
         self.board.forget_peer(address);
+        self.changes.send_modify(|count| *count += 1);
     }
 
     /// A link's state has changed.
     pub fn set(&self, address: SocketAddr, state: LinkState, reason: Option<String>, failure: Option<ConnectFailure>) {
         if let Some(record) = self.lock().get_mut(&address) {
             let before = std::mem::replace(&mut record.state, state);
+            record.reason = reason;
             if (before == LinkState::Connected) != (state == LinkState::Connected) {
                 self.board.peer(address, state == LinkState::Connected);
             }
@@ -163,8 +170,6 @@ impl Links {
                 record.failure = failure;
             }
         }
-        let (instance, address) = (self.board.instance.id.clone(), address.to_string());
-        self.board.teller.event(Event::Link { instance, address, at: now_ms(), state, reason });
         self.changes.send_modify(|count| *count += 1);
     }
 

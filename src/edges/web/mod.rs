@@ -1,10 +1,12 @@
 //! The web tier: the API, the WebSocket, and the links to the requesters.
 
+mod answer;
 mod api;
 mod article;
 #[cfg(feature = "dashboard")]
 mod assets;
 mod control;
+mod dashboards;
 mod experiment_api;
 mod experiment_child;
 mod experiment_files;
@@ -12,9 +14,12 @@ mod experiment_program;
 mod experiment_runs;
 mod experiments;
 mod hub;
+mod instances;
 mod link;
 mod links;
 mod load;
+mod refused;
+mod request_end;
 mod request_entry;
 mod requests;
 mod sampler;
@@ -26,11 +31,13 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use actix_web::dev::Server;
-use actix_web::middleware::Compress;
+use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::{self, Data, JsonConfig, QueryConfig};
 use actix_web::{App, HttpServer};
 
+pub use answer::Answers;
 use api::check;
+use dashboards::{Dashboards, Seat as DashboardSeat};
 use experiment_child::{Experiment, GRACE, LONGEST_LINE, Progress, tail};
 use experiment_files::{FILES, Mark, PLAN, RESULTS, RunView, mark, read_run};
 use experiment_program::CheckedPlan;
@@ -41,20 +48,22 @@ pub use experiment_runs::Runs;
 pub use experiments::Experiments;
 use experiments::{TARGETS, Wanted};
 pub use hub::{Hub, run_hub};
+use instances::Instances;
 pub use link::{LinkContext, run_links};
 pub use links::Links;
 use links::{ConnectFailure, LinkHandle, Sending};
 pub use load::Load;
 use load::LoadView;
-use request_entry::{Entry, NewRequest};
-use requests::CallEnd;
+use refused::{Refused, Said};
+use request_end::{CallEnd, Ended, Kept, News};
+use request_entry::{Entry, NewRequest, RequestProgress};
 pub use requests::Requests;
 use sampler::Sampler;
 use settings::Oracle;
 pub use settings::OwnSettings;
 use ws::Push;
 
-use crate::transport::{ApiError, Permission};
+use crate::transport::{ApiError, HttpLimits, Permission};
 
 /// What the HTTP server works with.
 #[derive(Clone)]
@@ -62,11 +71,13 @@ pub struct WebContext {
     pub hub: Arc<Hub>,
     pub links: Arc<Links>,
     pub requests: Arc<Requests>,
+    pub answers: Arc<Answers>,
     pub load: Arc<Load>,
     pub experiments: Arc<Experiments>,
     pub permission: Permission,
     /// Longest body, in bytes.
     pub max_body_bytes: usize,
+    pub limits: HttpLimits,
     pub threads: usize,
 }
 
@@ -84,13 +95,18 @@ fn page_routes(config: &mut web::ServiceConfig) {
 /// The HTTP server on a bound listener; it runs until it is stopped by its handle. `shutdown_s` is how many seconds
 /// open connections get then.
 pub fn serve(listener: TcpListener, context: WebContext, shutdown_s: u64) -> io::Result<Server> {
-    let threads = context.threads;
+    let (threads, limits) = (context.threads, context.limits.clone());
+    let connections = limits.connections.div_ceil(threads);
+    let on_connect = limits.on_connect();
     let server = HttpServer::new(move || {
+        let limits = limits.clone();
         App::new()
+            .wrap(from_fn(move |request, next| limits.clone().guard_body(request, next)))
             .wrap(Compress::default())
             .app_data(Data::from(context.hub.clone()))
             .app_data(Data::from(context.links.clone()))
             .app_data(Data::from(context.requests.clone()))
+            .app_data(Data::from(context.answers.clone()))
             .app_data(Data::from(context.load.clone()))
             .app_data(Data::from(context.experiments.clone()))
             .app_data(Data::new(context.permission.clone()))
@@ -109,5 +125,6 @@ pub fn serve(listener: TcpListener, context: WebContext, shutdown_s: u64) -> io:
             .route("/ws", web::get().to(ws::open))
             .default_service(web::to(ApiError::unknown_path))
     });
-    Ok(server.workers(threads).tcp_nodelay(true).disable_signals().shutdown_timeout(shutdown_s).listen(listener)?.run())
+    let server = server.workers(threads).max_connections(connections).on_connect(on_connect).tcp_nodelay(true);
+    Ok(server.disable_signals().shutdown_timeout(shutdown_s).listen(listener)?.run())
 }

@@ -1,7 +1,9 @@
 //! A request that this web instance has taken on, with what has become of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::size_of;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -11,8 +13,12 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::Ended;
 use crate::actors::Board;
-use crate::model::{Event, FanOut, Problem, Reply, Request, RequestView, now_ms};
+use crate::model::{
+    Accepted, Event, FanOut, Footprint, Problem, Reply, Request, RequestFold, RequestView, SHOWN_BODY, now_ms,
+};
+use crate::transport::Room;
 
 /// How much longer than its messages a request may take, for the way between web tier and requester.
 const GRACE: Duration = Duration::from_secs(1);
@@ -36,16 +42,20 @@ pub struct NewRequest {
     pub wait: bool,
 }
 
+/// Memory that is set aside for the reply to a message when it is promised, in bytes: enough for one without a body.
+const REPLY: usize = size_of::<Reply>() + 512;
+
 /// How far a request is.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Progress {
+#[derive(Clone, Debug, Default)]
+pub struct RequestProgress {
     pub replies: usize,
-    pub ended: bool,
+    /// Its end, which those who wait for it have even when the request is forgotten.
+    pub ended: Option<Arc<Ended>>,
 }
 
-/// A request of this instance.
+/// A request of this instance that is under way.
 pub struct Entry {
-    pub view: RequestView,
+    pub view: RequestFold,
     pub request: Request,
     pub started: Instant,
     pub give_up_at: Instant,
@@ -55,12 +65,22 @@ pub struct Entry {
     pub problem: Option<Problem>,
     /// The dashboards know of it: it was not left out under heavy load.
     pub told: bool,
-    pub progress: watch::Sender<Progress>,
+    pub progress: watch::Sender<RequestProgress>,
+    /// What its view takes, which is kept when it has ended.
+    pub room: Room,
+    /// What the request itself takes until then, here and at its links.
+    pub request_room: Arc<Room>,
 }
 
 impl Entry {
-    /// What a client asks for, to be sent by so many links. `timeout`: of its messages, where it brings none.
-    pub fn begin(new: NewRequest, links: usize, timeout: Duration) -> Self {
+    /// What a client asks for, to be sent by so many links. `timeout`: of its messages, where it brings none. `take` gives
+    /// it its memory; none where that fails.
+    pub fn begin(
+        new: NewRequest,
+        links: usize,
+        timeout: Duration,
+        mut take: impl FnMut(usize) -> Option<Room>,
+    ) -> Option<Self> {
         let started = Instant::now();
         let view = RequestView {
             request_id: Uuid::new_v4().to_string(),
@@ -83,8 +103,10 @@ impl Entry {
             attempt_key: Some(Uuid::new_v4().to_string()),
             extra: Map::new(),
         };
-        Self {
-            view,
+        let room = take(size_of::<Ended>() + view.opening().footprint())?;
+        let request_room = Arc::new(take(size_of::<Self>() + (1 + links) * request.footprint())?);
+        Some(Self {
+            view: view.into(),
             request,
             started,
             give_up_at: started + new.timeout_ms.map_or(timeout, Duration::from_millis) + GRACE,
@@ -93,7 +115,20 @@ impl Entry {
             problem: None,
             told: false,
             progress: watch::Sender::default(),
-        }
+            room,
+            request_room,
+        })
+    }
+
+    /// What the promised messages and their replies, without bodies, take, in bytes.
+    pub fn bytes_of_promise(accepted: &Accepted) -> usize {
+        accepted.footprint() + accepted.messages.len() * REPLY
+    }
+
+    /// What a reply takes beyond what is set aside for it, in bytes.
+    pub fn bytes_of(&self, reply: &Reply) -> usize {
+        let set_aside = if self.view.is_promised(&reply.message_id) { REPLY } else { 0 };
+        reply.footprint().saturating_sub(set_aside)
     }
 
     /// Takes an event into the request's view and tells it to the dashboards, if they know of the request. They always
@@ -103,15 +138,12 @@ impl Entry {
         match &event {
             _ if !self.told => {}
             Event::Outcome { .. } => board.teller.event(event),
-            _ => drop(board.teller.message_event(|| event)),
+            _ => drop(board.teller.message_event(|| shown(event))),
         }
     }
 
-    /// A message's reply; a second one for the same message is a duplicate.
+    /// A message's reply.
     pub fn take_reply(&mut self, reply: Reply, board: &Board) {
-        if self.view.replies.iter().any(|known| known.message_id == reply.message_id) {
-            return board.ledger.duplicate();
-        }
         self.tell(Event::Reply { at: now_ms(), reply: Box::new(reply) }, board);
         self.progress.send_modify(|progress| progress.replies += 1);
     }
@@ -124,4 +156,12 @@ impl Entry {
             self.tell(Event::Lost { request_id, message_id, at: now_ms(), reason }, board);
         }
     }
+}
+
+/// The event as others are told it: the whole body stays here.
+fn shown(mut event: Event) -> Event {
+    if let Event::Reply { reply, .. } = &mut event {
+        reply.cut(SHOWN_BODY);
+    }
+    event
 }

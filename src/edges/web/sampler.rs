@@ -1,6 +1,7 @@
 //! The deployment's figures second by second, from what the instances' counts have grown by.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use crate::model::{Hop, Latency, Ledger, Sample, Tier, Topology};
 
@@ -8,14 +9,14 @@ use crate::model::{Hop, Latency, Ledger, Sample, Tier, Topology};
 #[derive(Default)]
 pub struct Sampler {
     last: HashMap<String, (Ledger, Latency)>,
-    taken_at: Option<u64>,
+    taken_at: Option<Instant>,
 }
 
 impl Sampler {
-    /// The figures since the last call. The first of an instance's counts begin with its second sample.
+    /// The figures since the last call, marked with the time `now`. The first of an instance's counts begin with its second sample.
     pub fn take(&mut self, topology: &Topology, now: u64) -> Sample {
-        let seconds = self.taken_at.map_or(1.0, |last| (now.saturating_sub(last).max(1)) as f64 / 1000.0);
-        self.taken_at = Some(now);
+        let seconds = self.taken_at.map_or(1.0, |last| last.elapsed().as_secs_f64().max(0.001));
+        self.taken_at = Some(Instant::now());
         let mut grown = Ledger::default();
         let mut latency = Latency::default();
         let mut seen = HashMap::new();

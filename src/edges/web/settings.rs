@@ -12,6 +12,8 @@ use crate::tasks::DelaySource;
 /// The part that this web instance knows by itself.
 #[derive(Clone, Debug)]
 pub struct OwnSettings {
+    /// This instance's id.
+    pub id: String,
     pub timeout: Duration,
     /// The default task's name.
     pub task: String,
@@ -33,51 +35,63 @@ pub struct PageSettings {
     expected: Option<Expected>,
 }
 
-/// Messages of a request, responder workers, whether these share a queue, and their delay.
-type Question = (usize, usize, bool, DelayView);
+/// What there is to expect: messages of a request, responder workers, whether these share a queue, and their delay.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Question {
+    messages: usize,
+    servers: usize,
+    shared_queue: bool,
+    delay: DelayView,
+}
 
-/// The last expectation, with what it was made for: it takes a simulation.
+impl Question {
+    /// The answer, by a simulation that may take a second.
+    pub fn answer(self) -> Option<Expected> {
+        let delay = delay_of(&self.delay).ok()?;
+        let mut source = DelaySource::new(&delay, Some(1), 0);
+        expect(self.messages, self.servers, self.shared_queue, || source.draw().as_secs_f64() * 1000.0)
+    }
+}
+
+/// The last expectation, with what it was made for.
 #[derive(Default)]
 pub struct Oracle {
     last: Option<(Question, Option<Expected>)>,
+    asked: Option<Question>,
 }
 
 impl Oracle {
-    /// The settings for a deployment in this state.
-    pub fn settings(&mut self, own: &OwnSettings, topology: &Topology) -> PageSettings {
-        let dispatch = dispatch(topology);
+    /// The settings for a deployment in this state; without an expectation while that is worked out.
+    pub fn settings(&self, own: &OwnSettings, topology: &Topology) -> PageSettings {
         let question = question(topology);
         let none = DelayView { kind: DelayShape::None, min_ms: 0, max_ms: 0, mean_ms: 0, sigma: 0.5 };
+        let answer = self.last.filter(|(last, _)| Some(*last) == question);
         PageSettings {
-            delay: question.map_or(none, |question| question.3),
+            delay: question.map_or(none, |question| question.delay),
             timeout_ms: own.timeout.as_millis() as u64,
             task: own.task.clone(),
-            dispatch,
+            dispatch: dispatch(topology),
             controls: own.controls,
             batch_ms: own.batch.as_millis() as u64,
-            expected: question.and_then(|question| self.expect(question)),
+            expected: answer.and_then(|(_, answer)| answer),
         }
     }
 
-    /// True when the deployment is not what the last expectation was made for.
-    pub fn asks_anew(&self, topology: &Topology) -> bool {
-        let last = self.last.as_ref().map(|(last, _)| *last);
-        question(topology).is_some_and(|question| last != Some(question))
+    /// What is to be worked out anew, if the deployment is not what the last expectation was made for, and that is not under
+    /// way.
+    pub fn asks_anew(&mut self, topology: &Topology) -> Option<Question> {
+        let question = question(topology)?;
+        let known = self.last.is_some_and(|(last, _)| last == question) || self.asked.is_some();
+        if known {
+            return None;
+        }
+        self.asked = Some(question);
+        Some(question)
     }
 
-    fn expect(&mut self, question: Question) -> Option<Expected> {
-        if let Some((last, answer)) = &self.last
-            && *last == question
-        {
-            return *answer;
-        }
-        let (messages, servers, shared_queue, delay) = question;
-        let answer = delay_of(&delay).ok().and_then(|delay| {
-            let mut source = DelaySource::new(&delay, Some(1), 0);
-            expect(messages, servers, shared_queue, || source.draw().as_secs_f64() * 1000.0)
-        });
+    pub fn learn(&mut self, question: Question, answer: Option<Expected>) {
         self.last = Some((question, answer));
-        answer
+        self.asked = None;
     }
 }
 
@@ -90,6 +104,10 @@ fn dispatch(topology: &Topology) -> String {
 fn question(topology: &Topology) -> Option<Question> {
     let delay = topology.living(Tier::Responder).find_map(|view| view.snapshot.delay)?;
     let workers = |tier| topology.living(tier).map(|view| view.snapshot.workers.len()).sum();
-    let shared_queue = dispatch(topology) == Dispatch::LeastBusy.name();
-    Some((workers(Tier::Requester), workers(Tier::Responder), shared_queue, delay))
+    Some(Question {
+        messages: workers(Tier::Requester),
+        servers: workers(Tier::Responder),
+        shared_queue: dispatch(topology) == Dispatch::LeastBusy.name(),
+        delay,
+    })
 }

@@ -1,40 +1,59 @@
 //! A dashboard's WebSocket. The one file that names actix-web-actors.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix::prelude::*;
-use actix_web::{HttpRequest, HttpResponse, web};
-use actix_web_actors::ws::{self, CloseCode, CloseReason, WebsocketContext};
-use bytestring::ByteString;
+use actix_web::error::Error;
+use actix_web::web::{self, Bytes};
+use actix_web::{HttpRequest, HttpResponse};
+use actix_web_actors::ws::{self, CloseCode, CloseReason, Frame, Message, ProtocolError, WebsocketContext};
+use awc::ws::Codec;
+use bytes::{BufMut, BytesMut};
+use futures_util::stream::{self, LocalBoxStream};
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use tokio_util::codec::{Decoder, FramedRead};
+use tokio_util::io::StreamReader;
 
-use super::Hub;
+use super::{DashboardSeat, Hub};
+use crate::model::ErrorCode;
+use crate::transport::{ApiError, Room, pieces};
 
 /// Between pings.
 const PING: Duration = Duration::from_secs(5);
 
 /// A browser that has answered none of so many is gone. Pings are counted, not the time: none is sent to one that does
-/// not read, which may be back.
+/// not read, which may be back. One that does not read for `web.send_timeout` is dropped by the kernel.
 const PINGS: u32 = 3;
 
-/// Batches that may wait for a slow browser, about a second's. More are not kept: it gets a snapshot when it is back. That
-/// is as large as dozens of batches, so that a browser is not to be given one for a moment's delay.
+/// Messages that may wait for a slow browser; the hub bounds their bytes.
 const MAILBOX: usize = 16;
 
 /// What the hub sends.
 #[derive(Message)]
 #[rtype("()")]
 pub enum Push {
-    /// A snapshot or a batch, with a share of the token by which the hub knows that it waits still.
-    Text(ByteString, Arc<()>),
+    /// A snapshot or a batch, with the room that it takes until it is sent.
+    Text(Bytes, Room),
     /// The server is shutting down.
     Close,
 }
 
+/// Texts on their way from the session to its connection.
+type Outbox = Rc<RefCell<VecDeque<(Bytes, Room)>>>;
+
 struct Session {
     hub: Arc<Hub>,
+    outbox: Outbox,
     /// Pings since anything was heard.
     unanswered: u32,
+    _seat: DashboardSeat,
 }
 
 impl Actor for Session {
@@ -58,7 +77,7 @@ impl Handler<Push> for Session {
 
     fn handle(&mut self, push: Push, ctx: &mut Self::Context) {
         match push {
-            Push::Text(text, _) => ctx.text(text),
+            Push::Text(text, room) => self.outbox.borrow_mut().push_back((text, room)),
             Push::Close => {
                 ctx.close(Some(CloseReason::from(CloseCode::Restart)));
                 ctx.stop();
@@ -67,26 +86,148 @@ impl Handler<Push> for Session {
     }
 }
 
-impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Session {
-    fn handle(&mut self, message: Result<ws::Message, ws::ProtocolError>, ctx: &mut Self::Context) {
+impl StreamHandler<Result<Message, ProtocolError>> for Session {
+    fn handle(&mut self, message: Result<Message, ProtocolError>, ctx: &mut Self::Context) {
         self.unanswered = 0;
         match message {
-            Ok(ws::Message::Ping(data)) => ctx.pong(&data),
-            Ok(ws::Message::Close(reason)) => {
+            Ok(Message::Ping(data)) => ctx.pong(&data),
+            Ok(Message::Close(reason)) => {
                 ctx.close(reason);
                 ctx.stop();
             }
             Ok(_) => {}
-            Err(_) => ctx.stop(),
+            Err(error) => {
+                let code = match error {
+                    ProtocolError::Overflow => CloseCode::Size,
+                    _ => CloseCode::Protocol,
+                };
+                ctx.close(Some(CloseReason::from(code)));
+                ctx.stop();
+            }
         }
     }
 }
 
+/// Frames of up to 64 KiB. What a dashboard sends is ignored, so that nothing long is waited for: a frame whose length takes
+/// eight bytes is refused as soon as its head is there. actix's codec would wait for all of it.
+struct ShortFrames(Codec);
+
+impl Decoder for ShortFrames {
+    type Item = Message;
+    type Error = ProtocolError;
+
+    fn decode(&mut self, received: &mut BytesMut) -> Result<Option<Message>, ProtocolError> {
+        /// Instead of a length: eight bytes of it follow (RFC 6455, 5.2).
+        const EIGHT_BYTES: u8 = 127;
+        if received.get(1).is_some_and(|length| length & 0x7f == EIGHT_BYTES) {
+            return Err(ProtocolError::Overflow);
+        }
+        Ok(self.0.decode(received)?.map(|frame| match frame {
+            Frame::Ping(data) => Message::Ping(data),
+            Frame::Pong(data) => Message::Pong(data),
+            Frame::Close(reason) => Message::Close(reason),
+            Frame::Text(_) | Frame::Binary(_) | Frame::Continuation(_) => Message::Nop,
+        }))
+    }
+}
+
+/// What goes to a dashboard: texts in pieces, each read from the text that all dashboards share when the connection has
+/// room for it, and control frames between texts. (The context's own way copies whole texts for each connection.)
+struct Outgoing {
+    /// The session's own frames, which are control frames. It is done when the session is.
+    control: LocalBoxStream<'static, Result<Bytes, Error>>,
+    outbox: Outbox,
+    /// The rest of the text that is being sent.
+    text: Option<(Box<dyn Iterator<Item = Bytes>>, Room)>,
+}
+
+impl Stream for Outgoing {
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        loop {
+            if let Some((rest, _)) = &mut this.text {
+                match rest.next() {
+                    Some(piece) => return Poll::Ready(Some(Ok(piece))),
+                    None => this.text = None,
+                }
+            }
+            // This runs the session too, which fills the outbox.
+            let control = this.control.poll_next_unpin(cx);
+            if !matches!(control, Poll::Pending) {
+                return control;
+            }
+            let Some((text, room)) = this.outbox.borrow_mut().pop_front() else { return Poll::Pending };
+            let all = std::iter::once(head_of(&text)).chain(pieces(text));
+            this.text = Some((Box::new(all), room));
+        }
+    }
+}
+
+/// The head of a text's frame (RFC 6455, 5.2): final, text, not masked.
+fn head_of(text: &Bytes) -> Bytes {
+    let mut head = BytesMut::with_capacity(10);
+    head.put_u8(0x81);
+    match text.len() {
+        length @ 0..126 => head.put_u8(length as u8),
+        length @ 126..0x1_0000 => {
+            head.put_u8(126);
+            head.put_u16(length as u16);
+        }
+        length => {
+            head.put_u8(127);
+            head.put_u64(length as u64);
+        }
+    }
+    head.freeze()
+}
+
 /// `GET /ws`: a snapshot, then batches of events.
-pub async fn open(
-    request: HttpRequest,
-    stream: web::Payload,
-    hub: web::Data<Hub>,
-) -> Result<HttpResponse, actix_web::Error> {
-    ws::start(Session { hub: hub.into_inner(), unanswered: 0 }, &request, stream)
+pub async fn open(request: HttpRequest, payload: web::Payload, hub: web::Data<Hub>) -> Result<HttpResponse, Error> {
+    let mut response = ws::handshake(&request)?;
+    let Some(seat) = hub.seat() else {
+        let message = "as many dashboards as allowed are open (web.max_dashboards): close one";
+        return Err(ApiError::new(ErrorCode::Overloaded, message).into());
+    };
+    let outbox = Outbox::default();
+    let session = Session { hub: hub.into_inner(), outbox: outbox.clone(), unanswered: 0, _seat: seat };
+    let received = FramedRead::new(StreamReader::new(payload.map_err(io::Error::other)), ShortFrames(Codec::new()));
+    // The context's own reader is given nothing to read.
+    let control = WebsocketContext::with_factory(stream::pending(), |ctx| {
+        ctx.add_stream(received);
+        session
+    });
+    Ok(response.streaming(Outgoing { control: control.boxed_local(), outbox, text: None }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_above_64_kib_is_refused_by_its_head_and_shorter_ones_are_taken() {
+        let decode = |mut bytes: BytesMut| ShortFrames(Codec::new()).decode(&mut bytes);
+        for head in [&[0x82, 0xff, 0, 0, 1, 0][..], &[0x02, 0xff], &[0x80, 0xff, 0]] {
+            assert!(matches!(decode(head.into()), Err(ProtocolError::Overflow)), "{head:?}");
+        }
+        let mut longest = BytesMut::from(&[0x82, 0xfe, 0xff, 0xff, 0, 0, 0, 0][..]);
+        assert!(matches!(decode(longest.clone()), Ok(None)), "its data is still to come");
+        longest.resize(8 + 0xffff, 0);
+        assert!(matches!(decode(longest), Ok(Some(Message::Nop))));
+        assert!(matches!(decode(BytesMut::from(&[0x89, 0x80, 0, 0, 0, 0][..])), Ok(Some(Message::Ping(_)))));
+    }
+
+    #[test]
+    fn a_head_says_the_length_in_the_shortest_way() {
+        for (length, head) in [
+            (0, &[0x81, 0][..]),
+            (125, &[0x81, 125]),
+            (126, &[0x81, 126, 0, 126]),
+            (0xffff, &[0x81, 126, 0xff, 0xff]),
+            (0x1_0000, &[0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
+        ] {
+            assert_eq!(head_of(&vec![b'x'; length].into()), head);
+        }
+    }
 }

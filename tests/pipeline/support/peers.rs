@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::{Map, Value, json};
 use swarmq::transport::{Frames, Socket};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::in_time;
 
@@ -18,6 +18,13 @@ pub struct Peer {
 impl Peer {
     pub async fn connect(address: SocketAddr) -> Self {
         Self::of(in_time("a connection", TcpStream::connect(address)).await.unwrap())
+    }
+
+    /// One that can hold so many bytes of what it has not read.
+    pub async fn connect_with(address: SocketAddr, receive_buffer: u32) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(receive_buffer).unwrap();
+        Self::of(in_time("a connection", socket.connect(address)).await.unwrap())
     }
 
     pub async fn accept(listener: &TcpListener) -> Self {

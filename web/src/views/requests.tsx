@@ -3,7 +3,7 @@ import { signal } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ALL, matches, nodesOf, type Filter } from '../filter.ts';
 import { count, plural } from '../format.ts';
-import { newest, topology } from '../store.ts';
+import { newest, requestsLeftOut, topology } from '../store.ts';
 import { STRETCH_TITLES, STRETCHES } from '../waterfall.ts';
 import type { RequestView } from '../wire.ts';
 import { RequestRow } from './request-row.tsx';
@@ -96,12 +96,21 @@ export function RequestsView() {
 /** Says that not everything is listed, where that is so. */
 function LeftOut() {
   const dropped = Object.values(topology.value.instances).reduce((sum, { droppedEvents }) => sum + droppedEvents, 0);
-  if (dropped === 0) return null;
   return (
-    <p class="hint">
-      {plural(dropped, 'event')} of single messages could not be told to the page (<code>telemetry.events_per_second</code>
-      ), so that some are missing here. Ledger and charts count every message.
-    </p>
+    <>
+      {dropped > 0 && (
+        <p class="hint">
+          {plural(dropped, 'event')} of single messages could not be told to the page (
+          <code>telemetry.events_per_second</code>), so that some are missing here. Ledger and charts count every message.
+        </p>
+      )}
+      {requestsLeftOut.value > 0 && (
+        <p class="hint">
+          {plural(requestsLeftOut.value, 'older request')} did not fit into what the page was sent at once, and{' '}
+          {requestsLeftOut.value === 1 ? 'is' : 'are'} missing here.
+        </p>
+      )}
+    </>
   );
 }
 

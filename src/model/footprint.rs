@@ -1,0 +1,159 @@
+//! How much memory what is kept takes: what limits in bytes are counted in. Estimates, which count every text and every
+//! element, so that no input has more memory than its limit says.
+
+use std::mem::size_of;
+
+use serde_json::{Map, Value};
+
+use super::{Accepted, Event, MessageView, PeerView, Reply, Request, Snapshot, WorkerView};
+
+/// What a map or list of small things has around each of them.
+const AROUND: usize = 32;
+
+/// Something with a size in memory.
+pub trait Footprint {
+    /// About how many bytes of memory it takes, what it points to included.
+    fn footprint(&self) -> usize;
+}
+
+impl Footprint for Value {
+    fn footprint(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Null | Self::Bool(_) | Self::Number(_) => 0,
+                Self::String(text) => escaped(text),
+                Self::Array(values) => values.iter().map(Footprint::footprint).sum(),
+                Self::Object(fields) => fields.footprint(),
+            }
+    }
+}
+
+impl Footprint for Map<String, Value> {
+    fn footprint(&self) -> usize {
+        self.iter().map(|(name, value)| AROUND + size_of::<String>() + escaped(name) + value.footprint()).sum()
+    }
+}
+
+impl Footprint for Request {
+    fn footprint(&self) -> usize {
+        size_of::<Self>()
+            + escaped(&self.request_id)
+            + texts([&self.filename, &self.task])
+            + self.parameters.footprint()
+            + self.extra.footprint()
+    }
+}
+
+impl Footprint for Reply {
+    fn footprint(&self) -> usize {
+        size_of::<Self>()
+            + escaped(&self.requester_id)
+            + escaped(&self.body)
+            + escaped(&self.request_id)
+            + escaped(&self.message_id)
+            + texts([&self.filename, &self.detail, &self.task, &self.node, &self.service, &self.slot])
+            + self.extra.footprint()
+    }
+}
+
+impl Footprint for MessageView {
+    fn footprint(&self) -> usize {
+        // The id is held a second time, to find the message by it.
+        size_of::<Self>()
+            + AROUND
+            + 2 * escaped(&self.message_id)
+            + escaped(&self.requester_id)
+            + escaped(&self.instance)
+            + texts([&self.lost])
+    }
+}
+
+impl Footprint for WorkerView {
+    fn footprint(&self) -> usize {
+        size_of::<Self>() + escaped(&self.id)
+    }
+}
+
+impl Footprint for PeerView {
+    fn footprint(&self) -> usize {
+        size_of::<Self>() + escaped(&self.address)
+    }
+}
+
+impl Footprint for Snapshot {
+    fn footprint(&self) -> usize {
+        let instance = &self.instance;
+        // It is known by its id, which is held a second time.
+        size_of::<Self>()
+            + AROUND
+            + 2 * escaped(&instance.id)
+            + escaped(&instance.node)
+            + escaped(&instance.service)
+            + escaped(&instance.version)
+            + texts([&instance.slot, &instance.admin, &self.reason, &self.dispatch])
+            + self.workers.iter().map(Footprint::footprint).sum::<usize>()
+            + self.peers.iter().map(Footprint::footprint).sum::<usize>()
+            + self.hops.values().map(|latency| AROUND + latency.footprint()).sum::<usize>()
+            + self.stalled.len() * size_of::<usize>()
+    }
+}
+
+impl Footprint for Accepted {
+    /// Of the messages as a request's view holds them.
+    fn footprint(&self) -> usize {
+        let message = size_of::<MessageView>() + AROUND + escaped(&self.instance);
+        self.messages
+            .iter()
+            .map(|promise| message + 2 * escaped(&promise.message_id) + escaped(&promise.requester_id))
+            .sum()
+    }
+}
+
+impl Footprint for Event {
+    /// Of what the event adds to the view of its request.
+    fn footprint(&self) -> usize {
+        match self {
+            Self::Request { request_id, task, .. } => 2 * escaped(request_id) + texts([task]),
+            Self::Accepted { accepted, .. } => accepted.footprint(),
+            Self::Dispatched { message_id, requester_id, instance, .. } => {
+                size_of::<MessageView>() + AROUND + 2 * escaped(message_id) + escaped(requester_id) + escaped(instance)
+            }
+            Self::Reply { reply, .. } => reply.footprint() + AROUND + escaped(&reply.message_id),
+            Self::Retry { reason, .. } | Self::Lost { reason, .. } => escaped(reason),
+            Self::Outcome { reason, .. } => texts([reason]),
+            _ => 0,
+        }
+    }
+}
+
+/// The length of a text in JSON, where control characters take six bytes: it is answered as that.
+fn escaped(text: &str) -> usize {
+    text.bytes()
+        .map(|byte| match byte {
+            b'"' | b'\\' => 2,
+            0..0x20 => 6,
+            _ => 1,
+        })
+        .sum()
+}
+
+fn texts<const N: usize>(texts: [&Option<String>; N]) -> usize {
+    texts.into_iter().flatten().map(|text| escaped(text)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_element_counts_and_not_only_the_texts() {
+        let json = format!(r#"{{"a":[{}0]}}"#, "0,".repeat(9_999));
+        let value: Value = serde_json::from_str(&json).unwrap();
+        assert!(value.footprint() >= 10_000 * size_of::<Value>(), "{} bytes for {}", value.footprint(), json.len());
+        let mut request = Request::default();
+        let empty = request.footprint();
+        request.parameters.insert("a".into(), value.clone());
+        request.extra.insert("b".into(), value.clone());
+        assert!(request.footprint() - empty >= 2 * value.footprint());
+    }
+}

@@ -1,0 +1,106 @@
+//! A request's view as a fold of its events, the same where it was taken on and wherever its events arrive.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+
+use super::{Event, MessageView, Outcome, RequestView};
+
+/// The view of a request that goes on, with its messages found by their ids.
+#[derive(Clone, Debug)]
+pub struct RequestFold {
+    view: RequestView,
+    known: HashMap<String, Known>,
+}
+
+/// What is known of a message: its reply may come before its promise.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    /// Its place among the view's messages.
+    place: Option<usize>,
+    replied: bool,
+}
+
+impl From<RequestView> for RequestFold {
+    /// For a view that has nothing but its beginning.
+    fn from(view: RequestView) -> Self {
+        Self { view, known: HashMap::new() }
+    }
+}
+
+impl Deref for RequestFold {
+    type Target = RequestView;
+
+    fn deref(&self) -> &RequestView {
+        &self.view
+    }
+}
+
+impl RequestFold {
+    pub fn into_view(self) -> RequestView {
+        self.view
+    }
+
+    /// Takes in an event of this request.
+    pub fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Accepted { accepted, .. } => {
+                for promise in &accepted.messages {
+                    self.message(&promise.message_id, &promise.requester_id, &accepted.instance);
+                }
+            }
+            // Told by the requester, so that it often comes before the promise, which the web tier tells.
+            Event::Dispatched { message_id, requester_id, instance, at, .. } => {
+                self.message(message_id, requester_id, instance).dispatched_at = Some(*at);
+            }
+            Event::Reply { reply, .. } => {
+                self.known.entry(reply.message_id.clone()).or_default().replied = true;
+                self.view.counts.add(reply.outcome());
+                self.view.replies.push((**reply).clone());
+            }
+            Event::Lost { message_id, reason, .. } => {
+                self.view.counts.add(Outcome::Error);
+                if let Some(place) = self.known.get(message_id).and_then(|known| known.place) {
+                    self.view.messages[place].lost = Some(reason.clone());
+                }
+            }
+            Event::Retry { message_id: None, reason, .. } => self.view.reason = Some(reason.clone()),
+            Event::Outcome { status, counts, total_us, reason, .. } => {
+                self.view.status = *status;
+                self.view.counts = *counts;
+                self.view.total_us = Some(*total_us);
+                if reason.is_some() {
+                    self.view.reason.clone_from(reason);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// True for a message that was promised.
+    pub fn is_promised(&self, message_id: &str) -> bool {
+        self.known.get(message_id).is_some_and(|known| known.place.is_some())
+    }
+
+    /// True when a message has its reply.
+    pub fn has_reply(&self, message_id: &str) -> bool {
+        self.known.get(message_id).is_some_and(|known| known.replied)
+    }
+
+    /// The messages of an instance that neither a reply nor a loss has ended.
+    pub fn unanswered<'a>(&'a self, instance: &'a str) -> impl Iterator<Item = &'a MessageView> {
+        self.view.messages.iter().filter(move |message| {
+            message.instance == instance && message.lost.is_none() && !self.has_reply(&message.message_id)
+        })
+    }
+
+    /// The view of a message, new or known.
+    fn message(&mut self, message_id: &str, requester_id: &str, instance: &str) -> &mut MessageView {
+        let messages = &mut self.view.messages;
+        let place = *self.known.entry(message_id.to_owned()).or_default().place.get_or_insert_with(|| {
+            let (message_id, requester_id, instance) = (message_id.into(), requester_id.into(), instance.into());
+            messages.push(MessageView { message_id, requester_id, instance, lost: None, dispatched_at: None });
+            messages.len() - 1
+        });
+        &mut messages[place]
+    }
+}

@@ -1,0 +1,225 @@
+//! What clients and strangers can make the web tier keep: no more than its limits say, whatever they do.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use swarmq::app::Role;
+use swarmq::model::RequestStatus;
+use tokio::io::AsyncReadExt;
+
+use crate::support::{Peer, Running, Web, assert_one_outcome_each, eventually, in_time, start, zmq_socket};
+
+/// The least that `web.keep_bytes` may be.
+const KEEP: usize = 1 << 20;
+
+async fn keeping_little(changes: &[(&str, &str)]) -> Running {
+    let keep = KEEP.to_string();
+    Running::all(&[&[("web.keep_bytes", &*keep)], changes].concat()).await
+}
+
+fn echo(bytes: usize) -> Value {
+    json!({ "task": "echo", "parameters": { "bytes": bytes } })
+}
+
+#[actix_rt::test]
+async fn requests_are_kept_by_their_bytes_and_the_oldest_forgotten_first() {
+    let app = keeping_little(&[]).await;
+    let mut ids = vec![];
+    for _ in 0..20 {
+        let view = app.web().ask(echo(60_000)).await;
+        assert!(view.replies.iter().all(|reply| reply.body.len() == 60_000), "each is answered whole");
+        ids.push(view.request_id);
+    }
+    let mut kept = 0;
+    for id in &ids {
+        let answer = app.web().get(&format!("/api/v1/requests/{id}/replies")).await;
+        match answer.status {
+            200 => kept += 1,
+            _ => {
+                assert_eq!(kept, 0, "the newest are kept");
+                assert!(answer.error(404, "not-found").contains("web.keep_bytes"));
+            }
+        }
+    }
+    assert!((3..=KEEP / 180_000).contains(&kept), "{kept} of three times 60,000 bytes");
+    app.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_reply_beyond_the_share_of_a_request_has_its_body_left_out_and_says_so() {
+    let app = keeping_little(&[("telemetry.events_per_second", "0")]).await;
+    let views = join_all((0..20).map(|_| async { app.web().ask(echo(200_000)).await })).await;
+    for view in views {
+        assert_one_outcome_each(&view);
+        assert_eq!((view.status, view.counts.responses), (RequestStatus::Complete, 3));
+        let whole: usize = view.replies.iter().map(|reply| reply.body.len()).sum();
+        assert!(whole <= KEEP / 4, "{whole}");
+        for reply in view.replies.iter().filter(|reply| reply.body.is_empty()) {
+            assert_eq!(serde_json::to_value(reply).unwrap()["bodyBytes"], 200_000);
+            assert!(reply.detail.as_ref().unwrap().contains("web.keep_bytes"), "{:?}", reply.detail);
+        }
+    }
+    app.stop().await;
+}
+
+#[actix_rt::test]
+async fn whoever_waits_gets_the_end_of_a_request_that_is_forgotten_in_the_meantime() {
+    let app = Running::all(&[("web.keep_requests", "1")]).await;
+    let web = app.web();
+    let waiting = join_all((0..60).map(|_| async { web.ask_any(json!({ "task": "echo" })).await.status }));
+    let ids = join_all((0..60).map(|_| async { web.submit(json!({ "task": "echo", "fanOut": "one" })).await })).await;
+    let (statuses, views) = tokio::join!(waiting, join_all(ids.iter().map(|id| followed(&web, id))));
+    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+    assert!(views.iter().any(|known| *known));
+    app.stop().await;
+}
+
+/// Whether a request was still known; then its lines have an end.
+async fn followed(web: &Web, id: &str) -> bool {
+    let answer = web.get(&format!("/api/v1/requests/{id}/replies")).await;
+    if answer.status == 404 {
+        return false;
+    }
+    let text = answer.text();
+    let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(last["status"], "complete", "{text}");
+    true
+}
+
+#[actix_rt::test]
+async fn a_request_that_grows_in_memory_is_refused_by_what_it_takes() {
+    let app = keeping_little(&[]).await;
+    // 20,000 elements in 40,000 bytes.
+    let many = json!({ "task": "echo", "parameters": { "a": vec![0; 20_000] } });
+    assert!(app.web().ask_any(many).await.error(503, "overloaded").contains("web.keep_bytes"));
+    app.web().ask(json!({ "task": "echo", "parameters": { "a": vec![0; 500] } })).await;
+    app.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_request_with_more_messages_than_there_is_memory_for_fails_alone() {
+    let app = keeping_little(&[("requester.workers", "300")]).await;
+    let message = app.web().ask_any(json!({ "task": "echo" })).await.error(503, "overloaded");
+    assert!(message.contains("web.keep_bytes"), "{message}");
+    assert_eq!(app.web().ask(json!({ "task": "echo", "fanOut": "one" })).await.counts.responses, 1);
+    app.stop().await;
+}
+
+#[actix_rt::test]
+async fn answers_that_nobody_reads_are_bounded_and_what_is_asked_for_then_is_refused_with_the_reason() {
+    let app = keeping_little(&[]).await;
+    let id = app.web().ask(echo(60_000)).await.request_id;
+    let path = format!("/api/v1/requests/{id}");
+    let mut slow = vec![];
+    let refused = eventually("a refusal", async || {
+        // Each takes 180 kB of the 512 KiB for answers, less what both ends of its connection hold.
+        let mut peer = Peer::connect_with(app.addresses.web.unwrap(), 4 << 10).await;
+        peer.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").repeat(40)).await;
+        slow.push(peer);
+        let answer = app.web().get(&path).await;
+        (answer.status != 200).then_some(answer)
+    })
+    .await;
+    assert!(refused.error(503, "overloaded").contains("web.keep_bytes"));
+    drop(slow);
+    eventually("room for answers", async || (app.web().get(&path).await.status == 200).then_some(())).await;
+    app.stop().await;
+}
+
+/// What a server answers to a request of which the body does not come, up to the end of the connection.
+async fn answer_to_half(address: std::net::SocketAddr, head: &str) -> String {
+    let mut peer = Peer::connect(address).await;
+    peer.send(format!(
+        "{head} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 60\r\n\r\n{{"
+    ))
+    .await;
+    let mut answer = String::new();
+    in_time("the end of the connection", peer.stream.read_to_string(&mut answer)).await.unwrap();
+    answer
+}
+
+#[actix_rt::test]
+async fn a_body_that_does_not_come_ends_its_connection_with_408() {
+    let app = Running::all(&[("web.body_timeout", "100ms")]).await;
+    let (web, admin) = (app.addresses.web.unwrap(), app.addresses.admin.unwrap());
+    let control = format!("PUT /control/{}/workers", app.boards()[0].instance.id);
+    let (asked, controlled, ignored) = tokio::join!(
+        answer_to_half(web, "POST /api/v1/requests"),
+        answer_to_half(admin, &control),
+        answer_to_half(web, "POST /api/v1/dispatcher/disconnect"),
+    );
+    for answer in [&asked, &controlled] {
+        assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("request-timeout"), "{answer}");
+    }
+    assert!(ignored.starts_with("HTTP/1.1 "), "a call that needs no body is answered without it: {ignored}");
+    app.web().get("/api/v1/dispatcher/connect").await;
+    app.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_compressed_body_is_refused_unread_by_both_servers() {
+    let app = Running::all(&[]).await;
+    let control = format!("/control/{}/workers", app.boards()[0].instance.id);
+    for (base, path) in [(app.web().base, "/api/v1/requests"), (app.admin().base, &*control)] {
+        for (encoding, status) in [("gzip", 415), ("br", 415), ("identity", 400)] {
+            let request = awc::Client::default().request("POST".parse().unwrap(), format!("{base}{path}"));
+            let request = request.insert_header(("content-encoding", encoding)).content_type("application/json");
+            let mut response = request.send_body("{").await.unwrap();
+            let text = String::from_utf8(response.body().await.unwrap().to_vec()).unwrap();
+            let expected = if base == app.admin().base && status == 400 { 404 } else { status };
+            assert_eq!(response.status().as_u16(), expected, "{encoding}: {text}");
+            assert!(status != 415 || text.contains("unsupported-media-type"), "{text}");
+        }
+    }
+    app.stop().await;
+}
+
+#[actix_rt::test]
+async fn connections_beyond_the_limit_wait_for_their_turn() {
+    let app = start(Role::Web, &[("web.max_connections", "2")]);
+    let address = app.addresses.web.unwrap();
+    let mut idle = [Peer::connect(address).await, Peer::connect(address).await];
+    let get = "GET /api/v1/load HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut head = [0; 12];
+    for peer in &mut idle {
+        peer.send(get).await;
+        in_time("an answer", peer.stream.read_exact(&mut head)).await.unwrap();
+    }
+    let mut third = Peer::connect(address).await;
+    third.send(get).await;
+    assert_eq!(third.stream.try_read(&mut head).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    drop(idle);
+    in_time("its turn", third.stream.read_exact(&mut head)).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    app.end().await;
+}
+
+#[actix_rt::test]
+async fn strangers_telemetry_is_taken_within_limits_and_never_for_the_web_tiers_own() {
+    let app = Running::all(&[]).await;
+    let before = app.web().topology().await;
+    let own = before.instances.values().find(|view| view.snapshot.instance.tier.name() == "web").unwrap();
+    let mut forged = serde_json::to_value(&own.snapshot).unwrap();
+    let (stranger, _) = zmq_socket(zmq::PUB, Some(app.addresses.telemetry.unwrap()));
+    let link = json!({ "type": "link", "instance": forged["instance"]["id"], "address": "forged:1", "at": 1, "state": "connected" });
+    let mut number = 0;
+    let known = eventually("as many as are known at most", async || {
+        let instances: Vec<Value> = (0..500)
+            .map(|_| {
+                number += 1;
+                forged["instance"]["id"] = json!(format!("forged-{number}"));
+                json!({ "type": "instance", "snapshot": forged })
+            })
+            .collect();
+        stranger.raw().send(json!([link]).to_string().as_bytes(), 0).unwrap();
+        stranger.raw().send(json!(instances).to_string().as_bytes(), 0).unwrap();
+        stranger.raw().send("nonsense", 0).unwrap();
+        let topology = app.web().topology().await;
+        (number > 3_000 && topology.instances.len() >= 900).then_some(topology)
+    })
+    .await;
+    assert!(known.instances.len() <= 1_000, "{}", known.instances.len());
+    assert!(before.instances.keys().all(|id| known.instances.contains_key(id)), "those that were known stay");
+    assert_eq!(known.links.keys().collect::<Vec<_>>(), before.links.keys().collect::<Vec<_>>());
+    assert_eq!(app.web().ask(json!({ "task": "echo" })).await.counts.responses, 3);
+    app.stop().await;
+}
