@@ -59,7 +59,7 @@ impl Hand {
 
     /// True while a message is in hand that may cost its connection, and is to have it for itself.
     pub fn has_suspect(&self) -> bool {
-        self.single().is_some_and(|held| held.ticket.is_suspect())
+        self.held.values().any(|held| held.ticket.is_suspect())
     }
 
     /// Takes a message in hand that was taken from the lane.

@@ -352,6 +352,7 @@ mod tests {
             extra: map("foreign"),
         };
         let message = Message {
+            max_reply_bytes: some(),
             request_id: "a".into(),
             filename: some(),
             task: some(),

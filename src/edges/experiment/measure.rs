@@ -180,6 +180,7 @@ mod tests {
             reason: None,
             workers: vec![],
             queue: 0,
+            queue_bytes: None,
             peers: vec![],
             ledger,
             hops: Hops::default(),
