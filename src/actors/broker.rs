@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use slog::{debug, info, warn};
+use slog::{debug, warn};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -79,7 +79,7 @@ pub async fn run_broker(seat: Seat, desk: Arc<Mutex<BrokerDesk>>) -> Result<(), 
             }
             // An edge that said that there is room again may have been swallowed by a call for something else.
             () = sleep(RETRY), if unsent => {}
-            () = seat.drain.cancelled(), if !draining => info!(seat.log, "draining"; "onItsWay" => desk.on_its_way.len()),
+            () = seat.drain.cancelled(), if !draining => debug!(seat.log, "draining"; "onItsWay" => desk.on_its_way.len()),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join;
-use slog::{Logger, info, warn};
+use slog::{Logger, debug, warn};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
@@ -82,7 +82,7 @@ impl Calls {
                 join(self.carry_out_stream(request, &lanes, &stream, log), stream.tell(&sink)).await;
             }
             Attached::Again(stream) => {
-                info!(log, "request goes on by a new connection"; "requestId" => &request.request_id);
+                debug!(log, "request goes on by a new connection"; "requestId" => &request.request_id);
                 stream.tell(&sink).await;
             }
             Attached::Twice => {
@@ -146,7 +146,7 @@ impl Calls {
             Ticket::new(message, now, deadline, reply_to.clone(), self.board.clone())
         };
         let tickets: Vec<_> = lanes.iter().map(|lane| make(&lane.requester_id)).collect();
-        info!(log, "request"; "requestId" => &request.request_id, "messages" => tickets.len(),
+        debug!(log, "request"; "requestId" => &request.request_id, "messages" => tickets.len(),
             "attempt" => request.attempt);
         lanes.iter().zip(&tickets).for_each(|(lane, ticket)| self.lanes.push(lane, ticket.clone()));
         (tickets, replies)

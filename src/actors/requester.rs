@@ -168,7 +168,7 @@ impl Worker {
     fn send_again(&mut self, message_id: &str, reason: &str) {
         let Some(Held { ticket, .. }) = self.hand.get(message_id) else { return };
         let (message, attempt) = (&ticket.message, ticket.sendings() + 1);
-        info!(self.log, "to be sent again"; "requestId" => &message.request_id, "messageId" => message_id,
+        debug!(self.log, "to be sent again"; "requestId" => &message.request_id, "messageId" => message_id,
             "attempt" => attempt, "reason" => reason);
         self.context.board.ledger.retry();
         self.context.board.teller.message_event(|| Event::Retry {

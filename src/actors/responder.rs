@@ -230,7 +230,7 @@ async fn give_back(desk: &ResponderDesk, seat: &Seat) -> Result<(), WorkError> {
         // The message itself goes back whole behind the reply.
         (message.filename, message.task) = (None, None);
         message.extra.clear();
-        info!(seat.log, "given back"; "requestId" => &message.request_id, "messageId" => &message.message_id);
+        debug!(seat.log, "given back"; "requestId" => &message.request_id, "messageId" => &message.message_id);
         let reply = message.error(desk.responder_id, ErrorCode::Draining, "this worker has been taken away");
         let mut answer = frames_of([&serde_json::to_vec(&reply).map_err(io::Error::from)?, RETURNED]);
         answer.extend(frames);

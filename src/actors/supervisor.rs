@@ -122,7 +122,6 @@ impl Supervisor {
     }
 
     fn resize(&mut self, size: usize, ctx: &mut Context<Self>) {
-        info!(self.spec.log, "pool size"; "from" => self.target(), "to" => size);
         self.spec.size.send_replace(size);
         (self.seats.len()..size).for_each(|_| self.add_seat(ctx));
         self.drain_surplus();
@@ -235,6 +234,7 @@ impl Handler<Resize> for Supervisor {
 
     fn handle(&mut self, Resize(size): Resize, ctx: &mut Self::Context) -> bool {
         if !self.draining {
+            info!(self.spec.log, "pool size"; "from" => self.target(), "to" => size);
             self.resize(size, ctx);
         }
         !self.draining

@@ -1,7 +1,7 @@
 //! What the operating system and libzmq allow, checked before anything starts.
 
 use anyhow::{Result, bail};
-use slog::{Logger, info};
+use slog::{Logger, debug};
 
 use super::Role;
 use crate::edges::admin;
@@ -64,7 +64,7 @@ pub fn raise(settings: &Settings, role: Role, log: &Logger) -> Result<()> {
              (web.max_connections, requester.max_connections)"
         );
     }
-    info!(log, "open files"; "allowed" => allowed, "needed" => needed);
+    debug!(log, "open files"; "allowed" => allowed, "needed" => needed);
     Ok(())
 }
 

@@ -83,7 +83,7 @@ pub struct Addresses {
 
 impl Addresses {
     /// Tells them, so that whoever reads the log finds the page.
-    fn log(&self, log: &Logger) {
+    pub fn log(&self, log: &Logger) {
         let all = [
             ("web tier, http", self.web),
             ("socket master, tcp", self.requester),
@@ -171,7 +171,6 @@ impl App {
         let admin = server.handle();
         actix_rt::spawn(server);
         let deadline = process.settings.shutdown.deadline.get();
-        addresses.log(&process.log);
         Ok(Self { addresses, process, web, requester, responder, broker, admin, deadline })
     }
 

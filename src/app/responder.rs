@@ -1,6 +1,7 @@
 //! The response tier: a broker, and the responder workers.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -16,7 +17,7 @@ use crate::actors::{
 };
 use crate::model::{DelayShape, DelayView, TaskName, Tier};
 use crate::process;
-use crate::tasks::{Delay, FaultInjector, Tasks, TasksConfig};
+use crate::tasks::{BUILT_IN_FILE, Delay, FaultInjector, Tasks, TasksConfig};
 use crate::transport::Socket;
 
 /// Where the workers of this process find their broker under round-robin dispatch.
@@ -162,8 +163,9 @@ impl ResponderTier {
             work: Some(ResponderWork { delay, faults }),
             ..Control::none(board.clone())
         });
-        if process.settings.task.name == TaskName::File {
-            let path = process.settings.task.root.join(&process.settings.task.file);
+        let task = &process.settings.task;
+        if task.name == TaskName::File && task.file != Path::new(BUILT_IN_FILE) {
+            let path = task.root.join(&task.file);
             if !path.is_file() {
                 warn!(process.log, "the file to be read is not there: replies will be errors (task.root, task.file)";
                     "path" => %path.display());

@@ -15,13 +15,17 @@ const INTERRUPTED: u8 = 130;
 /// Runs a role to its end.
 pub fn run(config: Config, role: Role) -> Result<ExitCode> {
     let (log, guard) = logging::init(&config.settings.log, role.name())?;
-    info!(log, "swarmq"; "version" => env!("CARGO_PKG_VERSION"), "profile" => config.profile);
+    if guard.json {
+        info!(log, "swarmq"; "version" => env!("CARGO_PKG_VERSION"), "profile" => config.profile);
+    }
     let ended = actix_rt::System::new().block_on(async {
         // First of all: from the moment its ports are open, the process ends in order.
         let stop = wait_for_signal()?;
         let app = App::build(config.settings, role, log.clone())?;
-        if !guard.json {
-            welcome(role, &app.addresses);
+        if guard.json {
+            app.addresses.log(&log);
+        } else {
+            logging::banner(&log, &welcome(role, &app.addresses));
         }
         tokio::select! {
             ended = app.run_until_stopped(stop.first) => ended.map(|()| ExitCode::SUCCESS),
@@ -66,21 +70,31 @@ fn wait_for_signal() -> Result<Stop<impl Future<Output = ()>, impl Future<Output
     Ok(Stop { first, second })
 }
 
-/// What to do next, for whoever started it by hand.
-fn welcome(role: Role, addresses: &Addresses) {
+/// Where it is, and what to do next, for whoever started it by hand.
+fn welcome(role: Role, addresses: &Addresses) -> String {
+    // As it was called: `cargo run` puts nothing on the path.
+    let program = std::env::args().next().unwrap_or_else(|| "swarmq".to_owned());
+    let mut lines = vec![];
     if let Some(web) = addresses.web {
-        println!("swarmq is running: http://{web}");
-        println!("  send a request    swarmq request --url http://{web}");
-        println!("  its API           http://{web}/api/v1/openapi.json");
+        lines.push(format!("swarmq is running: http://{web}"));
+        lines.push(format!("  send a request    {program} request --url http://{web}"));
+        lines.push(format!("  its API           http://{web}/api/v1/openapi.json"));
     }
     if let Some(requester) = addresses.requester.filter(|_| role == Role::Requester) {
-        println!("swarmq requester is running: web tiers connect to {requester}");
+        lines.push(format!("swarmq requester is running: web tiers connect to {requester}"));
     }
     if let Some(broker) = addresses.broker.filter(|_| role != Role::All) {
-        println!("swarmq {} is running: requesters connect to {broker}", role.name());
+        lines.push(format!("swarmq {} is running: requesters connect to {broker}", role.name()));
+    }
+    if let Some(backend) = addresses.backend {
+        lines.push(format!("  workers connect   {program} responder --backend tcp://{backend}"));
+    }
+    if let Some(telemetry) = addresses.telemetry.filter(|_| role == Role::Web) {
+        lines.push(format!("  telemetry to      {telemetry}"));
     }
     if let Some(admin) = addresses.admin {
-        println!("  health, metrics   http://{admin}/readyz http://{admin}/metrics");
+        lines.push(format!("  health, metrics   http://{admin}/readyz http://{admin}/metrics"));
     }
-    println!("  stop              Ctrl-C");
+    lines.push("  stop              Ctrl-C".to_owned());
+    lines.join("\n")
 }

@@ -3,11 +3,11 @@
 //! Our code passes loggers. Libraries know no logger: what they say through `log` goes through the global one that
 //! `init` sets, and so do `tracing` events, which `tracing`'s feature "log" (actix enables it) hands to `log`.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::panic;
 use std::thread;
 
-use slog::{Drain, Level, Logger, error, o};
+use slog::{Drain, Level, Logger, OwnedKVList, Record, crit, error, o};
 use slog_async::{Async, AsyncGuard, OverflowStrategy};
 use slog_json::Json;
 use slog_term::{FullFormat, TermDecorator};
@@ -19,6 +19,9 @@ const QUEUE_LINES: usize = 8_192;
 
 /// Says at ERROR what a client sent wrong, each time: a flood at will. The client is told, and the log at `debug`.
 const CLIENTS_FAULTS: &str = "actix_http";
+
+/// Marks what is shown as it stands.
+const BANNER: &str = "banner";
 
 /// Why logging cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -62,13 +65,36 @@ pub fn init(settings: &Log, tier: &str) -> Result<(Logger, LogGuard), LogError> 
     let (logger, writer) = if json {
         start(Json::new(io::stdout()).add_default_keys().build(), settings.level, tier)
     } else {
-        start(FullFormat::new(TermDecorator::new().stderr().build()).build(), settings.level, tier)
+        start(Terminal(FullFormat::new(TermDecorator::new().stderr().build()).build()), settings.level, tier)
     };
 
     // The global logger lives as long as the process: a guard that took it away would make late lines panic.
     slog_scope::set_global_logger(logger.clone()).cancel_reset();
     log_panics(logger.clone());
     Ok((logger, LogGuard { json, _writer: writer }))
+}
+
+/// Shows a text for people, at every level, where the log is for people: on stdout, in its place among the log's lines,
+/// since it is the same thread that writes them.
+pub fn banner(log: &Logger, text: &str) {
+    crit!(log, #BANNER, "{text}");
+}
+
+/// Lines for people, and banners.
+struct Terminal<D>(D);
+
+impl<D: Drain<Ok = ()>> Drain for Terminal<D> {
+    type Ok = ();
+    type Err = D::Err;
+
+    fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), D::Err> {
+        if record.tag() != BANNER {
+            return self.0.log(record, values);
+        }
+        // Where nobody can be shown anything, nobody can be told so.
+        let _ = writeln!(io::stdout(), "{}", record.msg());
+        Ok(())
+    }
 }
 
 /// A logger whose lines of `level` and above a thread writes to `drain`. Lines that cannot be written, and lines after

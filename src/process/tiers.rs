@@ -244,7 +244,8 @@ pub struct Task {
     pub name: TaskName,
     /// The only folder that the file task reads.
     pub root: PathBuf,
-    /// File read for a message without `filename`, relative to `root`.
+    /// File read for a message without `filename`, relative to `root`. Where `root` has no `target.txt`, the one that
+    /// comes with the program is read.
     pub file: PathBuf,
     /// Longest file that is read, in bytes. As JSON a byte can take six: `requester.max_message_bytes` must allow that.
     pub max_file_bytes: Int<1, { 16 * MIB }>,

@@ -10,6 +10,10 @@ use nix::libc::{ENXIO, O_NONBLOCK};
 
 use super::{Task, TaskError, TaskFuture, TaskInput, TaskOutput, off_thread};
 
+/// The file that comes with the program, so that a message without `filename` is answered in any folder. It is the default
+/// of `task.file`.
+pub const BUILT_IN_FILE: &str = "target.txt";
+
 /// Reads text files inside one folder, and nothing outside it.
 ///
 /// `..`, absolute paths and symbolic links may not lead out of the folder; links within it work if they are relative.
@@ -38,7 +42,18 @@ impl Task for FileTask {
     fn run<'a>(&'a self, input: TaskInput<'a>) -> TaskFuture<'a> {
         let path = input.filename.unwrap_or(&self.default_file).to_owned();
         let (root, max_bytes) = (Arc::clone(&self.root), self.max_bytes);
-        Box::pin(off_thread(move || Ok(TaskOutput { body: read(&root, &path, max_bytes)?, filename: Some(path) })))
+        Box::pin(off_thread(move || {
+            let body = read(&root, &path, max_bytes).or_else(|error| built_in(&path, error))?;
+            Ok(TaskOutput { body, filename: Some(path) })
+        }))
+    }
+}
+
+/// The text of the file that comes with the program, where it is asked for and the folder has none; else the error.
+fn built_in(path: &str, error: TaskError) -> Result<String, TaskError> {
+    match error {
+        TaskError::NotFound { .. } if path == BUILT_IN_FILE => Ok(include_str!("../../target.txt").to_owned()),
+        error => Err(error),
     }
 }
 
@@ -169,6 +184,21 @@ mod tests {
                 format!("ENOENT: no such file or directory, open '{name}'")
             );
         }
+    }
+
+    #[tokio::test]
+    async fn where_the_folder_has_no_target_txt_the_built_in_one_is_read() {
+        let house = House::new();
+        let target = house.folder.path().join("root/target.txt");
+        house.write("target.txt", b"mine");
+        assert_eq!(house.read(None).await.unwrap().body, "mine");
+        fs::remove_file(&target).unwrap();
+        for filename in [None, Some("target.txt")] {
+            assert_eq!(house.read(filename).await.unwrap().body, "Hello Paul");
+        }
+        assert!(matches!(house.error("inner/target.txt").await, TaskError::NotFound { .. }));
+        fs::create_dir(&target).unwrap();
+        assert!(matches!(house.error("target.txt").await, TaskError::NotAFile { .. }));
     }
 
     #[tokio::test]

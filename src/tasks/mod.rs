@@ -22,7 +22,7 @@ pub use delay::{Delay, DelayError, DelaySource};
 pub use echo::{EchoTask, MAX_ECHO_BYTES};
 pub use error::TaskError;
 pub use faults::FaultInjector;
-pub use file::FileTask;
+pub use file::{BUILT_IN_FILE, FileTask};
 pub use registry::{Tasks, TasksConfig};
 
 /// What a message asks of a task.

@@ -125,6 +125,11 @@ mod tests {
     }
 
     #[test]
+    fn libzmq_is_compiled_with_curve() {
+        assert_eq!(zmq::has("curve"), Some(true));
+    }
+
+    #[test]
     fn the_doorman_admits_the_deployments_public_key_alone() {
         let own = key("0");
         let call = |version: &[u8], mechanism: &[u8], shown: &[u8]| {

@@ -1,5 +1,10 @@
 //! `swarmq request` and `swarmq healthcheck`, as a script sees them.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::support::{Child, Running, run};
@@ -61,4 +66,39 @@ async fn a_health_check_asks_the_admin_server() {
     web.stop().await;
     let gone = run(&["healthcheck", "--address", address]).await;
     assert_eq!(gone.status.code(), Some(1));
+}
+
+#[actix_rt::test]
+async fn the_banner_stands_together_and_requests_are_told_at_debug_alone() {
+    for (level, tells_requests) in [("trace", true), ("info", false)] {
+        let (shown, terminal) = std::io::pipe().unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_swarmq"))
+            .args(["--profile", "test", "--set", "log.format=terminal", "--set", &format!("log.level={level}")])
+            .stdin(Stdio::null())
+            .stdout(terminal.try_clone().unwrap())
+            .stderr(terminal)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(shown).lines().map(Result::unwrap);
+        let url = lines.find_map(|line| line.strip_prefix("swarmq is running: ").map(str::to_owned)).unwrap();
+        let banner: Vec<_> = lines.by_ref().take(4).collect();
+        assert!(banner.iter().all(|line| line.starts_with("  ")) && banner[3].ends_with("Ctrl-C"), "{banner:#?}");
+        assert!(banner[0].contains(env!("CARGO_BIN_EXE_swarmq")), "it can be copied: {banner:#?}");
+        assert!(run(&["request", "--url", &url]).await.status.success());
+        kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+        let rest: Vec<_> = lines.collect();
+        assert_eq!(rest.iter().any(|line| line.contains("requestId")), tells_requests, "{rest:#?}");
+        assert!(rest.iter().any(|line| line.contains("shutting down")), "{rest:#?}");
+        assert!(child.wait().unwrap().success());
+    }
+}
+
+#[actix_rt::test]
+async fn a_folder_without_the_file_gives_the_one_that_comes_with_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = Running::all(&[("task.root", folder.path().to_str().unwrap())]).await;
+    let output = run(&["request", "--url", &app.web().base]).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains("Hello Paul"), "{text}");
+    app.stop().await;
 }

@@ -13,7 +13,7 @@ use crate::support::{Child, assert_one_outcome_each, eventually, frames, in_time
 const MESSAGE: &str = r#"{"requestId":"7189","messageId":"d5f2","requesterId":"4fcf","requestedAt":1795346736497}"#;
 
 fn new_key() -> CurveKey {
-    CurveKey::generate().expect("this build is without CURVE: see README.md")
+    CurveKey::generate().expect("this build is without CURVE: see .cargo/config.toml")
 }
 
 /// A REQ socket as another program's, which asks once it is connected. `own` and `server` are its key and the one that it

@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::Recipient;
 use serde::Serialize;
 use serde_json::json;
-use slog::{debug, info};
+use slog::debug;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
@@ -357,6 +357,6 @@ pub async fn run_hub(
             push_at = Some(Instant::now() + hub.batch);
         }
     }
-    info!(seat.log, "the hub is closed");
+    debug!(seat.log, "the hub is closed");
     Ok(())
 }

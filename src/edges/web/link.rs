@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_util::StreamExt;
-use slog::{Logger, info, o, warn};
+use slog::{Logger, debug, info, o, warn};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
@@ -287,7 +287,7 @@ impl Link {
         for (id, sending) in &mut self.pending {
             let attempt = sending.request.attempt.unwrap_or(1) + 1;
             sending.request.attempt = Some(attempt);
-            info!(self.log, "sending again"; "requestId" => id, "attempt" => attempt);
+            debug!(self.log, "sending again"; "requestId" => id, "attempt" => attempt);
             self.context.requests.call_sent_again(id, self.address, attempt);
             lines.extend_from_slice(line(sending).as_bytes());
         }
