@@ -112,9 +112,10 @@ fn embed(bundle: &Path, out: &Path) -> Result<(), Box<dyn error::Error>> {
         let mut encoder = GzEncoder::new(File::create(&compressed)?, Compression::best());
         encoder.write_all(&bytes)?;
         encoder.finish()?;
+        let path = if name == "index.html" { "/".to_owned() } else { format!("/{name}") };
         writeln!(
             table,
-            "    Asset {{ name: {name:?}, content_type: {content_type:?}, etag: {digest:?}, gzip: include_bytes!({compressed:?}) }},"
+            "    Asset {{ path: {path:?}, content_type: {content_type:?}, etag: {digest:?}, gzip: include_bytes!({compressed:?}) }},"
         )?;
     }
     table.push(']');

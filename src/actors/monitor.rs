@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Board, Seat, WorkError};
 use crate::model::{Event, WorkerState};
-use crate::transport::{Contexts, Publisher};
+use crate::transport::{Contexts, Proof, Publisher};
 
 /// Events that may wait to be sent. More are left out: telemetry may lose, and must not grow.
 const OUTBOX: usize = 8_192;
@@ -84,6 +84,8 @@ pub struct Monitor {
     pub teller: Teller,
     pub interval: Duration,
     pub contexts: Arc<Contexts>,
+    /// What every report comes with.
+    pub proof: Option<Proof>,
     pub web: watch::Receiver<BTreeSet<SocketAddr>>,
 }
 
@@ -95,7 +97,7 @@ pub async fn run_monitor(
 ) -> Result<(), WorkError> {
     let mut inbox = inbox.lock().await;
     let teller = monitor.teller.clone();
-    let mut publisher = Publisher::new(&monitor.contexts)?;
+    let mut publisher = Publisher::new(&monitor.contexts, monitor.proof.clone())?;
     publisher.set_peers(&monitor.web.borrow_and_update().clone())?;
     let mut beat = interval(monitor.interval);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);

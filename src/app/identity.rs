@@ -26,7 +26,7 @@ pub fn instance(settings: &Settings, role: Role, tier: Tier, admin: Option<Socke
         version: configured.version.clone().unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned()),
         pid: std::process::id(),
         started_at: now_ms(),
-        admin: admin.map(|address| address.to_string()),
+        admin,
     }
 }
 

@@ -21,7 +21,7 @@ use crate::actors::Board;
 use crate::edges::admin;
 use crate::model::Tier;
 use crate::process::{Settings, Upstream};
-use crate::transport::Permission;
+use crate::transport::{Guard, Permission};
 use identity::first_responder_id;
 pub use in_process::InProcess;
 use limits::MOST_LEAST_BUSY;
@@ -166,7 +166,12 @@ impl App {
             admin_listener,
             process.boards.clone(),
             process.controls.clone(),
-            Permission::of(&process.settings.admin),
+            Guard::new(
+                process.settings.admin.bind,
+                Permission::of(process.settings.admin.token.as_ref(), &[process.settings.admin.bind]),
+                process.settings.web.hosts.clone(),
+                admin::routes(),
+            ),
         )?;
         let admin = server.handle();
         actix_rt::spawn(server);

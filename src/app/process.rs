@@ -19,7 +19,7 @@ use crate::actors::{
 };
 use crate::model::{Event, Tier, now_ms};
 use crate::process::{Settings, Upstream};
-use crate::transport::{Contexts, LARGEST_REPORT, SocketOptions, Subscriber, follow};
+use crate::transport::{Contexts, LARGEST_REPORT, Proof, SocketOptions, Subscriber, follow};
 
 /// Reports of one peer that may wait in the web tier; more stay with the peer, which leaves out what it has no room for.
 const WAITING_REPORTS: i32 = 16;
@@ -161,6 +161,7 @@ impl Process {
             teller: self.teller.clone(),
             interval: self.settings.telemetry.interval.get(),
             contexts,
+            proof: proof(&self.settings),
             web: self.follow_with(&self.settings.telemetry.web, own),
         };
         let events = self.events.clone();
@@ -224,7 +225,9 @@ pub fn bind_telemetry(settings: &Settings, log: &Logger) -> Result<(Subscriber, 
     let socket = telemetry_contexts(settings, log).server_socket(zmq::SUB, "telemetry")?;
     socket.set_rcvhwm(WAITING_REPORTS)?;
     let address = bind_zmq(&socket, settings.telemetry.bind, settings.telemetry.port.port(), "telemetry.port")?;
-    Ok((Subscriber::new(socket)?, address))
+    // CURVE admits nobody without the key: nothing need be proved a second time.
+    let proof = settings.curve.key.is_none().then(|| proof(settings)).flatten();
+    Ok((Subscriber::new(socket, proof)?, address))
 }
 
 /// Binds a ZeroMQ socket to a TCP port, or to any free one, and tells which.
@@ -241,6 +244,11 @@ pub fn bound(socket: &zmq::Socket) -> Result<SocketAddr> {
     let endpoint = socket.get_last_endpoint()?.unwrap_or_default();
     let address = endpoint.strip_prefix("tcp://").unwrap_or(&endpoint);
     address.parse().with_context(|| format!("libzmq says it is bound to {endpoint:?}"))
+}
+
+/// That reports come from this deployment, where it has a token.
+fn proof(settings: &Settings) -> Option<Proof> {
+    settings.admin.token.as_ref().and_then(Proof::of)
 }
 
 fn telemetry_contexts(settings: &Settings, log: &Logger) -> Contexts {

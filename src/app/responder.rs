@@ -17,7 +17,7 @@ use crate::actors::{
 };
 use crate::model::{DelayShape, DelayView, TaskName, Tier};
 use crate::process;
-use crate::tasks::{BUILT_IN_FILE, Delay, FaultInjector, Tasks, TasksConfig};
+use crate::tasks::{BUILT_IN_FILE, Delay, FaultInjector, Tasks, TasksConfig, Withheld};
 use crate::transport::Socket;
 
 /// Where the workers of this process find their broker under round-robin dispatch.
@@ -122,7 +122,7 @@ impl ResponderTier {
     pub fn start(process: &mut Process, broker: Option<&BrokerTier>) -> Result<Self> {
         let settings = process.settings.responder.clone();
         let board = process.board(Tier::Responder, broker.is_none(), true);
-        let tasks = Arc::new(tasks(&process.settings.task)?);
+        let tasks = Arc::new(tasks(&process.settings)?);
         let view = delay_view(&process.settings.task.delay);
         let delay = watch::Sender::new(delay(&process.settings.task.delay)?);
         board.set_delay(view);
@@ -193,8 +193,15 @@ fn set_marks(socket: &zmq::Socket, mark: i32) -> zmq::Result<()> {
     socket.set_sndhwm(mark)
 }
 
-fn tasks(settings: &process::Task) -> Result<Tasks> {
+fn tasks(all: &process::Settings) -> Result<Tasks> {
+    let settings = &all.task;
+    let secrets = [&all.admin.token_file, &all.curve.key_file];
     Ok(Tasks::new(TasksConfig {
+        withheld: Withheld {
+            files: secrets.into_iter().flatten().cloned().collect(),
+            config_dir: all.folder.clone(),
+            experiments_dir: all.experiments.dir.clone(),
+        },
         default: settings.name,
         root: settings.root.clone(),
         default_file: settings.file.to_string_lossy().into_owned(),

@@ -12,12 +12,12 @@ use tokio::sync::Mutex;
 use super::{Process, listen};
 use crate::actors::{Board, Drain, Factory, Supervisor};
 use crate::edges::web::{
-    Answers, Experiments, Hub, LinkContext, Links, Load, OwnSettings, Program, Requests, Runs, WebContext, run_hub,
-    run_links, serve,
+    Answers, Experiments, Hub, LinkContext, Links, Load, OwnSettings, Program, Requests, Runs, WebContext, access,
+    run_hub, run_links, serve,
 };
 use crate::model::Tier;
 use crate::process::Connect;
-use crate::transport::{HttpLimits, Memory, Permission, Subscriber};
+use crate::transport::{Guard, HttpLimits, Memory, Permission, Subscriber};
 
 /// What the bodies of requests that are being received may take, in bytes, where no single one may be larger.
 const BODIES: usize = 16 << 20;
@@ -53,7 +53,8 @@ impl WebTier {
             process.settings.requester.timeout.get(),
         ));
         let interval = process.settings.telemetry.interval.get();
-        let permission = Permission::of(&process.settings.admin);
+        let admin = &process.settings.admin;
+        let permission = Permission::of(admin.token.as_ref(), &[settings.bind, admin.bind]);
         let own = OwnSettings {
             id: board.instance.id.clone(),
             timeout: process.settings.requester.timeout.get(),
@@ -100,7 +101,7 @@ impl WebTier {
             answers: Arc::new(Answers::new(keep_bytes / 2)),
             load: load.clone(),
             experiments: experiments.clone(),
-            permission,
+            guard: Arc::new(Guard::new(settings.bind, permission, settings.hosts.clone(), access())),
             max_body_bytes: settings.max_body_bytes.usize(),
             limits: HttpLimits {
                 connections: settings.max_connections.usize(),

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use slog::{crit, info};
+use slog::{crit, info, warn};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{Addresses, App, Role};
@@ -17,6 +17,10 @@ pub fn run(config: Config, role: Role) -> Result<ExitCode> {
     let (log, guard) = logging::init(&config.settings.log, role.name())?;
     if guard.json {
         info!(log, "swarmq"; "version" => env!("CARGO_PKG_VERSION"), "profile" => config.profile);
+    }
+    for (setting, file) in config.exposed() {
+        warn!(log, "every user of this machine can read this secret: chmod o-r, or have it in a file of its own";
+            "setting" => setting, "file" => file);
     }
     let ended = actix_rt::System::new().block_on(async {
         // First of all: from the moment its ports are open, the process ends in order.

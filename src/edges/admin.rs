@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
+use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::web::{Data, Json, Path};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError, delete, get, post, put, web};
+use actix_web::{App, HttpResponse, HttpServer, ResponseError, delete, get, post, put, web};
 use serde_json::json;
 
 use super::metrics;
 use crate::actors::{Board, Control, ControlError, DispatchChoice, PoolSize, Stall};
 use crate::model::{DelayView, ErrorCode, Faults, InstanceState};
-use crate::transport::{ApiError, HttpLimits, Memory, Permission};
+use crate::transport::{self, Access, ApiError, Guard, HttpLimits, Memory, Route};
 
 /// Connections at one time: checks, scrapes, and controls from web instances, none of which takes long.
 pub const CONNECTIONS: usize = 256;
@@ -31,12 +32,10 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 struct Instances {
     controls: Vec<Control>,
     boards: Vec<Arc<Board>>,
-    permission: Permission,
 }
 
 impl Instances {
-    fn control(&self, request: &HttpRequest, id: &str) -> Result<&Control, ApiError> {
-        self.permission.check(request)?;
+    fn control(&self, id: &str) -> Result<&Control, ApiError> {
         self.controls.iter().find(|control| control.board.instance.id == id).ok_or_else(|| {
             let known: Vec<_> = self.controls.iter().map(|control| &control.board.instance.id[..]).collect();
             let message = format!("no instance {id} with controls here: there is {}", known.join(", "));
@@ -91,73 +90,65 @@ async fn figures(instances: Data<Instances>) -> HttpResponse {
 
 #[put("/control/{id}/workers")]
 async fn set_workers(
-    request: HttpRequest,
     id: Path<String>,
     size: Json<PoolSize>,
     instances: Data<Instances>,
 ) -> Result<HttpResponse, ApiError> {
-    done(instances.control(&request, &id)?.resize(size.workers).await)
+    done(instances.control(&id)?.resize(size.workers).await)
 }
 
 #[put("/control/{id}/delay")]
 async fn set_delay(
-    request: HttpRequest,
     id: Path<String>,
     delay: Json<DelayView>,
     instances: Data<Instances>,
 ) -> Result<HttpResponse, ApiError> {
-    done(instances.control(&request, &id)?.set_delay(delay.into_inner()))
+    done(instances.control(&id)?.set_delay(delay.into_inner()))
 }
 
 #[put("/control/{id}/dispatch")]
 async fn set_dispatch(
-    request: HttpRequest,
     id: Path<String>,
     choice: Json<DispatchChoice>,
     instances: Data<Instances>,
 ) -> Result<HttpResponse, ApiError> {
-    done(instances.control(&request, &id)?.set_dispatch(choice.dispatch))
+    done(instances.control(&id)?.set_dispatch(choice.dispatch))
 }
 
 #[put("/control/{id}/faults")]
 async fn set_faults(
-    request: HttpRequest,
     id: Path<String>,
     faults: Json<Faults>,
     instances: Data<Instances>,
 ) -> Result<HttpResponse, ApiError> {
-    done(instances.control(&request, &id)?.set_faults(faults.into_inner()))
+    done(instances.control(&id)?.set_faults(faults.into_inner()))
 }
 
 #[delete("/control/{id}/faults")]
-async fn clear_faults(
-    request: HttpRequest,
-    id: Path<String>,
-    instances: Data<Instances>,
-) -> Result<HttpResponse, ApiError> {
-    instances.control(&request, &id)?.clear_faults();
+async fn clear_faults(id: Path<String>, instances: Data<Instances>) -> Result<HttpResponse, ApiError> {
+    instances.control(&id)?.clear_faults();
     done(Ok(()))
 }
 
 #[post("/control/{id}/workers/{index}/panic")]
-async fn panic_worker(
-    request: HttpRequest,
-    path: Path<(String, usize)>,
-    instances: Data<Instances>,
-) -> Result<HttpResponse, ApiError> {
+async fn panic_worker(path: Path<(String, usize)>, instances: Data<Instances>) -> Result<HttpResponse, ApiError> {
     let (id, index) = path.into_inner();
-    done(instances.control(&request, &id)?.crash(index).await)
+    done(instances.control(&id)?.crash(index).await)
 }
 
 #[post("/control/{id}/workers/{index}/stall")]
 async fn stall_worker(
-    request: HttpRequest,
     path: Path<(String, usize)>,
     stall: Json<Stall>,
     instances: Data<Instances>,
 ) -> Result<HttpResponse, ApiError> {
     let (id, index) = path.into_inner();
-    done(instances.control(&request, &id)?.stall(index, stall.ms))
+    done(instances.control(&id)?.stall(index, stall.ms))
+}
+
+/// What may be read without permission; the rest are controls.
+pub fn routes() -> Vec<Route> {
+    ["/healthz", "/readyz", "/metrics"].map(|path| (Method::GET, path, Access::Open)).into()
 }
 
 /// The admin server on a bound listener; it runs until it is stopped by its handle.
@@ -165,9 +156,9 @@ pub fn serve(
     listener: TcpListener,
     boards: Vec<Arc<Board>>,
     controls: Vec<Control>,
-    permission: Permission,
+    guard: Guard,
 ) -> io::Result<Server> {
-    let instances = Data::new(Instances { controls, boards, permission });
+    let (instances, guard) = (Data::new(Instances { controls, boards }), Data::new(guard));
     let limits = HttpLimits {
         connections: CONNECTIONS,
         body_timeout: BODY_TIMEOUT,
@@ -179,7 +170,9 @@ pub fn serve(
         let limits = limits.clone();
         App::new()
             .wrap(from_fn(move |request, next| limits.clone().guard_body(request, next)))
+            .wrap(from_fn(transport::guard))
             .app_data(instances.clone())
+            .app_data(guard.clone())
             .app_data(
                 web::JsonConfig::default()
                     .limit(LONGEST_BODY)

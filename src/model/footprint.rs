@@ -90,7 +90,7 @@ impl Footprint for Snapshot {
             + escaped(&instance.node)
             + escaped(&instance.service)
             + escaped(&instance.version)
-            + texts([&instance.slot, &instance.admin, &self.reason, &self.dispatch])
+            + texts([&instance.slot, &self.reason, &self.dispatch])
             + self.workers.iter().map(Footprint::footprint).sum::<usize>()
             + self.peers.iter().map(Footprint::footprint).sum::<usize>()
             + self.hops.values().map(|latency| AROUND + latency.footprint()).sum::<usize>()

@@ -1,5 +1,7 @@
 //! What an instance tells of itself, whole: twice a second by telemetry, and whenever it is asked.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -42,8 +44,9 @@ pub struct Instance {
     pub pid: u32,
     /// When it started, in milliseconds since the epoch.
     pub started_at: u64,
-    /// `host:port` of its admin server, as seen from where it runs.
-    pub admin: Option<String>,
+    /// Address of its admin server; in what an instance tells, as seen from where it runs.
+    #[schema(value_type = Option<String>, example = "10.0.1.7:9090")]
+    pub admin: Option<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -1,5 +1,7 @@
 //! Loading the settings: layers over one another, checked, each value with its origin.
 
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use figment::Figment;
@@ -7,7 +9,15 @@ use figment::error::Kind;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{AROUND_BYTES, ConfigError, Dispatch, Layer, MOST_ESCAPED, Section, Settings, Sources, sections};
+use super::{
+    AROUND_BYTES, ConfigError, Dispatch, Layer, MOST_ESCAPED, Secret, Section, Settings, Sources, files, sections,
+};
+
+/// The settings that are secrets; for each there is one of the same name with `_file`.
+const SECRETS: [&str; 2] = ["admin.token", "curve.key"];
+
+/// Where orchestrators mount secrets.
+const MOUNTED: [&str; 2] = ["/run/secrets/", "/var/run/secrets/"];
 
 /// The settings of this process, and where each came from.
 #[derive(Debug, Clone)]
@@ -38,7 +48,8 @@ impl Config {
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let sections = sections();
         let profile = sources.profile()?;
-        let mut layers = Vec::from(sources.files(profile)?);
+        let folder = sources.folder()?;
+        let mut layers = Vec::from(files(&folder, profile)?);
         layers.extend(sources.variables(&sections)?);
         layers.extend(sources.flags(&sections)?);
 
@@ -46,10 +57,24 @@ impl Config {
         let loader = Loader { merged, sections };
         let settings = loader.extract()?;
         loader.check(&settings)?;
-        let loader = loader.with_file("admin.token", settings.admin.token_file.as_deref())?;
-        let loader = loader.with_file("curve.key", settings.curve.key_file.as_deref())?;
-        let settings = loader.extract()?;
+        let [token, key] = SECRETS;
+        let loader = loader.with_file(token, settings.admin.token_file.as_deref())?;
+        let loader = loader.with_file(key, settings.curve.key_file.as_deref())?;
+        let settings = Settings { folder, ..loader.extract()? };
         Ok(Self { effective: loader.effective(&settings), settings, profile: profile.0 })
+    }
+
+    /// The secrets in files that every user of this machine may read: setting and file. What an orchestrator mounts is its
+    /// own affair: Docker gives secrets a mode that all can read, in a container that has one user.
+    #[must_use]
+    pub fn exposed(&self) -> Vec<(&str, &str)> {
+        let secrets = self.effective.iter().filter(|setting| SECRETS.contains(&&*setting.key));
+        let by_all = |path: &&str| {
+            !MOUNTED.iter().any(|folder| path.starts_with(folder))
+                && std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o004 != 0)
+        };
+        let exposed = secrets.map(|setting| (&*setting.key, &*setting.source));
+        exposed.filter(|(_, source)| by_all(source)).collect()
     }
 
     /// Every setting, in the order of the reference.
@@ -174,8 +199,11 @@ impl Loader {
     fn with_file(self, key: &str, path: Option<&Path>) -> Result<Self, ConfigError> {
         let Some(path) = path else { return Ok(self) };
         let text = match std::fs::read_to_string(path) {
-            Ok(text) if text.trim().is_empty() => Err("the file is empty".to_owned()),
-            Ok(text) => Ok(text.trim().to_owned()),
+            Ok(text) if Secret::cleaned(&text).is_empty() => Err("the file is empty".to_owned()),
+            Ok(text) => Ok(text),
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                Err("it is no text in UTF-8, as some editors and shells write it".to_owned())
+            }
             Err(error) => Err(error.to_string()),
         };
         let setting = format!("{key}_file");

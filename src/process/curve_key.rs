@@ -7,6 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, Unexpected};
 use serde::{Serialize, Serializer};
 
+use super::Secret;
+
 /// Length of a key, in bytes.
 const LENGTH: usize = 32;
 
@@ -28,10 +30,11 @@ impl CurveKey {
         Some(Self { public: pair.public_key, secret: pair.secret_key })
     }
 
-    /// Two keys in Z85 (ZeroMQ RFC 32), the public one first, with white space between them.
+    /// Two keys in Z85 (ZeroMQ RFC 32), the public one first, with white space between them. Quotes and a byte order mark
+    /// around them are left out.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let mut keys = text.split_whitespace().map(|key| zmq::z85_decode(key).ok()?.try_into().ok());
+        let mut keys = Secret::cleaned(text).split_whitespace().map(|key| zmq::z85_decode(key).ok()?.try_into().ok());
         match (keys.next(), keys.next(), keys.next()) {
             (Some(Some(public)), Some(Some(secret)), None) => Some(Self { public, secret }),
             _ => None,
@@ -99,6 +102,9 @@ mod tests {
         let key = CurveKey::parse(&format!(" {PUBLIC}\n{SECRET}\n")).unwrap();
         assert_eq!(key.expose(), format!("{PUBLIC}\n{SECRET}\n"));
         assert_eq!((key.public().len(), key.secret().len()), (32, 32));
+        for text in [format!("\u{feff}{PUBLIC}\r\n{SECRET}\r\n"), format!("\"{PUBLIC} {SECRET}\"")] {
+            assert!(CurveKey::parse(&text).unwrap() == key, "{text:?}");
+        }
     }
 
     #[test]

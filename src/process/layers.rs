@@ -37,6 +37,11 @@ pub struct Sources {
     pub overrides: Vec<Override>,
 }
 
+/// The files' layers: the one for every profile, then the profile's.
+pub(super) fn files(folder: &Path, profile: (&str, &str)) -> Result<[Layer; 2], ConfigError> {
+    Ok([Layer::file(folder, DEFAULT)?, Layer::file(folder, profile)?])
+}
+
 /// A setting given by a flag.
 #[derive(Clone)]
 pub struct Override {
@@ -72,8 +77,8 @@ impl Sources {
         })
     }
 
-    /// The files' layers: the one for every profile, then the profile's.
-    pub(super) fn files(&self, profile: (&str, &str)) -> Result<[Layer; 2], ConfigError> {
+    /// Where the files are looked for.
+    pub(super) fn folder(&self) -> Result<PathBuf, ConfigError> {
         let explicit = match (&self.config_dir, self.variable(CONFIG_DIR)) {
             (Some(path), _) => Some((path.clone(), "--config-dir")),
             (None, Some(path)) => Some((PathBuf::from(path), CONFIG_DIR)),
@@ -82,8 +87,7 @@ impl Sources {
         if let Some((path, origin)) = explicit.clone().filter(|(path, _)| !path.is_dir()) {
             return Err(ConfigError::NoFolder { path, origin: origin.to_owned() });
         }
-        let folder = explicit.map_or_else(|| PathBuf::from(DEFAULT_FOLDER), |(path, _)| path);
-        Ok([Layer::file(&folder, DEFAULT)?, Layer::file(&folder, profile)?])
+        Ok(explicit.map_or_else(|| PathBuf::from(DEFAULT_FOLDER), |(path, _)| path))
     }
 
     /// One layer for each environment variable that sets something.

@@ -24,7 +24,7 @@ pub use bounds::{Int, OutOfRange, Port, Span};
 pub use config::{Config, Effective};
 pub use curve_key::CurveKey;
 pub use error::ConfigError;
-use layers::Layer;
+use layers::{Layer, files};
 pub use layers::{Override, Sources};
 use reference::variable;
 pub use reference::{Entry, Section, render, sections};
@@ -34,7 +34,7 @@ pub use settings::{
     Telemetry,
 };
 pub use shape::Shape;
-pub use text::{BindUrl, BrokerUrl, Rule, Secret, Text, Upstream};
+pub use text::{BindUrl, BrokerUrl, Hosts, Rule, Secret, Text, Upstream};
 use tiers::{AROUND_BYTES, MOST_ESCAPED};
 pub use tiers::{Broker, Connect, Delay, Dispatch, Requester, Responder, Socket, Task, Web};
 pub use usage::usage;

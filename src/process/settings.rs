@@ -43,6 +43,9 @@ pub struct Settings {
     pub log: Log,
     /// How the process ends.
     pub shutdown: Shutdown,
+    /// Where the files of the settings are looked for; not a setting itself.
+    #[serde(skip)]
+    pub folder: PathBuf,
 }
 
 /// The address that only this machine reaches.
@@ -162,8 +165,8 @@ pub struct Admin {
     /// Port of the admin server; 0: any free one. None: 9090 for the web tier or all tiers in one process, 9091 for a
     /// requester, 9092 for a responder, 9093 for a broker.
     pub port: Option<Port>,
-    /// What a control call must show as its bearer token. None: control calls are refused where other hosts reach the
-    /// admin server, and open on a loopback address.
+    /// What a control call must show as its bearer token, and telemetry must prove; the same for every instance. None:
+    /// control calls are refused where other hosts reach the admin server or the web tier, and open on loopback addresses.
     pub token: Option<Secret>,
     /// File to read `token` from, such as a Docker secret; not together with `token`.
     pub token_file: Option<PathBuf>,

@@ -29,6 +29,9 @@ pub type BindUrl = Text<BindRule>;
 /// Where a bare responder finds its broker: `tcp://host:port` or `ipc://path`.
 pub type BrokerUrl = Text<BrokerRule>;
 
+/// Names by which a server is called: hosts, or hosts with a port, with commas between.
+pub type Hosts = Text<HostNames>;
+
 impl<R: Rule> Text<R> {
     /// The text, when it follows the rule.
     #[must_use]
@@ -109,6 +112,29 @@ impl Text<HostPort> {
     }
 }
 
+/// The rule of [`Hosts`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostNames;
+
+impl Rule for HostNames {
+    const ALLOWED: &'static str =
+        "a host such as pi.local, for any port, or pi.local:8080, or several with commas between";
+
+    fn holds(text: &str) -> bool {
+        // Any port will do to see whether the rest is a host.
+        text.split(',').map(str::trim).all(|part| split(part).is_some() || split(&format!("{part}:0")).is_some())
+    }
+}
+
+impl Text<HostNames> {
+    /// True for a host, with its port if it has one, that is among them.
+    #[must_use]
+    pub fn has(&self, host: &str) -> bool {
+        let name = split(host).map_or(host, |(name, _)| name);
+        self.0.split(',').map(str::trim).any(|own| own.eq_ignore_ascii_case(host) || own.eq_ignore_ascii_case(name))
+    }
+}
+
 /// The rule of a [`BindUrl`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BindRule;
@@ -162,12 +188,22 @@ pub struct Secret(String);
 
 impl Secret {
     const HIDDEN: &'static str = "(hidden)";
-    const ALLOWED: &'static str = "text, not empty";
+    const ALLOWED: &'static str = "text of the characters that an HTTP header can carry: ASCII from space to ~, no umlauts, \
+                                   not empty";
 
     /// The text itself.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// A secret without what editors and shells leave around it: a byte order mark, white space and line ends, and one
+    /// pair of quotes, which Docker's `--env-file` keeps.
+    #[must_use]
+    pub fn cleaned(text: &str) -> &str {
+        let text = text.trim().trim_start_matches('\u{feff}').trim();
+        let quoted = |quote| text.strip_prefix(quote).and_then(|text| text.strip_suffix(quote));
+        quoted('"').or_else(|| quoted('\'')).unwrap_or(text).trim()
     }
 }
 
@@ -186,10 +222,11 @@ impl Serialize for Secret {
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        if text.trim().is_empty() {
-            return Err(D::Error::invalid_value(Unexpected::Str(&text), &Self::ALLOWED));
+        let text = Self::cleaned(&text);
+        if text.is_empty() || !text.chars().all(|letter| matches!(letter, ' '..='~')) {
+            return Err(D::Error::invalid_value(Unexpected::Other("something else"), &Self::ALLOWED));
         }
-        Ok(Self(text))
+        Ok(Self(text.to_owned()))
     }
 }
 
@@ -205,7 +242,7 @@ impl JsonSchema for Secret {
 
 #[cfg(test)]
 mod tests {
-    use super::{BindUrl, BrokerUrl, Secret, Upstream};
+    use super::{BindUrl, BrokerUrl, Hosts, Secret, Upstream};
 
     #[test]
     fn an_upstream_is_a_host_and_a_port() {
@@ -245,6 +282,46 @@ mod tests {
         let secret: Secret = serde_json::from_str("\"s3cret\"").unwrap();
         assert_eq!(secret.expose(), "s3cret");
         assert_eq!(format!("{secret:?} {}", serde_json::to_string(&secret).unwrap()), "(hidden) \"(hidden)\"");
-        assert!(serde_json::from_str::<Secret>("\" \"").is_err());
+    }
+
+    #[test]
+    fn what_editors_and_shells_leave_around_a_secret_is_no_part_of_it() {
+        let secret =
+            |text: &str| serde_json::from_value::<Secret>(text.into()).map(|secret| secret.expose().to_owned());
+        for text in [
+            "s3 cret",
+            "s3 cret\n",
+            "s3 cret\r\n",
+            "\u{feff}s3 cret\n",
+            " s3 cret\t",
+            "\"s3 cret\"",
+            "'s3 cret'\r\n",
+            "\u{feff}\"s3 cret\"\n",
+            "\" s3 cret \"",
+        ] {
+            assert_eq!(secret(text).unwrap(), "s3 cret", "{text:?}");
+        }
+        assert_eq!(secret("\"\"a\"\"").unwrap(), "\"a\"", "one pair");
+        assert_eq!([secret("\"a").unwrap(), secret("a'b").unwrap()], ["\"a", "a'b"]);
+        for text in
+            ["", " ", "\u{feff}\n", "\"\"", "p\u{e4}ssword", "\u{20ac}", "a\tb", "a\nb", "a\u{7f}", "a\u{feff}b"]
+        {
+            let error = secret(text).unwrap_err().to_string();
+            assert!(error.contains("HTTP header") && !error.contains("ssword"), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_known_with_and_without_their_ports() {
+        let hosts = Hosts::new("pi.local, Swarm.example:8080,[::1]").unwrap();
+        for host in ["pi.local", "PI.local:3000", "swarm.example:8080", "[::1]", "[::1]:1"] {
+            assert!(hosts.has(host), "{host}");
+        }
+        for host in ["", "local", "a.pi.local", "swarm.example", "swarm.example:80", "pi.local:x"] {
+            assert!(!hosts.has(host), "{host}");
+        }
+        for text in ["", "http://pi.local", "a b", "a,", "a:b", "u@a", "a/b"] {
+            assert!(Hosts::new(text).is_none(), "{text}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BindUrl, BrokerUrl, Int, LOCALHOST, Port, Shape, Span, Upstream};
+use super::{BindUrl, BrokerUrl, Hosts, Int, LOCALHOST, Port, Shape, Span, Upstream};
 use crate::model::{DelayShape, TaskName};
 
 const MIB: u64 = 1 << 20;
@@ -25,6 +25,10 @@ pub struct Web {
     pub bind: IpAddr,
     /// Port of the HTTP server; 0: any free one.
     pub port: Port,
+    /// Further names by which this server, and the admin server, are called: a proxy's, or this machine's own. Pages there
+    /// may call them, and they answer to these names where they listen on a loopback address without `admin.token`, which
+    /// they else do to loopback names alone.
+    pub hosts: Option<Hosts>,
     /// HTTP worker threads.
     pub threads: Int<1, 64>,
     /// Where the requester tier is found.
@@ -58,6 +62,7 @@ impl Default for Web {
         Self {
             bind: LOCALHOST,
             port: Int::literal::<3_000>(),
+            hosts: None,
             threads: Int::literal::<1>(),
             requester: Upstream::local(5_678),
             connect: Connect::default(),
@@ -242,14 +247,16 @@ impl Default for Responder {
 pub struct Task {
     /// Task of a message that names none.
     pub name: TaskName,
-    /// The only folder that the file task reads.
+    /// The only folder that the file task reads. Names that begin with a dot, and the program's own settings, secrets and
+    /// experiments, are not read there either. One that is not there is looked for again at each read.
     pub root: PathBuf,
     /// File read for a message without `filename`, relative to `root`. Where `root` has no `target.txt`, the one that
     /// comes with the program is read.
     pub file: PathBuf,
     /// Longest file that is read, in bytes. As JSON a byte can take six: `requester.max_message_bytes` must allow that.
     pub max_file_bytes: Int<1, { 16 * MIB }>,
-    /// Most rounds of hashing that a message may ask for.
+    /// Most rounds of hashing that a message may ask for: whoever reaches the web tier may ask. A million took 0.1 s of a core
+    /// where it was measured, a desktop's; a small machine takes several times as long.
     pub max_cpu_rounds: Int<1, 1_000_000_000>,
     /// The wait before each task, which stands for work.
     pub delay: Delay,
@@ -259,10 +266,10 @@ impl Default for Task {
     fn default() -> Self {
         Self {
             name: TaskName::default(),
-            root: PathBuf::from("."),
+            root: PathBuf::from("files"),
             file: PathBuf::from("target.txt"),
             max_file_bytes: Int::literal::<163_840>(),
-            max_cpu_rounds: Int::literal::<10_000_000>(),
+            max_cpu_rounds: Int::literal::<1_000_000>(),
             delay: Delay::default(),
         }
     }

@@ -29,7 +29,9 @@ impl CpuTask {
     }
 
     async fn hash(&self, input: TaskInput<'_>) -> Result<TaskOutput, TaskError> {
-        let rounds = input.whole("rounds", 1..=self.max_rounds)?.unwrap_or(DEFAULT_CPU_ROUNDS.min(self.max_rounds));
+        let rounds =
+            input.whole("rounds", 1..=self.max_rounds).map_err(|error| error.allowed_by(" (task.max_cpu_rounds)"))?;
+        let rounds = rounds.unwrap_or(DEFAULT_CPU_ROUNDS.min(self.max_rounds));
         let first = Sha256::digest(input.message_id).into();
 
         let cancel = CancelOnDrop::default();
@@ -127,7 +129,10 @@ mod tests {
         for value in [json!(0), json!(501), json!(-1), json!(1.5), json!("7"), json!(null)] {
             let parameters = rounds(value.clone());
             let error = task.run(input("a", &parameters)).await.unwrap_err();
-            assert_eq!(error.to_string(), format!("parameter 'rounds' is {value}: give a whole number from 1 to 500"));
+            assert_eq!(
+                error.to_string(),
+                format!("parameter 'rounds' is {value}: give a whole number from 1 to 500 (task.max_cpu_rounds)")
+            );
         }
     }
 

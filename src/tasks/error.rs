@@ -35,7 +35,7 @@ pub enum TaskError {
     },
 
     /// A parameter is of the wrong type or out of range.
-    #[error("parameter '{name}' is {found}: give a whole number from {min} to {max}")]
+    #[error("parameter '{name}' is {found}: give a whole number from {min} to {max}{setting}")]
     Parameter {
         /// The parameter.
         name: &'static str,
@@ -45,6 +45,8 @@ pub enum TaskError {
         min: u64,
         /// The greatest value allowed.
         max: u64,
+        /// The setting that allows more, in brackets; empty where none does.
+        setting: &'static str,
     },
 
     /// The file does not exist. The text is Node.js's, which clients of the original program know.
@@ -60,6 +62,16 @@ pub enum TaskError {
          relative to it"
     )]
     OutsideRoot {
+        /// The file asked for.
+        path: String,
+    },
+
+    /// A hidden file, or one of the program's own.
+    #[error(
+        "'{path}' is withheld: names that begin with a dot, and the program's own settings, secrets and experiments, are \
+         never read"
+    )]
+    Withheld {
         /// The file asked for.
         path: String,
     },
@@ -118,7 +130,15 @@ impl TaskError {
 
     /// A [`TaskError::Parameter`] for `value`.
     pub(super) fn parameter(name: &'static str, value: &Value, range: &RangeInclusive<u64>) -> Self {
-        Self::Parameter { name, found: cut(&value.to_string()), min: *range.start(), max: *range.end() }
+        Self::Parameter { name, found: cut(&value.to_string()), min: *range.start(), max: *range.end(), setting: "" }
+    }
+
+    /// Names the setting that allows more, where a parameter is what is wrong.
+    pub(super) fn allowed_by(mut self, name: &'static str) -> Self {
+        if let Self::Parameter { setting, .. } = &mut self {
+            *setting = name;
+        }
+        self
     }
 }
 

@@ -1,14 +1,14 @@
 //! The file task: answers the text of a file out of one folder.
 
 use std::io::{self, Read};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, FileType, FileTypeExt, OpenOptions, OpenOptionsExt};
 use nix::libc::{ENXIO, O_NONBLOCK};
 
-use super::{Task, TaskError, TaskFuture, TaskInput, TaskOutput, off_thread};
+use super::{Task, TaskError, TaskFuture, TaskInput, TaskOutput, Withheld, is_key, lineage, off_thread};
 
 /// The file that comes with the program, so that a message without `filename` is answered in any folder. It is the default
 /// of `task.file`.
@@ -17,24 +17,51 @@ pub const BUILT_IN_FILE: &str = "target.txt";
 /// Reads text files inside one folder, and nothing outside it.
 ///
 /// `..`, absolute paths and symbolic links may not lead out of the folder; links within it work if they are relative.
-/// Bytes that are not UTF-8 become U+FFFD.
+/// Hidden files and those in [`Withheld`] are not read. Bytes that are not UTF-8 become U+FFFD.
 #[derive(Debug)]
 pub struct FileTask {
-    root: Arc<Dir>,
+    root: Arc<Root>,
     default_file: String,
     max_bytes: u64,
 }
 
+/// The folder, once it is there.
+#[derive(Debug)]
+struct Root {
+    path: PathBuf,
+    opened: OnceLock<Opened>,
+    withheld: Withheld,
+}
+
+#[derive(Debug)]
+struct Opened {
+    dir: Dir,
+    lineage: Vec<(u64, u64)>,
+}
+
+impl Root {
+    fn open(&self) -> io::Result<&Opened> {
+        if let Some(opened) = self.opened.get() {
+            return Ok(opened);
+        }
+        let dir = Dir::open_ambient_dir(&self.path, ambient_authority())?;
+        Ok(self.opened.get_or_init(|| Opened { dir, lineage: lineage(&self.path) }))
+    }
+}
+
 impl FileTask {
-    /// Opens `root`, which stays open: renaming the folder later changes nothing. `default_file` is for messages that
-    /// name no file, relative to `root`; files of more than `max_bytes` bytes are refused.
+    /// Opens `root`, which stays open: renaming the folder later changes nothing. One that is not there is looked for
+    /// again at each read. `default_file` is for messages that name no file, relative to `root`; files of more than
+    /// `max_bytes` bytes are refused.
     ///
     /// # Errors
-    /// [`TaskError::Root`] when `root` is not a folder that may be opened. `default_file` need not exist yet.
-    pub fn new(root: &Path, default_file: String, max_bytes: u64) -> Result<Self, TaskError> {
-        let dir = Dir::open_ambient_dir(root, ambient_authority())
-            .map_err(|cause| TaskError::Root { root: root.to_owned(), cause })?;
-        Ok(Self { root: Arc::new(dir), default_file, max_bytes })
+    /// [`TaskError::Root`] when `root` is there and is not a folder that may be opened. `default_file` need not exist yet.
+    pub fn new(root: &Path, default_file: String, max_bytes: u64, withheld: Withheld) -> Result<Self, TaskError> {
+        let root = Root { path: root.to_owned(), opened: OnceLock::new(), withheld };
+        match root.open() {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(TaskError::Root { root: root.path, cause }),
+            _ => Ok(Self { root: Arc::new(root), default_file, max_bytes }),
+        }
     }
 }
 
@@ -52,22 +79,27 @@ impl Task for FileTask {
 /// The text of the file that comes with the program, where it is asked for and the folder has none; else the error.
 fn built_in(path: &str, error: TaskError) -> Result<String, TaskError> {
     match error {
-        TaskError::NotFound { .. } if path == BUILT_IN_FILE => Ok(include_str!("../../target.txt").to_owned()),
+        TaskError::NotFound { .. } if path == BUILT_IN_FILE => Ok(include_str!("../../files/target.txt").to_owned()),
         error => Err(error),
     }
 }
 
 /// Reads the file `path` of `root`; blocks on the disk only.
-fn read(root: &Dir, path: &str, max_bytes: u64) -> Result<String, TaskError> {
+fn read(root: &Root, path: &str, max_bytes: u64) -> Result<String, TaskError> {
+    let Opened { dir, lineage } = root.open().map_err(|cause| refusal(path, cause))?;
     let mut options = OpenOptions::new();
     // Without O_NONBLOCK, opening a fifo waits for a writer that may never come.
     options.read(true).custom_flags(O_NONBLOCK);
-    let file = root.open_with(path, &options).map_err(|cause| refusal(path, cause))?;
+    let file = dir.open_with(path, &options).map_err(|cause| refusal(path, cause))?;
 
     // The open handle is asked, not the path, which may name something else by now.
     let metadata = file.metadata().map_err(|cause| refusal(path, cause))?;
     if !metadata.is_file() {
         return Err(TaskError::NotAFile { path: path.to_owned(), kind: kind(&metadata.file_type()) });
+    }
+
+    if root.withheld.holds(dir, lineage, path, &file) {
+        return Err(TaskError::Withheld { path: path.to_owned() });
     }
 
     // The length is not asked beforehand: a file may grow while it is read.
@@ -76,7 +108,11 @@ fn read(root: &Dir, path: &str, max_bytes: u64) -> Result<String, TaskError> {
     if bytes.len() as u64 > max_bytes {
         return Err(TaskError::TooBig { path: path.to_owned(), max: max_bytes });
     }
-    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    let text = String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+    if is_key(&text) {
+        return Err(TaskError::Withheld { path: path.to_owned() });
+    }
+    Ok(text)
 }
 
 /// The error for what the system, or the check of the path, said about `path`.
@@ -132,7 +168,7 @@ mod tests {
             fs::create_dir_all(root.join("inner")).unwrap();
             fs::write(root.join("target.txt"), "Hello Paul").unwrap();
             fs::write(folder.path().join("secret.txt"), "secret").unwrap();
-            let task = FileTask::new(&root, "target.txt".to_owned(), MAX_BYTES).unwrap();
+            let task = FileTask::new(&root, "target.txt".to_owned(), MAX_BYTES, Withheld::default()).unwrap();
             Self { folder, task }
         }
 
@@ -284,7 +320,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_device_is_refused() {
-        let task = FileTask::new(Path::new("/dev"), "zero".to_owned(), MAX_BYTES).unwrap();
+        let task = FileTask::new(Path::new("/dev"), "zero".to_owned(), MAX_BYTES, Withheld::default()).unwrap();
         let parameters = Map::new();
         let input = TaskInput { message_id: "m", filename: None, parameters: &parameters };
         let text = task.run(input).await.unwrap_err().to_string();
@@ -308,11 +344,22 @@ mod tests {
 
     #[test]
     fn a_root_that_is_no_folder_is_an_error_that_names_the_setting() {
-        let house = House::new();
-        for name in ["nope", "secret.txt"] {
-            let root = house.folder.path().join(name);
-            let error = FileTask::new(&root, String::new(), MAX_BYTES).unwrap_err();
-            assert!(error.to_string().contains("task.root"), "{error}");
-        }
+        let root = House::new().folder.path().join("secret.txt");
+        fs::create_dir_all(root.parent().unwrap()).unwrap();
+        fs::write(&root, "").unwrap();
+        let error = FileTask::new(&root, String::new(), MAX_BYTES, Withheld::default()).unwrap_err();
+        assert!(error.to_string().contains("task.root"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_root_that_is_not_there_yet_is_read_once_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("later");
+        let task = FileTask::new(&root, "late.txt".to_owned(), MAX_BYTES, Withheld::default()).unwrap();
+        let house = House { folder, task };
+        assert!(house.error("late.txt").await.to_string().starts_with("ENOENT"));
+        fs::create_dir(&root).unwrap();
+        fs::write(root.join("late.txt"), "Hello Paul").unwrap();
+        assert_eq!(house.body("late.txt").await, "Hello Paul");
     }
 }

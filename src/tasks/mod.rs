@@ -10,6 +10,7 @@ mod error;
 mod faults;
 mod file;
 mod registry;
+mod withheld;
 
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -24,6 +25,8 @@ pub use error::TaskError;
 pub use faults::FaultInjector;
 pub use file::{BUILT_IN_FILE, FileTask};
 pub use registry::{Tasks, TasksConfig};
+pub use withheld::Withheld;
+use withheld::{is_key, lineage};
 
 /// What a message asks of a task.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::{CpuTask, EchoTask, FileTask, Task, TaskError};
+use super::{CpuTask, EchoTask, FileTask, Task, TaskError, Withheld};
 use crate::model::TaskName;
 
 impl FromStr for TaskName {
@@ -26,6 +26,8 @@ pub struct TasksConfig {
     pub default: TaskName,
     /// The only folder that the file task reads.
     pub root: PathBuf,
+    /// What it does not read there.
+    pub withheld: Withheld,
     /// The file of messages that name none, relative to `root`.
     pub default_file: String,
     /// The largest file that is read, in bytes.
@@ -47,11 +49,11 @@ impl Tasks {
     /// Sets every task up.
     ///
     /// # Errors
-    /// [`TaskError::Root`] when the root of the file task is not a folder that may be opened.
+    /// [`TaskError::Root`] when the root of the file task is there and is not a folder that may be opened.
     pub fn new(config: TasksConfig) -> Result<Self, TaskError> {
         Ok(Self {
             default: config.default,
-            file: FileTask::new(&config.root, config.default_file, config.max_file_bytes)?,
+            file: FileTask::new(&config.root, config.default_file, config.max_file_bytes, config.withheld)?,
             echo: EchoTask,
             cpu: CpuTask::new(config.max_cpu_rounds),
         })
@@ -87,6 +89,7 @@ mod tests {
         Tasks::new(TasksConfig {
             default,
             root: root.to_owned(),
+            withheld: Withheld::default(),
             default_file: "target.txt".to_owned(),
             max_file_bytes: 1_024,
             max_cpu_rounds: 1,
@@ -118,8 +121,8 @@ mod tests {
 
     // What the embedded default reads: the repository's own file, as its README shows.
     #[tokio::test]
-    async fn the_target_at_the_top_level_greets_paul() {
-        let tasks = tasks(TaskName::File, Path::new(env!("CARGO_MANIFEST_DIR")));
+    async fn the_target_of_the_repository_greets_paul() {
+        let tasks = tasks(TaskName::File, &Path::new(env!("CARGO_MANIFEST_DIR")).join("files"));
         assert_eq!(body(&tasks, None).await, "Hello Paul");
     }
 

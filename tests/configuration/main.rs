@@ -4,11 +4,12 @@ mod logs;
 mod mistakes;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use swarmq::model::TaskName;
-use swarmq::process::{Config, LogFormat, LogLevel, Override, Sources, render};
+use swarmq::process::{Config, LogFormat, LogLevel, Override, Settings, Sources, render};
 use tempfile::TempDir;
 
 /// Sources that see no file of this repository, and the folder they see instead.
@@ -109,7 +110,7 @@ fn every_shipped_profile_is_the_built_in_one_and_loads() {
         let mut setup = Setup::new().profile(profile);
         let built_in = setup.load().settings;
         setup.sources.config_dir = Some(shipped());
-        let on_disk = setup.load().settings;
+        let on_disk = Settings { folder: built_in.folder.clone(), ..setup.load().settings };
         assert_eq!(format!("{built_in:?}"), format!("{on_disk:?}"), "{profile}");
     }
 }
@@ -197,6 +198,34 @@ fn the_token_is_read_from_its_file_and_never_shown() {
     assert_eq!(effective(&config, "admin.token"), ("(hidden)", &*path));
     assert_eq!(effective(&config, "admin.token_file"), (&*path, "SWARMQ_ADMIN__TOKEN_FILE"));
     assert!(!format!("{config:?}").contains("123\""));
+}
+
+#[test]
+fn a_token_is_the_same_from_every_source() {
+    for text in ["s3cret", "s3cret\r\n", "\u{feff}s3cret\n", "\"s3cret\"", " 's3cret' "] {
+        let setup = Setup::new().file("token", text);
+        let path = setup.path("token");
+        let token = |setup: Setup| setup.load().settings.admin.token.unwrap().expose().to_owned();
+        assert_eq!(token(setup.env("SWARMQ_ADMIN__TOKEN_FILE", &path)), "s3cret", "{text:?}");
+        assert_eq!(token(Setup::new().env("SWARMQ_ADMIN__TOKEN", text)), "s3cret", "{text:?}");
+        assert_eq!(token(Setup::new().flag("--set", "admin.token", text)), "s3cret", "{text:?}");
+    }
+    let setup = Setup::new().file("local.toml", "[admin]\ntoken = ' \"s3cret\" '");
+    assert_eq!(setup.load().settings.admin.token.unwrap().expose(), "s3cret");
+}
+
+#[test]
+fn secrets_in_files_that_everyone_can_read_are_found() {
+    let setup = Setup::new().file("local.toml", "[admin]\ntoken = 's3cret'");
+    let path = setup.path("local.toml");
+    let mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    for (bits, exposed) in
+        [(0o644, vec![("admin.token", &*path)]), (0o640, vec![]), (0o604, vec![("admin.token", &*path)])]
+    {
+        mode(bits);
+        assert_eq!(setup.load().exposed(), exposed, "{bits:o}");
+    }
+    assert!(Setup::new().env("SWARMQ_ADMIN__TOKEN", "s3cret").load().exposed().is_empty());
 }
 
 #[test]

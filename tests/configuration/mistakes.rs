@@ -137,6 +137,29 @@ fn settings_that_do_not_go_together_are_both_named() {
 }
 
 #[test]
+fn a_token_that_no_header_can_carry_is_refused_wherever_it_comes_from() {
+    let words = ["admin.token = (hidden)", "HTTP header", "no umlauts"];
+    for token in ["p\u{e4}ssword", "\u{20ac}", "a\tb", "\u{feff}"] {
+        Setup::new().env("SWARMQ_ADMIN__TOKEN", token).refused(&[&words[..], &["from SWARMQ_ADMIN__TOKEN"]].concat());
+        Setup::new().flag("--set", "admin.token", token).refused(&[&words[..], &["from --set"]].concat());
+        let setup =
+            Setup::new().file("local.toml", &format!("[admin]\ntoken = {token:?}").replace("\\u{feff}", "\\uFEFF"));
+        setup.refused(&[&words[..], &["local.toml"]].concat());
+    }
+    let setup = Setup::new().file("token", "p\u{e4}ssword\n");
+    let path = setup.path("token");
+    setup.env("SWARMQ_ADMIN__TOKEN_FILE", &path).refused(&[&words[..], &[&path]].concat());
+}
+
+#[test]
+fn a_secret_in_another_encoding_is_told() {
+    let setup = Setup::new();
+    let path = setup.path("token");
+    fs::write(&path, b"\xff\xfes\x003\x00").unwrap();
+    setup.env("SWARMQ_ADMIN__TOKEN_FILE", &path).refused(&["admin.token_file", &path, "UTF-8"]);
+}
+
+#[test]
 fn a_file_that_gives_no_secret_is_named() {
     let missing = Setup::new();
     let path = missing.path("token");

@@ -15,7 +15,7 @@ use swarmq::actors::{
 };
 use swarmq::edges::web::{LinkContext, Links, Requests, run_links};
 use swarmq::model::{Event, Instance, LinkState, Message, Outcome, RequestStatus, TaskName, Tier, now_ms};
-use swarmq::tasks::{Delay, FaultInjector, Tasks, TasksConfig};
+use swarmq::tasks::{Delay, FaultInjector, Tasks, TasksConfig, Withheld};
 use swarmq::transport::{Contexts, Publisher, SocketOptions};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -265,6 +265,7 @@ async fn a_worker_does_what_a_leaving_broker_has_dealt_to_it_and_then_forgets_th
     let tasks = TasksConfig {
         default: TaskName::Echo,
         root: PathBuf::from("."),
+        withheld: Withheld::default(),
         default_file: "target.txt".into(),
         max_file_bytes: 1,
         max_cpu_rounds: 1,
@@ -302,7 +303,7 @@ async fn a_worker_does_what_a_leaving_broker_has_dealt_to_it_and_then_forgets_th
 async fn a_web_tier_that_leaves_is_told_what_happens_to_its_end() {
     let (subscriber, address) = zmq_socket(zmq::SUB, None);
     subscriber.raw().set_subscribe(b"").unwrap();
-    let mut publisher = Publisher::new(&contexts()).unwrap();
+    let mut publisher = Publisher::new(&contexts(), None).unwrap();
     let event = || Event::InstanceGone { id: "x".into(), at: 1, reason: "why".into() };
     let heard = async |publisher: &Publisher| {
         // A subscription takes a moment; what is published before is lost.

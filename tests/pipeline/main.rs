@@ -17,13 +17,17 @@ mod leaving;
 mod limits;
 mod load;
 mod modes;
+mod origin;
 mod outages;
 mod oversize;
+mod permission;
 mod pools;
 mod processes;
 mod reconnect;
 mod shutdown;
+mod strangers;
 mod support;
+mod tokens;
 mod web_bounds;
 mod websocket;
 

@@ -7,7 +7,7 @@ use crate::support::{Running, assert_one_outcome_each};
 
 #[actix_rt::test]
 async fn every_task_answers_by_every_requester_worker() {
-    let app = Running::all(&[]).await;
+    let app = Running::all(&[("task.root", "."), ("task.file", "files/target.txt")]).await;
     let requests = [
         (json!({}), "Hello Paul"),
         (json!({ "task": "file", "filename": "rustfmt.toml" }), include_str!("../../rustfmt.toml")),

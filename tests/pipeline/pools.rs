@@ -106,7 +106,7 @@ async fn what_waits_for_a_pool_without_workers_is_done_when_it_has_some() {
 
 #[actix_rt::test]
 async fn least_busy_dispatch_gives_the_next_message_to_an_idle_worker() {
-    let changes = [("broker.dispatch", "least-busy"), ("responder.workers", "2")];
+    let changes = [("broker.dispatch", "least-busy"), ("responder.workers", "2"), ("task.max_cpu_rounds", "1500000")];
     let app = Running::all(&changes).await;
     let long = json!({ "task": "cpu", "parameters": { "rounds": 1_500_000 }, "fanOut": "one" });
     let long = app.web().submit(long).await;

@@ -91,7 +91,8 @@ class Refused extends Error {
 function api(method, path, body, headers) {
   const permitted = token === undefined || headers.authorization === `Bearer ${token}`;
   if (path === 'control') return [200, { permitted, needsToken: token !== undefined }];
-  if (path.startsWith('control/') && !permitted) throw new Refused(403, 'forbidden', 'the token is missing or wrong');
+  const controls = /^(control|load|experiments)\b|^dispatcher\/disconnect$/;
+  if (method !== 'GET' && controls.test(path) && !permitted) throw new Refused(403, 'forbidden', 'the token is missing or wrong');
   const [, , id, what, index, act] = path.split('/').map(decodeURIComponent);
   const instance = () => swarm.instances.get(id) ?? refuse(404, 'not-found', `there is no instance ${id}`);
   switch (`${method} ${path.replace(/instances\/[^/]+/, 'instances/*').replace(/workers\/\d+/, 'workers/*')}`) {

@@ -8,7 +8,9 @@ import { useSite } from './site.mjs';
 const site = useSite();
 
 test('connect, request, and everything the article showed', async () => {
-  const page = await site.open();
+  const page = await site.open({ route: '/control' });
+  await permit(page, TOKEN);
+  await page.goto(`${site.url}/#/`);
   await page.getByRole('button', { name: 'Disconnect' }).click();
   await page.locator('.links .is-disconnected').first().waitFor();
   await page.getByRole('button', { name: 'Connect', exact: true }).click();

@@ -36,12 +36,14 @@ const editor = (page) => page.getByRole('textbox', { name: 'Plan' });
 const start = (page) => page.getByRole('button', { name: 'Start', exact: true });
 const isIn = (page, state) => page.locator(`.watch.is-${state}`).waitFor();
 
-test('without the token one may look, and plans are checked as they are typed', async () => {
+test('without the token one may look, with it plans are checked as they are typed', async () => {
   const page = await open();
-  await page.getByText('9 trials').waitFor();
   await page.getByText('None yet').waitFor();
   assert.ok(await start(page).isDisabled());
   await page.getByText('the same permission as the controls').waitFor();
+  assert.equal(await page.locator('#plan-verdict').textContent(), '');
+  await permit(page, TOKEN);
+  await page.getByText('9 trials').waitFor();
   await editor(page).fill('repetitions = 2\n\n[factors]\nrespnders = [1, 2]\n');
   await page.locator('.plan-mark', { hasText: 'did you mean responders?' }).waitFor();
   assert.equal(await page.locator('.plan-gutter .is-wrong').textContent(), '4');
@@ -57,6 +59,7 @@ test('without the token one may look, and plans are checked as they are typed', 
 
 test('a plan that a running deployment can’t carry out is offered another target', async () => {
   const page = await open();
+  await permit(page, TOKEN);
   await page.getByLabel('Start from').selectOption('req-vs-dealer');
   await page.getByText('40 trials').waitFor();
   assert.ok(await page.getByRole('radio', { name: 'One process' }).isChecked());

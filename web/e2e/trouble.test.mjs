@@ -18,8 +18,15 @@ test('controls are off without the token, and say so', async () => {
   await page.getByText('Steady', { exact: true }).click();
   await page.getByText('Bursts and steady rates need the control token').waitFor();
   assert.ok(await page.getByRole('button', { name: 'Start' }).isDisabled());
+  await page.getByText('Disconnections need the control token').waitFor();
+  assert.ok(await page.getByRole('button', { name: 'Disconnect' }).isDisabled());
+  assert.ok(await page.getByRole('button', { name: 'Connect', exact: true }).isEnabled());
   await page.getByText('One', { exact: true }).click();
   assert.ok(await page.getByRole('button', { name: 'Send request' }).isEnabled());
+  await page.goto(`${site.url}/#/control`);
+  await page.getByPlaceholder('control token').fill('pässword€');
+  await page.getByRole('button', { name: 'Use token' }).click();
+  await page.getByText('No token has the character').waitFor();
   await page.finish();
 });
 

@@ -1,13 +1,18 @@
 /** The server's HTTP calls. A call that fails throws an `Error` whose message can be shown as it is. */
 import type { ExperimentsOverview, ExperimentView, PlanCheck, RunView } from './experiments/wire.ts';
 import { token } from './preferences.ts';
+import { unsendable } from './token.ts';
 import type { Comparison, Report } from './report/results.ts';
 import type { Delay, Dispatch, Faults, LoadView, RequestBody, RequestView } from './wire.ts';
 
 async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
   const headers: Record<string, string> = {};
   if (body !== undefined) headers['Content-Type'] = 'application/json';
-  if (token.value) headers['Authorization'] = `Bearer ${token.value}`;
+  if (token.value) {
+    const problem = unsendable(token.value);
+    if (problem) throw new Error(problem);
+    headers['Authorization'] = `Bearer ${token.value}`;
+  }
   let response: Response;
   try {
     response = await fetch(`api/v1/${path}`, {

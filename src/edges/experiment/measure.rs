@@ -96,11 +96,11 @@ pub async fn measure(
 fn usage(first: &Topology, last: &Topology, inside: Duration, messages: u64) -> Vec<TierUsage> {
     let between = ledger_since(first, last, Tier::Requester).sent.max(1) as f64;
     // A process is known by its admin server, which all of its instances name.
-    let mut processes: BTreeMap<&str, (BTreeSet<Tier>, Usage)> = BTreeMap::new();
+    let mut processes: BTreeMap<String, (BTreeSet<Tier>, Usage)> = BTreeMap::new();
     for (id, view) in &last.instances {
         let then = first.instances.get(id).and_then(|then| then.snapshot.usage);
         let (Some(now), Some(then)) = (view.snapshot.usage, then) else { continue };
-        let process = view.snapshot.instance.admin.as_deref().unwrap_or(id);
+        let process = view.snapshot.instance.admin.map_or_else(|| id.to_string(), |admin| admin.to_string());
         let (tiers, used) = processes.entry(process).or_default();
         tiers.insert(view.snapshot.instance.tier);
         // Its instances tell of it at different moments: the longest stretch is taken.

@@ -43,6 +43,7 @@ pub fn settings_of(plan: &Plan, setup: &Setup, seed: u64) -> Vec<(String, String
         ("requester.window", setup.window.to_string()),
         ("broker.dispatch", setup.dispatch.name().to_owned()),
         ("task.name", setup.task.to_string()),
+        ("task.max_cpu_rounds", setup.rounds.to_string()),
         ("task.delay.kind", delay.kind.name().to_owned()),
         ("task.delay.min", millis(delay.min_ms)),
         ("task.delay.max", millis(delay.max_ms)),

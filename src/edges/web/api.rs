@@ -192,6 +192,12 @@ async fn description() -> impl Responder {
     Json(Description::openapi())
 }
 
+/// The description, for tests.
+#[cfg(test)]
+pub fn description_json() -> serde_json::Value {
+    json!(Description::openapi())
+}
+
 /// Adds the routes.
 pub fn routes(config: &mut actix_web::web::ServiceConfig) {
     config.service(create).service(read).service(replies).service(topology).service(description);

@@ -8,7 +8,7 @@ use actix_web::{HttpResponse, ResponseError, get, post};
 use serde_json::json;
 
 use super::{Answers, Links, NewRequest, Requests};
-use crate::model::{ErrorCode, Reply};
+use crate::model::{ErrorCode, Problem, Reply};
 use crate::transport::ApiError;
 
 /// Connects the web tier to the requesters, or says that it is connected.
@@ -45,7 +45,10 @@ async fn connect(links: Data<Links>) -> HttpResponse {
 /// Closes the web tier's connections to the requesters.
 #[utoipa::path(
     post, path = "/api/v1/dispatcher/disconnect",
-    responses((status = 200, description = "`{\"connected\":false,\"msg\":...}`"))
+    responses(
+        (status = 200, description = "`{\"connected\":false,\"msg\":...}`"),
+        (status = 403, body = Problem),
+    )
 )]
 #[post("/api/v1/dispatcher/disconnect")]
 async fn disconnect(links: Data<Links>) -> HttpResponse {

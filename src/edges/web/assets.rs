@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 /// One file of the page.
 struct Asset {
-    name: &'static str,
+    path: &'static str,
     content_type: &'static str,
     /// Digest of its content.
     etag: &'static str,
@@ -40,10 +40,14 @@ fn serve(asset: &'static Asset, request: &HttpRequest) -> HttpResponse {
     response.insert_header((header::CONTENT_ENCODING, "gzip")).content_type(asset.content_type).body(asset.gzip)
 }
 
+/// The paths of the files, the page's among them.
+pub fn paths() -> impl Iterator<Item = &'static str> {
+    ASSETS.iter().map(|asset| asset.path)
+}
+
 /// Adds the routes: each file by its name, and the page at `/`.
 pub fn routes(config: &mut ServiceConfig) {
     for asset in &ASSETS {
-        let path = if asset.name == "index.html" { "/".to_owned() } else { format!("/{}", asset.name) };
-        config.route(&path, web::get().to(async move |request: HttpRequest| serve(asset, &request)));
+        config.route(asset.path, web::get().to(async move |request: HttpRequest| serve(asset, &request)));
     }
 }

@@ -1,5 +1,6 @@
 //! The dashboard's controls: each call is passed on, token and all, to the admin servers of the instances it concerns.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix_web::http::{Method, StatusCode, header};
@@ -7,13 +8,14 @@ use actix_web::web::{Data, Json, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, put};
 use awc::Client;
 use futures_util::future::join_all;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Hub;
 use crate::actors::{DispatchChoice, PoolSize, Stall};
 use crate::model::{DelayView, ErrorCode, Faults, Problem, Tier};
-use crate::transport::{ApiError, Permission};
+use crate::transport::{ApiError, Guard, Permission};
 
 /// Longest wait for an instance's admin server.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -21,9 +23,10 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Whether controls are permitted, and whether they need the token.
 #[utoipa::path(get, path = "/api/v1/control", responses((status = 200, description = "`{permitted, needsToken}`")))]
 #[get("/api/v1/control")]
-async fn read(request: HttpRequest, permission: Data<Permission>) -> HttpResponse {
-    let needs_token = matches!(**permission, Permission::Token(_));
-    HttpResponse::Ok().json(json!({ "permitted": permission.check(&request).is_ok(), "needsToken": needs_token }))
+async fn read(call: HttpRequest, guard: Data<Guard>) -> HttpResponse {
+    let needs_token = matches!(guard.permission, Permission::Token(_));
+    let permitted = guard.permission.check(call.headers()).is_ok();
+    HttpResponse::Ok().json(json!({ "permitted": permitted, "needsToken": needs_token }))
 }
 
 /// Changes the number of an instance's workers.
@@ -122,9 +125,12 @@ async fn one(
     body: Option<&impl Serialize>,
 ) -> Answer {
     let admin = hub.admin_of(id).ok_or_else(|| {
-        ApiError::new(ErrorCode::NotFound, format!("no instance {id}: GET /api/v1/topology tells which there are"))
+        ApiError::new(
+            ErrorCode::NotFound,
+            format!("no instance {id} whose admin server is known: GET /api/v1/topology tells which there are"),
+        )
     })?;
-    pass_on(call, &admin, id, method, path, body).await?;
+    pass_on(call, admin, id, method, path, body).await?;
     hub.refresh();
     Ok(HttpResponse::Ok().json(json!({ "instances": [id] })))
 }
@@ -142,7 +148,7 @@ async fn all(
     if instances.is_empty() {
         return Err(ApiError::new(ErrorCode::NotFound, format!("no {} is known", tier.name())));
     }
-    let calls = instances.iter().map(|(id, admin)| pass_on(call, admin, id, method.clone(), path, body));
+    let calls = instances.iter().map(|(id, admin)| pass_on(call, *admin, id, method.clone(), path, body));
     join_all(calls).await.into_iter().collect::<Result<Vec<()>, _>>()?;
     hub.refresh();
     let ids: Vec<_> = instances.into_iter().map(|(id, _)| id).collect();
@@ -151,13 +157,13 @@ async fn all(
 
 async fn pass_on(
     call: &HttpRequest,
-    admin: &str,
+    admin: SocketAddr,
     id: &str,
     method: Method,
     path: &str,
     body: Option<&impl Serialize>,
 ) -> Result<(), ApiError> {
-    let url = format!("http://{admin}/control/{id}/{path}");
+    let url = format!("http://{admin}/control/{}/{path}", utf8_percent_encode(id, NON_ALPHANUMERIC));
     let mut request = Client::builder().timeout(PATIENCE).finish().request(method, &url);
     if let Some(token) = call.headers().get(header::AUTHORIZATION) {
         request = request.insert_header((header::AUTHORIZATION, token.clone()));

@@ -2,6 +2,7 @@
 //! snapshot first, then batches of events. A dashboard that is slow gets a new snapshot when it is back.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,14 +14,15 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::{
-    DashboardSeat, Dashboards, Instances, Links, Load, LoadView, Oracle, OwnSettings, Push, Refused, Said, Sampler,
+    DashboardSeat, Dashboards, Instances, Links, Load, LoadView, Oracle, OwnSettings, Owners, Push, Refused, Said,
+    Sampler,
 };
 use crate::actors::{Seat, WorkError};
 use crate::model::{
     Event, ExperimentView, InstanceState, LinkState, LinkView, RequestLog, RequestView, SHOWN_BODY, Sample, Tier,
     Topology, WorkerState, now_ms,
 };
-use crate::transport::Subscriber;
+use crate::transport::{Report, Subscriber, TelemetryError};
 
 /// Samples kept, in seconds.
 const SAMPLES: usize = 300;
@@ -36,6 +38,7 @@ const SHOWN_REQUESTS: usize = 4 << 20;
 
 struct State {
     known: Instances,
+    owners: Owners,
     requests: RequestLog,
     samples: VecDeque<Sample>,
     /// The one of this web tier that runs, or ran last.
@@ -79,6 +82,7 @@ impl Hub {
     ) -> Self {
         let state = State {
             known: Instances::default(),
+            owners: Owners::default(),
             requests: RequestLog::new(keep_requests, keep_bytes),
             samples: VecDeque::new(),
             experiment: None,
@@ -115,16 +119,16 @@ impl Hub {
     }
 
     /// Where an instance's admin server is.
-    pub fn admin_of(&self, id: &str) -> Option<String> {
+    pub fn admin_of(&self, id: &str) -> Option<SocketAddr> {
         let state = self.lock();
-        state.known.topology.instances.get(id)?.snapshot.instance.admin.clone()
+        state.known.topology.instances.get(id)?.snapshot.instance.admin
     }
 
     /// The living instances of a tier, with their admin servers.
-    pub fn admins(&self, tier: Tier) -> Vec<(String, String)> {
+    pub fn admins(&self, tier: Tier) -> Vec<(String, SocketAddr)> {
         let state = self.lock();
         let instances = state.known.topology.living(tier).map(|view| &view.snapshot.instance);
-        instances.filter_map(|instance| Some((instance.id.clone(), instance.admin.clone()?))).collect()
+        instances.filter_map(|instance| Some((instance.id.clone(), instance.admin?))).collect()
     }
 
     /// The nodes of the living instances.
@@ -155,15 +159,18 @@ impl Hub {
     }
 
     /// Takes telemetry in.
-    fn take(&self, events: Vec<Event>) {
+    fn take(&self, report: Report) {
         let now = Instant::now();
-        let mut state = self.lock();
-        for mut event in events {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        for mut event in report.events {
             if let Event::Reply { reply, .. } = &mut event {
                 reply.cut(SHOWN_BODY);
             }
             // Others have links and experiments of their own, and what they tell may come from anybody.
-            if matches!(event, Event::Link { .. } | Event::Sample { .. } | Event::Experiment { .. }) {
+            if matches!(event, Event::Link { .. } | Event::Sample { .. } | Event::Experiment { .. })
+                || !state.owners.admit(&event, report.peer, &state.known.topology)
+            {
                 state.refused.not_theirs += 1;
             } else if state.known.apply(&event, now.into_std()) && state.requests.apply(&event) {
                 state.show(&event);
@@ -329,10 +336,14 @@ pub async fn run_hub(
     loop {
         tokio::select! {
             received = subscriber.next() => match received? {
-                Ok(events) => hub.take(events),
+                Ok(report) => hub.take(report),
                 Err(error) => {
-                    hub.lock().refused.unreadable += 1;
-                    debug!(seat.log, "telemetry that can't be read, of another version?"; "error" => %error);
+                    let refused = &mut hub.lock().refused;
+                    match error {
+                        TelemetryError::Unproved => refused.without_token += 1,
+                        _ => refused.unreadable += 1,
+                    }
+                    debug!(seat.log, "telemetry is left out: {}", error);
                 }
             },
             _ = looks.tick() => hub.look(),

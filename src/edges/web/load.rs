@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix_web::web::{Data, Json, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, delete, get, post};
+use actix_web::{HttpResponse, delete, get, post};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::{NewRequest, Requests, check};
 use crate::model::{ErrorCode, Problem};
-use crate::transport::{ApiError, Permission};
+use crate::transport::ApiError;
 
 /// Requests a second that may be asked for.
 const RATES: std::ops::RangeInclusive<f64> = 0.1..=1_000.0;
@@ -127,14 +127,7 @@ impl Load {
     responses((status = 200, body = LoadView), (status = 400, body = Problem), (status = 403, body = Problem))
 )]
 #[post("/api/v1/load")]
-async fn start_load(
-    call: HttpRequest,
-    new: Json<NewLoad>,
-    load: Data<Load>,
-    requests: Data<Requests>,
-    permission: Data<Permission>,
-) -> Result<HttpResponse, ApiError> {
-    permission.check(&call)?;
+async fn start_load(new: Json<NewLoad>, load: Data<Load>, requests: Data<Requests>) -> Result<HttpResponse, ApiError> {
     let mut new = new.into_inner();
     let bad = |message: String| Err(ApiError::new(ErrorCode::BadRequest, message));
     match (new.rate, new.count) {
@@ -167,14 +160,9 @@ async fn read_load(load: Data<Load>) -> HttpResponse {
     delete, path = "/api/v1/load", responses((status = 200, body = LoadView), (status = 403, body = Problem))
 )]
 #[delete("/api/v1/load")]
-async fn stop_load(
-    call: HttpRequest,
-    load: Data<Load>,
-    permission: Data<Permission>,
-) -> Result<HttpResponse, ApiError> {
-    permission.check(&call)?;
+async fn stop_load(load: Data<Load>) -> HttpResponse {
     load.stop();
-    Ok(HttpResponse::Ok().json(load.view()))
+    HttpResponse::Ok().json(load.view())
 }
 
 /// Adds the routes.

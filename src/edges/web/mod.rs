@@ -1,5 +1,6 @@
 //! The web tier: the API, the WebSocket, and the links to the requesters.
 
+mod access;
 mod answer;
 mod api;
 mod article;
@@ -18,6 +19,7 @@ mod instances;
 mod link;
 mod links;
 mod load;
+mod owners;
 mod refused;
 mod request_end;
 mod request_entry;
@@ -35,6 +37,7 @@ use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::{self, Data, JsonConfig, QueryConfig};
 use actix_web::{App, HttpServer};
 
+pub use access::routes as access;
 pub use answer::Answers;
 use api::check;
 use dashboards::{Dashboards, Seat as DashboardSeat};
@@ -54,6 +57,7 @@ pub use links::Links;
 use links::{ConnectFailure, LinkHandle, Sending};
 pub use load::Load;
 use load::LoadView;
+use owners::Owners;
 use refused::{Refused, Said};
 use request_end::{CallEnd, Ended, Kept, News};
 use request_entry::{Entry, NewRequest, RequestProgress};
@@ -63,7 +67,7 @@ use settings::Oracle;
 pub use settings::OwnSettings;
 use ws::Push;
 
-use crate::transport::{ApiError, HttpLimits, Permission};
+use crate::transport::{ApiError, Guard, HttpLimits, guard};
 
 /// What the HTTP server works with.
 #[derive(Clone)]
@@ -74,7 +78,7 @@ pub struct WebContext {
     pub answers: Arc<Answers>,
     pub load: Arc<Load>,
     pub experiments: Arc<Experiments>,
-    pub permission: Permission,
+    pub guard: Arc<Guard>,
     /// Longest body, in bytes.
     pub max_body_bytes: usize,
     pub limits: HttpLimits,
@@ -102,6 +106,7 @@ pub fn serve(listener: TcpListener, context: WebContext, shutdown_s: u64) -> io:
         let limits = limits.clone();
         App::new()
             .wrap(from_fn(move |request, next| limits.clone().guard_body(request, next)))
+            .wrap(from_fn(guard))
             .wrap(Compress::default())
             .app_data(Data::from(context.hub.clone()))
             .app_data(Data::from(context.links.clone()))
@@ -109,7 +114,7 @@ pub fn serve(listener: TcpListener, context: WebContext, shutdown_s: u64) -> io:
             .app_data(Data::from(context.answers.clone()))
             .app_data(Data::from(context.load.clone()))
             .app_data(Data::from(context.experiments.clone()))
-            .app_data(Data::new(context.permission.clone()))
+            .app_data(Data::from(context.guard.clone()))
             .app_data(
                 JsonConfig::default()
                     .limit(context.max_body_bytes)

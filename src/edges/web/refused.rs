@@ -11,8 +11,10 @@ const SAY: Duration = Duration::from_secs(60);
 pub struct Refused {
     /// Events that would have taken more memory than there is for an instance, for a request, or for all.
     pub too_much: u64,
-    /// Events that only this process itself may tell.
+    /// Events that only this process itself, or another host, may tell.
     pub not_theirs: u64,
+    /// Reports without the proof of the deployment's token.
+    pub without_token: u64,
     /// Reports that are no events.
     pub unreadable: u64,
 }
@@ -31,6 +33,6 @@ impl Said {
         self.0 = Some((refused, Instant::now()));
         warn!(log, "telemetry was refused: another version, or somebody else, sends to telemetry.port";
             "beyond the limits" => refused.too_much, "not theirs to tell" => refused.not_theirs,
-            "unreadable" => refused.unreadable);
+            "without the token" => refused.without_token, "unreadable" => refused.unreadable);
     }
 }

@@ -74,6 +74,30 @@ impl Web {
         answer(self.permitted(Self::client().delete(format!("{}{path}", self.base))).send().await.unwrap()).await
     }
 
+    /// Any call, with these headers.
+    pub async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let method = method.parse().unwrap();
+        let mut request =
+            Self::client().request(method, format!("{}{path}", self.base)).content_type("application/json");
+        for (name, value) in headers {
+            request = request.insert_header((*name, *value));
+        }
+        answer(request.send_body("{}").await.unwrap()).await
+    }
+
+    /// Method and path of every route that the description has, any parameter filled in, and of those it leaves out.
+    pub async fn routes(&self) -> Vec<(String, String)> {
+        let description = self.get("/api/v1/openapi.json").await.json();
+        let paths = description["paths"].as_object().unwrap();
+        let described = paths.iter().flat_map(|(path, methods)| {
+            let path = path.replace("{index}", "0").replace("{id}", "x").replace("{name}", "x");
+            assert!(!path.contains('{'), "{path}");
+            methods.as_object().unwrap().keys().map(move |method| (method.to_uppercase(), path.clone()))
+        });
+        let others = ["/", "/app.js", "/ws", "/api/v1/openapi.json"].map(|path| ("GET".to_owned(), path.to_owned()));
+        described.chain(others).collect()
+    }
+
     fn permitted(&self, request: ClientRequest) -> ClientRequest {
         match &self.token {
             Some(token) => request.insert_header((AUTHORIZATION, format!("Bearer {token}"))),

@@ -3,6 +3,7 @@ import { effect, signal } from '@preact/signals';
 import { readControl } from '../api.ts';
 import { token } from '../preferences.ts';
 import { connection } from '../store.ts';
+import { unsendable } from '../token.ts';
 
 type Permission = 'unknown' | 'permitted' | 'needs-token' | 'wrong-token' | 'forbidden';
 
@@ -11,6 +12,10 @@ export const permission = signal<Permission>('unknown');
 // Asked again whenever the token changes or the server comes back.
 effect(() => {
   const given = token.value;
+  if (unsendable(given)) {
+    permission.value = 'wrong-token';
+    return;
+  }
   if (connection.value.state !== 'open') return;
   readControl().then(
     ({ permitted, needsToken }) => {
@@ -71,7 +76,9 @@ function TokenForm({ wrong }: { wrong: boolean }) {
   return (
     <form class="note is-off" onSubmit={submit}>
       <label>
-        {wrong ? 'Controls are not permitted: the token is wrong.' : 'Controls are not permitted without the token.'}{' '}
+        {wrong
+          ? (unsendable(token.value) ?? 'Controls are not permitted: the token is wrong.')
+          : 'Controls are not permitted without the token.'}{' '}
         <input name="token" type="password" autocomplete="off" placeholder="control token" required />
       </label>
       <button type="submit">Use token</button>

@@ -37,7 +37,7 @@ interface Draft {
 
 const plannedOf = ({ name, text, target }: Draft): Planned => ({ plan: text, name, target });
 
-type Verdict = { state: 'checking' } | { state: 'checked'; check: PlanCheck } | { state: 'failed'; problem: string };
+type Verdict = { state: 'unasked' } | { state: 'checking' } | { state: 'checked'; check: PlanCheck } | { state: 'failed'; problem: string };
 
 /** Kept while other views are shown. */
 let kept: Draft | undefined;
@@ -49,7 +49,7 @@ export function NewRun({ overview, runs, given }: { overview: ExperimentsOvervie
     () => kept ?? { name: first?.name ?? 'plan', text: first?.text ?? '', target: 'running' },
   );
   const [picked, setPicked] = useState(`plan:${draft.name}`);
-  const verdict = useVerdict(draft);
+  const verdict = useVerdict(draft, permission.value === 'permitted');
   const action = useAction();
   kept = draft;
 
@@ -166,7 +166,7 @@ function Refused({ overview }: { overview: ExperimentsOverview }) {
 function blockedBy({ unwritable }: ExperimentsOverview): string {
   if (isUnderWay(experiment.value)) return 'One experiment runs at a time: the next can start when this one has ended.';
   if (unwritable) return `Nothing can be started: ${unwritable}.`;
-  return permission.value === 'permitted' ? '' : 'To start an experiment takes the same permission as the controls.';
+  return permission.value === 'permitted' ? '' : 'To check a plan and to start it takes the same permission as the controls.';
 }
 
 /** The target that a plan names, or the first that can carry it out. */
@@ -174,6 +174,7 @@ async function fitting({ name, text }: Omit<Draft, 'target'>, overview: Experime
   const own = targetOf(text);
   const usable = TARGETS.map(({ value }) => value).filter((value) => !refusal(overview, value));
   const candidates = [...usable].sort((a, b) => Number(b === own) - Number(a === own));
+  if (permission.value !== 'permitted') return candidates[0] ?? 'running';
   for (const target of candidates) {
     const check = await checkPlan(plannedOf({ name, text, target }));
     if (!check.problem) return target;
@@ -182,6 +183,7 @@ async function fitting({ name, text }: Omit<Draft, 'target'>, overview: Experime
 }
 
 function VerdictLine({ verdict }: { verdict: Verdict }) {
+  if (verdict.state === 'unasked') return null;
   if (verdict.state === 'checking') return <>Checking…</>;
   if (verdict.state === 'failed') return <span class="is-problem">{verdict.problem}</span>;
   if (verdict.check.problem) return <span class="is-problem">This plan can’t be carried out.</span>;
@@ -193,9 +195,9 @@ function VerdictLine({ verdict }: { verdict: Verdict }) {
   );
 }
 
-/** What the server says of a plan, a moment after it was last changed. */
-function useVerdict({ name, text, target }: Draft): Verdict {
-  const [verdict, setVerdict] = useState<Verdict>({ state: 'checking' });
+/** What the server says of a plan, a moment after it was last changed; it is asked by those who may start it. */
+function useVerdict({ name, text, target }: Draft, permitted: boolean): Verdict {
+  const [verdict, setVerdict] = useState<Verdict>({ state: 'unasked' });
   const latest = useRef(0);
   useEffect(() => {
     latest.current += 1;
@@ -204,6 +206,11 @@ function useVerdict({ name, text, target }: Draft): Verdict {
       // Answers may overtake one another.
       if (mine === latest.current) setVerdict(said);
     };
+    if (!permitted) {
+      setVerdict({ state: 'unasked' });
+      return;
+    }
+    setVerdict((last) => (last.state === 'unasked' ? { state: 'checking' } : last));
     const timer = setTimeout(() => {
       checkPlan(plannedOf({ name, text, target })).then(
         (check) => say({ state: 'checked', check }),
@@ -211,6 +218,6 @@ function useVerdict({ name, text, target }: Draft): Verdict {
       );
     }, PAUSE_MS);
     return () => clearTimeout(timer);
-  }, [name, text, target]);
+  }, [name, text, target, permitted]);
   return verdict;
 }

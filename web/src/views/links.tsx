@@ -1,5 +1,6 @@
 /** The links between the web tier and the requesters, to connect and to disconnect as in the article. */
 import { connectLinks, disconnectLinks } from '../api.ts';
+import { permission, WhyNot } from '../control/permission.tsx';
 import { topology } from '../store.ts';
 import { linksOf } from '../topology.ts';
 import { Said, useAction } from './action.tsx';
@@ -27,12 +28,13 @@ export function Links() {
         </button>
         <button
           type="button"
-          disabled={action.busy || links.length === 0}
+          disabled={action.busy || links.length === 0 || permission.value !== 'permitted'}
           onClick={() => action.run(async () => (await disconnectLinks(), 'Disconnected.'))}
         >
           Disconnect
         </button>
       </div>
+      <WhyNot what="Disconnections" />
       <Said action={action} />
       {links.length === 0 && (
         <p class="hint">
