@@ -126,9 +126,10 @@ async fn a_peer_that_reads_slowly_or_goes_away_harms_nobody_else() {
 #[actix_rt::test]
 async fn connections_beyond_the_limit_are_told_why() {
     let app = Running::all(&[("requester.max_connections", "1")]).await;
+    assert_eq!(app.web().ask(json!({})).await.counts.responses, 3);
     let mut peer = Peer::connect(app.addresses.requester.unwrap()).await;
     let error = peer.object().await;
-    assert_eq!(error["error"]["code"], "overloaded", "the web tier has the one place: {error:?}");
+    assert_eq!(error["error"]["code"], "overloaded", "the web tier has the one place, and has asked: {error:?}");
     assert_eq!(peer.next().await, None);
     assert_eq!(app.web().ask(json!({})).await.counts.responses, 3);
     app.stop().await;
