@@ -1,5 +1,6 @@
 //! The places of a socket master: who has one, and who gives it up when none is left.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub struct Guest {
     /// The last request, where there was one.
     last: Mutex<Option<Instant>>,
     since: Instant,
+    /// Its peer sends nothing more.
+    ended: AtomicBool,
     /// Cancelled when another one needs its place.
     pub leave: CancellationToken,
 }
@@ -32,7 +35,7 @@ pub struct Guests {
 impl Guest {
     fn new(limit: usize) -> Self {
         let (requests, last, leave) = (Arc::new(Semaphore::new(limit)), Mutex::default(), CancellationToken::new());
-        Self { requests, limit, last, since: Instant::now(), leave }
+        Self { requests, limit, last, since: Instant::now(), ended: AtomicBool::new(false), leave }
     }
 
     /// A request has come.
@@ -40,15 +43,24 @@ impl Guest {
         *lock(&self.last) = Some(Instant::now());
     }
 
-    fn is_idle(&self) -> bool {
-        let asked_lately = lock(&self.last).is_some_and(|last| last.elapsed() < KEEPS);
-        !asked_lately && self.requests.available_permits() == self.limit
+    /// Nothing more will come: what is under way is no reason to keep a place that others need.
+    pub fn ends(&self) {
+        self.ended.store(true, Ordering::Relaxed);
     }
 
-    /// Who has never asked for anything goes before who has, and who is silent for longer before who is not.
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    fn is_idle(&self) -> bool {
+        let asked_lately = lock(&self.last).is_some_and(|last| last.elapsed() < KEEPS);
+        self.has_ended() || !asked_lately && self.requests.available_permits() == self.limit
+    }
+
+    /// Who has never asked for anything, or sends no more, goes before others, and who is silent for longer before who is not.
     fn rank(&self) -> (bool, Instant) {
         let last = *lock(&self.last);
-        (last.is_some(), last.unwrap_or(self.since))
+        (last.is_some() && !self.has_ended(), last.unwrap_or(self.since))
     }
 }
 
@@ -107,7 +119,12 @@ mod tests {
         drop(under_way);
         come().unwrap();
         assert!(gone(&fourth) && !gone(&second));
-        guests.gone(&second);
+        second.asks();
+        let _under_way = second.requests.try_acquire().unwrap();
+        second.ends();
+        come().unwrap();
+        assert!(gone(&second), "it can ask for nothing more");
+        guests.gone(&fifth);
         come().unwrap();
         assert_eq!(lock(&guests.all).len(), 3);
     }

@@ -116,7 +116,7 @@ async fn serve(
     let (reader, writer) = tokio::io::split(stream);
     let (sink, outbox) = mpsc::channel(OUTBOX);
     let cut_off = CancellationToken::new();
-    let writing = actix_rt::spawn(write(writer, outbox, cut_off.clone().drop_guard()));
+    let mut writing = actix_rt::spawn(write(writer, outbox, cut_off.clone().drop_guard()));
     let mut objects = ObjectReader::new(reader, context.max_message_bytes, context.room.clone());
     let mut told_to_drain = false;
     let mut speaks_frames = false;
@@ -164,9 +164,16 @@ async fn serve(
             () = closing.cancelled() => break,
         }
     }
-    // The calls still running hold a sink each: what they have to say is written before the connection is closed.
+    // The calls still running hold a sink each: what they have to say is written before the connection is closed, unless
+    // others need its place meanwhile.
     drop(sink);
-    if let Ok(Err(error)) = writing.await
+    guest.ends();
+    let had_to_leave = guest.leave.is_cancelled();
+    let written = tokio::select! {
+        written = &mut writing => written,
+        () = guest.leave.cancelled(), if !had_to_leave => return writing.abort(),
+    };
+    if let Ok(Err(error)) = written
         && error.kind() == io::ErrorKind::TimedOut
         && let Some(times) = context.warnings.tell("stalled")
     {

@@ -43,8 +43,9 @@ async fn a_requester_without_a_place_is_not_connected_and_its_words_are_told() {
     let web = start(Role::Web, &[("web.requester", &address.to_string())]);
     trouble(&web, "requester.max_connections").await;
     assert_told(&web, address, "requester.max_connections").await;
+    // A request under way keeps a place no longer than its sender does.
     drop(busy);
-    // Its request goes on, its place does not: the connection ends when the request does, or is needed.
+    web.ready().await;
     requester.end().await;
     web.end().await;
 }
