@@ -119,7 +119,7 @@ fn orders(key: &CurveKey) -> [(Vec<(&'static str, String)>, Vec<(&'static str, S
     [(keyed(key), vec![], "key"), (vec![], keyed(key), "key"), (keyed(key), keyed(&other), "key")]
 }
 
-fn borrowed(changes: &[(&'static str, String)]) -> Vec<(&'static str, &str)> {
+fn borrowed<'a>(changes: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
     changes.iter().map(|(key, value)| (*key, &**value)).collect()
 }
 
