@@ -47,7 +47,12 @@ async fn no_more_is_read_from_a_connection_than_may_be_under_way_on_it() {
 
 #[actix_rt::test]
 async fn requests_above_the_memory_are_refused_and_taken_again_when_there_is_room() {
-    let changes = [("requester.max_message_bytes", "131072"), ("requester.max_memory_bytes", "1048576")];
+    let changes = [
+        ("requester.max_message_bytes", "131072"),
+        ("requester.max_memory_bytes", "1048576"),
+        ("web.max_body_bytes", "4096"),
+        ("task.max_file_bytes", "4096"),
+    ];
     let (app, tier) = requester(&changes).await;
     let mut peer = Peer::connect(app.addresses.requester.unwrap()).await;
     let request = |id: &str| {
