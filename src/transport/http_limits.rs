@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
+use actix_web::http::Method;
 use actix_web::http::header::CONTENT_ENCODING;
 use actix_web::middleware::Next;
 use actix_web::rt::net::TcpStream;
@@ -53,7 +54,8 @@ impl HttpLimits {
         mut request: ServiceRequest,
         next: Next<B>,
     ) -> Result<ServiceResponse<B>, Error> {
-        if request.head().upgrade() {
+        // A WebSocket has frames in place of a body; nothing else that is read comes by GET.
+        if request.method() == Method::GET && request.head().upgrade() {
             return next.call(request).await;
         }
         if let Some(encoding) = request.headers().get(CONTENT_ENCODING)
