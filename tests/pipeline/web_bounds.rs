@@ -7,8 +7,11 @@ use serde_json::{Value, json};
 use swarmq::app::Role;
 use swarmq::model::RequestStatus;
 use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
 
-use crate::support::{Peer, Running, Web, assert_one_outcome_each, eventually, in_time, start, zmq_socket};
+use crate::support::{
+    Peer, Running, Web, article_reply, assert_one_outcome_each, eventually, in_time, start, zmq_socket,
+};
 
 /// The least that `web.keep_bytes` may be.
 const KEEP: usize = 1 << 20;
@@ -100,10 +103,26 @@ async fn a_request_that_grows_in_memory_is_refused_by_what_it_takes() {
 
 #[actix_rt::test]
 async fn a_request_with_more_messages_than_there_is_memory_for_fails_alone() {
-    let app = keeping_little(&[("requester.workers", "300")]).await;
-    let message = app.web().ask_any(json!({ "task": "echo" })).await.error(503, "overloaded");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (requester, keep) = (listener.local_addr().unwrap().to_string(), KEEP.to_string());
+    let app = start(Role::Web, &[("web.requester", &*requester), ("web.keep_bytes", &*keep)]);
+    let mut peer = Peer::accept(&listener).await;
+    app.ready().await;
+    let (refused, ()) = tokio::join!(async { app.web().ask_any(json!({})).await }, async {
+        let id = peer.object().await["requestId"].clone();
+        let promise = |number: u32| json!({ "messageId": number.to_string(), "requesterId": "r" });
+        let messages: Vec<Value> = (0..300).map(promise).collect();
+        let accepted = json!({ "requestId": id, "accepted": { "instance": "i", "messages": messages } });
+        peer.send(accepted.to_string()).await;
+    });
+    let message = refused.error(503, "overloaded");
     assert!(message.contains("web.keep_bytes"), "{message}");
-    assert_eq!(app.web().ask(json!({ "task": "echo", "fanOut": "one" })).await.counts.responses, 1);
+    let (view, ()) = tokio::join!(async { app.web().ask(json!({})).await }, async {
+        let id = peer.object().await["requestId"].as_str().unwrap().to_owned();
+        let message = json!({ "requestId": id, "messageId": "m", "requesterId": "r", "requestedAt": 1 });
+        peer.send(json!({ id: [article_reply(message.to_string().as_bytes(), "Hello")] }).to_string()).await;
+    });
+    assert_eq!(view.counts.responses, 1);
     app.stop().await;
 }
 
@@ -144,11 +163,12 @@ async fn a_body_that_does_not_come_ends_its_connection_with_408() {
     let (web, admin) = (app.addresses.web.unwrap(), app.addresses.admin.unwrap());
     let control = format!("PUT /control/{}/workers", app.boards()[0].instance.id);
     for length in ["Content-Length: 60", "Transfer-Encoding: chunked"] {
+        let gzip = format!("Content-Encoding: gzip\r\n{length}");
         let (asked, controlled, ignored, compressed) = tokio::join!(
             answer_to_half(web, "POST /api/v1/requests", length),
             answer_to_half(admin, &control, length),
             answer_to_half(web, "POST /api/v1/dispatcher/disconnect", length),
-            answer_to_half(web, "POST /api/v1/requests", &format!("Content-Encoding: gzip\r\n{length}")),
+            answer_to_half(web, "POST /api/v1/requests", &gzip),
         );
         for answer in [&asked, &controlled] {
             assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("request-timeout"), "{answer}");
