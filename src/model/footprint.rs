@@ -56,18 +56,6 @@ impl Footprint for Reply {
     }
 }
 
-impl Footprint for MessageView {
-    fn footprint(&self) -> usize {
-        // The id is held a second time, to find the message by it.
-        size_of::<Self>()
-            + AROUND
-            + 2 * escaped(&self.message_id)
-            + escaped(&self.requester_id)
-            + escaped(&self.instance)
-            + texts([&self.lost])
-    }
-}
-
 impl Footprint for WorkerView {
     fn footprint(&self) -> usize {
         size_of::<Self>() + escaped(&self.id)

@@ -175,6 +175,12 @@ impl Loader {
                  instance",
             ),
             (
+                web.max_body_bytes.get() * 16 > web.keep_bytes.get(),
+                ["web.max_body_bytes", "web.keep_bytes"],
+                "a request may have a fourth of the memory, and is held once for each requester: lower the first, or raise \
+                 the second to 16 times of it",
+            ),
+            (
                 broker.queue_bytes.get() < 2 * largest_message,
                 ["broker.queue_bytes", "requester.max_message_bytes"],
                 "the broker needs room for two of the largest messages: raise the first, or lower the second",

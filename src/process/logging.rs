@@ -111,7 +111,7 @@ where
         .build_with_guard();
     let level = Level::from(level);
     let queue =
-        queue.filter(move |record| level.is_at_least(Level::Debug) || !record.tag().starts_with(CLIENTS_FAULTS));
+        queue.filter(move |record| Level::Debug.is_at_least(level) || !record.tag().starts_with(CLIENTS_FAULTS));
     let logger = Logger::root(queue.filter_level(level).ignore_res(), o!("tier" => tier.to_owned()));
     (logger, writer)
 }

@@ -133,6 +133,8 @@ fn settings_that_do_not_go_together_are_both_named() {
     setup.refused(&["web.max_body_bytes = 65536 (from default)", limit, "lower the first, or raise the second"]);
     let setup = setup.flag("--set", "web.max_body_bytes", "60000").flag("--set", "broker.queue_bytes", "131071");
     setup.refused(&["broker.queue_bytes = 131071 (from --set)", limit, "two of the largest messages"]);
+    let setup = Setup::new().flag("--set", "web.keep_bytes", "1048576").flag("--set", "web.max_body_bytes", "65537");
+    setup.refused(&["web.max_body_bytes = 65537", "web.keep_bytes = 1048576", "16 times"]);
     Setup::new().env("SWARMQ_REQUESTER__MAX_MESSAGE_BYTES", "4095").refused(&["a whole number from 4096 to"]);
 }
 

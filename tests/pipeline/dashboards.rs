@@ -107,7 +107,9 @@ async fn a_long_body_comes_cut_and_the_api_has_the_whole() {
 
 #[actix_rt::test]
 async fn a_dashboard_that_does_not_read_costs_nothing_and_skips_to_a_snapshot() {
-    let app = Running::all(&[("web.keep_requests", "4"), ("telemetry.events_per_second", "100000")]).await;
+    // It is to be slow, not dropped for it, however long a busy machine takes.
+    let changes = [("web.keep_requests", "4"), ("telemetry.events_per_second", "100000"), ("web.send_timeout", "10m")];
+    let app = Running::all(&changes).await;
     let address = app.addresses.web.unwrap();
     let (mut brisk, mut slow) = (Dashboard::open(address).await, Dashboard::open(address).await);
     let first = slow.next().await;
