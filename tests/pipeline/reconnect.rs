@@ -119,7 +119,7 @@ fn orders(key: &CurveKey) -> [(Vec<(&'static str, String)>, Vec<(&'static str, S
     [(keyed(key), vec![], "key"), (vec![], keyed(key), "key"), (keyed(key), keyed(&other), "key")]
 }
 
-fn borrowed(changes: &[(&'static str, String)]) -> Vec<(&'static str, &str)> {
+fn borrowed<'a>(changes: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
     changes.iter().map(|(key, value)| (*key, &**value)).collect()
 }
 
@@ -130,11 +130,11 @@ async fn a_broker_that_is_started_again_with_the_right_key_is_found() {
         let port = own_port().to_string();
         let at_port = ("broker.port", &*port);
         let (ours, wrong) = (borrowed(&ours), borrowed(&wrong));
-        let responder = Child::start(&["responder"], &[&[at_port][..], &wrong].concat());
+        let responder = Child::start(&["responder"], &[&[at_port][..], &wrong[..]].concat());
         let [web, requester] = front(&format!("127.0.0.1:{port}"), &ours);
         told(&requester, Tier::Requester, reason).await;
         responder.stop().await;
-        let responder = Child::start(&["responder"], &[&[at_port][..], &ours].concat());
+        let responder = Child::start(&["responder"], &[&[at_port][..], &ours[..]].concat());
         requester.ready().await;
         web.ready().await;
         assert_eq!(web.web().ask(json!({})).await.counts.responses, 3);
@@ -159,7 +159,7 @@ async fn a_separate_broker_and_a_web_tier_that_are_started_again_with_the_right_
         };
         let changes = [("responder.backend", &*url), ("telemetry.web", &*telemetry_at)];
         let (broker, web) = (start_broker(&wrong), start_web(&wrong));
-        let responder = start(Role::Responder, &[&changes[..], &ours].concat());
+        let responder = start(Role::Responder, &[&changes[..], &ours[..]].concat());
         told(&responder, Tier::Responder, reason).await;
         broker.stop().await;
         web.stop().await;
