@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use slog::{Discard, Logger, o};
 use swarmq::actors::{
-    Backend, Board, Desks, Lanes, RequesterContext, RequesterSocket, ResponderContext, RestartPolicy, RetryPolicy,
-    Seat, Teller, Ticket, run_requester, run_responder,
+    Backend, Board, Desks, Lanes, Memory, ReplyTo, RequesterContext, RequesterSocket, ResponderContext, RestartPolicy,
+    RetryPolicy, Seat, Teller, Ticket, run_requester, run_responder,
 };
 use swarmq::edges::web::{LinkContext, Links, Requests, run_links};
 use swarmq::model::{Event, Instance, LinkState, Message, Outcome, RequestStatus, TaskName, Tier, now_ms};
@@ -90,6 +90,7 @@ impl Web {
             connect_timeout: PATIENCE,
             heartbeat: second,
             heartbeat_timeout: PATIENCE,
+            largest_frame: 8 << 20,
         };
         let seat = seat(&board);
         actix_rt::spawn(run_links(seat.clone(), context));
