@@ -139,7 +139,7 @@ mod tests {
         assert!(outboxes.flush(room_for_two).unwrap() && !outboxes.flush(room_for_two).unwrap());
         assert_eq!(*sent.borrow(), [1, 2]);
         sent.borrow_mut().clear();
-        assert!(outboxes.flush(|frames| room_for_two(frames)).unwrap());
+        assert!(outboxes.flush(room_for_two).unwrap());
         assert_eq!(*sent.borrow(), [3, 4]);
         assert!(!outboxes.flush(|_| Ok(Routed::Gone)).unwrap());
         assert_eq!((outboxes.bytes(), outboxes.is_empty()), (0, true));

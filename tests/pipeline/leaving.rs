@@ -90,7 +90,7 @@ impl Web {
             connect_timeout: PATIENCE,
             heartbeat: second,
             heartbeat_timeout: PATIENCE,
-            largest_frame: 1 << 20,
+            largest_frame: 8 << 20,
         };
         let seat = seat(&board);
         actix_rt::spawn(run_links(seat.clone(), context));

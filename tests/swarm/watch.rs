@@ -46,7 +46,7 @@ impl Seen {
 
     /// Its container's address.
     pub fn ip(&self) -> Option<IpAddr> {
-        self.view.snapshot.instance.admin.as_ref()?.parse::<SocketAddr>().ok().map(|address| address.ip())
+        Some(self.view.snapshot.instance.admin?.ip())
     }
 
     pub fn is_ready(&self) -> bool {
