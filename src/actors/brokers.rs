@@ -34,9 +34,6 @@ impl RequesterSocket {
     }
 }
 
-/// Replies that libzmq queues for each connection.
-const REPLIES: i32 = 16;
-
 /// What a socket had to say.
 pub enum News {
     Received(Frames),
@@ -154,8 +151,6 @@ impl Brokers {
         };
         // The window bounds what is in flight; with no other limit, not writable means not connected.
         socket.set_sndhwm(0)?;
-        // Replies are taken as they come: more would wait in memory for nothing.
-        socket.set_rcvhwm(REPLIES)?;
         socket.set_immediate(true)?;
         socket.connect(&format!("tcp://{address}"))?;
         Socket::attach(socket)

@@ -3,20 +3,9 @@
 use std::sync::Arc;
 
 use super::{Board, Teller};
-use crate::model::{Instance, Tier};
+use crate::model::{Tier, snapshot};
 
 /// A board that nobody listens to.
 pub fn board() -> Arc<Board> {
-    let instance = Instance {
-        id: "requester-1".into(),
-        tier: Tier::Requester,
-        node: "pi-1".into(),
-        service: "requester".into(),
-        slot: None,
-        version: "0".into(),
-        pid: 1,
-        started_at: 0,
-        admin: None,
-    };
-    Arc::new(Board::new(instance, Teller::new(0).0, false, false))
+    Arc::new(Board::new(snapshot("requester-1", Tier::Requester).instance, Teller::new(0).0, false, false))
 }

@@ -169,8 +169,9 @@ pub fn serve(
     let server = HttpServer::new(move || {
         let limits = limits.clone();
         App::new()
-            .wrap(from_fn(move |request, next| limits.clone().guard_body(request, next)))
             .wrap(from_fn(transport::guard))
+            // Outermost, for what is refused before its body is read.
+            .wrap(from_fn(move |request, next| limits.clone().guard_body(request, next)))
             .app_data(instances.clone())
             .app_data(guard.clone())
             .app_data(

@@ -53,6 +53,8 @@ pub use stats::{Hop, HopBook, Hops, Latency};
 pub use tally::Simulated;
 use tally::{Call, Totals, summary};
 #[cfg(test)]
+pub use testing::snapshot;
+#[cfg(test)]
 use testing::{expect_kind, poisson, scenario};
 pub use topology::{InstanceView, LinkView, Topology};
 pub use work::{DelayShape, DelayView, Faults, TaskName};

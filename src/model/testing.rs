@@ -1,10 +1,46 @@
-//! What tests of simulations begin with.
+//! What tests begin with.
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::Exp1;
 
-use super::{Arrivals, DelayShape, DelayView, Expectation, FanOut, Scenario, expect_load};
+use super::{
+    Arrivals, DelayShape, DelayView, Expectation, FanOut, Hops, Instance, InstanceState, Ledger, Scenario, Snapshot,
+    Tier, expect_load,
+};
+
+/// An instance without workers and peers, that has counted nothing.
+pub fn snapshot(id: &str, tier: Tier) -> Snapshot {
+    let instance = Instance {
+        id: id.to_owned(),
+        tier,
+        node: "pi-1".into(),
+        service: tier.name().to_owned(),
+        slot: None,
+        version: "0".into(),
+        pid: 1,
+        started_at: 0,
+        admin: None,
+    };
+    Snapshot {
+        instance,
+        at: 0,
+        state: InstanceState::Ready,
+        reason: None,
+        workers: vec![],
+        queue: 0,
+        queue_bytes: None,
+        peers: vec![],
+        ledger: Ledger::default(),
+        hops: Hops::default(),
+        dropped_events: 0,
+        delay: None,
+        faults: None,
+        stalled: vec![],
+        dispatch: None,
+        usage: None,
+    }
+}
 
 /// A requester with room for all, and a broker with ten workers.
 pub fn scenario(shared_queue: bool, arrivals: Arrivals) -> Scenario {

@@ -9,7 +9,7 @@ use slog::Logger;
 
 use super::{
     CONNECTIONS, Connections, FRAME_OVERHEAD, PeerNews, REFUSALS, RefusalLog, RenewalPolicy, Told, bind_with,
-    connect_with, monitor, refusal, start_doorman, watch,
+    connect_with, monitor, refusal, set_tcp_user_timeout, start_doorman, watch,
 };
 use crate::process::CurveKey;
 
@@ -20,7 +20,7 @@ const SHORTEST_RENEWAL: Duration = Duration::from_millis(200);
 #[derive(Clone, Copy, Debug)]
 pub struct SocketOptions {
     pub connect_timeout: Duration,
-    /// Between ZMTP heartbeats.
+    /// Between ZMTP heartbeats, or, where a socket listens, TCP's probes.
     pub heartbeat: Duration,
     /// Silence after which a connection counts as dead.
     pub heartbeat_timeout: Duration,
@@ -115,8 +115,9 @@ impl Contexts {
     /// A socket with the instance's options in the first context, for other processes to connect to. `here` says in the
     /// log which one it is. Needs an actix system.
     pub fn server_socket(&self, kind: zmq::SocketType, here: &'static str) -> io::Result<zmq::Socket> {
-        let socket = self.first().socket(kind)?;
+        let mut socket = self.first().socket(kind)?;
         self.options.apply(&socket)?;
+        self.options.notice_dead_peers(&mut socket)?;
         if let Some(key) = &self.key {
             let mut started = Ok(());
             self.doorman.call_once(|| started = start_doorman(&self.first(), key.clone(), self.log.clone()));
@@ -146,6 +147,7 @@ impl Contexts {
 
     fn connecting(&self, socket: zmq::Socket) -> zmq::Result<zmq::Socket> {
         self.options.apply(&socket)?;
+
         match &self.key {
             Some(key) => connect_with(key, &socket)?,
             // With a domain libzmq refuses what is not ZMTP 3. Else it takes any program's first bytes for ZMTP 1, and the
@@ -162,12 +164,30 @@ impl SocketOptions {
         self.connect_timeout.max(Duration::from_secs(3))
     }
 
+    /// Has a socket that connects send ZMTP heartbeats. libzmq ends the whole process where a heartbeat is due on a
+    /// connection that was lost while its input was stopped, because more waited than its RCVHWM (4.3.4, `timer_event` and
+    /// the assertion in `out_event` of stream_engine_base.cpp). So these have none: what comes to them is bounded by what
+    /// they asked for, and by `broker.queue_bytes`.
+    fn beat(&self, socket: &zmq::Socket) -> zmq::Result<()> {
+        socket.set_rcvhwm(0)?;
+        socket.set_heartbeat_ivl(millis(self.heartbeat))?;
+        socket.set_heartbeat_timeout(millis(self.heartbeat_timeout))
+    }
+
+    /// Has a socket that listens give up peers that are gone without a word. It answers heartbeats and sends none, see
+    /// [`Self::beat`]: strangers can stop its input. TCP's own probes count in whole seconds.
+    fn notice_dead_peers(&self, socket: &mut zmq::Socket) -> zmq::Result<()> {
+        let seconds = i32::try_from(self.heartbeat.as_secs().max(1)).unwrap_or(i32::MAX);
+        socket.set_tcp_keepalive(1)?;
+        socket.set_tcp_keepalive_idle(seconds)?;
+        socket.set_tcp_keepalive_intvl(seconds)?;
+        set_tcp_user_timeout(socket, self.heartbeat_timeout)
+    }
+
     fn apply(&self, socket: &zmq::Socket) -> zmq::Result<()> {
         socket.set_linger(millis(self.linger))?;
         socket.set_connect_timeout(millis(self.connect_timeout))?;
         socket.set_handshake_ivl(millis(self.handshake()))?;
-        socket.set_heartbeat_ivl(millis(self.heartbeat))?;
-        socket.set_heartbeat_timeout(millis(self.heartbeat_timeout))?;
         socket.set_reconnect_ivl(millis(self.reconnect_min))?;
         socket.set_reconnect_ivl_max(millis(self.reconnect_max))?;
         socket.set_maxmsgsize(i64::try_from(self.max_frame_bytes + FRAME_OVERHEAD).unwrap_or(i64::MAX))?;
@@ -185,15 +205,19 @@ fn millis(time: Duration) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
 
-    #[test]
-    fn a_full_context_is_followed_by_another() {
-        rlimit::increase_nofile_limit(8192).unwrap();
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+    use crate::transport::Socket;
+
+    fn contexts(heartbeat: Duration) -> Contexts {
         let second = Duration::from_secs(1);
         let options = SocketOptions {
             connect_timeout: second,
-            heartbeat: second,
+            heartbeat,
             heartbeat_timeout: second,
             reconnect_min: second,
             reconnect_max: second,
@@ -201,10 +225,57 @@ mod tests {
             high_water_mark: 10,
             linger: Duration::ZERO,
         };
-        let contexts = Contexts::new(options, None, Logger::root(slog::Discard, slog::o!()));
+        Contexts::new(options, None, Logger::root(slog::Discard, slog::o!()))
+    }
+
+    #[test]
+    fn a_full_context_is_followed_by_another() {
+        rlimit::increase_nofile_limit(8192).unwrap();
+        let contexts = contexts(Duration::from_secs(1));
         let sockets: Vec<_> = (0..1100).map(|_| contexts.socket(zmq::REQ).unwrap()).collect();
         assert_eq!((sockets.len(), contexts.all.lock().unwrap().len()), (1100, 3));
         let workers: Vec<_> = (0..1002).map(|_| contexts.inproc_socket(zmq::REP).unwrap()).collect();
         assert_eq!(workers.len(), 1002);
+    }
+
+    /// A DEALER that has shaken hands, by ZMTP 3.0 without security (ZeroMQ RFC 23).
+    fn dealer(address: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let mut greeting = [0; 64];
+        (greeting[0], greeting[9], greeting[10]) = (0xff, 0x7f, 3);
+        greeting[12..16].copy_from_slice(b"NULL");
+        stream.write_all(&greeting).unwrap();
+        stream.read_exact(&mut greeting).unwrap();
+        stream.write_all(b"\x04\x1c\x05READY\x0bSocket-Type\0\0\0\x06DEALER").unwrap();
+        let mut head = [0; 2];
+        stream.read_exact(&mut head).unwrap();
+        stream.read_exact(&mut vec![0; head[1].into()]).unwrap();
+        stream
+    }
+
+    /// libzmq ended the process in this case, see [`SocketOptions::beat`].
+    #[actix_rt::test]
+    async fn a_peer_that_is_lost_with_more_sent_than_is_taken_does_no_harm() {
+        const HEARTBEAT: Duration = Duration::from_millis(20);
+        let contexts = contexts(HEARTBEAT);
+        let router = contexts.server_socket(zmq::ROUTER, "test").unwrap();
+        router.set_rcvhwm(1).unwrap();
+        router.bind("tcp://127.0.0.1:*").unwrap();
+        let endpoint = router.get_last_endpoint().unwrap().unwrap();
+        let address = endpoint.strip_prefix("tcp://").unwrap();
+        let mut lost = dealer(address);
+        // Far more than the mark, and than libzmq reads at once.
+        let messages = [&[0, 200][..], &[b'x'; 200]].concat().repeat(100);
+        lost.write_all(&messages).unwrap();
+        let router = Socket::attach(router).unwrap();
+        assert_eq!(router.recv().await.unwrap()[1].len(), 200);
+        // Closed so that the other side sees an error, and not an end that it would have to read to.
+        socket2::SockRef::from(&lost).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(lost);
+        // Whatever heartbeats are due come in this time, to which no event answers.
+        assert!(timeout(HEARTBEAT * 10, sleep(Duration::MAX)).await.is_err());
+        let mut next = dealer(address);
+        next.write_all(b"\x00\x04next").unwrap();
+        while &router.recv().await.unwrap()[1][..] != b"next" {}
     }
 }

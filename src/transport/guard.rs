@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use actix_web::ResponseError;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
@@ -42,12 +43,15 @@ pub struct Guard {
 pub async fn guard(
     guard: Data<Guard>,
     call: ServiceRequest,
-    next: Next<impl MessageBody>,
+    next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     // As the router reads it: a path may have its letters encoded.
     let pattern = call.resource_map().match_pattern(call.match_info().as_str());
-    guard.check(call.method(), pattern.as_deref(), call.headers())?;
-    next.call(call).await
+    // An answer and not an error: the middleware around this one ends the body that nobody will read.
+    if let Err(refusal) = guard.check(call.method(), pattern.as_deref(), call.headers()) {
+        return Ok(call.into_response(refusal.error_response()).map_into_right_body());
+    }
+    Ok(next.call(call).await?.map_into_left_body())
 }
 
 impl Guard {

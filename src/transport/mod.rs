@@ -37,6 +37,7 @@ pub use peers::{Peers, follow_up, peers_news};
 pub use permission::Permission;
 pub use proof::Proof;
 pub use renewal::{Renewal, RenewalPolicy, renew};
+use socket::set_tcp_user_timeout;
 pub use socket::{Events, Frames, Routed, Socket, frames_of, memory};
 pub use tcp::keep_alive;
 pub use telemetry::{LARGEST_REPORT, Publisher, Report, Subscriber, TelemetryError};

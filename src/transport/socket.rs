@@ -7,6 +7,7 @@
 use std::io;
 use std::os::fd::RawFd;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{Interest, unix::AsyncFd};
 use zmq::PollEvents;
@@ -33,6 +34,23 @@ pub enum Routed {
     Full(Frames),
     /// The peer is not connected any more.
     Gone,
+}
+
+/// Has a socket give a TCP connection up whose peer acknowledges nothing for so long (ZMQ_TCP_MAXRT, Linux's
+/// TCP_USER_TIMEOUT). The `zmq` crate lacks it.
+pub fn set_tcp_user_timeout(socket: &mut zmq::Socket, time: Duration) -> zmq::Result<()> {
+    let millis = i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the socket is open as long as it is borrowed, and libzmq copies the four bytes that the option has.
+    let status = unsafe {
+        zmq_sys::zmq_setsockopt(
+            socket.as_mut_ptr(),
+            zmq_sys::ZMQ_TCP_MAXRT as i32,
+            (&raw const millis).cast(),
+            size_of::<i32>(),
+        )
+    };
+    // SAFETY: errno is this thread's own.
+    if status == 0 { Ok(()) } else { Err(zmq::Error::from_raw(unsafe { zmq_sys::zmq_errno() })) }
 }
 
 /// What can be done with a socket at once.
@@ -167,7 +185,6 @@ impl Socket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
     use tokio::time::timeout;
 
     fn pair(context: &zmq::Context) -> (zmq::Socket, zmq::Socket) {

@@ -149,7 +149,7 @@ fn is_here(ip: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::actors::board;
+    use crate::model::{Tier, snapshot};
 
     #[test]
     fn many_events_are_told_in_reports_of_a_bounded_length() {
@@ -168,7 +168,7 @@ mod tests {
     }
 
     fn placed(told: &str, peer: &str) -> Option<String> {
-        let mut snapshot = Box::new(board().snapshot());
+        let mut snapshot = Box::new(snapshot("a", Tier::Broker));
         snapshot.instance.admin = Some(told.parse().unwrap());
         let mut event = Event::Instance { snapshot };
         place(&mut event, peer.parse().unwrap());
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn an_address_with_a_path_is_none() {
-        let mut event = serde_json::json!([{ "type": "instance", "snapshot": board().snapshot() }]);
+        let mut event = serde_json::json!([{ "type": "instance", "snapshot": snapshot("a", Tier::Broker) }]);
         for admin in ["127.0.0.1:80/x?y=", "evil.example:80", "127.0.0.1", "u@127.0.0.1:80"] {
             event[0]["snapshot"]["instance"]["admin"] = admin.into();
             assert!(serde_json::from_value::<Vec<Event>>(event.clone()).is_err(), "{admin}");

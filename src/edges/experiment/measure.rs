@@ -158,39 +158,11 @@ fn verdict(before: &Topology, after: &Topology, client_messages: u64) -> LedgerV
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Event, Hops, Instance, InstanceState, Snapshot};
+    use crate::model::{Event, Snapshot, snapshot};
 
     /// A broker as it is known once it has counted this.
     fn seen(ledger: Ledger) -> Topology {
-        let instance = Instance {
-            id: "broker-1".into(),
-            tier: Tier::Broker,
-            node: "pi-1".into(),
-            service: "responder".into(),
-            slot: None,
-            version: "0".into(),
-            pid: 1,
-            started_at: 0,
-            admin: None,
-        };
-        let snapshot = Snapshot {
-            instance,
-            at: 0,
-            state: InstanceState::Ready,
-            reason: None,
-            workers: vec![],
-            queue: 0,
-            queue_bytes: None,
-            peers: vec![],
-            ledger,
-            hops: Hops::default(),
-            dropped_events: 0,
-            delay: None,
-            faults: None,
-            stalled: vec![],
-            dispatch: None,
-            usage: None,
-        };
+        let snapshot = Snapshot { ledger, ..snapshot("broker-1", Tier::Broker) };
         let mut topology = Topology::default();
         topology.apply(&Event::Instance { snapshot: Box::new(snapshot) }, 0);
         topology

@@ -2,6 +2,8 @@
 
 use actix_web::http::Method;
 
+#[cfg(feature = "dashboard")]
+use super::page_paths;
 use crate::transport::{Access, Route};
 
 /// The routes and what they ask for. Reading is open. What sends, connects or watches is not for pages of other sites; what
@@ -47,11 +49,6 @@ pub fn routes() -> Vec<Route> {
     listed.chain(page_paths().map(|path| (Method::GET, path, Open))).collect()
 }
 
-#[cfg(feature = "dashboard")]
-fn page_paths() -> impl Iterator<Item = &'static str> {
-    super::assets::paths()
-}
-
 #[cfg(not(feature = "dashboard"))]
 fn page_paths() -> impl Iterator<Item = &'static str> {
     ["/"].into_iter()
@@ -62,7 +59,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::edges::web::api::description_json;
+    use crate::edges::web::description_json;
 
     /// Those that the description leaves out.
     const UNDESCRIBED: [&str; 2] = ["/ws", "/api/v1/openapi.json"];

@@ -40,6 +40,10 @@ use actix_web::{App, HttpServer};
 pub use access::routes as access;
 pub use answer::Answers;
 use api::check;
+#[cfg(test)]
+use api::description_json;
+#[cfg(feature = "dashboard")]
+use assets::paths as page_paths;
 use dashboards::{Dashboards, Seat as DashboardSeat};
 use experiment_child::{Experiment, GRACE, LONGEST_LINE, Progress, tail};
 use experiment_files::{FILES, Mark, PLAN, RESULTS, RunView, mark, read_run};
@@ -105,9 +109,10 @@ pub fn serve(listener: TcpListener, context: WebContext, shutdown_s: u64) -> io:
     let server = HttpServer::new(move || {
         let limits = limits.clone();
         App::new()
-            .wrap(from_fn(move |request, next| limits.clone().guard_body(request, next)))
-            .wrap(from_fn(guard))
             .wrap(Compress::default())
+            .wrap(from_fn(guard))
+            // Outermost, for what is refused before its body is read.
+            .wrap(from_fn(move |request, next| limits.clone().guard_body(request, next)))
             .app_data(Data::from(context.hub.clone()))
             .app_data(Data::from(context.links.clone()))
             .app_data(Data::from(context.requests.clone()))
