@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use procfs::process::Process;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -84,6 +84,10 @@ impl Instance {
             Means::Nothing(_) => (Command::new(program()), None, None),
         };
         command.arg(tier).args(args).current_dir(folder).stdin(Stdio::null());
+        // Settings of whoever runs this are not the deployment's.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SWARMQ_")) {
+            command.env_remove(name);
+        }
         let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("can't start {command:?}"))?;
         let log = Arc::<Mutex<VecDeque<String>>>::default();
         let (output, kept) = (BufReader::new(child.stdout.take().context("no output")?), log.clone());
@@ -102,15 +106,17 @@ impl Instance {
 
     /// Where it listens for something, once its log says so.
     fn address(&mut self, what: &str) -> Result<SocketAddr> {
+        let listens = |line: &String| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            let listens = line["msg"] == "listening" && line["what"] == what;
+            listens.then(|| line["address"].as_str()?.split("//").nth(1)?.parse().ok()).flatten()
+        };
         let found = wait_for(PATIENCE, || {
-            let log = lock(&self.log);
-            log.iter().find_map(|line| {
-                let line: Value = serde_json::from_str(line).ok()?;
-                let listens = line["msg"] == "listening" && line["what"] == what;
-                listens.then(|| line["address"].as_str()?.split("//").nth(1)?.parse().ok()).flatten()
-            })
+            let found = lock(&self.log).iter().find_map(listens).map(Ok);
+            found.or_else(|| self.end().map(|end| Err(anyhow!(end))))
         });
-        found.with_context(|| format!("{} does not say where it listens ({what}): {:#?}", self.tier, lock(&self.log)))
+        let unheard = || format!("{} does not say where it listens ({what}): {}", self.tier, self.log());
+        found.unwrap_or_else(|| Err(anyhow!("it runs"))).with_context(unheard)
     }
 
     /// The program's own process, which in a container is not the one that was started here.
