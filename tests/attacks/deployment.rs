@@ -235,19 +235,14 @@ fn furnish() -> Result<TempDir> {
     fs::write(path.join("target.txt"), "Hello Paul")?;
     fs::write(path.join("files/target.txt"), "Hello Paul")?;
     fs::write(path.join("files/zeros"), vec![0; 180_000])?;
+    fs::write(path.join("files/fewer-zeros"), vec![0; 160_000])?;
     fs::write(path.join("config/default.toml"), format!("# {SECRET}\n"))?;
-    for name in [
-        "config/local.toml",
-        "experiments/run/plan.toml",
-        "token",
-        "curve.key",
-        ".env",
-        ".git/config",
-        "files/.hidden/x",
-    ] {
+    for name in ["config/local.toml", "experiments/run/plan.toml", "token", ".env", ".git/config", "files/.hidden/x"] {
         // A comment and a token's text at once: the first is read as settings, the other as a token.
         fs::write(path.join(name), format!("#{SECRET}\n"))?;
     }
+    // Two keys of 40 characters.
+    fs::write(path.join("curve.key"), format!("{:0<40}\n{SECRET:0<40}\n", "public"))?;
     for name in ["files/link", "link"] {
         std::os::unix::fs::symlink("../token", path.join(name))?;
     }

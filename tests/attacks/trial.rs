@@ -37,30 +37,28 @@ pub fn run(attack: &Attack, means: &Means, each: Duration, folder: &Path) -> Res
     let client = Client::start(deployment.site.web);
     let begun = Instant::now();
     let (did, samples, mut faults) = watch(attack, &mut deployment, begun + each);
-    let (did, ended) = (
-        did.unwrap_or_else(|error| {
-            faults.push(format!("{error:#}"));
-            "see the result".to_owned()
-        }),
-        Instant::now(),
-    );
-
+    let ended = Instant::now();
     let lasted = ended - begun;
-    let well = |asked: &Asked| asked.begun > ended && asked.end == End::Served;
-    let is_alive = faults.iter().all(|fault| !fault.contains(" was killed ") && !fault.contains(" ended ("));
-    let again = match is_alive {
-        true => wait_for(RECOVERY, || client.asked().into_iter().find(well)),
+    let again = match faults.is_empty() {
+        true => {
+            let well = |asked: &Asked| asked.begun > ended && asked.end == End::Served;
+            let again = wait_for(RECOVERY, || client.asked().into_iter().find(well));
+            faults.extend(deployment.instances.iter_mut().filter_map(Instance::end));
+            again
+        }
+        // Who has died serves nobody.
         false => None,
     };
-    if is_alive && again.is_none() {
-        faults.push(format!("no request was served within {} s after it", RECOVERY.as_secs()));
-    }
+    let did = did.unwrap_or_else(|error| {
+        faults.push(format!("{error:#}"));
+        "see the result".to_owned()
+    });
     let asked: Vec<_> = client.stop()?.into_iter().filter(|asked| asked.begun < ended).collect();
     faults.extend(unserved(attack.expect, &asked, begun));
     faults.extend(growth(&deployment.instances, &samples, lasted));
-    if is_alive {
-        faults.extend(unbalanced(&deployment.site));
-        faults.extend(deployment.instances.iter_mut().filter_map(Instance::end));
+    match again {
+        Some(_) => faults.extend(unbalanced(&deployment.site)),
+        None => faults.push(format!("no request was served within {} s after it", RECOVERY.as_secs())),
     }
     if !faults.is_empty() {
         for instance in &deployment.instances {

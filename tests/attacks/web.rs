@@ -15,8 +15,9 @@ use crate::net::{at_once, connect, hold, wait_for};
 
 /// Asks for the program's own files by all the names they have.
 pub fn secrets(site: &Site, until: Instant) -> Result<String> {
-    const NAMES: [&str; 9] = [
+    const NAMES: [&str; 10] = [
         "token",
+        "curve.key",
         "link",
         "config/default.toml",
         "config/local.toml",
