@@ -52,10 +52,11 @@ pub fn unread_replies(site: &Site, until: Instant) -> Result<String> {
 pub fn large_objects(site: &Site, until: Instant) -> Result<String> {
     let payload = "x".repeat(1_000_000);
     let objects = || {
-        let objects = (0..8).map(|_| {
-            json!({ "requestId": uuid::Uuid::new_v4().to_string(), "task": "echo", "parameters": { "payload": payload } }).to_string()
-        });
-        objects.collect()
+        let object = |_| {
+            let id = uuid::Uuid::new_v4();
+            format!(r#"{{"requestId":"{id}","task":"echo","parameters":{{"payload":"{payload}"}}}}"#)
+        };
+        (0..8).map(object).collect()
     };
     let bytes = flood(site, 16, until, objects);
     Ok(format!("{} objects of 1 MB on 16 connections that do not read", megabytes(bytes as u64)))

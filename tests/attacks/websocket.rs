@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::deployment::{Site, is_before};
 use crate::http::ask;
-use crate::net::{at_once, connect, connect_deaf, hold, megabytes, pour};
+use crate::net::{at_once, connect, connect_deaf, megabytes, pour};
 
 /// The most that one attack sends, in bytes.
 const MOST: usize = 600 << 20;
@@ -82,27 +82,23 @@ pub fn endless_fragments(site: &Site, until: Instant) -> Result<String> {
 
 /// Dashboards that read nothing, while there is much to be shown.
 pub fn silent_dashboards(site: &Site, until: Instant) -> Result<String> {
-    const MOST_OPEN: usize = 1_000;
+    /// There may be a limit, which is the point: a few more tries are enough then.
+    const LEAST: usize = 200;
+    const MOST: usize = 1_000;
     let large = json!({ "task": "echo", "parameters": { "bytes": 16_384 } });
-    at_once(4, |_| {
-        for _ in 0..75 {
-            let _ = ask(site.web, &large);
-        }
-    });
-    let mut open = Vec::new();
-    let mut refused = 0;
-    while is_before(until) && open.len() < MOST_OPEN {
+    let (mut open, mut refused) = (Vec::new(), 0);
+    for number in (0..MOST).take_while(|number| is_before(until) || *number < LEAST) {
         match connect_deaf(site.web).and_then(|stream| upgrade(stream, site.web)) {
             Ok(stream) => open.push(stream),
-            // There is a limit, which is the point; a few more tries are enough.
-            Err(_) if refused > 200 => break,
+            Err(_) if refused > LEAST => break,
             Err(_) => refused += 1,
         }
-        let _ = ask(site.web, &large).map(drop);
+        if number % 5 == 0 {
+            let _ = ask(site.web, &large);
+        }
     }
     while is_before(until) {
-        let _ = ask(site.web, &large).map(drop);
+        let _ = ask(site.web, &large);
     }
-    hold(until);
     Ok(format!("{} dashboards that do not read, {refused} refused, over replies of 16 KiB", open.len()))
 }
