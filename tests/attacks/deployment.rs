@@ -216,6 +216,10 @@ impl Deployment {
                 bail!("{} does not get ready: {}", instance.tier, instance.log());
             }
         }
+        // The broker in the responder's process is the fourth.
+        let known =
+            || get(page, "/api/v1/topology").ok()?.json().ok()?["instances"].as_object().map(|all| all.len() == 4);
+        wait_for(PATIENCE, || known().filter(|known| *known)).context("the web tier does not know every instance")?;
         Ok(Self { site, instances, _folder: folder })
     }
 }

@@ -18,8 +18,8 @@ use crate::net::hold;
 /// Between two messages, of many events each: a PUB socket drops what is too fast.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Tells events, an array at a time, until a time or until there are so many; how many were told.
-fn tell(site: &Site, most: usize, until: Instant, events: impl Fn(usize) -> Vec<Value>) -> Result<usize> {
+/// Tells events, an array of so many at a time, until a time or until there are `most`; how many were told.
+fn tell(site: &Site, at_a_time: usize, most: usize, until: Instant, event: impl Fn(usize) -> String) -> Result<usize> {
     let context = zmq::Context::new();
     let socket = context.socket(zmq::PUB)?;
     socket.set_linger(0)?;
@@ -27,9 +27,9 @@ fn tell(site: &Site, most: usize, until: Instant, events: impl Fn(usize) -> Vec<
     socket.connect(&format!("tcp://{}", site.telemetry))?;
     let mut told = 0;
     while is_before(until) && told < most {
-        let events = events(told);
+        let events: Vec<_> = (told..told + at_a_time).map(&event).collect();
         told += events.len();
-        socket.send(serde_json::to_vec(&events)?, 0)?;
+        socket.send(&*format!("[{}]", events.join(",")), 0)?;
         thread::sleep(PAUSE);
     }
     // What the other end has not taken yet would end with the socket.
@@ -54,7 +54,7 @@ pub fn forged_admin_servers(site: &Site, until: Instant) -> Result<String> {
         let mut forged = real.clone();
         forged["instance"]["id"] = id.into();
         forged["instance"]["admin"] = admin.into();
-        json!({ "type": "instance", "snapshot": forged })
+        json!({ "type": "instance", "snapshot": forged }).to_string()
     };
     let (caught, over, calls) = (Mutex::new(Vec::new()), AtomicBool::new(false), Mutex::new(0));
     let authorization = format!("Bearer {TOKEN}");
@@ -87,13 +87,12 @@ pub fn forged_admin_servers(site: &Site, until: Instant) -> Result<String> {
                 }
             }
         });
-        let told = tell(site, usize::MAX, until, |_| {
-            vec![
-                forge("forged", address.to_string()),
-                forge("forged-with-a-path", format!("{address}/control/x?y=")),
-                forge("attacked-responder", address.to_string()),
-            ]
-        });
+        let forged = [
+            forge("forged", address.to_string()),
+            forge("forged-with-a-path", format!("{address}/control/x?y=")),
+            forge("attacked-responder", address.to_string()),
+        ];
+        let told = tell(site, 3, usize::MAX, until, |number| forged[number % 3].clone());
         over.store(true, Ordering::Relaxed);
         told
     })?;
@@ -113,27 +112,19 @@ pub fn forged_admin_servers(site: &Site, until: Instant) -> Result<String> {
 
 /// Instances that are not there.
 pub fn forged_instances(site: &Site, until: Instant) -> Result<String> {
-    let real = snapshot(site, "attacked-responder")?;
-    let told = tell(site, 500_000, until, |from| {
-        let forge = |number| {
-            let mut forged = real.clone();
-            forged["instance"]["id"] = format!("forged-{number}").into();
-            json!({ "type": "instance", "snapshot": forged })
-        };
-        (from..from + 100).map(forge).collect()
-    })?;
+    let mut forged = snapshot(site, "attacked-responder")?;
+    forged["instance"]["id"] = "@".into();
+    let forged = json!({ "type": "instance", "snapshot": forged }).to_string();
+    let told = tell(site, 100, 500_000, until, |number| forged.replace('@', &format!("forged-{number}")))?;
     let text = get(site.web, "/api/v1/topology")?;
     Ok(format!("{told} forged instances; the topology is {} kB", text.body.len() / 1_000))
 }
 
 /// Links that the web tier is said to have.
 pub fn forged_links(site: &Site, until: Instant) -> Result<String> {
-    let told = tell(site, 1_000_000, until, |from| {
-        let forge = |number: usize| {
-            let address = format!("10.{}.{}.{}:5678", number >> 16 & 255, number >> 8 & 255, number & 255);
-            json!({ "type": "link", "instance": "attacked-web", "address": address, "at": 1, "state": "connecting" })
-        };
-        (from..from + 400).map(forge).collect()
+    let told = tell(site, 400, 1_000_000, until, |number| {
+        let address = format!("10.{}.{}.{}:5678", number >> 16 & 255, number >> 8 & 255, number & 255);
+        format!(r#"{{"type":"link","instance":"attacked-web","address":"{address}","at":1,"state":"connecting"}}"#)
     })?;
     let topology = get(site.web, "/api/v1/topology")?;
     Ok(format!("{told} forged links; the topology is {} kB", topology.body.len() / 1_000))
@@ -142,34 +133,32 @@ pub fn forged_links(site: &Site, until: Instant) -> Result<String> {
 /// Messages and replies of a request that has ended, and of requests that never were.
 pub fn forged_messages(site: &Site, until: Instant) -> Result<String> {
     let view = ask(site.web, &json!({ "task": "echo", "parameters": { "payload": "x" } }))?.json()?;
-    let (reply, body) = (view["replies"][0].clone(), "x".repeat(10_000));
     let own = view["requestId"].as_str().context("no request")?;
-    let told = tell(site, 300_000, until, |from| {
-        let forge = |number: usize| {
-            let id = if number % 2 == 0 { own.to_owned() } else { format!("forged-{}", number / 10) };
-            let message = format!("forged-{number}");
-            match number % 10 {
-                0..4 => {
-                    let mut reply = reply.clone();
-                    reply["requestId"] = id.into();
-                    reply["messageId"] = message.into();
-                    reply["body"] = body.clone().into();
-                    json!({ "type": "reply", "at": 1, "reply": reply })
-                }
-                4..8 => json!({
-                    "type": "dispatched", "requestId": id, "messageId": message, "requesterId": "r",
-                    "instance": "forged", "at": 1, "attempt": 1, "broker": "b",
-                }),
-                8 => json!({
-                    "type": "request", "requestId": id, "at": 1, "task": body, "fanOut": "all", "timeoutMs": null, "links": 1,
-                }),
-                _ => json!({
-                    "type": "accepted", "requestId": id, "at": 1,
-                    "accepted": { "instance": "forged", "messages": [{ "messageId": message, "requesterId": "r" }] },
-                }),
-            }
-        };
-        (from..from + 50).map(forge).collect()
+    let body = "x".repeat(10_000);
+    let mut reply = view["replies"][0].clone();
+    reply["requestId"] = "@request".into();
+    reply["messageId"] = "@message".into();
+    reply["body"] = body.clone().into();
+    let kinds = [
+        json!({ "type": "reply", "at": 1, "reply": reply }),
+        json!({
+            "type": "dispatched", "requestId": "@request", "messageId": "@message", "requesterId": "r", "instance": "i",
+            "at": 1, "attempt": 1, "broker": "b",
+        }),
+        json!({
+            "type": "request", "requestId": "@request", "at": 1, "task": body, "fanOut": "all", "timeoutMs": null,
+            "links": 1,
+        }),
+        json!({
+            "type": "accepted", "requestId": "@request", "at": 1,
+            "accepted": { "instance": "i", "messages": [{ "messageId": "@message", "requesterId": "r" }] },
+        }),
+    ];
+    let kinds = kinds.map(|kind| kind.to_string());
+    let told = tell(site, 40, 300_000, until, |number| {
+        let request = if number % 2 == 0 { own } else { &format!("forged-{}", number / 16) };
+        let message = format!("forged-{number}");
+        kinds[number / 2 % kinds.len()].replace("@request", request).replace("@message", &message)
     })?;
     Ok(format!("{told} forged events of messages, most of 10 kB or to one request"))
 }
