@@ -14,7 +14,9 @@ use crate::net::{at_once, connect, hold};
 /// Sends one object to the requester tier; its answer, and whether it came.
 fn object(requester: SocketAddr, object: &str) -> Result<Value> {
     let mut stream = connect(requester)?;
-    stream.set_write_timeout(Some(Duration::from_secs(10)))?;
+    // More than any request may take by default.
+    stream.set_read_timeout(Some(Duration::from_secs(15)))?;
+    stream.set_write_timeout(Some(Duration::from_secs(15)))?;
     stream.write_all(object.as_bytes())?;
     let mut read = Vec::new();
     let mut chunk = vec![0; 64 << 10];
@@ -130,9 +132,10 @@ pub fn endless_timeouts(site: &Site, until: Instant) -> Result<String> {
 pub fn kept_replies(site: &Site, until: Instant) -> Result<String> {
     /// Of each client: together more than the limit, where all are kept.
     const LEAST: usize = 60;
+    let latest = until + Duration::from_secs(30);
     let counts = at_once(4, |_| {
         let mut count = 0;
-        for _ in (0..2_000).take_while(|number| is_before(until) || *number < LEAST) {
+        for _ in (0..2_000).take_while(|number| is_before(until) || (*number < LEAST && is_before(latest))) {
             let asked = ask(site.web, &json!({ "task": "echo", "parameters": { "bytes": 262_144 } }));
             count += usize::from(asked.is_ok_and(|answer| answer.status == 200));
         }
