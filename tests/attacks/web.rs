@@ -41,6 +41,9 @@ pub fn secrets(site: &Site, until: Instant) -> Result<String> {
     Ok(format!("{count} requests for secrets and settings, under {} names", NAMES.len() * WAYS.len()))
 }
 
+/// Server, method, path, headers and body.
+type Call<'a> = (SocketAddr, &'a str, &'a str, Vec<(&'a str, &'a str)>, &'a [u8]);
+
 /// What a page of another site can make a browser do.
 pub fn foreign_pages(site: &Site, until: Instant) -> Result<String> {
     const ORIGIN: (&str, &str) = ("origin", "http://evil.example");
@@ -61,7 +64,7 @@ pub fn foreign_pages(site: &Site, until: Instant) -> Result<String> {
     let load = br#"{"count":1}"#;
     let delay = br#"{"kind":"fixed","meanMs":60000}"#;
     let no_type = |origin| vec![origin, ("content-type", "")];
-    let calls: Vec<(SocketAddr, &str, &str, Vec<(&str, &str)>, &[u8])> = vec![
+    let calls: Vec<Call<'_>> = vec![
         (site.web, "GET", "/ws", upgrade(&[ORIGIN]), b""),
         (site.web, "GET", "/ws", upgrade(&[ORIGIN, HOST]), b""),
         (site.web, "POST", "/api/v1/dispatcher/disconnect", no_type(ORIGIN), b""),
