@@ -11,8 +11,8 @@ use crate::deployment::{Site, is_before};
 use crate::http::ask;
 use crate::net::{at_once, connect, connect_deaf, megabytes, pour};
 
-/// The most that one attack sends, in bytes.
-const MOST: usize = 600 << 20;
+/// The most that is sent on one connection, in bytes: more than the limit of the web tier's memory.
+const MOST: usize = 300 << 20;
 
 fn upgrade(mut stream: TcpStream, web: SocketAddr) -> Result<TcpStream> {
     let request = format!(
@@ -42,12 +42,12 @@ fn head(first: u8, length: u64) -> Vec<u8> {
 fn send(site: &Site, first: &[u8], then: &[u8], until: Instant) -> (usize, usize) {
     let sent = at_once(2, |_| {
         let (mut bytes, mut connections) = (0, 0);
-        while is_before(until) && bytes < MOST / 2 {
+        while is_before(until) {
             // It may be cut off at any moment.
             let Ok(mut stream) = connect(site.web).and_then(|stream| upgrade(stream, site.web)) else { continue };
             connections += 1;
             if stream.write_all(first).is_ok() {
-                bytes += pour(&stream, then, MOST / 2 - bytes, until);
+                bytes += pour(&stream, then, MOST, until);
             }
         }
         (bytes, connections)
