@@ -23,8 +23,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// After an attack, everything is as it was within so long.
 const RECOVERY: Duration = Duration::from_secs(20);
 
-/// Attacks of at least so long must have stopped to fill memory: what is within a bound may still be rising before.
-const LONG: Duration = Duration::from_secs(30);
+/// Attacks of at least so long must have stopped filling memory: what has a bound may still be on its way there before.
+const LONG: Duration = Duration::from_secs(100);
 
 /// The share of its limit that an instance's memory may still grow by in the last third of a long attack, beyond what it
 /// was in the second.
