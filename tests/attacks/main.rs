@@ -73,7 +73,7 @@ const fn attack(
     Attack { name, expect, settings, run }
 }
 
-const ATTACKS: [Attack; 27] = [
+const ATTACKS: [Attack; 28] = [
     attack("replies-above-the-limit", Expect::Served, NONE, requests::replies_above_the_limit),
     attack("messages-at-the-limit", Expect::Served, NONE, requests::messages_at_the_limit),
     attack("reserved-fields", Expect::Served, NONE, requests::reserved_fields),
@@ -99,6 +99,7 @@ const ATTACKS: [Attack; 27] = [
     attack("many-frames", Expect::ServedOrRefused, NONE, zeromq::many_frames),
     attack("forged-admin-servers", Expect::Served, WITH_TOKEN, telemetry::forged_admin_servers),
     attack("forged-instances", Expect::Served, NONE, telemetry::forged_instances),
+    attack("leaving-peers", Expect::Served, NONE, telemetry::leaving_peers),
     attack("forged-links", Expect::Served, NONE, telemetry::forged_links),
     attack("forged-messages", Expect::Served, NONE, telemetry::forged_messages),
 ];

@@ -13,10 +13,13 @@ use serde_json::{Value, json};
 use crate::TOKEN;
 use crate::deployment::{Site, is_before};
 use crate::http::{ask, call, get};
-use crate::net::hold;
+use crate::net::{at_once, hold};
 
 /// Between two messages, of many events each: a PUB socket drops what is too fast.
 const PAUSE: Duration = Duration::from_millis(1);
+
+/// A peer that leaves has been there for so long.
+const STAY: Duration = Duration::from_millis(700);
 
 /// Tells events, an array of so many at a time, until a time or until there are `most`; how many were told.
 fn tell(site: &Site, at_a_time: usize, most: usize, until: Instant, event: impl Fn(usize) -> String) -> Result<usize> {
@@ -118,6 +121,20 @@ pub fn forged_instances(site: &Site, until: Instant) -> Result<String> {
     let told = tell(site, 100, 500_000, until, |number| forged.replace('@', &format!("forged-{number}")))?;
     let text = get(site.web, "/api/v1/topology")?;
     Ok(format!("{told} forged instances; the topology is {} kB", text.body.len() / 1_000))
+}
+
+/// Instances that are not there, told by peers that are gone before all they told is taken in, and come again.
+pub fn leaving_peers(site: &Site, until: Instant) -> Result<String> {
+    let forged = json!({ "type": "instance", "snapshot": snapshot(site, "attacked-responder")? }).to_string();
+    let forged = forged.replace("attacked-responder", "forged");
+    let left = at_once(8, |_| {
+        let mut left = 0;
+        while is_before(until) {
+            left += usize::from(tell(site, 100, 20_000, Instant::now() + STAY, |_| forged.clone()).is_ok());
+        }
+        left
+    });
+    Ok(format!("{} peers that came and left in the midst of what they told", left.iter().sum::<usize>()))
 }
 
 /// Links that the web tier is said to have.
