@@ -51,10 +51,10 @@ async fn a_requester_without_a_place_is_not_connected_and_its_words_are_told() {
 }
 
 /// A web tier, and a plain server in its requester's place.
-async fn web() -> (Running, TcpListener, SocketAddr) {
+async fn web(changes: &[(&str, &str)]) -> (Running, TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let web = start(Role::Web, &[("web.requester", &address.to_string())]);
+    let web = start(Role::Web, &[changes, &[("web.requester", &address.to_string())]].concat());
     (web, listener, address)
 }
 
@@ -70,7 +70,7 @@ fn answer_all(listener: TcpListener, bytes: Vec<u8>) {
 
 #[actix_rt::test]
 async fn who_accepts_and_closes_is_not_connected() {
-    let (web, listener, address) = web().await;
+    let (web, listener, address) = web(&[]).await;
     answer_all(listener, vec![]);
     trouble(&web, "closed the connection").await;
     assert_told(&web, address, "closed the connection").await;
@@ -79,7 +79,7 @@ async fn who_accepts_and_closes_is_not_connected() {
 
 #[actix_rt::test]
 async fn another_protocol_on_the_port_is_told_as_that() {
-    let (web, listener, address) = web().await;
+    let (web, listener, address) = web(&[]).await;
     // What a ZeroMQ socket says first.
     answer_all(listener, b"\xff\0\0\0\0\0\0\0\x01\x7f".to_vec());
     trouble(&web, "is no requester").await;
@@ -89,7 +89,7 @@ async fn another_protocol_on_the_port_is_told_as_that() {
 
 #[actix_rt::test]
 async fn a_frame_without_an_end_costs_its_connection_alone() {
-    let (web, listener, address) = web().await;
+    let (web, listener, address) = web(&[]).await;
     let mut frame = br#"{"requestId":""#.to_vec();
     frame.resize(9 << 20, b'x');
     answer_all(listener, frame);
@@ -100,7 +100,7 @@ async fn a_frame_without_an_end_costs_its_connection_alone() {
 
 #[actix_rt::test]
 async fn replies_are_read_while_requests_can_not_be_written() {
-    let (web, listener, _) = web().await;
+    let (web, listener, _) = web(&[("web.keep_bytes", "1_000_000_000")]).await;
     let mut peer = Peer::accept(&listener).await;
     web.ready().await;
     let first = web.web().submit(json!({ "task": "echo" })).await;

@@ -209,7 +209,11 @@ fn carry_out(args: RunArgs, settings: Vec<String>) -> Result<ExitCode> {
             }
         }
     })?;
-    watcher.finished(&store, &ending)?;
+    match watcher.finished(&store, &ending) {
+        // What came of it is in the folder, and the status says how it ended.
+        Err(error) if !error.is_reader_gone() => return Err(error.into()),
+        _ => {}
+    }
     Ok(match ending {
         Ending::Finished { problems: 0 } => ExitCode::SUCCESS,
         Ending::Finished { .. } => ExitCode::FAILURE,

@@ -223,7 +223,12 @@ impl Link {
         let (reader, mut writer) = stream.into_split();
         let mut frames = FramedRead::new(reader, JsonStream::new(self.context.largest_frame));
         (self.draining, self.healthy, self.farewell) = (false, false, None);
-        if let Ok(first) = timeout(PROBATION, next_frame(&mut frames)).await {
+        let mut first = timeout(PROBATION, next_frame(&mut frames)).await;
+        if first.is_err() && !frames.read_buffer().is_empty() {
+            // It has begun to say something.
+            first = timeout(self.context.connect_timeout, next_frame(&mut frames)).await;
+        }
+        if let Ok(first) = first {
             match first {
                 Ok(frame) => self.take(frame),
                 Err(reason) => return End::Lost(reason),
