@@ -211,7 +211,7 @@ impl BrokerDesk {
         let mut answer: Frames = envelope.frames(frames);
         let (_, json) = reply.into_json(self.max_message_bytes)?;
         answer.push(json.into());
-        self.to_requester(answer, seat)
+        self.pass_to_requester(answer, seat)
     }
 
     /// Passes a reply on to whoever sent the message.
@@ -236,11 +236,11 @@ impl BrokerDesk {
             }
             None => self.board.ledger.late(),
         }
-        self.to_requester(frames, seat)
+        self.pass_to_requester(frames, seat)
     }
 
     /// Sends a reply, or keeps it until its requester has room for it.
-    fn to_requester(&mut self, frames: Frames, seat: &Seat) -> io::Result<()> {
+    fn pass_to_requester(&mut self, frames: Frames, seat: &Seat) -> io::Result<()> {
         let reply = match self.outboxes.has(&frames[0]) {
             true => frames,
             false => match self.router.try_route(frames)? {

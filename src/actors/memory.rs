@@ -1,9 +1,10 @@
 //! What requests hold in memory: those under way, and the streams that have ended and can still be gone on with.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 
 use crate::model::{Frame, Request};
 
@@ -13,16 +14,42 @@ const KEPT: usize = 256;
 /// The share of the memory that new requests leave to the replies of those that are under way.
 const RESERVE: usize = 4;
 
-/// Memory is counted in these, in bytes: what is small costs one, with all that is around it.
-const UNIT: usize = 1_024;
+/// What a request or reply takes beside its bytes.
+const AROUND: usize = 1_024;
+
+/// What is taken of the memory. No semaphore: one that waits for much would be given what comes free bit by bit, and
+/// replies would be refused meanwhile.
+#[derive(Debug, Default)]
+struct Taken {
+    bytes: AtomicUsize,
+    given_back: Notify,
+}
 
 /// Some of the memory, given back when it is dropped.
-pub type Hold = OwnedSemaphorePermit;
+#[derive(Debug)]
+pub struct Hold {
+    taken: Arc<Taken>,
+    bytes: usize,
+}
+
+impl Hold {
+    /// Takes another one in.
+    pub fn merge(&mut self, mut other: Self) {
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.taken.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.taken.given_back.notify_one();
+    }
+}
 
 /// The bytes that the requests of one requester instance may hold, and its streamed requests by id, so that one that is
 /// sent again goes on instead of being done twice.
 pub struct Memory {
-    free: Arc<Semaphore>,
+    taken: Arc<Taken>,
     /// In bytes.
     pub limit: usize,
     streams: Mutex<Streams>,
@@ -79,22 +106,28 @@ pub enum Attached {
 impl Memory {
     /// So many bytes.
     pub fn new(limit: usize) -> Self {
-        Self { free: Arc::new(Semaphore::new(limit / UNIT)), limit, streams: Mutex::default() }
+        Self { taken: Arc::default(), limit, streams: Mutex::default() }
     }
 
     /// Memory for a reply; ended streams give way to it. None where requests under way have it all.
     pub fn hold(&self, bytes: usize) -> Option<Hold> {
-        self.take(bytes, 0)
+        self.take(bytes.saturating_add(AROUND), 0)
     }
 
     /// Memory for a new request of which there are so many copies, beside what the replies to others need.
     pub fn admit(&self, bytes: usize, copies: usize) -> Option<Hold> {
-        self.take(bytes.max(UNIT).saturating_mul(copies), self.reserve())
+        self.take(bytes.saturating_add(AROUND).saturating_mul(copies), self.reserve())
     }
 
     fn take(&self, bytes: usize, leave: usize) -> Option<Hold> {
-        let units = u32::try_from(bytes / UNIT + 1).ok()?;
-        self.make_room(units as usize + leave).then(|| self.free.clone().try_acquire_many_owned(units).ok()).flatten()
+        let most = self.limit.checked_sub(leave)?.checked_sub(bytes)?;
+        while self.make_room(bytes + leave) {
+            let more = |taken| (taken <= most).then_some(taken + bytes);
+            if self.taken.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok() {
+                return Some(Hold { taken: self.taken.clone(), bytes });
+            }
+        }
+        None
     }
 
     /// True when there is room for replies: workers that go on without it would have theirs refused.
@@ -102,18 +135,21 @@ impl Memory {
         self.make_room(self.reserve())
     }
 
-    /// Returns when there may be room again.
+    /// Returns when there is room again.
     pub async fn room(&self) {
-        // The semaphore is never closed, so that waiting cannot fail.
-        let _ = self.free.acquire_many(self.reserve() as u32).await;
+        while !self.has_room() {
+            self.taken.given_back.notified().await;
+        }
+        // For the next one who waits: what was given back may do for several.
+        self.taken.given_back.notify_one();
     }
 
     fn reserve(&self) -> usize {
-        self.limit / UNIT / RESERVE
+        self.limit / RESERVE
     }
 
-    fn make_room(&self, units: usize) -> bool {
-        while self.free.available_permits() < units {
+    fn make_room(&self, bytes: usize) -> bool {
+        while self.limit.saturating_sub(self.taken.bytes.load(Ordering::Relaxed)) < bytes {
             if !self.lock().forget_oldest() {
                 return false;
             }
@@ -191,6 +227,8 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const UNIT: usize = 1_024;
 
     fn request(attempt: u32, key: Option<&str>) -> Request {
         let key = key.map(str::to_owned);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use slog::{Logger, debug, info, o, warn};
 use tokio::sync::watch;
@@ -13,6 +14,9 @@ use super::{
 };
 use crate::model::{ErrorCode, Event, NO_RESPONDER, Outcome, Reply, ResponseType, Timings, WorkerState, now_ms};
 use crate::transport::{Contexts, Frames, frames_of};
+
+/// How long a worker waits for memory. Then it goes on: replies for which there is none become errors, `overloaded`.
+const ROOM_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What all requester workers of an instance share.
 pub struct RequesterContext {
@@ -31,6 +35,8 @@ struct Worker {
     lane: Arc<Lane>,
     brokers: Brokers,
     hand: Hand,
+    /// Until when it waits for memory, once it lacks some.
+    room_until: Option<Instant>,
     log: Logger,
 }
 
@@ -44,7 +50,8 @@ pub async fn run_requester(seat: Seat, lane: Arc<Lane>, context: Arc<RequesterCo
     let (contexts, board) = (context.contexts.clone(), context.board.clone());
     let brokers = Brokers::new(context.socket, contexts, board, turn, lane.index == 0);
     let log = seat.log.new(o!("requesterId" => lane.requester_id.clone()));
-    let mut worker = Worker { brokers, hand: Hand::new(lane.clone()), lane: lane.clone(), context, log };
+    let hand = Hand::new(lane.clone());
+    let mut worker = Worker { brokers, hand, lane: lane.clone(), context, room_until: None, log };
     worker.brokers.set(&addresses.borrow_and_update().clone())?;
     loop {
         worker.brokers.leave(|broker| worker.hand.has_any_at(broker));
@@ -55,7 +62,8 @@ pub async fn run_requester(seat: Seat, lane: Arc<Lane>, context: Arc<RequesterCo
             return Ok(());
         }
         let leftover = draining.then(|| lane.next_deadline()).flatten();
-        let timers = [worker.hand.next_timer(worker.retry()), leftover, worker.brokers.next_renewal()];
+        let patience = worker.room_until.filter(|_| !has_room);
+        let timers = [worker.hand.next_timer(worker.retry()), leftover, worker.brokers.next_renewal(), patience];
         let timer = timers.into_iter().flatten().min();
         tokio::select! {
             news = worker.brokers.next() => {
@@ -80,11 +88,14 @@ pub async fn run_requester(seat: Seat, lane: Arc<Lane>, context: Arc<RequesterCo
 
 impl Worker {
     /// Takes messages from the lane while there is room in the hand, a broker to send them to, and memory for the
-    /// replies: false where it was that which lacked. Web tiers that read slowly so slow the work down. A message that may
-    /// be what costs connections is sent when there is no other, and alone.
+    /// replies: false where it was that which lacked. Web tiers that read slowly so slow the work down, for a while: what
+    /// takes the memory may be the other replies to the very request that waits. A message that may be what costs
+    /// connections is sent when there is no other, and alone.
     fn fill_hand(&mut self) -> Result<bool, WorkError> {
         while self.hand.len() < self.context.socket.window() && !self.hand.has_suspect() {
-            if !self.context.memory.has_room() {
+            if self.context.memory.has_room() {
+                self.room_until = None;
+            } else if Instant::now() < *self.room_until.get_or_insert_with(|| Instant::now() + ROOM_PATIENCE) {
                 return Ok(false);
             }
             let Some(broker) = self.brokers.choose() else { break };
@@ -286,7 +297,7 @@ impl Worker {
 
 /// Where the message's time went, as far as the stamps on its reply tell.
 fn timings(held: &Held, reply: &Reply, stamp: Option<BrokerStamp>) -> Timings {
-    let micros = |time: std::time::Duration| time.as_micros() as u64;
+    let micros = |time: Duration| time.as_micros() as u64;
     let service_us = reply.timings.and_then(|timings| timings.service_us);
     let residence_us = stamp.map(|stamp| stamp.residence_us);
     Timings {

@@ -54,7 +54,7 @@ impl Withheld {
         let folders: Vec<Id> = inside.chain(above.iter().copied()).collect();
         let experiments = id(&self.experiments_dir);
         self.files.iter().any(|secret| id(secret) == own)
-            || (folders.first().is_some() && id(&self.config_dir) == folders.first().copied())
+            || folders.first().is_some_and(|first| id(&self.config_dir) == Some(*first))
             || experiments.is_some_and(|experiments| folders.contains(&experiments))
     }
 }

@@ -147,7 +147,7 @@ impl Contexts {
 
     fn connecting(&self, socket: zmq::Socket) -> zmq::Result<zmq::Socket> {
         self.options.apply(&socket)?;
-
+        self.options.beat(&socket)?;
         match &self.key {
             Some(key) => connect_with(key, &socket)?,
             // With a domain libzmq refuses what is not ZMTP 3. Else it takes any program's first bytes for ZMTP 1, and the
