@@ -32,6 +32,7 @@ const REPORT: &str = "report.html";
 fn main() -> Result<(), Box<dyn error::Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     link_libsodium()?;
+    wrap_libzmq();
     if env::var_os("CARGO_FEATURE_DASHBOARD").is_none() {
         return Ok(());
     }
@@ -59,6 +60,15 @@ fn link_libsodium() -> Result<(), Box<dyn error::Error>> {
         println!("cargo::rustc-link-arg={argument}");
     }
     Ok(())
+}
+
+/// Has libzmq call functions of ours in place of two of its own, see src/transport/socket.rs.
+fn wrap_libzmq() {
+    for function in ["_ZN3zmq6pipe_t5writeEPKNS_5msg_tE", "_ZNK3zmq6pipe_t8rollbackEv"] {
+        println!("cargo::rustc-link-arg=-Wl,--wrap={function}");
+        // Ours stand in a library before libzmq, and nothing before it calls them.
+        println!("cargo::rustc-link-arg=-Wl,--undefined=__wrap_{function}");
+    }
 }
 
 /// When the oldest of the bundle's files was made; the epoch where one is missing.

@@ -9,7 +9,7 @@ use slog::Logger;
 
 use super::{
     CONNECTIONS, Connections, FRAME_OVERHEAD, PeerNews, REFUSALS, RefusalLog, RenewalPolicy, Told, bind_with,
-    connect_with, monitor, refusal, set_tcp_user_timeout, start_doorman, watch,
+    bound_unfinished, connect_with, monitor, refusal, set_tcp_user_timeout, start_doorman, watch,
 };
 use crate::process::CurveKey;
 
@@ -49,6 +49,7 @@ pub struct Contexts {
 
 impl Contexts {
     pub fn new(options: SocketOptions, key: Option<CurveKey>, log: Logger) -> Self {
+        bound_unfinished(options.max_frame_bytes);
         Self { all: Mutex::new(vec![zmq::Context::new()]), options, key, doorman: Once::new(), log }
     }
 
@@ -118,11 +119,14 @@ impl Contexts {
         let mut socket = self.first().socket(kind)?;
         self.options.apply(&socket)?;
         self.options.notice_dead_peers(&mut socket)?;
-        if let Some(key) = &self.key {
-            let mut started = Ok(());
-            self.doorman.call_once(|| started = start_doorman(&self.first(), key.clone(), self.log.clone()));
-            started?;
-            bind_with(key, &socket)?;
+        match &self.key {
+            Some(key) => {
+                let mut started = Ok(());
+                self.doorman.call_once(|| started = start_doorman(&self.first(), key.clone(), self.log.clone()));
+                started?;
+                bind_with(key, &socket)?;
+            }
+            None => refuse_old_peers(&socket)?,
         }
         let (has_key, mut refusals) = (self.key.is_some(), RefusalLog::new(here, self.log.clone()));
         watch(monitor(&socket, &self.first(), REFUSALS)?, move |told| {
@@ -150,9 +154,7 @@ impl Contexts {
         self.options.beat(&socket)?;
         match &self.key {
             Some(key) => connect_with(key, &socket)?,
-            // With a domain libzmq refuses what is not ZMTP 3. Else it takes any program's first bytes for ZMTP 1, and the
-            // connection for one to send messages by.
-            None => socket.set_zap_domain("swarmq")?,
+            None => refuse_old_peers(&socket)?,
         }
         Ok(socket)
     }
@@ -197,6 +199,12 @@ impl SocketOptions {
         // With the default of 100, a burst of a thousand workers' connections stalls for seconds.
         socket.set_backlog(4096)
     }
+}
+
+/// With a domain libzmq refuses what is not ZMTP 3. Else it takes any program's first bytes for ZMTP 1, and the connection
+/// for one to exchange messages by; and it does not tell by which connection a frame came.
+fn refuse_old_peers(socket: &zmq::Socket) -> zmq::Result<()> {
+    socket.set_zap_domain("swarmq")
 }
 
 fn millis(time: Duration) -> i32 {
@@ -277,5 +285,51 @@ mod tests {
         let mut next = dealer(address);
         next.write_all(b"\x00\x04next").unwrap();
         while &router.recv().await.unwrap()[1][..] != b"next" {}
+    }
+
+    /// Sends frames to a peer until it closes the connection.
+    fn send_until_closed(mut stream: TcpStream, frame: &[u8]) {
+        let frames = frame.repeat((64 << 10) / frame.len());
+        while stream.write_all(&frames).is_ok() {}
+    }
+
+    #[actix_rt::test]
+    async fn a_message_without_end_ends_its_connection_and_no_other() {
+        for kind in [zmq::ROUTER, zmq::DEALER] {
+            let contexts = contexts(Duration::from_secs(1));
+            let server = contexts.server_socket(kind, "test").unwrap();
+            server.bind("tcp://127.0.0.1:*").unwrap();
+            let endpoint = server.get_last_endpoint().unwrap().unwrap();
+            let address = endpoint.strip_prefix("tcp://").unwrap();
+            let server = Socket::attach(server).unwrap();
+            let mut honest = dealer(address);
+            honest.write_all(b"\x01\x05begin").unwrap();
+            let large = [&[1, 200][..], &[b'x'; 200]].concat();
+            for frame in [&large[..], b"\x01\x00"] {
+                send_until_closed(dealer(address), frame);
+            }
+            honest.write_all(b"\x00\x03end").unwrap();
+            let message = server.recv().await.unwrap();
+            assert!(message.ends_with(&crate::transport::frames_of([b"begin", b"end"])), "{message:?}");
+            dealer(address).write_all(b"\x00\x04next").unwrap();
+            assert_eq!(&server.recv().await.unwrap().pop().unwrap()[..], b"next");
+            assert!(server.try_recv().unwrap().is_none());
+        }
+    }
+
+    #[actix_rt::test]
+    async fn peers_of_an_older_protocol_are_refused() {
+        let server = contexts(Duration::from_secs(1)).server_socket(zmq::ROUTER, "test").unwrap();
+        server.bind("tcp://127.0.0.1:*").unwrap();
+        let endpoint = server.get_last_endpoint().unwrap().unwrap();
+        // By their first ten bytes; and ZMTP 2.0, a DEALER without an id.
+        for greeting in [&b"GET / HTTP"[..], b"\xff\0\0\0\0\0\0\0\x01\x7f\x01\x05\0\0"] {
+            let mut stream = TcpStream::connect(endpoint.strip_prefix("tcp://").unwrap()).unwrap();
+            // Sooner than the handshake's time is over, which would end it too.
+            stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+            stream.write_all(greeting).unwrap();
+            let end = stream.read_to_end(&mut vec![]).map_err(|error| error.kind());
+            assert!(matches!(end, Ok(_) | Err(io::ErrorKind::ConnectionReset)), "{end:?}");
+        }
     }
 }

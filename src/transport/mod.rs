@@ -19,6 +19,7 @@ mod renewal;
 mod socket;
 mod tcp;
 mod telemetry;
+mod unfinished;
 mod web_url;
 
 pub use connections::PeerNews;
@@ -41,4 +42,5 @@ use socket::set_tcp_user_timeout;
 pub use socket::{Events, Frames, Routed, Socket, frames_of, memory};
 pub use tcp::keep_alive;
 pub use telemetry::{LARGEST_REPORT, Publisher, Report, Subscriber, TelemetryError};
+use unfinished::bound_unfinished;
 pub use web_url::{json_answer, web_url};

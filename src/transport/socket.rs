@@ -4,13 +4,18 @@
 //! owns one socket, its events are read before each wait and again after, and waiting is for readability only, for
 //! sending too (zmq_getsockopt(3), ZMQ_FD).
 
+use std::ffi::{CStr, c_void};
 use std::io;
-use std::os::fd::RawFd;
+use std::net::Shutdown;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{Interest, unix::AsyncFd};
 use zmq::PollEvents;
+use zmq_sys::zmq_msg_t;
+
+use super::unfinished::{Weight, forget, tell_closed, weigh};
 
 /// The frames of one multipart message, in order.
 pub type Frames = Vec<zmq::Message>;
@@ -20,9 +25,11 @@ pub fn frames_of<const N: usize>(parts: [&[u8]; N]) -> Frames {
     parts.into_iter().map(zmq::Message::from).collect()
 }
 
-/// The memory that a message takes, in bytes: its frames', and about what libzmq needs for each of them.
+/// About what libzmq needs for each frame, in bytes.
+const PER_FRAME: usize = 128;
+
+/// The memory that a message takes, in bytes: its frames', and what libzmq needs for each of them.
 pub fn memory(frames: &Frames) -> usize {
-    const PER_FRAME: usize = 128;
     frames.iter().map(|frame| frame.len() + PER_FRAME).sum()
 }
 
@@ -51,6 +58,66 @@ pub fn set_tcp_user_timeout(socket: &mut zmq::Socket, time: Duration) -> zmq::Re
     };
     // SAFETY: errno is this thread's own.
     if status == 0 { Ok(()) } else { Err(zmq::Error::from_raw(unsafe { zmq_sys::zmq_errno() })) }
+}
+
+// Two functions of libzmq, in whose place the linker has all other parts of it call ours (`--wrap`, see build.rs).
+unsafe extern "C" {
+    /// `bool zmq::pipe_t::write (const msg_t *)`
+    #[link_name = "__real__ZN3zmq6pipe_t5writeEPKNS_5msg_tE"]
+    fn write_pipe(pipe: *mut c_void, frame: *mut zmq_msg_t) -> bool;
+    /// `void zmq::pipe_t::rollback () const`: takes back what there is of a message that is not whole.
+    #[link_name = "__real__ZNK3zmq6pipe_t8rollbackEv"]
+    fn roll_back_pipe(pipe: *const c_void);
+}
+
+/// Ends a connection by which comes more of one message than is kept (`unfinished.rs`), and drops what still comes of it.
+#[unsafe(export_name = "__wrap__ZN3zmq6pipe_t5writeEPKNS_5msg_tE")]
+unsafe extern "C" fn write_bounded(pipe: *mut c_void, frame: *mut zmq_msg_t) -> bool {
+    // SAFETY: libzmq gives an initialised frame, which nobody else has until it is in the pipe.
+    let (more, bytes) = unsafe { (zmq_sys::zmq_msg_more(frame) != 0, zmq_sys::zmq_msg_size(frame)) };
+    let weight = weigh(pipe.addr(), bytes + PER_FRAME, more);
+    // SAFETY: as above. Frames that this process sends have no such properties.
+    if weight != Weight::Allowed
+        && let Some(fd) = unsafe { property(frame, c"__fd") }.and_then(|fd| fd.parse().ok())
+    {
+        if weight == Weight::Exceeds {
+            tell_closed(unsafe { property(frame, c"Peer-Address") }.unwrap_or("unknown"));
+            // SAFETY: the connection's own thread is here, the only one that closes the descriptor. It sees the end of the
+            // connection next, and takes the message back.
+            let connection = unsafe { BorrowedFd::borrow_raw(fd) };
+            let connection = socket2::SockRef::from(&connection);
+            // Reset as it is closed: a peer with more to send would not notice an end. An error means that it is down already.
+            let _ = connection.set_linger(Some(Duration::ZERO)).and_then(|()| connection.shutdown(Shutdown::Both));
+        }
+        // SAFETY: who has a frame written gives it away, and makes it anew before the next.
+        unsafe { zmq_sys::zmq_msg_close(frame) };
+        return true;
+    }
+    // SAFETY: these are the arguments of libzmq's own call.
+    let is_written = unsafe { write_pipe(pipe, frame) };
+    // A frame is refused only where it is the first of its message; it comes again.
+    if !is_written || !more {
+        forget(pipe.addr());
+    }
+    is_written
+}
+
+#[unsafe(export_name = "__wrap__ZNK3zmq6pipe_t8rollbackEv")]
+unsafe extern "C" fn roll_back(pipe: *const c_void) {
+    forget(pipe.addr());
+    // SAFETY: this is the argument of libzmq's own call.
+    unsafe { roll_back_pipe(pipe) }
+}
+
+/// What libzmq knows of the connection that a frame came by, see zmq_msg_gets(3); `__fd` is its descriptor.
+///
+/// # Safety
+/// The frame is initialised, and lives as long as what is returned.
+unsafe fn property<'a>(frame: *const zmq_msg_t, name: &CStr) -> Option<&'a str> {
+    // SAFETY: the frame is initialised, and the name ends in a zero.
+    let value = unsafe { zmq_sys::zmq_msg_gets(frame, name.as_ptr()) };
+    // SAFETY: libzmq's strings end in a zero, and are kept with the frame.
+    (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_str().ok()).flatten()
 }
 
 /// What can be done with a socket at once.

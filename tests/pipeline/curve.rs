@@ -66,6 +66,21 @@ async fn tiers_with_one_key_work_together_and_admit_who_has_it() {
     }
 }
 
+#[actix_rt::test]
+async fn a_member_that_sends_one_message_without_end_loses_its_connection() {
+    let key = new_key();
+    let mut responder = Child::start(&["responder"], &[("curve.key", &key.expose())]);
+    let broker = responder.broker().await;
+    let member = ask_by_hand(broker, Some((&key, &key))).await;
+    in_time("a reply", member.recv()).await.unwrap();
+    member.send((0..1_000).map(|_| zmq::Message::from(vec![b'x'; 10_000])).collect()).await.unwrap();
+    let line = responder.message("a ZeroMQ connection was closed").await;
+    assert_eq!((&line["level"], &line["peer"]), (&json!("WARN"), &json!("127.0.0.1")), "{line}");
+    let next = ask_by_hand(broker, Some((&key, &key))).await;
+    in_time("another's reply", next.recv()).await.unwrap();
+    responder.stop().await;
+}
+
 /// What a broker with a key says of a peer, which has no answer from it.
 async fn refusal(keys: impl FnOnce(&CurveKey) -> Option<(CurveKey, CurveKey)>, text: &str) {
     let key = new_key();

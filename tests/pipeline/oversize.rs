@@ -211,6 +211,31 @@ async fn a_message_of_too_many_frames_or_bytes_in_all_is_refused_by_the_broker()
 }
 
 #[actix_rt::test]
+async fn a_peer_that_sends_one_message_without_end_loses_its_connection_and_nobody_else_does() {
+    let app = Running::all(&SMALL).await;
+    let address = app.addresses.broker;
+    let context = zmq::Context::new();
+    let socket = context.socket(zmq::DEALER).unwrap();
+    socket.set_linger(0).unwrap();
+    socket.monitor("inproc://endless", i32::from(zmq::SocketEvent::DISCONNECTED as u16)).unwrap();
+    let events = context.socket(zmq::PAIR).unwrap();
+    events.connect("inproc://endless").unwrap();
+    let events = swarmq::transport::Socket::attach(events).unwrap();
+    socket.connect(&format!("tcp://{}", address.unwrap())).unwrap();
+    let socket = swarmq::transport::Socket::attach(socket).unwrap();
+    // libzmq sends a message once it has it whole. More than any broker of this process takes.
+    let endless = (0..1_000).map(|_| zmq::Message::from(vec![b'x'; 60_000])).collect();
+    socket.send(endless).await.unwrap();
+    in_time("the end of the connection", events.recv()).await.unwrap();
+    assert_eq!(app.web().ask(json!({})).await.counts.responses, 3);
+    assert_eq!(app.ledger(Tier::Requester).retries, 0, "no other connection was lost");
+    socket.send(frames([b"", message("next", 0).as_bytes()])).await.unwrap();
+    let reply = in_time("a reply", socket.recv()).await.unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&reply[1]).unwrap()["messageId"], "next");
+    app.stop().await;
+}
+
+#[actix_rt::test]
 async fn bytes_that_wait_at_the_broker_are_bounded_and_more_is_overloaded() {
     for dispatch in ["round-robin", "least-busy"] {
         let changes = [
