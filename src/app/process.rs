@@ -17,7 +17,7 @@ use crate::actors::{
     ArbiterPool, Board, Control, Drain, Factory, Fatal, Monitor, PoolSpec, RestartPolicy, Supervisor, Teller,
     run_monitor,
 };
-use crate::model::{Event, Tier, now_ms};
+use crate::model::{Event, SHOWN_BODY, Tier, now_ms};
 use crate::process::{Settings, Upstream};
 use crate::transport::{Contexts, LARGEST_REPORT, Proof, SocketOptions, Subscriber, follow};
 
@@ -67,7 +67,7 @@ impl Process {
             backoff_max: supervision.backoff_max.get(),
         };
         let (teller, events) = Teller::new(settings.telemetry.events_per_second.get());
-        let arbiters = Arc::new(ArbiterPool::start(1, 1).context("no thread for the web tier and the monitor")?);
+        let arbiters = Arc::new(ArbiterPool::start(1, 1).context("no thread for the links and the monitor")?);
         let high_water_mark = settings.broker.queue.get() as u32;
         let options = socket_options(&settings, settings.requester.max_message_bytes.get(), high_water_mark, LINGER);
         let contexts = Arc::new(Contexts::new(options, settings.curve.key.clone(), log.clone()));
@@ -227,7 +227,17 @@ pub fn bind_telemetry(settings: &Settings, log: &Logger) -> Result<(Subscriber, 
     let address = bind_zmq(&socket, settings.telemetry.bind, settings.telemetry.port.port(), "telemetry.port")?;
     // CURVE admits nobody without the key: nothing need be proved a second time.
     let proof = settings.curve.key.is_none().then(|| proof(settings)).flatten();
-    Ok((Subscriber::new(socket, proof)?, address))
+    Ok((Subscriber::new(socket, proof, telemetry_per_second(settings))?, address))
+}
+
+/// More than what a host's instances send in a second, in bytes: every event with the longest body that is shown, and a
+/// snapshot of the largest on each beat.
+fn telemetry_per_second(settings: &Settings) -> u64 {
+    /// An event without its body.
+    const EVENT: u64 = 1 << 10;
+    let telemetry = &settings.telemetry;
+    let beats = 1 + (1_000 / telemetry.interval.get().as_millis().max(1)) as u64;
+    telemetry.events_per_second.get() * (SHOWN_BODY as u64 + EVENT) + beats * LARGEST_REPORT as u64
 }
 
 /// Binds a ZeroMQ socket to a TCP port, or to any free one, and tells which.

@@ -93,7 +93,9 @@ impl WebTier {
         let link_master = process.single("links", &process.arbiters, &board, factory);
         let (hub_again, subscriber) = (hub.clone(), Arc::new(Mutex::new(subscriber)));
         let factory: Factory = Arc::new(move |seat| Box::pin(run_hub(seat, hub_again.clone(), subscriber.clone())));
-        let hub_master = process.single("hub", &process.arbiters, &board, factory);
+        // Whatever telemetry costs, the links do not wait for it.
+        let hub_arbiter = process.arbiter_pool(1, 1)?;
+        let hub_master = process.single("hub", &hub_arbiter, &board, factory);
         let context = WebContext {
             hub: hub.clone(),
             links,

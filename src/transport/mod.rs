@@ -1,6 +1,7 @@
 //! Floor 2: how bytes move, and what every HTTP server of ours answers alike. ZeroMQ sockets in async tasks, JSON objects over a TCP stream, names into addresses, and
 //! the one-way telemetry.
 
+mod allowance;
 mod connections;
 mod context;
 mod curve;
@@ -22,6 +23,7 @@ mod telemetry;
 mod unfinished;
 mod web_url;
 
+use allowance::Allowance;
 pub use connections::PeerNews;
 use connections::{CONNECTIONS, Connections, Told, monitor, watch};
 pub use context::{Contexts, SocketOptions};

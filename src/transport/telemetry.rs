@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Instant;
 
 use tokio::sync::watch;
 
-use super::{Contexts, Frames, Peers, Proof, Socket, follow_up, peers_news};
+use super::{Allowance, Contexts, Frames, Peers, Proof, Socket, follow_up, memory, peers_news};
 use crate::model::Event;
 
 /// The largest report that is taken, in bytes: the states of 10,000 workers, the most that a setting allows, take half of it.
@@ -92,6 +93,8 @@ pub enum TelemetryError {
     Unreadable(#[from] serde_json::Error),
     #[error("where it comes from is not known")]
     FromNowhere,
+    #[error("its host sends more than an instance does (telemetry.events_per_second, telemetry.interval)")]
+    TooFast,
 }
 
 /// The web tier's end.
@@ -99,22 +102,28 @@ pub struct Subscriber {
     socket: Socket,
     /// What each report has to come with.
     proof: Option<Proof>,
+    allowance: Allowance,
 }
 
 impl Subscriber {
-    /// Wraps a bound SUB socket. Fails without a free file descriptor.
-    pub fn new(bound: zmq::Socket, proof: Option<Proof>) -> io::Result<Self> {
+    /// Wraps a bound SUB socket, which takes `per_second` bytes of each host, two seconds' worth at once. Fails without a
+    /// free file descriptor.
+    pub fn new(bound: zmq::Socket, proof: Option<Proof>, per_second: u64) -> io::Result<Self> {
         bound.set_subscribe(b"")?;
-        Ok(Self { socket: Socket::attach(bound)?, proof })
+        Ok(Self { socket: Socket::attach(bound)?, proof, allowance: Allowance::new(per_second) })
     }
 
-    /// Takes the next report; the inner error says why it is none. An admin server that listens on every address of its
-    /// host is given the one that its telemetry comes from.
-    pub async fn next(&self) -> io::Result<Result<Report, TelemetryError>> {
+    /// Takes the next report; the inner error says why it is none. What a host sends beyond its allowance is not read. An
+    /// admin server that listens on every address of its host is given the one that its telemetry comes from.
+    pub async fn next(&mut self) -> io::Result<Result<Report, TelemetryError>> {
         let mut frames: Frames = self.socket.recv().await?;
         let peer = frames[0].gets("Peer-Address").and_then(|address| address.parse::<IpAddr>().ok());
         // A socket for both IPs tells of IPv4 in IPv6's form.
-        Ok(peer.ok_or(TelemetryError::FromNowhere).and_then(|peer| self.report(&frames, peer.to_canonical())))
+        Ok(match peer.map(|peer| peer.to_canonical()) {
+            None => Err(TelemetryError::FromNowhere),
+            Some(peer) if !self.allowance.take(peer, memory(&frames), Instant::now()) => Err(TelemetryError::TooFast),
+            Some(peer) => self.report(&frames, peer),
+        })
     }
 
     fn report(&self, frames: &Frames, peer: IpAddr) -> Result<Report, TelemetryError> {

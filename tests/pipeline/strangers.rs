@@ -9,9 +9,10 @@ use swarmq::transport::Proof;
 use crate::support::{Running, Web, eventually};
 
 /// A PUB socket, as an instance's, that calls from an address of its own.
-fn publisher(from: &str, telemetry: SocketAddr) -> zmq::Socket {
+pub fn publisher(from: &str, telemetry: SocketAddr) -> zmq::Socket {
     let socket = zmq::Context::new().socket(zmq::PUB).unwrap();
     socket.set_linger(0).unwrap();
+    socket.set_sndhwm(20).unwrap();
     socket.connect(&format!("tcp://{from}:0;{telemetry}")).unwrap();
     socket
 }

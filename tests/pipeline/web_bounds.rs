@@ -1,6 +1,8 @@
 //! What clients and strangers can make the web tier keep: no more than its limits say, whatever they do.
 
 use std::net::SocketAddr;
+use std::sync::mpsc;
+use std::thread;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -9,6 +11,7 @@ use swarmq::model::RequestStatus;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
+use crate::strangers::publisher;
 use crate::support::{
     Peer, Running, Web, article_reply, assert_one_outcome_each, eventually, in_time, start, zmq_socket,
 };
@@ -255,5 +258,38 @@ async fn strangers_telemetry_is_taken_within_limits_and_never_for_the_web_tiers_
     assert!(before.instances.keys().all(|id| known.instances.contains_key(id)), "those that were known stay");
     assert_eq!(known.links.keys().collect::<Vec<_>>(), before.links.keys().collect::<Vec<_>>());
     assert_eq!(app.web().ask(json!({ "task": "echo" })).await.counts.responses, 3);
+    app.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_flood_of_telemetry_from_one_host_keeps_no_request_and_no_other_hosts_telemetry_waiting() {
+    let app = Running::all(&[]).await;
+    let web = app.web();
+    let id = web.ask(json!({ "task": "echo" })).await.request_id;
+    let event = |message: u32| {
+        let (requester, broker) = ("r".repeat(5_000), "b".repeat(5_000));
+        json!({ "type": "dispatched", "requestId": id, "messageId": message.to_string(), "requesterId": requester,
+            "instance": "i", "at": 1, "attempt": 1, "broker": broker })
+    };
+    let report = json!((0..40).map(event).collect::<Vec<_>>()).to_string();
+    let stranger = publisher("127.0.0.2", app.addresses.telemetry.unwrap());
+    let (end, ended) = mpsc::channel::<()>();
+    let flood = thread::spawn(move || {
+        while ended.try_recv() == Err(mpsc::TryRecvError::Empty) {
+            stranger.send(&report, 0).unwrap();
+            thread::yield_now();
+        }
+    });
+    let before = web.topology().await.instances;
+    for _ in 0..20 {
+        assert_eq!(web.ask(json!({ "task": "echo" })).await.counts.responses, 3);
+    }
+    eventually("news of every instance", async || {
+        let now = web.topology().await.instances;
+        before.iter().all(|(id, view)| now[id].seen_at > view.seen_at).then_some(())
+    })
+    .await;
+    drop(end);
+    flood.join().unwrap();
     app.stop().await;
 }

@@ -1,7 +1,7 @@
 //! What a dashboard may do to the web tier: nothing.
 
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::dashboards::Dashboard;
 use crate::support::{Peer, Running, eventually, in_time};
@@ -39,6 +39,28 @@ async fn a_frame_that_announces_much_closes_its_connection_before_its_data_comes
     assert_eq!(last_bytes(&mut peer).await, [0x88, 2, 0x03, 0xea], "not masked: 1002, a protocol error");
     let id = app.web().submit(json!({ "task": "echo" })).await;
     watcher.end_of(&id).await;
+    app.stop().await;
+}
+
+/// How many bytes a peer can send until its connection is gone.
+async fn pour(peer: &mut Peer) -> usize {
+    let (mut sent, data) = (0, vec![0; 1 << 16]);
+    while let Ok(count) = in_time("the end of the connection", peer.stream.write(&data)).await {
+        sent += count;
+    }
+    sent
+}
+
+#[actix_rt::test]
+async fn little_is_read_of_who_goes_on_sending_after_the_end_and_the_connection_is_closed() {
+    let app = Running::all(&[]).await;
+    // A frame of 2^40 bytes; one that is not masked; the client's own close frame.
+    for last in [&[0x82, 0xff, 0, 0, 1, 0, 0, 0, 0, 0][..], &[0x81, 0x01, b'x'], &[0x88, 0x80, 0, 0, 0, 0]] {
+        let mut peer = upgraded(&app).await;
+        peer.send(last).await;
+        let sent = pour(&mut peer).await;
+        assert!(sent < 32 << 20, "what both ends hold, and 256 KiB: {sent} bytes after {last:?}");
+    }
     app.stop().await;
 }
 

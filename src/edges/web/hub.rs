@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 use slog::debug;
 use tokio::sync::Notify;
+use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::{
@@ -161,12 +162,13 @@ impl Hub {
     /// Takes telemetry in.
     fn take(&self, report: Report) {
         let now = Instant::now();
-        let mut guard = self.lock();
-        let state = &mut *guard;
         for mut event in report.events {
             if let Event::Reply { reply, .. } = &mut event {
                 reply.cut(SHOWN_BODY);
             }
+            // For each event anew: whoever answers a client waits for one, not for a report of thousands.
+            let mut guard = self.lock();
+            let state = &mut *guard;
             // Others have links and experiments of their own, and what they tell may come from anybody.
             if matches!(event, Event::Link { .. } | Event::Sample { .. } | Event::Experiment { .. })
                 || !state.owners.admit(&event, report.peer, &state.known.topology)
@@ -323,7 +325,7 @@ pub async fn run_hub(
     hub: Arc<Hub>,
     subscriber: Arc<tokio::sync::Mutex<Subscriber>>,
 ) -> Result<(), WorkError> {
-    let subscriber = subscriber.lock().await;
+    let mut subscriber = subscriber.lock().await;
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut samples = interval(Duration::from_secs(1));
@@ -335,17 +337,22 @@ pub async fn run_hub(
     seat.cell.set(WorkerState::Idle, None);
     loop {
         tokio::select! {
-            received = subscriber.next() => match received? {
-                Ok(report) => hub.take(report),
-                Err(error) => {
-                    let refused = &mut hub.lock().refused;
-                    match error {
-                        TelemetryError::Unproved => refused.without_token += 1,
-                        _ => refused.unreadable += 1,
+            received = subscriber.next() => {
+                match received? {
+                    Ok(report) => hub.take(report),
+                    Err(error) => {
+                        let refused = &mut hub.lock().refused;
+                        match error {
+                            TelemetryError::Unproved => refused.without_token += 1,
+                            TelemetryError::TooFast => refused.too_fast += 1,
+                            TelemetryError::Unreadable(_) | TelemetryError::FromNowhere => refused.unreadable += 1,
+                        }
+                        debug!(seat.log, "telemetry is left out: {}", error);
                     }
-                    debug!(seat.log, "telemetry is left out: {}", error);
                 }
-            },
+                // Where there is always another report, timers would never be looked at.
+                yield_now().await;
+            }
             _ = looks.tick() => hub.look(),
             changed = links.changed() => {
                 changed.map_err(|_| WorkError::Other("the links are gone".to_owned()))?;

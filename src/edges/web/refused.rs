@@ -15,6 +15,8 @@ pub struct Refused {
     pub not_theirs: u64,
     /// Reports without the proof of the deployment's token.
     pub without_token: u64,
+    /// Reports of hosts that send more than instances do.
+    pub too_fast: u64,
     /// Reports that are no events.
     pub unreadable: u64,
 }
@@ -33,6 +35,7 @@ impl Said {
         self.0 = Some((refused, Instant::now()));
         warn!(log, "telemetry was refused: another version, or somebody else, sends to telemetry.port";
             "beyond the limits" => refused.too_much, "not theirs to tell" => refused.not_theirs,
-            "without the token" => refused.without_token, "unreadable" => refused.unreadable);
+            "without the token" => refused.without_token, "too fast" => refused.too_fast,
+            "unreadable" => refused.unreadable);
     }
 }

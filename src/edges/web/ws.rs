@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,8 +17,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use actix_web_actors::ws::{self, CloseCode, CloseReason, Frame, Message, ProtocolError, WebsocketContext};
 use awc::ws::Codec;
 use bytes::{BufMut, BytesMut};
+use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{self, LocalBoxStream};
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt, ready};
+use tokio::task::yield_now;
+use tokio::time::timeout;
 use tokio_util::codec::{Decoder, FramedRead};
 use tokio_util::io::StreamReader;
 
@@ -35,6 +39,11 @@ const PINGS: u32 = 3;
 /// Messages that may wait for a slow browser; the hub bounds their bytes.
 const MAILBOX: usize = 16;
 
+/// What is read of a client after its session has ended, in bytes, and how long its connection is kept for that and for the
+/// close frame to arrive.
+const LAST_READ: usize = 256 << 10;
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
 /// What the hub sends.
 #[derive(Message)]
 #[rtype("()")]
@@ -44,6 +53,9 @@ pub enum Push {
     /// The server is shutting down.
     Close,
 }
+
+/// What a client sends: to its session, and after that to [`leave`].
+type Received = Rc<RefCell<web::Payload>>;
 
 /// Texts on their way from the session to its connection.
 type Outbox = Rc<RefCell<VecDeque<(Bytes, Room)>>>;
@@ -139,6 +151,9 @@ struct Outgoing {
     outbox: Outbox,
     /// The rest of the text that is being sent.
     text: Option<(Box<dyn Iterator<Item = Bytes>>, Room)>,
+    received: Received,
+    /// Since the session has ended.
+    leaving: Option<LocalBoxFuture<'static, ()>>,
 }
 
 impl Stream for Outgoing {
@@ -147,6 +162,11 @@ impl Stream for Outgoing {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         loop {
+            if let Some(leaving) = &mut this.leaving {
+                ready!(leaving.poll_unpin(cx));
+                // After the end of an answer actix goes on reading for a second; after an error it closes the connection.
+                return Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::ConnectionAborted).into())));
+            }
             if let Some((rest, _)) = &mut this.text {
                 match rest.next() {
                     Some(piece) => return Poll::Ready(Some(Ok(piece))),
@@ -155,14 +175,37 @@ impl Stream for Outgoing {
             }
             // This runs the session too, which fills the outbox.
             let control = this.control.poll_next_unpin(cx);
-            if !matches!(control, Poll::Pending) {
-                return control;
+            match control {
+                Poll::Pending => {}
+                Poll::Ready(None) => {
+                    this.leaving = Some(leave(this.received.clone()).boxed_local());
+                    continue;
+                }
+                Poll::Ready(Some(_)) => return control,
             }
             let Some((text, room)) = this.outbox.borrow_mut().pop_front() else { return Poll::Pending };
             let all = std::iter::once(head_of(&text)).chain(pieces(text));
             this.text = Some((Box::new(all), room));
         }
     }
+}
+
+/// Gives the client time to take the close frame and to close the connection itself, but reads no more than a little of
+/// what it still sends. (A connection that is closed with something unread is reset, which may overtake the frame.)
+async fn leave(received: Received) {
+    // The close frame goes out first.
+    yield_now().await;
+    let mut left = LAST_READ;
+    let closed = async {
+        while let Some(Ok(bytes)) = poll_fn(|cx| received.borrow_mut().poll_next_unpin(cx)).await {
+            left = left.saturating_sub(bytes.len());
+            if left == 0 {
+                return pending().await;
+            }
+        }
+    };
+    // Whether it has closed the connection or not: it is over.
+    let _ = timeout(LAST_WAIT, closed).await;
 }
 
 /// The head of a text's frame (RFC 6455, 5.2): final, text, not masked.
@@ -192,13 +235,16 @@ pub async fn open(request: HttpRequest, payload: web::Payload, hub: web::Data<Hu
     };
     let outbox = Outbox::default();
     let session = Session { hub: hub.into_inner(), outbox: outbox.clone(), unanswered: 0, _seat: seat };
-    let received = FramedRead::new(StreamReader::new(payload.map_err(io::Error::other)), ShortFrames(Codec::new()));
+    let received = Received::new(RefCell::new(payload));
+    let read = received.clone();
+    let payload = stream::poll_fn(move |cx| read.borrow_mut().poll_next_unpin(cx));
+    let frames = FramedRead::new(StreamReader::new(payload.map_err(io::Error::other)), ShortFrames(Codec::new()));
     // The context's own reader is given nothing to read.
     let control = WebsocketContext::with_factory(stream::pending(), |ctx| {
-        ctx.add_stream(received);
+        ctx.add_stream(frames);
         session
     });
-    Ok(response.streaming(Outgoing { control: control.boxed_local(), outbox, text: None }))
+    Ok(response.streaming(Outgoing { control: control.boxed_local(), outbox, text: None, received, leaving: None }))
 }
 
 #[cfg(test)]
