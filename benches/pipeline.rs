@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use slog::{Discard, Logger, o};
 use swarmq::actors::Calls;
 use swarmq::app::{App, Role};
-use swarmq::model::{Frame, Request};
+use swarmq::model::Request;
 use swarmq::process::{Config, Override, Sources};
 use tokio::sync::mpsc;
 
@@ -141,13 +141,11 @@ async fn keep_asking(calls: Arc<Calls>, count: Arc<AtomicU64>) {
         let request = Request { request_id: id.to_string(), parameters: parameters.clone(), ..Request::default() };
         let (sink, mut frames) = mpsc::channel(1);
         calls.carry_out(request, sink, &log).await;
-        match frames.recv().await {
-            Some(Frame::Set { replies, .. }) => {
-                assert!(replies.iter().all(|reply| reply.body == "Hello Paul"), "an error: {replies:?}");
-                count.fetch_add(replies.len() as u64, Ordering::Relaxed);
-            }
-            // The program is being shut down.
-            _ => return,
-        }
+        // None: the program is being shut down.
+        let Some(line) = frames.recv().await else { return };
+        let (replies, responses) =
+            (line.text.matches("\"messageId\"").count(), line.text.matches("\"body\":\"Hello Paul\"").count());
+        assert_eq!(responses, replies, "an error: {}", line.text);
+        count.fetch_add(responses as u64, Ordering::Relaxed);
     }
 }

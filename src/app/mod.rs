@@ -17,7 +17,7 @@ use anyhow::Result;
 use slog::{Logger, info, warn};
 use tokio::time::{Instant, timeout_at};
 
-use crate::actors::Board;
+use crate::actors::{Board, Calls};
 use crate::edges::admin;
 use crate::model::Tier;
 use crate::process::{Settings, Upstream};
@@ -182,6 +182,11 @@ impl App {
     /// What each instance of this process shows of itself.
     pub fn boards(&self) -> &[Arc<Board>] {
         &self.process.boards
+    }
+
+    /// The requester's way in, for load made in this process.
+    pub fn calls(&self) -> Option<Arc<Calls>> {
+        self.requester.as_ref().map(|tier| tier.calls.clone())
     }
 
     /// Runs until `shutdown` is ready, then drains every tier, front to back, within the deadline. An error when a

@@ -24,6 +24,7 @@ pub struct RequesterTier {
     /// Where the socket master listens.
     pub address: SocketAddr,
     pub workers: Addr<Supervisor>,
+    pub calls: Arc<Calls>,
     master: Addr<Supervisor>,
     board: Arc<Board>,
 }
@@ -66,7 +67,7 @@ impl RequesterTier {
         });
         let context = Arc::new(MasterContext {
             listener,
-            calls,
+            calls: calls.clone(),
             max_connections: settings.max_connections.usize(),
             max_in_flight: settings.max_in_flight.usize(),
             room: room(max_memory / 4),
@@ -77,7 +78,7 @@ impl RequesterTier {
         });
         let factory: Factory = Arc::new(move |seat| Box::pin(run_socket_master(seat, context.clone())));
         let master = process.single("socket master", &arbiters, &board, factory);
-        Ok(Self { address, workers, master, board })
+        Ok(Self { address, workers, calls, master, board })
     }
 
     /// Takes no more requests; returns when all that are here have been answered and the workers have left.

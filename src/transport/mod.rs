@@ -45,4 +45,5 @@ pub use socket::{Events, Frames, Routed, Socket, frames_of, memory};
 pub use tcp::keep_alive;
 pub use telemetry::{LARGEST_REPORT, Publisher, Report, Subscriber, TelemetryError};
 use unfinished::bound_unfinished;
+use unfinished::{Weight, forget, tell_closed, weigh};
 pub use web_url::{json_answer, web_url};

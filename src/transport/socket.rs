@@ -15,7 +15,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 use zmq::PollEvents;
 use zmq_sys::zmq_msg_t;
 
-use super::unfinished::{Weight, forget, tell_closed, weigh};
+use super::{Weight, forget, tell_closed, weigh};
 
 /// The frames of one multipart message, in order.
 pub type Frames = Vec<zmq::Message>;

@@ -94,6 +94,30 @@ async fn requests_above_the_memory_are_refused_and_taken_again_when_there_is_roo
     app.stop().await;
 }
 
+/// Its own replies take the memory for which its last messages wait.
+#[actix_rt::test]
+async fn a_request_whose_replies_take_more_than_the_memory_ends_all_the_same() {
+    let changes = [
+        ("requester.workers", "16"),
+        ("requester.max_message_bytes", "1048576"),
+        ("requester.max_memory_bytes", "8388608"),
+        ("web.max_in_flight", "1000"),
+    ];
+    let app = Running::all(&changes).await;
+    let mut peer = Peer::connect(app.addresses.requester.unwrap()).await;
+    peer.send(
+        json!({ "requestId": "a", "task": "echo", "parameters": { "bytes": 260_000 }, "attempt": 1 }).to_string(),
+    )
+    .await;
+    let set = peer.object().await;
+    let replies = set["a"].as_array().unwrap();
+    assert_eq!(replies.len(), 16);
+    let ended = |reply: &serde_json::Value| reply["responseType"] == "Response" || reply["code"] == "overloaded";
+    assert!(replies.iter().all(ended), "{:?}", replies.iter().map(|reply| &reply["code"]).collect::<Vec<_>>());
+    drop(peer);
+    app.stop().await;
+}
+
 #[actix_rt::test]
 async fn idle_connections_keep_nobody_out() {
     let app = Running::all(&[("requester.max_connections", "3")]).await;
