@@ -137,14 +137,16 @@ fn print(reply: &Reply, after: Duration) -> Result<(), OutputError> {
     ))
 }
 
-/// A body's first line, shortened to fit.
+/// A body's first line, shortened to fit. Control characters are shown as such, and not obeyed by the terminal.
 fn first_line(body: &str) -> String {
     const WIDTH: usize = 80;
-    let line = body.lines().next().unwrap_or_default();
-    match line.char_indices().nth(WIDTH) {
-        Some((cut, _)) => format!("{}...", &line[..cut]),
-        None => line.to_owned(),
+    let mut line = body.lines().next().unwrap_or_default().chars();
+    let shown = |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
+    let mut text: String = line.by_ref().take(WIDTH).map(shown).collect();
+    if line.next().is_some() {
+        text.push_str("...");
     }
+    text
 }
 
 fn summarise(view: &RequestView, took: Duration) -> Result<(), OutputError> {
@@ -159,5 +161,19 @@ fn summarise(view: &RequestView, took: Duration) -> Result<(), OutputError> {
     match &view.reason {
         Some(reason) => output::line(reason),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_shown_by_its_first_line_which_tells_a_terminal_nothing() {
+        let long = "é".repeat(81);
+        let cut = format!("{}...", "é".repeat(80));
+        for (body, shown) in [("", ""), ("a\nb", "a"), ("\x1b[2J\0x", "\u{fffd}[2J\u{fffd}x"), (&long, &cut)] {
+            assert_eq!(first_line(body), shown);
+        }
     }
 }
