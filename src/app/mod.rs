@@ -15,11 +15,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use slog::{Logger, info, warn};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::actors::{Board, Calls};
 use crate::edges::admin;
-use crate::model::Tier;
+use crate::model::{InstanceState, Tier};
 use crate::process::{Settings, Upstream};
 use crate::transport::{Guard, Permission};
 use identity::first_responder_id;
@@ -29,6 +29,9 @@ use process::{Process, bind_zmq, bound, listen};
 use requester::RequesterTier;
 use responder::{BrokerTier, ResponderTier};
 use web::WebTier;
+
+/// How often [`App::ready`] looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// What one process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,6 +180,17 @@ impl App {
         actix_rt::spawn(server);
         let deadline = process.settings.shutdown.deadline.get();
         Ok(Self { addresses, process, web, requester, responder, broker, admin, deadline })
+    }
+
+    /// Waits until every instance would do work, for `patience` at most.
+    pub async fn ready(&self, patience: Duration) {
+        let find_each_other = async {
+            while self.boards().iter().any(|board| board.state().0 != InstanceState::Ready) {
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        // Whoever starts before a peer is told so by each request.
+        let _ = timeout(patience, find_each_other).await;
     }
 
     /// What each instance of this process shows of itself.

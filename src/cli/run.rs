@@ -1,6 +1,7 @@
 //! `swarmq`, `swarmq web`, ...: runs tiers until the process is told to stop.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use slog::{crit, info, warn};
@@ -11,6 +12,9 @@ use crate::process::{Config, logging};
 
 /// Exit status of a process that was interrupted a second time while it was shutting down: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
+
+/// How long the banner waits until the tiers of this process have found each other.
+const STARTING: Duration = Duration::from_secs(2);
 
 /// Runs a role to its end.
 pub fn run(config: Config, role: Role) -> Result<ExitCode> {
@@ -29,6 +33,10 @@ pub fn run(config: Config, role: Role) -> Result<ExitCode> {
         if guard.json {
             app.addresses.log(&log);
         } else {
+            if role == Role::All {
+                // What the banner proposes works from then on.
+                app.ready(STARTING).await;
+            }
             logging::banner(&log, &welcome(role, &app.addresses));
         }
         tokio::select! {
