@@ -13,7 +13,7 @@ use std::task::Poll;
 use tokio::time::Instant;
 
 use super::Board;
-use crate::transport::{Contexts, Frames, PeerNews, Renewal, Socket, renew};
+use crate::transport::{Contexts, Frames, PeerNews, Renewal, Socket, connect, renew};
 
 /// Which socket a requester worker sends by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +119,7 @@ impl Brokers {
     pub fn renew(&mut self) -> io::Result<()> {
         for broker in &mut self.all {
             if broker.connection.take_turn() {
-                renew(broker.socket.raw(), &format!("tcp://{}", broker.address))?;
+                renew(broker.socket.raw(), broker.address)?;
             }
         }
         Ok(())
@@ -152,7 +152,7 @@ impl Brokers {
         // The window bounds what is in flight; with no other limit, not writable means not connected.
         socket.set_sndhwm(0)?;
         socket.set_immediate(true)?;
-        socket.connect(&format!("tcp://{address}"))?;
+        connect(&socket, address)?;
         Socket::attach(socket)
     }
 

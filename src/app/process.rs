@@ -19,7 +19,7 @@ use crate::actors::{
 };
 use crate::model::{Event, SHOWN_BODY, Tier, now_ms};
 use crate::process::{Settings, Upstream};
-use crate::transport::{Contexts, LARGEST_REPORT, Proof, SocketOptions, Subscriber, follow};
+use crate::transport::{Contexts, LARGEST_REPORT, Proof, SocketOptions, Subscriber, bind, endpoint, follow};
 
 /// Reports of one peer that may wait in the web tier; more stay with the peer, which leaves out what it has no room for.
 const WAITING_REPORTS: i32 = 16;
@@ -241,9 +241,9 @@ fn telemetry_per_second(settings: &Settings) -> u64 {
 }
 
 /// Binds a ZeroMQ socket to a TCP port, or to any free one, and tells which.
-pub fn bind_zmq(socket: &zmq::Socket, bind: IpAddr, port: u16, setting: &str) -> Result<SocketAddr> {
-    let host = SocketAddr::new(bind, port);
-    socket.bind(&format!("tcp://{host}")).with_context(|| {
+pub fn bind_zmq(socket: &zmq::Socket, ip: IpAddr, port: u16, setting: &str) -> Result<SocketAddr> {
+    let host = SocketAddr::new(ip, port);
+    bind(socket, &endpoint(host)).with_context(|| {
         format!("can't listen on {host}: is something else there? Set {setting} to another port (0: any free one)")
     })?;
     bound(socket)

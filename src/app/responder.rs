@@ -18,7 +18,7 @@ use crate::actors::{
 use crate::model::{DelayShape, DelayView, TaskName, Tier};
 use crate::process;
 use crate::tasks::{BUILT_IN_FILE, Delay, FaultInjector, Tasks, TasksConfig, Withheld};
-use crate::transport::Socket;
+use crate::transport::{Socket, bind};
 
 /// Where the workers of this process find their broker under round-robin dispatch.
 const INPROC: &str = "inproc://workers";
@@ -69,7 +69,7 @@ impl BrokerTier {
             (true, Some(configured)) => configured.as_str(),
             (true, None) => DEFAULT_BACKEND,
         };
-        dealer.bind(endpoint).with_context(|| {
+        bind(&dealer, endpoint).with_context(|| {
             format!("the broker can't listen for workers on {endpoint}: is something else there? Set broker.backend")
         })?;
         let backend = bound(&dealer).ok();

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::{PeerNews, Renewal, RenewalPolicy, renew};
+use super::{PeerNews, Renewal, RenewalPolicy, connect, endpoint, renew};
 
 /// Which addresses a socket is connected to, or tries to be. One that is not behind the name any more is kept while its
 /// connection is up: a swarm takes a task out of its DNS before it tells it to stop, and what it holds is still to be
@@ -46,12 +46,12 @@ impl Peers {
         for (address, renewal) in &mut self.all {
             renewal.set(up.contains(address));
             if renewal.take_turn() {
-                renew(socket, &endpoint(*address))?;
+                renew(socket, *address)?;
             }
         }
         for new in known {
             if !self.all.contains_key(new) {
-                socket.connect(&endpoint(*new))?;
+                connect(socket, *new)?;
                 self.all.insert(*new, Renewal::new(self.policy));
                 changes.new.push(*new);
             }
@@ -81,10 +81,6 @@ pub async fn peers_news(peers: &Peers, up: &mut watch::Receiver<BTreeSet<SocketA
         () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
         else => std::future::pending().await,
     }
-}
-
-fn endpoint(address: SocketAddr) -> String {
-    format!("tcp://{address}")
 }
 
 #[cfg(test)]

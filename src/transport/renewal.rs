@@ -4,10 +4,13 @@
 //! handshake that failed, another program at the port. A socket can't tell one from the other, so a connection that stays
 //! down for longer than libzmq needs to connect again is given up, and a new one is begun.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::Instant;
+
+use super::{connect, endpoint};
 
 /// How long a connection may stay down.
 #[derive(Clone, Copy, Debug)]
@@ -98,10 +101,10 @@ fn next(backoff: &mut ExponentialBackoff, policy: RenewalPolicy) -> Duration {
 }
 
 /// Ends what is left of a connection, and begins a new one by the same socket.
-pub fn renew(socket: &zmq::Socket, endpoint: &str) -> zmq::Result<()> {
-    match socket.disconnect(endpoint) {
+pub fn renew(socket: &zmq::Socket, address: SocketAddr) -> zmq::Result<()> {
+    match socket.disconnect(&endpoint(address)) {
         // ENOENT: nothing is left of it.
-        Ok(()) | Err(zmq::Error::ENOENT) => socket.connect(endpoint),
+        Ok(()) | Err(zmq::Error::ENOENT) => connect(socket, address),
         Err(error) => Err(error),
     }
 }

@@ -1,5 +1,7 @@
 //! A request through tiers in processes of their own.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
 use serde_json::{Value, json};
 use swarmq::model::Tier;
 
@@ -81,28 +83,51 @@ async fn three_processes() {
     }
 }
 
-#[actix_rt::test]
-async fn four_processes_with_a_separate_broker_and_two_responders() {
-    let telemetry = own_port().to_string();
-    let telemetry_at = format!("127.0.0.1:{telemetry}");
-    let changes = [("telemetry.web", &*telemetry_at)];
-    let mut broker = Child::start(&["broker", "--backend", "tcp://127.0.0.1:0"], &changes);
+/// Runs each tier in a process of its own, with two responders, that all listen at this IP address.
+async fn four_processes_at(ip: IpAddr) {
+    let (host, telemetry) = (ip.to_string(), own_port());
+    let telemetry_at = SocketAddr::new(ip, telemetry).to_string();
+    let binds = ["web.bind", "requester.bind", "broker.bind", "telemetry.bind", "admin.bind"].map(|key| (key, &*host));
+    let changes = [&binds[..], &[("telemetry.web", &*telemetry_at)]].concat();
+    let any_port = format!("tcp://{}", SocketAddr::new(ip, 0));
+    let mut broker = Child::start(&["broker", "--backend", &any_port], &changes);
     let backend = format!("tcp://{}", broker.backend().await);
     let mut responder = Child::start(&["responder", "--backend", &backend, "--workers", "2"], &changes);
     let mut other = Child::start(&["responder", "--backend", &backend, "--workers", "2"], &changes);
     let address = broker.broker().await.to_string();
     let mut requester = Child::start(&["requester", "--responder", &address], &changes);
     let address = requester.requester().await.to_string();
-    let mut web = Child::start(&["web", "--requester", &address], &[("telemetry.port", &telemetry)]);
+    let port = telemetry.to_string();
+    let of_web = [&changes[..], &[("telemetry.port", &*port)]].concat();
+    let mut web = Child::start(&["web", "--requester", &address], &of_web);
     let api = web.web().await;
     for child in [&mut responder, &mut other, &mut requester, &mut web] {
-        child.admin().await.ready().await;
+        let admin = child.admin().await;
+        admin.ready().await;
+        let address = admin.base.strip_prefix("http://").unwrap();
+        let check = run(&["healthcheck", "--ready", "--address", address]).await;
+        assert!(check.status.success(), "{check:?}");
     }
     let messages = ask_in_every_way(&api).await;
     every_ledger_has(&api, messages).await;
+    // By way of the address that each of them tells for its admin server.
+    for id in api.topology().await.instances.keys().filter(|id| id.starts_with("responder")) {
+        let well = api.call("DELETE", &format!("/api/v1/control/instances/{id}/faults"), &[]).await;
+        assert_eq!(well.status, 200, "{well:?}");
+    }
     for child in [web, requester, broker, responder, other] {
         child.stop().await;
     }
+}
+
+#[actix_rt::test]
+async fn four_processes_with_a_separate_broker_and_two_responders() {
+    four_processes_at(Ipv4Addr::LOCALHOST.into()).await;
+}
+
+#[actix_rt::test]
+async fn every_hop_can_be_ipv6() {
+    four_processes_at(Ipv6Addr::LOCALHOST.into()).await;
 }
 
 #[actix_rt::test]
