@@ -213,7 +213,7 @@ impl App {
         let log = self.process.log.clone();
         info!(log, "shutting down"; "deadline" => ?self.deadline);
         let until = Instant::now() + self.deadline;
-        if timeout_at(until, self.drain()).await.is_err() {
+        if timeout_at(until, self.drain(until)).await.is_err() {
             let left: u64 = self.process.boards.iter().map(|board| board.ledger.read().in_flight).sum();
             warn!(log, "not all that was in flight has ended (shutdown.deadline)"; "left" => left);
         }
@@ -226,9 +226,9 @@ impl App {
     }
 
     /// Front to back, so that each tier can still end what it has in hand.
-    async fn drain(&self) {
+    async fn drain(&self, until: Instant) {
         if let Some(web) = &self.web {
-            web.drain().await;
+            web.drain(until, &self.process.log).await;
         }
         if let Some(requester) = &self.requester {
             requester.drain().await;

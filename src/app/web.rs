@@ -7,7 +7,9 @@ use std::time::Duration;
 use actix::Addr;
 use actix_web::dev::ServerHandle;
 use anyhow::{Context, Result};
+use slog::{Logger, warn};
 use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 
 use super::{Process, listen};
 use crate::actors::{Board, Drain, Factory, Supervisor};
@@ -15,12 +17,15 @@ use crate::edges::web::{
     Answers, Experiments, Hub, LinkContext, Links, Load, OwnSettings, Program, Requests, Runs, WebContext, access,
     run_hub, run_links, serve,
 };
-use crate::model::Tier;
+use crate::model::{ErrorCode, Problem, Tier};
 use crate::process::Connect;
 use crate::transport::{Guard, HttpLimits, Memory, Permission, Subscriber};
 
 /// What the bodies of requests that are being received may take, in bytes, where no single one may be larger.
 const BODIES: usize = 16 << 20;
+
+/// Before the end of a shutdown's deadline, for the answers to requests that did not end within it.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// A web instance, started.
 pub struct WebTier {
@@ -128,15 +133,22 @@ impl WebTier {
         })
     }
 
-    /// Takes no more requests; returns when all have ended and the connections are closed.
-    pub async fn drain(&self) {
+    /// Takes no more requests; returns when all have ended and the connections are closed. What would end too late for its
+    /// answer to leave before `deadline` ends as an error with the replies it has.
+    pub async fn drain(&self, deadline: Instant, log: &Logger) {
         self.board.set_draining();
         self.load.stop();
         self.experiments.drain().await;
-        self.requests.all_ended().await;
+        let left = deadline.saturating_duration_since(Instant::now());
+        if timeout(left.saturating_sub(LAST_ANSWERS), self.requests.all_ended()).await.is_err() {
+            let message = "the web instance that held this request was shut down before all replies were there";
+            let problem = Problem { code: ErrorCode::Draining, message: message.to_owned() };
+            let ended = self.requests.end_all(&problem);
+            warn!(log, "requests had to end before their replies were there (shutdown.deadline)"; "requests" => ended);
+        }
         self.hub.close_sessions();
         // The server waits for its connections within its own, short deadline.
-        let _ = tokio::time::timeout(Duration::from_secs(2), self.server.stop(true)).await;
+        let _ = timeout(Duration::from_secs(2), self.server.stop(true)).await;
         for component in &self.components {
             // An error means that the supervisor is gone, and all it kept.
             let _ = component.send(Drain).await;

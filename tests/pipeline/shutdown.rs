@@ -8,7 +8,7 @@ use awc::ws;
 use futures_util::StreamExt;
 use nix::sys::signal::Signal;
 use serde_json::json;
-use swarmq::model::RequestView;
+use swarmq::model::{RequestView, Tier};
 
 use crate::support::{Child, Peer, Running, Web, assert_one_outcome_each, eventually, in_time};
 
@@ -160,6 +160,23 @@ async fn a_deadline_that_is_too_short_ends_it_all_the_same() {
     assert_eq!(all.exit().await.code(), Some(0));
     let line = all.message("not all that was in flight has ended").await;
     assert!(line["left"].as_u64().unwrap() > 0, "{line}");
+}
+
+#[actix_rt::test]
+async fn who_waits_is_answered_before_the_deadline() {
+    let mut all = stuck("3s").await;
+    let web = all.web().await;
+    let asking = web.clone();
+    let waiting = actix_rt::spawn(async move { asking.ask_any(json!({})).await });
+    let both = async || (web.topology().await.ledger(Tier::Web).in_flight == 2).then_some(());
+    eventually("both requests under way", both).await;
+    all.signal(Signal::SIGTERM);
+    let answer = in_time("the answer", waiting).await.unwrap();
+    let message = answer.error(503, "draining");
+    assert!(message.contains("shut down before all replies were there"), "{message}");
+    let line = all.message("requests had to end before their replies were there").await;
+    assert_eq!(line["requests"], 2, "{line}");
+    assert_eq!(all.exit().await.code(), Some(0));
 }
 
 #[actix_rt::test]

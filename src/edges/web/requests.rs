@@ -142,6 +142,18 @@ impl Requests {
         let _ = self.in_flight.subscribe().wait_for(|count| *count == 0).await;
     }
 
+    /// Ends every request that is under way, each with the replies it has; how many these were.
+    pub fn end_all(&self, problem: &Problem) -> usize {
+        let mut book = self.lock();
+        let (ended, running) = (book.running.len(), book.running.iter());
+        let calls: Vec<_> =
+            running.flat_map(|(id, entry)| entry.calls.keys().map(|link| (id.clone(), *link))).collect();
+        for (id, link) in calls {
+            self.end_call(&mut book, &id, link, CallEnd::Failed(problem.clone()));
+        }
+        ended
+    }
+
     /// The requester has taken its part on. The call fails where there is no room for its messages' replies.
     pub fn call_accepted(&self, request_id: &str, link: SocketAddr, accepted: Accepted) {
         self.with_call(request_id, link, |entry, kept| {
