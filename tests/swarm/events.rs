@@ -17,12 +17,6 @@ use crate::trial::{Cost, Notes, Trial};
 /// Longest wait for what a swarm does: it takes 15 s to see that a node is down, and starts tasks one at a time.
 const PATIENCE: Duration = Duration::from_secs(150);
 
-/// A new instance shows on the dashboard, and a dead one's connections are given up, within so much; on top of it comes
-/// that figures travel twice a second and are looked at ten times.
-const SHOWN: Duration = Duration::from_millis(1_000 + 150);
-const GIVEN_UP: Duration = Duration::from_millis(3_000 + 700);
-const AT_WORK: Duration = Duration::from_millis(3_000);
-
 /// The secret's first and second value.
 const TOKENS: [&str; 2] = ["the-first-token", "the-second-token"];
 
@@ -88,7 +82,7 @@ impl Trial<'_> {
         notes.lost(node);
         self.stack.lab.call(&[how, node])?;
         let given_up = wait_for("connections given up", PATIENCE, || Ok(self.watch.gave_up(&hosts)))?;
-        notes.time("connections to it given up after", given_up, GIVEN_UP);
+        notes.time("connections to it given up after", given_up);
         Ok(())
     }
 }
@@ -144,8 +138,8 @@ fn scale(trial: &mut Trial) -> Result<()> {
             shown = shown.max(seen.first_at.saturating_sub(instance.started_at));
             working = working.max(seen.working_at.unwrap_or_default().saturating_sub(*since));
         }
-        notes.time("shown after their start", Duration::from_millis(shown), SHOWN);
-        notes.time("at work after they were healthy", Duration::from_millis(working), AT_WORK);
+        notes.time("shown after their start", Duration::from_millis(shown));
+        notes.time("at work after they were healthy", Duration::from_millis(working));
         Ok(())
     })?;
     trial.event("responders scaled from 6 to 3", Cost::Nothing, |trial, _| {
@@ -157,7 +151,7 @@ fn scale(trial: &mut Trial) -> Result<()> {
 /// A node loses its power, its tasks are replaced, and it comes back.
 fn kill(trial: &mut Trial) -> Result<()> {
     trial.has_work("node3")?;
-    trial.event("node3 loses its power", Cost::WhatDiedHeld(Duration::from_secs(15)), |trial, notes| {
+    trial.event("node3 loses its power", Cost::WhatDiedHeld, |trial, notes| {
         trial.lose("node3", "kill", notes)?;
         let down = wait_for("the node known to be down", PATIENCE, || trial.stack.node_is("node3", "down"))?;
         notes.line(format!("down for the swarm {:.0} s later", down.as_secs_f64()));
@@ -265,7 +259,7 @@ fn may_control(trial: &Trial, token: &str) -> Result<bool> {
 /// A node's cable is pulled, its tasks are replaced, and it is plugged in again with all that still runs on it.
 fn partition(trial: &mut Trial) -> Result<()> {
     trial.has_work("node3")?;
-    trial.event("node3 cut off, and healed", Cost::WhatDiedHeld(Duration::from_secs(15)), |trial, notes| {
+    trial.event("node3 cut off, and healed", Cost::WhatDiedHeld, |trial, notes| {
         trial.lose("node3", "cut", notes)?;
         wait_for("the node known to be down", PATIENCE, || trial.stack.node_is("node3", "down"))?;
         trial.is_whole()?;
@@ -279,9 +273,8 @@ fn partition(trial: &mut Trial) -> Result<()> {
 /// The only manager loses its power, with the tasks on it, and is started again.
 fn manager(trial: &mut Trial) -> Result<()> {
     trial.has_work("node1")?;
-    // Clients of its web instance wait 15 s for their answer. Back, it moves tasks about: it counts the nodes as down that
-    // it has not heard of yet.
-    trial.event("the manager restarted", Cost::WhatDiedHeld(Duration::from_secs(20)), |trial, notes| {
+    // Back, it moves tasks about: it counts the nodes as down that it has not heard of yet.
+    trial.event("the manager restarted", Cost::WhatDiedHeld, |trial, notes| {
         trial.lose("node1", "kill", notes)?;
         trial.stack.lab.call(&["start", "node1"])?;
         wait_for("the manager back", PATIENCE, || trial.stack.node_is("node1", "ready"))?;
@@ -291,8 +284,7 @@ fn manager(trial: &mut Trial) -> Result<()> {
 
 /// A node with a web instance loses its power: its clients lose their connections.
 fn web(trial: &mut Trial) -> Result<()> {
-    // As above.
-    trial.event("a node with web loses its power", Cost::WhatDiedHeld(Duration::from_secs(20)), |trial, notes| {
+    trial.event("a node with web loses its power", Cost::WhatDiedHeld, |trial, notes| {
         trial.lose("node2", "kill", notes)?;
         trial.stack.lab.call(&["start", "node2"])?;
         wait_for("the node back", PATIENCE, || trial.stack.node_is("node2", "ready"))?;
