@@ -89,42 +89,13 @@ impl Topology {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Hops, Instance};
 
     fn snapshot(id: &str, sent: u64) -> Event {
-        let instance = Instance {
-            id: id.into(),
-            tier: Tier::Responder,
-            node: "pi-1".into(),
-            service: "responder".into(),
-            slot: Some("1".into()),
-            version: "0.1.0".into(),
-            pid: 7,
-            started_at: 1,
-            admin: None,
-        };
         let worker = WorkerView { index: 0, id: "7".into(), state: WorkerState::Idle, handled: 0, restarts: 0 };
         let ledger = Ledger { sent, responses: sent, ..Ledger::default() };
-        Event::Instance {
-            snapshot: Box::new(Snapshot {
-                instance,
-                at: 1,
-                state: InstanceState::Ready,
-                reason: None,
-                workers: vec![worker],
-                queue: 0,
-                queue_bytes: None,
-                peers: vec![],
-                ledger,
-                hops: Hops::default(),
-                dropped_events: 0,
-                delay: None,
-                faults: None,
-                stalled: vec![],
-                dispatch: None,
-                usage: None,
-            }),
-        }
+        let new = crate::model::snapshot(id, Tier::Responder);
+        let snapshot = Snapshot { at: 1, workers: vec![worker], ledger, ..new };
+        Event::Instance { snapshot: Box::new(snapshot) }
     }
 
     /// The dashboard's fold runs the same log, and forgets by the times that it is told.

@@ -47,6 +47,17 @@ impl OtherProgram {
 
 const NO_HANDSHAKE: &str = "it does not complete the handshake: is another program there";
 
+/// Waits until the tiers have found each other, has a request answered, and stops them.
+async fn answers_and_ends(web: Running, requester: Running, responder: Child) {
+    requester.ready().await;
+    web.ready().await;
+    assert_eq!(web.web().ask(json!({})).await.counts.responses, 3);
+    for app in [web, requester] {
+        app.stop().await;
+    }
+    responder.stop().await;
+}
+
 #[actix_rt::test]
 async fn a_broker_is_found_where_another_program_was_first() {
     for socket in ["req", "dealer"] {
@@ -56,13 +67,7 @@ async fn a_broker_is_found_where_another_program_was_first() {
         told(&requester, Tier::Requester, NO_HANDSHAKE).await;
         other.end().await;
         let responder = Child::start(&["responder"], &[("broker.port", &port)]);
-        requester.ready().await;
-        web.ready().await;
-        assert_eq!(web.web().ask(json!({})).await.counts.responses, 3);
-        for app in [web, requester] {
-            app.stop().await;
-        }
-        responder.stop().await;
+        answers_and_ends(web, requester, responder).await;
     }
 }
 
@@ -137,13 +142,7 @@ async fn a_broker_that_is_started_again_with_the_right_key_is_found() {
         told(&requester, Tier::Requester, "key").await;
         responder.stop().await;
         let responder = Child::start(&["responder"], &[&[at_port][..], &ours[..]].concat());
-        requester.ready().await;
-        web.ready().await;
-        assert_eq!(web.web().ask(json!({})).await.counts.responses, 3);
-        for app in [web, requester] {
-            app.stop().await;
-        }
-        responder.stop().await;
+        answers_and_ends(web, requester, responder).await;
     }
 }
 
