@@ -11,6 +11,7 @@ mod layers;
 pub mod logging;
 pub mod output;
 mod reference;
+mod run_folder;
 mod settings;
 mod shape;
 mod text;
@@ -28,6 +29,7 @@ use layers::{Layer, files};
 pub use layers::{Override, Sources};
 use reference::variable;
 pub use reference::{Entry, Section, render, sections};
+pub use run_folder::run_folder;
 use settings::LOCALHOST;
 pub use settings::{
     Admin, Curve, Discovery, Experiments, Instance, Log, LogFormat, LogLevel, Settings, Shutdown, Supervision,

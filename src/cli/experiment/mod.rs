@@ -3,11 +3,9 @@
 mod compare;
 mod progress;
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
@@ -20,6 +18,7 @@ use crate::edges::experiment::{
     environment, load_plan, run,
 };
 use crate::process::output::{OutputError, line};
+use crate::process::run_folder;
 use crate::transport::web_url;
 use progress::Shown;
 
@@ -188,7 +187,12 @@ fn carry_out(args: RunArgs, settings: Vec<String>) -> Result<ExitCode> {
     let mut store = match store.take() {
         Some(store) => store,
         None => {
-            let folder = args.out.map_or_else(|| new_folder(Path::new("experiments"), &plan.name), Ok)?;
+            let parent = Path::new("experiments");
+            let new = || {
+                let refused = || format!("no folder can be made in {}: give another with --out", parent.display());
+                run_folder(parent, &plan.name).with_context(refused)
+            };
+            let folder = args.out.map_or_else(new, Ok)?;
             Store::create(&folder, plan.clone(), environment())?
         }
     };
@@ -244,23 +248,6 @@ fn planned(args: &RunArgs, settings: Vec<String>) -> Result<Plan> {
     Ok(plan)
 }
 
-/// Makes the folder of a run that begins now. Runs that begin in the same second have one each.
-fn new_folder(parent: &Path, name: &str) -> Result<PathBuf> {
-    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    let now: String = now.chars().filter(char::is_ascii_digit).collect();
-    let (date, time) = now.split_at(8);
-    let mut folder = parent.join(format!("{name}-{date}-{time}"));
-    let mut number = 1;
-    let mut made = fs::create_dir_all(parent).and_then(|()| fs::create_dir(&folder));
-    while matches!(&made, Err(error) if error.kind() == ErrorKind::AlreadyExists) {
-        number += 1;
-        folder = parent.join(format!("{name}-{date}-{time}-{number}"));
-        made = fs::create_dir(&folder);
-    }
-    made.with_context(|| format!("{} can't be made: give another folder with --out", folder.display()))?;
-    Ok(folder)
-}
-
 /// Has the first SIGINT or SIGTERM cancel a token, and the second end the process.
 fn stop_by_signal(told: CancellationToken) -> Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -282,17 +269,4 @@ fn stop_by_signal(told: CancellationToken) -> Result<()> {
 /// A time in whole seconds, in words.
 fn rounded(time: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(time.as_secs_f64().ceil() as u64))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn runs_that_begin_in_one_second_have_a_folder_each() {
-        let parent = tempfile::tempdir().unwrap();
-        let folders: Vec<_> = (0..3).map(|_| new_folder(parent.path(), "quick").unwrap()).collect();
-        assert!(folders.iter().all(|folder| folder.is_dir()));
-        assert!(folders[0] != folders[1] && folders[1] != folders[2] && folders[0] != folders[2], "{folders:?}");
-    }
 }

@@ -5,12 +5,12 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
 
 use nix::unistd::{AccessFlags, access};
 
 use super::{FILES, Mark, PLAN, RESULTS, RunView, mark, read_run};
 use crate::model::ErrorCode;
+use crate::process::run_folder;
 use crate::transport::ApiError;
 
 /// Runs that are listed: the newest.
@@ -50,28 +50,15 @@ impl Runs {
         )
     }
 
-    /// Makes the folder of a new run, with its plan in it; its name, made of the time and the plan's name.
+    /// Makes the folder of a new run, with its plan in it; its name, made of the plan's and the time.
     ///
     /// # Errors
     /// When the folder can't be written; the text says which setting to change.
     pub fn create(&self, name: &str, plan: &str) -> Result<String, ApiError> {
         let failed = |error: io::Error| ApiError::new(ErrorCode::Internal, self.refusal(&error));
-        fs::create_dir_all(&self.dir).map_err(failed)?;
-        let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-        let time: String = time.chars().filter(char::is_ascii_digit).collect();
-        let stem = format!("{}-{}-{}", &time[..8], &time[8..], slug(name));
-        for number in 1.. {
-            let id = if number == 1 { stem.clone() } else { format!("{stem}-{number}") };
-            match fs::create_dir(self.dir.join(&id)) {
-                Ok(()) => {
-                    fs::write(self.dir.join(&id).join(PLAN), plan).map_err(failed)?;
-                    return Ok(id);
-                }
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(failed(error)),
-            }
-        }
-        unreachable!("numbers do not end")
+        let folder = run_folder(&self.dir, name).map_err(failed)?;
+        fs::write(folder.join(PLAN), plan).map_err(failed)?;
+        Ok(folder.file_name().unwrap_or_default().to_string_lossy().into_owned())
     }
 
     /// The folder of a run.
@@ -148,29 +135,19 @@ fn is_name(id: &str) -> bool {
     id.len() <= LONGEST_ID && id.chars().all(allowed) && id.starts_with(|first: char| first.is_ascii_alphanumeric())
 }
 
-/// A name as a part of a folder's name.
-fn slug(name: &str) -> String {
-    let letters =
-        name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' });
-    let text: String = letters.take(LONGEST_ID / 2).collect();
-    let words: Vec<_> = text.split('-').filter(|word| !word.is_empty()).collect();
-    if words.is_empty() { "plan".to_owned() } else { words.join("-") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn names_lead_nowhere_else() {
-        for id in ["20261125-101500-quick", "a", "A.b_c-9"] {
+        for id in ["quick-20261125-101500", "a", "A.b_c-9"] {
             assert!(is_name(id), "{id}");
         }
         let long = "x".repeat(LONGEST_ID + 1);
         for id in ["", ".", "..", "a/b", "/etc", ".hidden", "a\0", "a b", "ä", &long] {
             assert!(!is_name(id), "{id}");
         }
-        assert_eq!([slug("Cluster vs. Swarm!"), slug("../.."), slug("é")], ["cluster-vs-swarm", "plan", "plan"]);
     }
 
     #[test]
