@@ -61,7 +61,8 @@ fn page(title: &str, data: &Data) -> Option<String> {
     // Nothing in it may end the script's element, or begin a comment.
     let json = serde_json::to_string(data).ok()?.replace('<', "\\u003c");
     let title = title.replace('&', "&amp;").replace('<', "&lt;");
-    Some(PAGE?.replacen("<title>swarmq", &format!("<title>{title} – swarmq"), 1).replacen(PLACE, &json, 1))
+    // The data first: a title may be their place's own text.
+    Some(PAGE?.replacen(PLACE, &json, 1).replacen("<title>swarmq", &format!("<title>{title} – swarmq"), 1))
 }
 
 #[cfg(all(test, feature = "dashboard"))]
@@ -81,13 +82,15 @@ mod tests {
     fn the_page_has_the_data_and_nothing_of_them_is_markup() {
         let mut results =
             results_of("duration = \"1s\"\nrepetitions = 2", |cell, again| good_trial(cell, again, 10.0, 100));
-        results.plan.name = "</script><b>&".to_owned();
+        let name = format!("{PLACE}</script><b>&");
+        results.plan.name = name.clone();
         let summary = Summary::of(&results, &Expectations::of(&results.plan));
         let page = report_page(&results, &summary).unwrap();
         let data = data(&page);
-        assert_eq!((&data["kind"], &data["plan"]["name"]), (&"report".into(), &"</script><b>&".into()));
+        assert_eq!((&data["kind"], &data["plan"]["name"]), (&"report".into(), &name.into()));
         assert_eq!(data["summary"]["cells"][0]["figures"]["requestsPerS"]["values"], serde_json::json!([10.0, 10.0]));
-        assert!(page.contains("<title>&lt;/script>&lt;b>&amp; – swarmq</title>"), "{}", &page[..900]);
+        let title = format!("<title>{PLACE}&lt;/script>&lt;b>&amp; – swarmq</title>");
+        assert!(page.contains(&title), "{}", &page[..900]);
         assert!(!data.to_string().contains("histogram"));
         // Nothing is fetched: no address but those of namespaces and licences in it.
         assert!(!page.contains("src=\"") && !page.contains("<link rel=\"stylesheet\""));
