@@ -23,6 +23,8 @@ pub struct WorkerCell {
     state: Mutex<WorkerState>,
     handled: AtomicU64,
     restarts: AtomicU32,
+    /// Those of all workers of the instance.
+    all_restarts: Arc<AtomicU64>,
     teller: Teller,
 }
 
@@ -50,6 +52,7 @@ impl WorkerCell {
     /// The worker died and will be back.
     pub fn restarting(&self, reason: String) {
         self.restarts.fetch_add(1, Ordering::Relaxed);
+        self.all_restarts.fetch_add(1, Ordering::Relaxed);
         self.set(WorkerState::Restarting, Some(reason));
     }
 
@@ -79,6 +82,7 @@ pub struct Board {
     pub hops: HopBook,
     pub teller: Teller,
     cells: RwLock<Vec<Arc<WorkerCell>>>,
+    restarts: Arc<AtomicU64>,
     peers: Mutex<BTreeMap<SocketAddr, Peer>>,
     depth: OnceLock<Depth>,
     queue_bytes: OnceLock<Depth>,
@@ -117,6 +121,7 @@ impl Board {
             hops: HopBook::default(),
             teller,
             cells: RwLock::default(),
+            restarts: Arc::default(),
             peers: Mutex::default(),
             depth: OnceLock::new(),
             queue_bytes: OnceLock::new(),
@@ -145,10 +150,16 @@ impl Board {
             state: Mutex::new(WorkerState::Gone),
             handled: AtomicU64::new(0),
             restarts: AtomicU32::new(0),
+            all_restarts: self.restarts.clone(),
             teller: self.teller.clone(),
         });
         self.cells.write().unwrap_or_else(PoisonError::into_inner).push(cell.clone());
         cell
+    }
+
+    /// Restarts of workers since the instance's start, those of workers that have left among them.
+    pub fn restarts(&self) -> u64 {
+        self.restarts.load(Ordering::Relaxed)
     }
 
     /// Takes the last worker off the board.

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use super::{Board, CrashWorker, Resize, Supervisor};
-use crate::model::{DelayShape, DelayView, Faults};
+use crate::model::{DelayShape, DelayView, Faults, whole};
 use crate::process::Dispatch;
 use crate::tasks::{Delay, DelayError, FaultInjector};
 
@@ -47,6 +47,8 @@ pub struct Work {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PoolSize {
+    #[serde(deserialize_with = "whole")]
+    #[schema(maximum = 10_000)]
     pub workers: usize,
 }
 
@@ -54,7 +56,6 @@ pub struct PoolSize {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DispatchChoice {
-    #[schema(value_type = String)]
     pub dispatch: Dispatch,
 }
 
@@ -62,6 +63,9 @@ pub struct DispatchChoice {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Stall {
+    /// Milliseconds, up to ten minutes.
+    #[serde(deserialize_with = "whole")]
+    #[schema(maximum = 600_000)]
     pub ms: u64,
 }
 
@@ -74,6 +78,8 @@ pub enum ControlError {
     Draining(String),
     #[error("{0}")]
     Invalid(String),
+    #[error("{0} workers: 0 to {1} are possible here")]
+    TooMany(usize, usize),
     #[error(transparent)]
     Delay(#[from] DelayError),
     #[error("no worker {0} is at work")]
@@ -90,7 +96,7 @@ impl Control {
     pub async fn resize(&self, size: usize) -> Result<(), ControlError> {
         let workers = self.workers.as_ref().ok_or_else(|| self.not_here("workers"))?;
         if size > workers.most {
-            return Err(ControlError::Invalid(format!("{size} workers: 0 to {} are possible", workers.most)));
+            return Err(ControlError::TooMany(size, workers.most));
         }
         match workers.pool.send(Resize(size)).await {
             Ok(true) => {
@@ -171,11 +177,11 @@ fn within(name: &str, millis: u64) -> Result<u64, ControlError> {
 /// The delay that a view describes.
 pub fn delay_of(view: &DelayView) -> Result<Delay, ControlError> {
     let time = |name: &str, millis: u64| within(name, millis).map(Duration::from_millis);
-    let mean = time("meanMs", view.mean_ms)?;
+    let (min, max, mean) = (time("minMs", view.min_ms)?, time("maxMs", view.max_ms)?, time("meanMs", view.mean_ms)?);
     Ok(match view.kind {
         DelayShape::None => Delay::none(),
         DelayShape::Fixed => Delay::fixed(mean),
-        DelayShape::Uniform => Delay::uniform(time("minMs", view.min_ms)?, time("maxMs", view.max_ms)?)?,
+        DelayShape::Uniform => Delay::uniform(min, max)?,
         DelayShape::Exponential => Delay::exponential(mean, CAP.max(mean)),
         DelayShape::LogNormal => Delay::log_normal(mean, view.sigma, CAP.max(mean))?,
     })

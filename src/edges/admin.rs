@@ -8,8 +8,8 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
-use actix_web::web::{Data, Json, Path};
-use actix_web::{App, HttpResponse, HttpServer, ResponseError, delete, get, post, put, web};
+use actix_web::web::{Data, Json, JsonConfig, Path};
+use actix_web::{App, HttpResponse, HttpServer, ResponseError, delete, get, post, put};
 use serde_json::json;
 
 use super::metrics;
@@ -49,7 +49,8 @@ impl From<ControlError> for ApiError {
         let code = match &error {
             ControlError::NotHere(..) | ControlError::NoWorker(_) => ErrorCode::NotFound,
             ControlError::Draining(_) => ErrorCode::Draining,
-            ControlError::Invalid(_) | ControlError::Delay(_) => ErrorCode::BadRequest,
+            ControlError::Invalid(_) => ErrorCode::BadRequest,
+            ControlError::TooMany(..) | ControlError::Delay(_) => ErrorCode::Unprocessable,
         };
         Self::new(code, error.to_string())
     }
@@ -82,7 +83,7 @@ async fn readyz(instances: Data<Instances>) -> HttpResponse {
 /// Prometheus text.
 #[get("/metrics")]
 async fn figures(instances: Data<Instances>) -> HttpResponse {
-    match metrics::text(instances.boards.iter().map(|board| board.snapshot()).collect()) {
+    match metrics::text(&instances.boards) {
         Ok(text) => HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(text),
         Err(error) => ApiError::new(ErrorCode::Internal, error.to_string()).error_response(),
     }
@@ -146,9 +147,19 @@ async fn stall_worker(
     done(instances.control(&id)?.stall(index, stall.ms))
 }
 
-/// What may be read without permission; the rest are controls.
+/// The routes and what they ask for.
 pub fn routes() -> Vec<Route> {
-    ["/healthz", "/readyz", "/metrics"].map(|path| (Method::GET, path, Access::Open)).into()
+    let reads = ["/healthz", "/readyz", "/metrics"].map(|path| (Method::GET, path, Access::Open));
+    let controls = [
+        (Method::PUT, "/control/{id}/workers"),
+        (Method::PUT, "/control/{id}/delay"),
+        (Method::PUT, "/control/{id}/dispatch"),
+        (Method::PUT, "/control/{id}/faults"),
+        (Method::DELETE, "/control/{id}/faults"),
+        (Method::POST, "/control/{id}/workers/{index}/panic"),
+        (Method::POST, "/control/{id}/workers/{index}/stall"),
+    ];
+    reads.into_iter().chain(controls.map(|(method, path)| (method, path, Access::Permitted))).collect()
 }
 
 /// The admin server on a bound listener; it runs until it is stopped by its handle.
@@ -170,18 +181,19 @@ pub fn serve(
         let limits = limits.clone();
         App::new()
             .wrap(from_fn(transport::guard))
-            // Outermost, for what is refused before its body is read.
+            .wrap(from_fn(transport::answer))
+            // Around these, for what is refused before its body is read.
             .wrap(from_fn(move |request, next| limits.clone().guard_body(request, next)))
+            .wrap(transport::headers("accept"))
             .app_data(instances.clone())
             .app_data(guard.clone())
             .app_data(
-                web::JsonConfig::default()
+                JsonConfig::default()
                     .limit(LONGEST_BODY)
                     .error_handler(|error, _| ApiError::of_body(error, "no control is longer")),
             )
             .service((healthz, readyz, figures))
             .service((set_workers, set_delay, set_dispatch, set_faults, clear_faults, panic_worker, stall_worker))
-            .default_service(web::to(ApiError::unknown_path))
     });
     let server = server.workers(1).max_connections(CONNECTIONS).on_connect(on_connect);
     Ok(server.disable_signals().shutdown_timeout(1).listen(listener)?.run())

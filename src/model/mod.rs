@@ -26,6 +26,7 @@ mod tally;
 #[cfg(test)]
 mod testing;
 mod topology;
+mod whole;
 mod work;
 
 pub use estimate::{Estimate, Knee, Limit, LoadPoint, SUSTAINED, TOLERATED, knee, median, relative_difference};
@@ -57,4 +58,5 @@ pub use testing::snapshot;
 #[cfg(test)]
 use testing::{expect_kind, poisson, scenario};
 pub use topology::{InstanceView, LinkView, Topology};
+pub use whole::{whole, whole_or_none};
 pub use work::{DelayShape, DelayView, Faults, TaskName};

@@ -29,10 +29,16 @@ pub enum ErrorCode {
     BadRequest,
     /// No such thing.
     NotFound,
+    /// The path is known, but not with this method.
+    MethodNotAllowed,
+    /// The call accepts nothing of what there is.
+    NotAcceptable,
     /// The body is larger than allowed.
     TooLarge,
-    /// The body is encoded in a way that is not taken.
+    /// The body is not JSON, or is encoded in a way that is not taken.
     UnsupportedMediaType,
+    /// Each part of it is as described, and together they can't be carried out.
+    Unprocessable,
     /// The body did not come in time.
     RequestTimeout,
     /// A bounded queue is full; try again later.

@@ -98,6 +98,15 @@ impl Latency {
         self.0.mean()
     }
 
+    /// Of all times, to the histogram's precision. Never falls: it is added up in whole microseconds.
+    pub fn sum(&self) -> Duration {
+        let times = self
+            .0
+            .iter_recorded()
+            .map(|step| self.0.median_equivalent(step.value_iterated_to()).saturating_mul(step.count_at_value()));
+        Duration::from_micros(times.fold(0, u64::saturating_add))
+    }
+
     pub fn max_us(&self) -> u64 {
         self.0.max()
     }

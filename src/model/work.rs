@@ -6,8 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::whole;
+
 /// What a responder does with a message: reads a file, sends the message back, or hashes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskName {
     #[default]
@@ -67,10 +69,16 @@ impl DelayShape {
 pub struct DelayView {
     pub kind: DelayShape,
     /// Shortest of `uniform`.
+    #[serde(deserialize_with = "whole")]
+    #[schema(maximum = 600_000)]
     pub min_ms: u64,
     /// Longest of `uniform`.
+    #[serde(deserialize_with = "whole")]
+    #[schema(maximum = 600_000)]
     pub max_ms: u64,
     /// The delay of `fixed`; the mean of `exponential` and `log-normal`.
+    #[serde(deserialize_with = "whole")]
+    #[schema(maximum = 600_000)]
     pub mean_ms: u64,
     /// Shape of `log-normal`, above 0 and up to 3.
     pub sigma: f64,
@@ -104,8 +112,11 @@ impl DelayView {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Faults {
     /// Share of the messages that are answered with an error, from 0 to 1.
+    #[schema(minimum = 0, maximum = 1)]
     pub error_rate: f64,
     /// Milliseconds that each message takes longer, up to ten minutes.
+    #[serde(deserialize_with = "whole")]
+    #[schema(maximum = 600_000)]
     pub extra_latency_ms: u64,
     /// Answers every message with an error, and says that it is healthy.
     pub failing: bool,

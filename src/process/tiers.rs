@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{BindUrl, BrokerUrl, Hosts, Int, LOCALHOST, Port, Shape, Span, Upstream};
 use crate::model::{DelayShape, TaskName};
@@ -198,7 +199,7 @@ impl Default for Broker {
 }
 
 /// How the broker chooses a worker. `LeastBusy` needs broker and workers in one process.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dispatch {
     #[default]

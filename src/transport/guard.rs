@@ -3,14 +3,15 @@
 
 use std::net::IpAddr;
 
-use actix_web::ResponseError;
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{HOST, HeaderMap, ORIGIN};
+use actix_web::http::header::{ALLOW, Accept, CONTENT_TYPE, HOST, Header, HeaderMap, HeaderValue, ORIGIN, Quality};
 use actix_web::http::uri::Authority;
 use actix_web::middleware::Next;
+use actix_web::mime::Mime;
 use actix_web::web::Data;
+use actix_web::{HttpResponse, ResponseError};
 
 use super::{ApiError, Permission};
 use crate::model::ErrorCode;
@@ -39,38 +40,105 @@ pub struct Guard {
     hosts: Option<Hosts>,
 }
 
-/// The middleware: lets a call through to its route, or answers 403. The server has a [`Guard`] in its data.
+/// The middleware: lets a call through to its route, HEAD to that of GET, or answers it with what keeps it from there. The
+/// server has a [`Guard`] in its data.
 pub async fn guard(
     guard: Data<Guard>,
-    call: ServiceRequest,
+    mut call: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     // As the router reads it: a path may have its letters encoded.
     let pattern = call.resource_map().match_pattern(call.match_info().as_str());
     // An answer and not an error: the middleware around this one ends the body that nobody will read.
-    if let Err(refusal) = guard.check(call.method(), pattern.as_deref(), call.headers()) {
-        return Ok(call.into_response(refusal.error_response()).map_into_right_body());
+    let access = match guard.check(call.method(), call.path(), pattern.as_deref(), call.headers()) {
+        Ok(access) => access,
+        Err(Refusal::Call(error)) => return Ok(call.into_response(error.error_response())),
+        Err(Refusal::Method(allowed)) => {
+            let mut answer = match *call.method() {
+                Method::OPTIONS => HttpResponse::NoContent().finish(),
+                _ => {
+                    let message = format!("{} takes {allowed}, and not {}", call.path(), call.method());
+                    ApiError::new(ErrorCode::MethodNotAllowed, message).error_response()
+                }
+            };
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_str(&allowed)?);
+            return Ok(call.into_response(answer));
+        }
+    };
+    if call.method() == Method::HEAD {
+        call.head_mut().method = Method::GET;
     }
-    Ok(next.call(call).await?.map_into_left_body())
+    // What a call that does something answers is sent in any case: it has been done.
+    let accept = Accept::parse(call.request()).ok().filter(|_| access == Access::Open);
+    let answer = next.call(call).await?.map_into_boxed_body();
+    let given = text(answer.headers(), CONTENT_TYPE.as_str()).filter(|_| answer.status().is_success());
+    if let (Some(accept), Some(given)) = (accept, given)
+        && given.parse().is_ok_and(|given| !takes(&accept, &given))
+    {
+        let error =
+            ApiError::new(ErrorCode::NotAcceptable, format!("this is {given}, which the Accept header excludes"));
+        return Ok(ServiceResponse::new(answer.into_parts().0, error.error_response()));
+    }
+    Ok(answer)
+}
+
+/// Whether a content type is among those accepted: the range that tells it most exactly counts (RFC 9110, 12.5.1).
+fn takes(accept: &Accept, given: &Mime) -> bool {
+    let exactness = |range: &Mime| match (range.type_().as_str(), range.subtype().as_str()) {
+        ("*", _) => Some(0),
+        (kind, "*") => (given.type_() == kind).then_some(1),
+        _ => (range.essence_str() == given.essence_str()).then_some(2),
+    };
+    let ranges = accept.0.iter().filter_map(|range| Some((exactness(&range.item)?, range.quality)));
+    accept.0.is_empty() || ranges.max().is_some_and(|(_, quality)| quality > Quality::ZERO)
+}
+
+/// Why a call does not reach a route.
+#[derive(Debug)]
+enum Refusal {
+    Call(ApiError),
+    /// Its path takes these methods.
+    Method(String),
 }
 
 impl Guard {
-    /// For a server on `bind`. A method of a path that is not among `routes` needs permission. `hosts`: further names that
-    /// it is called by.
+    /// For a server on `bind`. What is not among `routes` is not served. `hosts`: further names that it is called by.
     pub fn new(bind: IpAddr, permission: Permission, hosts: Option<Hosts>, routes: Vec<Route>) -> Self {
         let local = bind.is_loopback() && !matches!(permission, Permission::Token(_));
         Self { permission, routes, local, hosts }
     }
 
-    /// What a route asks for; HEAD as GET.
-    fn access(&self, method: &Method, pattern: &str) -> Access {
-        let method = if *method == Method::HEAD { &Method::GET } else { method };
-        let mut known = self.routes.iter();
-        known.find(|route| route.0 == *method && route.1 == pattern).map_or(Access::Permitted, |route| route.2)
+    /// What the route of a path asks for; HEAD as GET.
+    fn access(&self, method: &Method, path: &str, pattern: Option<&str>) -> Result<Access, Refusal> {
+        let wanted = if *method == Method::HEAD { &Method::GET } else { method };
+        let routes = self.routes.iter().filter(|route| Some(route.1) == pattern);
+        let mut allowed = vec![];
+        for (method, _, access) in routes {
+            if method == wanted {
+                return Ok(*access);
+            }
+            allowed.push(method.as_str());
+        }
+        if allowed.is_empty() {
+            let message = format!("no {method} {path}: GET /api/v1/openapi.json on the web tier tells what there is");
+            return Err(Refusal::Call(ApiError::new(ErrorCode::NotFound, message)));
+        }
+        if allowed.contains(&"GET") {
+            allowed.push("HEAD");
+        }
+        allowed.push("OPTIONS");
+        Err(Refusal::Method(allowed.join(", ")))
     }
 
-    fn check(&self, method: &Method, pattern: Option<&str>, headers: &HeaderMap) -> Result<(), ApiError> {
-        let forbidden = |message| Err(ApiError::new(ErrorCode::Forbidden, message));
+    /// The access of the route that a call reaches. `pattern`: under which its path is registered.
+    fn check(
+        &self,
+        method: &Method,
+        path: &str,
+        pattern: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<Access, Refusal> {
+        let forbidden = |message| Err(Refusal::Call(ApiError::new(ErrorCode::Forbidden, message)));
         let host = text(headers, HOST.as_str());
         if self.local && !host.is_none_or(|host| self.is_own(host)) {
             return forbidden(format!(
@@ -79,9 +147,7 @@ impl Guard {
                 host.unwrap_or_default()
             ));
         }
-        // Nothing is there, which the server says.
-        let Some(pattern) = pattern else { return Ok(()) };
-        let access = self.access(method, pattern);
+        let access = self.access(method, path, pattern)?;
         if access != Access::Open
             && let Some(page) = self.foreign_page(headers)
         {
@@ -91,10 +157,10 @@ impl Guard {
                 host.unwrap_or("nothing")
             ));
         }
-        match access {
-            Access::Permitted => Ok(self.permission.check(headers)?),
-            Access::Open | Access::OwnPages => Ok(()),
+        if access == Access::Permitted {
+            self.permission.check(headers).map_err(|problem| Refusal::Call(problem.into()))?;
         }
+        Ok(access)
     }
 
     /// True for a name that leads to this machine, or is configured.
@@ -136,7 +202,8 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::{HeaderName, HeaderValue};
+    use actix_web::http::header::HeaderName;
+    use actix_web::test::TestRequest;
 
     use super::*;
 
@@ -148,12 +215,17 @@ mod tests {
         Guard::new(bind.into(), Permission::of(None, &[bind.into()]), Hosts::new(hosts), routes)
     }
 
+    /// What keeps a call from its route.
     fn check(guard: &Guard, method: Method, path: &str, headers: &[(&str, &str)]) -> Result<(), String> {
         let header = |(name, value): &(&str, &str)| {
             (HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap())
         };
         let headers = headers.iter().map(header).collect();
-        guard.check(&method, Some(path), &headers).map_err(|error| error.problem.message)
+        match guard.check(&method, path, Some(path), &headers) {
+            Ok(_) => Ok(()),
+            Err(Refusal::Call(error)) => Err(error.problem.message),
+            Err(Refusal::Method(allowed)) => Err(allowed),
+        }
     }
 
     #[test]
@@ -182,8 +254,9 @@ mod tests {
         }
         assert_eq!(check(&guard([0, 0, 0, 0], ""), Method::GET, READ, &[("host", "evil.example")]), Ok(()));
         let token = serde_json::from_str("\"s3cret\"").unwrap();
-        let token = Guard::new(IpAddr::from([127, 0, 0, 1]), Permission::Token(token), None, vec![]);
-        assert!(check(&token, Method::GET, READ, &[("host", "pi.local")]).unwrap_err().contains("token"));
+        let routes = vec![(Method::PUT, READ, Access::Permitted)];
+        let token = Guard::new(IpAddr::from([127, 0, 0, 1]), Permission::Token(token), None, routes);
+        assert!(check(&token, Method::PUT, READ, &[("host", "pi.local")]).unwrap_err().contains("token"));
     }
 
     #[test]
@@ -213,7 +286,7 @@ mod tests {
         ];
         for headers in foreign {
             let headers = [&[host], headers].concat();
-            for method in [Method::GET, Method::HEAD, Method::POST] {
+            for method in [Method::GET, Method::HEAD] {
                 let why = check(&guard, method, SEND, &headers).unwrap_err();
                 assert!(why.contains("a page of another site"), "{headers:?}: {why}");
             }
@@ -222,16 +295,38 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_no_list_needs_permission() {
+    fn what_is_in_no_list_is_not_served() {
         let guard = guard([0, 0, 0, 0], "");
-        for (method, path) in
-            [(Method::POST, READ), (Method::GET, "/new"), (Method::HEAD, "/new"), (Method::DELETE, SEND)]
-        {
-            assert!(check(&guard, method.clone(), path, &[]).unwrap_err().contains("not permitted"), "{method} {path}");
+        for (method, path) in [(Method::GET, "/new"), (Method::HEAD, "/new"), (Method::OPTIONS, "/new")] {
+            assert!(check(&guard, method.clone(), path, &[]).unwrap_err().contains("no "), "{method} {path}");
+        }
+        for method in [Method::POST, Method::DELETE, Method::OPTIONS, Method::TRACE] {
+            assert_eq!(check(&guard, method, READ, &[]), Err("GET, HEAD, OPTIONS".to_owned()));
         }
         for (method, path) in [(Method::GET, READ), (Method::HEAD, READ), (Method::GET, SEND), (Method::HEAD, SEND)] {
             assert_eq!(check(&guard, method, path, &[]), Ok(()));
         }
-        assert!(guard.check(&Method::POST, None, &HeaderMap::new()).is_ok(), "nothing is there");
+        assert!(guard.check(&Method::POST, "/x", None, &HeaderMap::new()).is_err(), "nothing is there");
+    }
+
+    #[test]
+    fn an_accept_header_excludes_what_its_most_exact_range_excludes() {
+        let takes = |accept: &str| {
+            let call = TestRequest::default().insert_header(("accept", accept)).to_http_request();
+            super::takes(&Accept::parse(&call).unwrap(), &"application/json; charset=utf-8".parse().unwrap())
+        };
+        for accept in [
+            "*/*",
+            "application/*",
+            "application/json",
+            "text/html, */*;q=0.1",
+            "APPLICATION/JSON;version=2",
+            "*/*;q=0, application/json",
+        ] {
+            assert!(takes(accept), "{accept}");
+        }
+        for accept in ["text/html", "text/*", "application/json;q=0, */*", "*/*;q=0", "application/problem+json"] {
+            assert!(!takes(accept), "{accept}");
+        }
     }
 }

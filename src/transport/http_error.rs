@@ -2,10 +2,12 @@
 
 use std::io::ErrorKind;
 
-use actix_web::error::{JsonPayloadError, PayloadError, QueryPayloadError};
+use actix_web::error::{JsonPayloadError, PayloadError};
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpRequest, HttpResponse, ResponseError};
-use serde_json::{Value, json};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::model::{ErrorCode, Problem};
 
@@ -13,12 +15,22 @@ use crate::model::{ErrorCode, Problem};
 const RETRY_AFTER: u32 = 1;
 
 /// An error response.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 #[error("{problem}")]
 pub struct ApiError {
+    #[serde(flatten)]
     pub problem: Problem,
     /// The request that it is about, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+}
+
+/// The body of every error.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes what `ApiError` writes")]
+pub struct ErrorAnswer {
+    error: ApiError,
 }
 
 impl ApiError {
@@ -28,22 +40,21 @@ impl ApiError {
 
     /// The error as a line of JSON, where an answer has begun already.
     pub fn line(&self) -> String {
-        self.json().to_string() + "\n"
+        json!({ "error": self }).to_string() + "\n"
     }
 
-    fn json(&self) -> Value {
-        let mut error = json!(self.problem);
-        if let Some(request_id) = &self.request_id {
-            error["requestId"] = json!(request_id);
-        }
-        json!({ "error": error })
-    }
-
-    /// For whatever the routes do not know.
-    pub async fn unknown_path(request: HttpRequest) -> HttpResponse {
-        let message =
-            format!("no {} {}: GET /api/v1/openapi.json tells what there is", request.method(), request.path());
-        Self::new(ErrorCode::NotFound, message).error_response()
+    /// What the HTTP library says by a status, with its words.
+    pub fn of_status(status: StatusCode, message: impl Into<String>) -> Self {
+        let code = match status {
+            StatusCode::NOT_FOUND => ErrorCode::NotFound,
+            StatusCode::METHOD_NOT_ALLOWED => ErrorCode::MethodNotAllowed,
+            StatusCode::NOT_ACCEPTABLE => ErrorCode::NotAcceptable,
+            StatusCode::PAYLOAD_TOO_LARGE => ErrorCode::TooLarge,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => ErrorCode::UnsupportedMediaType,
+            status if status.is_server_error() => ErrorCode::Internal,
+            _ => ErrorCode::BadRequest,
+        };
+        Self::new(code, message)
     }
 
     /// For a body that is not the JSON that was expected. `limit`: what sets how large it may be.
@@ -56,6 +67,9 @@ impl ApiError {
             JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => {
                 (ErrorCode::TooLarge, limit)
             }
+            JsonPayloadError::ContentType => {
+                (ErrorCode::UnsupportedMediaType, "send JSON, with Content-Type: application/json")
+            }
             _ if kind == Some(ErrorKind::TimedOut) => (ErrorCode::RequestTimeout, "it has to come at once"),
             _ if kind == Some(ErrorKind::OutOfMemory) => {
                 (ErrorCode::Overloaded, "other clients' bodies, which are still being sent, take all memory for bodies")
@@ -63,11 +77,6 @@ impl ApiError {
             _ => (ErrorCode::BadRequest, "GET /api/v1/openapi.json tells the fields"),
         };
         Self::new(code, format!("the body: {error} ({hint})")).into()
-    }
-
-    /// For a query that is not as expected.
-    pub fn of_query(error: QueryPayloadError, _: &HttpRequest) -> actix_web::Error {
-        Self::new(ErrorCode::BadRequest, format!("the query: {error}")).into()
     }
 }
 
@@ -83,9 +92,12 @@ impl ResponseError for ApiError {
             ErrorCode::BadRequest => StatusCode::BAD_REQUEST,
             ErrorCode::Forbidden => StatusCode::FORBIDDEN,
             ErrorCode::NotFound => StatusCode::NOT_FOUND,
+            ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            ErrorCode::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             ErrorCode::Conflict => StatusCode::CONFLICT,
             ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ErrorCode::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
             ErrorCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             ErrorCode::Overloaded | ErrorCode::Draining | ErrorCode::NotConnected => StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::Lost | ErrorCode::TaskFailed | ErrorCode::Panicked => StatusCode::BAD_GATEWAY,
@@ -100,6 +112,6 @@ impl ResponseError for ApiError {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
         }
-        response.json(self.json())
+        response.json(json!({ "error": self }))
     }
 }

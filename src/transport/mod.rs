@@ -8,6 +8,7 @@ mod curve;
 mod discovery;
 mod endpoint;
 mod guard;
+mod http_answer;
 mod http_error;
 mod http_limits;
 mod json_stream;
@@ -32,7 +33,8 @@ use curve::{FRAME_OVERHEAD, REFUSALS, RefusalLog, bind_with, connect_with, refus
 pub use discovery::follow;
 pub use endpoint::{bind, connect, endpoint};
 pub use guard::{Access, Guard, Route, guard};
-pub use http_error::ApiError;
+pub use http_answer::{answer, headers};
+pub use http_error::{ApiError, ErrorAnswer};
 pub use http_limits::HttpLimits;
 pub use json_stream::{JsonStream, StreamError};
 pub use log_limit::LogLimit;

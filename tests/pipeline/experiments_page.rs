@@ -94,8 +94,15 @@ async fn plans_are_listed_and_checked_before_anything_starts() {
         assert!(problem["line"] == line && problem["message"].as_str().unwrap().contains(words), "{text}: {problem}");
     }
     let body = json!({ "plan": "repetitions = \n" }).to_string();
-    assert!(web.post(&format!("{API}/runs"), body).await.error(400, "bad-request").contains("line 1"));
-    for body in [json!({}), json!({ "plan": "", "resume": "x" }), json!({ "plan": "", "target": "moon" })] {
+    assert!(web.post(&format!("{API}/runs"), body).await.error(422, "unprocessable").contains("line 1"));
+    for body in [json!({}), json!({ "plan": "", "resume": "x" }), json!({ "resume": "x", "target": "running" })] {
+        web.post(&format!("{API}/runs"), body.to_string()).await.error(422, "unprocessable");
+    }
+    for wrong in
+        [json!({ "target": "moon" }), json!({ "name": "-x" }), json!({ "name": "" }), json!({ "name": "a\0b" })]
+    {
+        let mut body = wrong;
+        body["plan"] = json!("");
         web.post(&format!("{API}/runs"), body.to_string()).await.error(400, "bad-request");
     }
     assert!(fs::read_dir(folder.path()).unwrap().next().is_none(), "nothing has started");

@@ -14,6 +14,7 @@ mod experiments;
 mod experiments_page;
 mod faults;
 mod foreign_fields;
+mod http_habits;
 mod leaving;
 mod limits;
 mod links;

@@ -1,4 +1,4 @@
-//! Who may call what: every route of the web tier. What is not listed needs permission.
+//! Who may call what: every route of the web tier. What is not listed is not served.
 
 use actix_web::http::Method;
 
@@ -59,15 +59,14 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::edges::web::description_json;
+    use crate::edges::web::DESCRIPTION;
 
     /// Those that the description leaves out.
     const UNDESCRIBED: [&str; 2] = ["/ws", "/api/v1/openapi.json"];
 
     #[test]
     fn every_route_that_is_described_is_listed_and_none_besides() {
-        let description = description_json();
-        let paths = description["paths"].as_object().unwrap();
+        let paths = DESCRIPTION["paths"].as_object().unwrap();
         let methods =
             |path: &str| paths[path].as_object().unwrap().keys().map(|name| name.to_uppercase()).collect::<Vec<_>>();
         let described: BTreeSet<_> =

@@ -1,15 +1,14 @@
-//! The HTTP API of the web tier, version 1, beside the article's two calls.
+//! Requests and the topology: the HTTP API of the web tier beside the article's two calls.
 
 use actix_web::web::{Bytes, Data, Json, Path, Query};
-use actix_web::{HttpResponse, Responder, get, post};
+use actix_web::{HttpResponse, get, post};
 use futures_util::StreamExt;
-use serde::Deserialize;
-use serde_json::json;
-use utoipa::{IntoParams, OpenApi};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-use super::{Answers, Hub, NewRequest, News, Requests, article, control, experiment_api, load};
-use crate::model::{ErrorCode, Event, LONGEST_TIMEOUT_MS, Problem, Reply, RequestView, TaskName, Topology};
-use crate::transport::{ApiError, pieces};
+use super::{Answers, Hub, NewRequest, News, Requests};
+use crate::model::{ErrorCode, LONGEST_TIMEOUT_MS, Problem, Reply, RequestView, TaskName, Topology};
+use crate::transport::{ApiError, ErrorAnswer, pieces};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -19,17 +18,22 @@ struct Wait {
     wait: bool,
 }
 
+/// A request that was taken on.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct TakenOn {
+    request_id: String,
+}
+
 /// Sends a request through every tier.
 #[utoipa::path(
-    post, path = "/api/v1/requests", params(Wait), request_body = NewRequest,
+    post, path = "/api/v1/requests", operation_id = "sendRequest", params(Wait), request_body = NewRequest,
     responses(
-        (status = 202, description = "On its way: `{\"requestId\": ...}`"),
+        (status = 202, description = "On its way", body = TakenOn),
         (status = 200, description = "With `wait`: ended, with its replies, errors among them", body = RequestView),
-        (status = 400, description = "The body is not as it should be", body = Problem),
-        (status = 413, description = "The body is too large", body = Problem),
-        (status = 502, description = "With `wait`: lost on its way", body = Problem),
-        (status = 503, description = "Overloaded, shutting down, or no requester is connected; with Retry-After", body = Problem),
-        (status = 504, description = "With `wait`: every message timed out", body = Problem),
+        (status = 502, description = "With `wait`: lost on its way", body = ErrorAnswer),
+        (status = 503, description = "Overloaded, shutting down, or no requester is connected; with Retry-After", body = ErrorAnswer),
+        (status = 504, description = "With `wait`: every message timed out", body = ErrorAnswer),
     )
 )]
 #[post("/api/v1/requests")]
@@ -43,7 +47,7 @@ async fn create(
     let wait = new.wait || query.wait;
     let request_id = requests.submit(new)?;
     if !wait {
-        return Ok(HttpResponse::Accepted().json(json!({ "requestId": request_id })));
+        return Ok(HttpResponse::Accepted().json(TakenOn { request_id }));
     }
     let ended = requests.wait(&request_id).await.ok_or_else(|| unknown(&request_id))?;
     let counts = ended.view.counts;
@@ -75,11 +79,11 @@ pub fn check(new: NewRequest) -> Result<NewRequest, ApiError> {
 /// A request and its replies so far. One that another web instance took on is shown with bodies cut to 16 KiB
 /// (`bodyBytes` has the length of the whole).
 #[utoipa::path(
-    get, path = "/api/v1/requests/{id}", params(("id" = String, Path, description = "`requestId`")),
+    get, path = "/api/v1/requests/{id}", operation_id = "readRequest", params(("id" = String, Path, description = "`requestId`")),
     responses(
-        (status = 200, body = RequestView),
-        (status = 404, description = "Never was, or was forgotten (web.keep_requests, web.keep_bytes)", body = Problem),
-        (status = 503, description = "Clients that read slowly have all memory for answers", body = Problem),
+        (status = 200, description = "As it is now", body = RequestView),
+        (status = 404, description = "Never was, or was forgotten (web.keep_requests, web.keep_bytes)", body = ErrorAnswer),
+        (status = 503, description = "Clients that read slowly have all memory for answers", body = ErrorAnswer),
     )
 )]
 #[get("/api/v1/requests/{id}")]
@@ -97,10 +101,10 @@ async fn read(
 
 /// The replies to a request as they arrive: a JSON object a line, and the whole request as the last.
 #[utoipa::path(
-    get, path = "/api/v1/requests/{id}/replies", params(("id" = String, Path, description = "`requestId`")),
+    get, path = "/api/v1/requests/{id}/replies", operation_id = "followReplies", params(("id" = String, Path, description = "`requestId`")),
     responses(
-        (status = 200, description = "Lines of JSON: each a Reply, the last the RequestView; an error object where clients that read slowly have all memory for answers", body = RequestView),
-        (status = 404, description = "Never was, or was forgotten (web.keep_requests, web.keep_bytes)", body = Problem),
+        (status = 200, description = "Lines of JSON: each a Reply, the last the RequestView; an ErrorAnswer where clients that read slowly have all memory for answers", body = String, content_type = "application/x-ndjson"),
+        (status = 404, description = "Never was, or was forgotten (web.keep_requests, web.keep_bytes)", body = ErrorAnswer),
     )
 )]
 #[get("/api/v1/requests/{id}/replies")]
@@ -142,63 +146,16 @@ fn unknown(id: &str) -> ApiError {
 }
 
 /// Every instance and link of the deployment.
-#[utoipa::path(get, path = "/api/v1/topology", responses((status = 200, body = Topology)))]
+#[utoipa::path(
+    get, path = "/api/v1/topology", operation_id = "readTopology",
+    responses((status = 200, description = "All that is known now", body = Topology))
+)]
 #[get("/api/v1/topology")]
 async fn topology(hub: Data<Hub>, answers: Data<Answers>) -> Result<HttpResponse, ApiError> {
     answers.json(&hub.topology())
 }
 
-#[derive(OpenApi)]
-#[openapi(
-    info(title = "swarmq", description = "The web tier's API. Errors are `{\"error\": Problem}`."),
-    paths(
-        create,
-        read,
-        replies,
-        topology,
-        article::connect,
-        article::request,
-        article::disconnect,
-        load::start_load,
-        load::read_load,
-        load::stop_load,
-        control::read,
-        control::set_workers,
-        control::set_delay,
-        control::set_dispatch,
-        control::set_faults,
-        control::clear_faults,
-        control::clear_all_faults,
-        control::panic_worker,
-        control::stall_worker,
-        experiment_api::overview,
-        experiment_api::check,
-        experiment_api::running,
-        experiment_api::stop,
-        experiment_api::start,
-        experiment_api::list,
-        experiment_api::read,
-        experiment_api::remove,
-        experiment_api::compare,
-        experiment_api::file,
-    ),
-    components(schemas(Event))
-)]
-struct Description;
-
-/// This description.
-#[get("/api/v1/openapi.json")]
-async fn description() -> impl Responder {
-    Json(Description::openapi())
-}
-
-/// The description, for tests.
-#[cfg(test)]
-pub fn description_json() -> serde_json::Value {
-    json!(Description::openapi())
-}
-
 /// Adds the routes.
 pub fn routes(config: &mut actix_web::web::ServiceConfig) {
-    config.service(create).service(read).service(replies).service(topology).service(description);
+    config.service(create).service(read).service(replies).service(topology);
 }

@@ -5,18 +5,35 @@ use std::collections::BTreeMap;
 
 use actix_web::web::Data;
 use actix_web::{HttpResponse, ResponseError, get, post};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::{Answers, Links, NewRequest, Requests};
-use crate::model::{ErrorCode, Problem, Reply};
-use crate::transport::ApiError;
+use super::{Answers, ConnectFailure, Links, NewRequest, Requests};
+use crate::model::{ErrorCode, Reply};
+use crate::transport::{ApiError, ErrorAnswer};
+
+/// Whether the web tier is connected to requesters.
+#[derive(Serialize, ToSchema)]
+struct Connection {
+    connected: bool,
+    /// With which, in words.
+    msg: String,
+}
+
+/// No connection could be made.
+#[derive(Serialize, ToSchema)]
+struct NoConnection {
+    /// False.
+    connected: bool,
+    msg: ConnectFailure,
+}
 
 /// Connects the web tier to the requesters, or says that it is connected.
 #[utoipa::path(
-    get, path = "/api/v1/dispatcher/connect",
+    get, path = "/api/v1/dispatcher/connect", operation_id = "connect",
     responses(
-        (status = 200, description = "`{\"connected\":true,\"msg\":\"Socket connected to: 5678 on 127.0.0.1\"}`"),
-        (status = 500, description = "`{\"connected\":false,\"msg\":{errno, code, syscall, address, port}}`"),
+        (status = 200, description = "Connected", body = Connection, example = json!({"connected": true, "msg": "Socket connected to: 5678 on 127.0.0.1"})),
+        (status = 500, description = "No requester could be reached", body = NoConnection),
     )
 )]
 #[get("/api/v1/dispatcher/connect")]
@@ -24,46 +41,33 @@ async fn connect(links: Data<Links>) -> HttpResponse {
     match links.connect().await {
         Ok(address) => {
             let msg = format!("Socket connected to: {} on {}", address.port(), address.ip());
-            HttpResponse::Ok().json(json!({ "connected": true, "msg": msg }))
+            HttpResponse::Ok().json(Connection { connected: true, msg })
         }
-        Err(failure) => {
-            let mut msg = json!({
-                "errno": failure.errno,
-                "code": failure.code,
-                "syscall": failure.syscall,
-                "address": failure.address,
-                "port": failure.port,
-            });
-            if let Some(message) = failure.message {
-                msg["message"] = message.into();
-            }
-            HttpResponse::InternalServerError().json(json!({ "connected": false, "msg": msg }))
-        }
+        Err(failure) => HttpResponse::InternalServerError().json(NoConnection { connected: false, msg: failure }),
     }
 }
 
 /// Closes the web tier's connections to the requesters.
 #[utoipa::path(
-    post, path = "/api/v1/dispatcher/disconnect",
-    responses(
-        (status = 200, description = "`{\"connected\":false,\"msg\":...}`"),
-        (status = 403, body = Problem),
-    )
+    post, path = "/api/v1/dispatcher/disconnect", operation_id = "disconnect",
+    responses((status = 200, description = "Not connected", body = Connection))
 )]
 #[post("/api/v1/dispatcher/disconnect")]
 async fn disconnect(links: Data<Links>) -> HttpResponse {
     links.disconnect();
     HttpResponse::Ok()
-        .json(json!({ "connected": false, "msg": format!("Socket disconnected from {}", links.upstream) }))
+        .json(Connection { connected: false, msg: format!("Socket disconnected from {}", links.upstream) })
 }
 
 /// Sends a request to every requester worker and answers with the whole set of replies.
 #[utoipa::path(
-    get, path = "/api/v1/dispatcher/request",
+    get, path = "/api/v1/dispatcher/request", operation_id = "askAllWorkers",
     responses(
-        (status = 200, description = "`{\"<requestId>\":[reply, ...]}`, errors among the replies"),
-        (status = 500, description = "Text: the socket is not connected"),
-        (status = 503, description = "Overloaded or shutting down"),
+        (status = 200, description = "The replies, errors among them, by the request's id", body = BTreeMap<String, Vec<Reply>>),
+        (status = 500, description = "The socket is not connected: text, as the article's program answers", content(
+            (String = "text/plain"), (ErrorAnswer = "application/json"),
+        )),
+        (status = 503, description = "Overloaded or shutting down; with Retry-After", body = ErrorAnswer),
     )
 )]
 #[get("/api/v1/dispatcher/request")]

@@ -1,8 +1,16 @@
 //! The dashboard's files, embedded and compressed by the build script.
 
-use actix_web::http::header::{self, CacheControl, CacheDirective, ETag, EntityTag, Header, IfNoneMatch};
+use std::io::Read;
+
+use actix_web::http::header::{
+    self, AcceptEncoding, CacheControl, CacheDirective, ETag, Encoding, EntityTag, Header, IfNoneMatch,
+};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
+use flate2::read::GzDecoder;
+
+use crate::model::ErrorCode;
+use crate::transport::ApiError;
 
 /// One file of the page.
 struct Asset {
@@ -20,8 +28,9 @@ const CONTENT_SECURITY_POLICY: &str =
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
 
 /// Answers with a file, or 304 to a browser that has it.
-fn serve(asset: &'static Asset, request: &HttpRequest) -> HttpResponse {
-    let tag = EntityTag::new_strong(asset.etag.to_owned());
+fn serve(asset: &'static Asset, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
+    // Weak: compressed or not, it is the same file.
+    let tag = EntityTag::new_weak(asset.etag.to_owned());
     let known = match IfNoneMatch::parse(request) {
         Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
         _ => false,
@@ -31,13 +40,20 @@ fn serve(asset: &'static Asset, request: &HttpRequest) -> HttpResponse {
         .insert_header(ETag(tag))
         // Ask each time whether it has changed: a new version of the program shows at once.
         .insert_header(CacheControl(vec![CacheDirective::NoCache]))
-        .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+        .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY));
     if known {
-        return response.finish();
+        return Ok(response.finish());
     }
-    // Every browser takes gzip; there is no other form of it here.
-    response.insert_header((header::CONTENT_ENCODING, "gzip")).content_type(asset.content_type).body(asset.gzip)
+    response.content_type(asset.content_type);
+    let forms = [Encoding::gzip(), Encoding::identity()];
+    if AcceptEncoding::parse(request).is_ok_and(|accept| accept.negotiate(forms.iter()) == Some(Encoding::gzip())) {
+        return Ok(response.insert_header((header::CONTENT_ENCODING, "gzip")).body(asset.gzip));
+    }
+    let mut plain = Vec::new();
+    GzDecoder::new(asset.gzip)
+        .read_to_end(&mut plain)
+        .map_err(|error| ApiError::new(ErrorCode::Internal, format!("{}: {error}", asset.path)))?;
+    Ok(response.body(plain))
 }
 
 /// The paths of the files, the page's among them.

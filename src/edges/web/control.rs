@@ -10,7 +10,8 @@ use awc::Client;
 use futures_util::future::join_all;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::Hub;
 use crate::actors::{DispatchChoice, PoolSize, Stall};
@@ -20,19 +21,37 @@ use crate::transport::{ApiError, Guard, Permission};
 /// Longest wait for an instance's admin server.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Whether controls are permitted.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ControlAccess {
+    permitted: bool,
+    needs_token: bool,
+}
+
+/// The ids of the instances that were changed.
+#[derive(Serialize, ToSchema)]
+struct Changed {
+    instances: Vec<String>,
+}
+
 /// Whether controls are permitted, and whether they need the token.
-#[utoipa::path(get, path = "/api/v1/control", responses((status = 200, description = "`{permitted, needsToken}`")))]
+#[utoipa::path(
+    get, path = "/api/v1/control", operation_id = "readControl",
+    responses((status = 200, description = "For this call, with the token that it shows", body = ControlAccess))
+)]
 #[get("/api/v1/control")]
 async fn read(call: HttpRequest, guard: Data<Guard>) -> HttpResponse {
     let needs_token = matches!(guard.permission, Permission::Token(_));
     let permitted = guard.permission.check(call.headers()).is_ok();
-    HttpResponse::Ok().json(json!({ "permitted": permitted, "needsToken": needs_token }))
+    HttpResponse::Ok().json(ControlAccess { permitted, needs_token })
 }
 
 /// Changes the number of an instance's workers.
 #[utoipa::path(
-    put, path = "/api/v1/control/instances/{id}/workers", params(("id" = String, Path)), request_body = PoolSize,
-    responses((status = 200, description = "Changed"), (status = 403, body = Problem), (status = 404, body = Problem))
+    put, path = "/api/v1/control/instances/{id}/workers", operation_id = "setWorkers",
+    params(("id" = String, Path)), request_body = PoolSize,
+    responses((status = 200, description = "Changed", body = Changed))
 )]
 #[put("/api/v1/control/instances/{id}/workers")]
 async fn set_workers(call: HttpRequest, id: Path<String>, size: Json<PoolSize>, hub: Data<Hub>) -> Answer {
@@ -41,8 +60,9 @@ async fn set_workers(call: HttpRequest, id: Path<String>, size: Json<PoolSize>, 
 
 /// Changes the delay of every responder.
 #[utoipa::path(
-    put, path = "/api/v1/control/delay", request_body = DelayView,
-    responses((status = 200, description = "Changed"), (status = 400, body = Problem), (status = 403, body = Problem))
+    put, path = "/api/v1/control/delay", operation_id = "setDelay",
+    request_body = DelayView,
+    responses((status = 200, description = "Changed", body = Changed))
 )]
 #[put("/api/v1/control/delay")]
 async fn set_delay(call: HttpRequest, delay: Json<DelayView>, hub: Data<Hub>) -> Answer {
@@ -51,8 +71,9 @@ async fn set_delay(call: HttpRequest, delay: Json<DelayView>, hub: Data<Hub>) ->
 
 /// Changes the dispatch of every broker.
 #[utoipa::path(
-    put, path = "/api/v1/control/dispatch", request_body = DispatchChoice,
-    responses((status = 200, description = "Changed"), (status = 403, body = Problem), (status = 404, body = Problem))
+    put, path = "/api/v1/control/dispatch", operation_id = "setDispatch",
+    request_body = DispatchChoice,
+    responses((status = 200, description = "Changed", body = Changed))
 )]
 #[put("/api/v1/control/dispatch")]
 async fn set_dispatch(call: HttpRequest, choice: Json<DispatchChoice>, hub: Data<Hub>) -> Answer {
@@ -61,8 +82,9 @@ async fn set_dispatch(call: HttpRequest, choice: Json<DispatchChoice>, hub: Data
 
 /// Makes a responder do wrong.
 #[utoipa::path(
-    put, path = "/api/v1/control/instances/{id}/faults", params(("id" = String, Path)), request_body = Faults,
-    responses((status = 200, description = "Changed"), (status = 403, body = Problem), (status = 404, body = Problem))
+    put, path = "/api/v1/control/instances/{id}/faults", operation_id = "setFaults",
+    params(("id" = String, Path)), request_body = Faults,
+    responses((status = 200, description = "Changed", body = Changed))
 )]
 #[put("/api/v1/control/instances/{id}/faults")]
 async fn set_faults(call: HttpRequest, id: Path<String>, faults: Json<Faults>, hub: Data<Hub>) -> Answer {
@@ -71,8 +93,9 @@ async fn set_faults(call: HttpRequest, id: Path<String>, faults: Json<Faults>, h
 
 /// Brings a responder back to normal.
 #[utoipa::path(
-    delete, path = "/api/v1/control/instances/{id}/faults", params(("id" = String, Path)),
-    responses((status = 200, description = "Normal"), (status = 403, body = Problem), (status = 404, body = Problem))
+    delete, path = "/api/v1/control/instances/{id}/faults", operation_id = "clearFaults",
+    params(("id" = String, Path)),
+    responses((status = 200, description = "Normal", body = Changed))
 )]
 #[delete("/api/v1/control/instances/{id}/faults")]
 async fn clear_faults(call: HttpRequest, id: Path<String>, hub: Data<Hub>) -> Answer {
@@ -81,8 +104,8 @@ async fn clear_faults(call: HttpRequest, id: Path<String>, hub: Data<Hub>) -> An
 
 /// Brings every responder back to normal.
 #[utoipa::path(
-    delete, path = "/api/v1/control/faults",
-    responses((status = 200, description = "Normal"), (status = 403, body = Problem))
+    delete, path = "/api/v1/control/faults", operation_id = "clearAllFaults",
+    responses((status = 200, description = "Normal", body = Changed))
 )]
 #[delete("/api/v1/control/faults")]
 async fn clear_all_faults(call: HttpRequest, hub: Data<Hub>) -> Answer {
@@ -91,9 +114,9 @@ async fn clear_all_faults(call: HttpRequest, hub: Data<Hub>) -> Answer {
 
 /// Makes a worker panic.
 #[utoipa::path(
-    post, path = "/api/v1/control/instances/{id}/workers/{index}/panic",
+    post, path = "/api/v1/control/instances/{id}/workers/{index}/panic", operation_id = "panicWorker",
     params(("id" = String, Path), ("index" = usize, Path)),
-    responses((status = 200, description = "It does"), (status = 403, body = Problem), (status = 404, body = Problem))
+    responses((status = 200, description = "It does", body = Changed))
 )]
 #[post("/api/v1/control/instances/{id}/workers/{index}/panic")]
 async fn panic_worker(call: HttpRequest, path: Path<(String, usize)>, hub: Data<Hub>) -> Answer {
@@ -103,9 +126,10 @@ async fn panic_worker(call: HttpRequest, path: Path<(String, usize)>, hub: Data<
 
 /// Makes a responder worker stall on its next message.
 #[utoipa::path(
-    post, path = "/api/v1/control/instances/{id}/workers/{index}/stall", request_body = Stall,
+    post, path = "/api/v1/control/instances/{id}/workers/{index}/stall", operation_id = "stallWorker",
+    request_body = Stall,
     params(("id" = String, Path), ("index" = usize, Path)),
-    responses((status = 200, description = "It will"), (status = 403, body = Problem), (status = 404, body = Problem))
+    responses((status = 200, description = "It will", body = Changed))
 )]
 #[post("/api/v1/control/instances/{id}/workers/{index}/stall")]
 async fn stall_worker(call: HttpRequest, path: Path<(String, usize)>, stall: Json<Stall>, hub: Data<Hub>) -> Answer {
@@ -132,7 +156,7 @@ async fn one(
     })?;
     pass_on(call, admin, id, method, path, body).await?;
     hub.refresh();
-    Ok(HttpResponse::Ok().json(json!({ "instances": [id] })))
+    Ok(HttpResponse::Ok().json(Changed { instances: vec![id.to_owned()] }))
 }
 
 /// Passes a call on to every instance of a tier; the first refusal is the answer.
@@ -151,8 +175,8 @@ async fn all(
     let calls = instances.iter().map(|(id, admin)| pass_on(call, *admin, id, method.clone(), path, body));
     join_all(calls).await.into_iter().collect::<Result<Vec<()>, _>>()?;
     hub.refresh();
-    let ids: Vec<_> = instances.into_iter().map(|(id, _)| id).collect();
-    Ok(HttpResponse::Ok().json(json!({ "instances": ids })))
+    let instances = instances.into_iter().map(|(id, _)| id).collect();
+    Ok(HttpResponse::Ok().json(Changed { instances }))
 }
 
 async fn pass_on(

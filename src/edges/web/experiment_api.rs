@@ -6,13 +6,13 @@ use std::sync::Arc;
 use actix_web::http::header::{self, ContentDisposition, DispositionParam, DispositionType};
 use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, delete, get, post};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Experiments, RunView, TARGETS, Wanted};
-use crate::model::{ErrorCode, ExperimentView, Problem};
-use crate::transport::ApiError;
+use super::{CheckedPlan, Experiments, RunView, TARGETS, Wanted};
+use crate::model::{ErrorCode, ExperimentView};
+use crate::transport::{ApiError, ErrorAnswer};
 
 /// A report is a page of its own: it runs its scripts, but has nothing of this page's.
 const REPORT_POLICY: &str = "sandbox allow-scripts allow-downloads allow-popups; default-src 'none'; \
@@ -28,9 +28,11 @@ struct PlanText {
     plan: String,
     /// Name of a plan that does not name itself.
     #[serde(default)]
+    #[schema(max_length = 100, pattern = r"^[^-\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$")]
     name: Option<String>,
     /// `running` (the default): this very deployment; `in-process` or `processes`: one made for each trial.
     #[serde(default)]
+    #[schema(pattern = "^(running|in-process|processes|swarm)$")]
     target: Option<String>,
 }
 
@@ -41,23 +43,85 @@ struct NewRun {
     #[serde(default)]
     plan: Option<String>,
     #[serde(default)]
+    #[schema(max_length = 100, pattern = r"^[^-\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$")]
     name: Option<String>,
     #[serde(default)]
+    #[schema(pattern = "^(running|in-process|processes|swarm)$")]
     target: Option<String>,
     /// A run to go on with, in place of a plan.
     #[serde(default)]
     resume: Option<String>,
 }
 
-/// Longest name of a plan.
+/// What can be started.
+#[derive(Serialize, ToSchema)]
+struct Overview {
+    /// Ready-made ones.
+    #[schema(value_type = Vec<Plan>)]
+    plans: Value,
+    targets: Vec<Target>,
+    /// Where runs are kept.
+    dir: String,
+    /// Why nothing can be written there.
+    unwritable: Option<String>,
+}
+
+/// A ready-made plan.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "`swarmq experiment plans --json` writes it")]
+struct Plan {
+    name: String,
+    description: String,
+    /// TOML.
+    text: String,
+}
+
+/// What a plan can run against.
+#[derive(Serialize, ToSchema)]
+struct Target {
+    name: &'static str,
+    /// Why it can't be used from here.
+    refused: Option<String>,
+}
+
+/// What a plan comes to.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum Verdict {
+    Possible {
+        #[schema(value_type = Object)]
+        plan: Map<String, Value>,
+        trials: usize,
+        /// The longest that all trials should take, in milliseconds.
+        #[serde(rename = "timeMs")]
+        time_ms: u64,
+    },
+    Impossible {
+        problem: PlanProblem,
+    },
+}
+
+/// Why a plan can't be carried out.
+#[derive(Serialize, ToSchema)]
+struct PlanProblem {
+    /// Of the plan's text, from 1; none where it is not one line's.
+    line: Option<u32>,
+    message: String,
+}
+
+/// Most characters of a plan's name.
 const LONGEST_NAME: usize = 100;
 
 fn wanted(plan: String, name: Option<String>, target: Option<String>) -> Result<Wanted, ApiError> {
     let bad = |message: String| Err(ApiError::new(ErrorCode::BadRequest, message));
     let name = name.unwrap_or_else(|| "plan".to_owned());
     let target = target.unwrap_or_else(|| TARGETS[0].to_owned());
-    if name.trim().is_empty() || name.len() > LONGEST_NAME || name.starts_with('-') {
-        return bad(format!("`name`: give 1 to {LONGEST_NAME} bytes that do not begin with a dash"));
+    let begins_well = name.starts_with(|first: char| first != '-' && !first.is_whitespace());
+    if !begins_well || name.chars().count() > LONGEST_NAME || name.contains(char::is_control) {
+        return bad(format!(
+            "`name`: give 1 to {LONGEST_NAME} characters, none of them a control character, that begin with neither a dash nor \
+             white space"
+        ));
     }
     if !TARGETS.contains(&&*target) {
         return bad(format!("`target`: `{target}` is none; give one of {}", TARGETS.join(", ")));
@@ -67,37 +131,36 @@ fn wanted(plan: String, name: Option<String>, target: Option<String>) -> Result<
 
 /// The ready-made plans, the targets that can be used from here, and where runs are kept.
 #[utoipa::path(
-    get, path = "/api/v1/experiments",
-    responses((status = 200, description = "`{plans: [{name, description, text}], targets: [{name, refused}], dir, unwritable}`"))
+    get, path = "/api/v1/experiments", operation_id = "readExperiments",
+    responses((status = 200, description = "What can be started here", body = Overview))
 )]
 #[get("/api/v1/experiments")]
 async fn overview(experiments: Data<Experiments>) -> Answer {
-    let targets = TARGETS.map(|name| json!({ "name": name, "refused": experiments.refused(name) }));
-    let plans = experiments.plans().await?;
-    let (dir, unwritable) = (experiments.runs.dir(), experiments.runs.unwritable());
-    Ok(HttpResponse::Ok().json(json!({ "plans": plans, "targets": targets, "dir": dir, "unwritable": unwritable })))
+    let targets = TARGETS.map(|name| Target { name, refused: experiments.refused(name) }).into();
+    let plans = experiments.plans().await?.clone();
+    let (dir, unwritable) = (experiments.runs.dir().display().to_string(), experiments.runs.unwritable());
+    Ok(HttpResponse::Ok().json(Overview { plans, targets, dir, unwritable }))
 }
 
 /// Checks a plan without starting anything: its trials and the time they take, or what is wrong with it.
 #[utoipa::path(
-    post, path = "/api/v1/experiments/check", request_body = PlanText,
+    post, path = "/api/v1/experiments/check", operation_id = "checkPlan",
+    request_body = PlanText,
     responses(
-        (status = 200, description = "`{plan, trials, timeMs}`, or `{problem: {line, message}}` where the plan can't be carried out"),
-        (status = 400, description = "The body is not as it should be", body = Problem),
-        (status = 403, body = Problem),
+        (status = 200, description = "What it comes to, or why it can't be carried out", body = Verdict),
     )
 )]
 #[post("/api/v1/experiments/check")]
 async fn check(body: Json<PlanText>, experiments: Data<Experiments>) -> Answer {
     let PlanText { plan, name, target } = body.into_inner();
     match experiments.check(&wanted(plan, name, target)?).await {
-        Ok(checked) => {
-            let (trials, time_ms) = (checked.trials, checked.time_ms);
-            Ok(HttpResponse::Ok().json(json!({ "plan": checked.plan, "trials": trials, "timeMs": time_ms })))
+        Ok(CheckedPlan { plan, trials, time_ms }) => {
+            Ok(HttpResponse::Ok().json(Verdict::Possible { plan, trials, time_ms }))
         }
-        Err(error) if error.problem.code == ErrorCode::BadRequest => {
+        Err(error) if error.problem.code == ErrorCode::Unprocessable => {
             let message = error.problem.message;
-            Ok(HttpResponse::Ok().json(json!({ "problem": { "line": line_of(&message), "message": message } })))
+            Ok(HttpResponse::Ok()
+                .json(Verdict::Impossible { problem: PlanProblem { line: line_of(&message), message } }))
         }
         Err(error) => Err(error),
     }
@@ -111,8 +174,8 @@ fn line_of(message: &str) -> Option<u32> {
 
 /// The experiment that runs, or ran last.
 #[utoipa::path(
-    get, path = "/api/v1/experiments/running",
-    responses((status = 200, body = ExperimentView), (status = 404, description = "None was started here", body = Problem))
+    get, path = "/api/v1/experiments/running", operation_id = "readExperiment",
+    responses((status = 200, description = "As it is now", body = ExperimentView), (status = 404, description = "None was started here", body = ErrorAnswer))
 )]
 #[get("/api/v1/experiments/running")]
 async fn running(experiments: Data<Experiments>) -> Answer {
@@ -122,8 +185,8 @@ async fn running(experiments: Data<Experiments>) -> Answer {
 
 /// Asks the experiment that runs to write what it has and end.
 #[utoipa::path(
-    delete, path = "/api/v1/experiments/running",
-    responses((status = 200, body = ExperimentView), (status = 403, body = Problem), (status = 404, body = Problem))
+    delete, path = "/api/v1/experiments/running", operation_id = "stopExperiment",
+    responses((status = 200, description = "It will", body = ExperimentView), (status = 404, description = "None runs", body = ErrorAnswer))
 )]
 #[delete("/api/v1/experiments/running")]
 async fn stop(experiments: Data<Experiments>) -> Answer {
@@ -132,13 +195,14 @@ async fn stop(experiments: Data<Experiments>) -> Answer {
 
 /// Starts an experiment, or goes on with one.
 #[utoipa::path(
-    post, path = "/api/v1/experiments/runs", request_body = NewRun,
+    post, path = "/api/v1/experiments/runs", operation_id = "startExperiment",
+    request_body = NewRun,
     responses(
         (status = 202, description = "Started", body = ExperimentView),
-        (status = 400, description = "The plan can't be carried out, or not against this target", body = Problem),
-        (status = 403, body = Problem),
-        (status = 409, description = "Another one runs; the message says which", body = Problem),
-        (status = 500, description = "The folder can't be written; the message says what to change", body = Problem),
+        (status = 404, description = "No such run to go on with", body = ErrorAnswer),
+        (status = 422, description = "The plan can't be carried out, or not against this target", body = ErrorAnswer),
+        (status = 409, description = "Another one runs; the message says which", body = ErrorAnswer),
+        (status = 500, description = "The folder can't be written; the message says what to change", body = ErrorAnswer),
     )
 )]
 #[post("/api/v1/experiments/runs")]
@@ -151,7 +215,7 @@ async fn start(body: Json<NewRun>, experiments: Data<Experiments>) -> Answer {
         }
         _ => {
             return Err(ApiError::new(
-                ErrorCode::BadRequest,
+                ErrorCode::Unprocessable,
                 "give either `plan`, with `name` and `target`, or `resume`",
             ));
         }
@@ -160,7 +224,10 @@ async fn start(body: Json<NewRun>, experiments: Data<Experiments>) -> Answer {
 }
 
 /// The runs in the folder, newest first.
-#[utoipa::path(get, path = "/api/v1/experiments/runs", responses((status = 200, body = [RunView])))]
+#[utoipa::path(
+    get, path = "/api/v1/experiments/runs", operation_id = "listRuns",
+    responses((status = 200, description = "Without their trials", body = [RunView]))
+)]
 #[get("/api/v1/experiments/runs")]
 async fn list(experiments: Data<Experiments>) -> Answer {
     Ok(HttpResponse::Ok().json(off_thread(&experiments, |experiments| Ok(experiments.runs.list())).await?))
@@ -168,8 +235,9 @@ async fn list(experiments: Data<Experiments>) -> Answer {
 
 /// One run.
 #[utoipa::path(
-    get, path = "/api/v1/experiments/runs/{id}", params(("id" = String, Path)),
-    responses((status = 200, body = RunView), (status = 404, body = Problem))
+    get, path = "/api/v1/experiments/runs/{id}", operation_id = "readRun",
+    params(("id" = String, Path)),
+    responses((status = 200, description = "With its trials", body = RunView))
 )]
 #[get("/api/v1/experiments/runs/{id}")]
 async fn read(id: Path<String>, experiments: Data<Experiments>) -> Answer {
@@ -178,12 +246,11 @@ async fn read(id: Path<String>, experiments: Data<Experiments>) -> Answer {
 
 /// Deletes a run with all its files.
 #[utoipa::path(
-    delete, path = "/api/v1/experiments/runs/{id}", params(("id" = String, Path)),
+    delete, path = "/api/v1/experiments/runs/{id}", operation_id = "deleteRun",
+    params(("id" = String, Path)),
     responses(
         (status = 204, description = "Deleted"),
-        (status = 403, body = Problem),
-        (status = 404, body = Problem),
-        (status = 409, description = "It is under way", body = Problem),
+        (status = 409, description = "It is under way", body = ErrorAnswer),
     )
 )]
 #[delete("/api/v1/experiments/runs/{id}")]
@@ -201,10 +268,12 @@ struct Pair {
 
 /// Two runs side by side.
 #[utoipa::path(
-    get, path = "/api/v1/experiments/comparison", params(Pair),
+    get, path = "/api/v1/experiments/comparison", operation_id = "compareRuns",
+    params(Pair),
     responses(
-        (status = 200, description = "As `swarmq experiment compare --json` prints it"),
-        (status = 404, body = Problem),
+        (status = 200, description = "As `swarmq experiment compare --json` prints it", body = Object),
+        (status = 404, description = "One of them is not there", body = ErrorAnswer),
+        (status = 422, description = "They can't be compared", body = ErrorAnswer),
     )
 )]
 #[get("/api/v1/experiments/comparison")]
@@ -223,9 +292,11 @@ struct Download {
 
 /// A file of a run: `results.json`, `report.json`, `results.csv`, `report.html` or `plan.toml`.
 #[utoipa::path(
-    get, path = "/api/v1/experiments/runs/{id}/files/{name}",
+    get, path = "/api/v1/experiments/runs/{id}/files/{name}", operation_id = "readFile",
     params(("id" = String, Path), ("name" = String, Path), Download),
-    responses((status = 200, description = "The file"), (status = 404, body = Problem))
+    responses((status = 200, description = "The file", content(
+        (Object = "application/json"), (String = "text/csv"), (String = "text/html"), (String = "application/toml"),
+    )))
 )]
 #[get("/api/v1/experiments/runs/{id}/files/{name}")]
 async fn file(path: Path<(String, String)>, query: Query<Download>, experiments: Data<Experiments>) -> Answer {
@@ -239,7 +310,6 @@ async fn file(path: Path<(String, String)>, query: Query<Download>, experiments:
     let disposition = ContentDisposition { disposition, parameters: vec![DispositionParam::Filename(saved_as)] };
     let mut response = HttpResponse::Ok();
     response.content_type(content_type).insert_header(disposition).insert_header((header::CACHE_CONTROL, "no-cache"));
-    response.insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
     Ok(response.insert_header((header::CONTENT_SECURITY_POLICY, REPORT_POLICY)).body(bytes))
 }
 

@@ -47,6 +47,7 @@ pub struct RunView {
     /// Trials that came to nothing or can't be trusted.
     pub problems: usize,
     /// The lowest and the highest throughput of the others, in requests a second.
+    #[schema(value_type = Option<[f64; 2]>)]
     pub requests_per_s: Option<(f64, f64)>,
     /// What was found, in plain words, warnings first.
     pub findings: Vec<Finding>,

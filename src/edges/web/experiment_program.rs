@@ -68,7 +68,7 @@ impl Program {
     /// What a plan comes to against a target.
     ///
     /// # Errors
-    /// `BadRequest` with what is wrong with it and, where that is known, its line.
+    /// `Unprocessable` with what is wrong with it and, where that is known, its line.
     pub async fn check(&self, text: &str, name: &str, target: &str) -> Result<CheckedPlan, ApiError> {
         let mut command = self.command();
         command.args(["-", "--name", name, "--target", target, "--dry-run", "--progress", "json"]);
@@ -77,7 +77,9 @@ impl Program {
         let first = lines.lines().next().map(serde_json::from_str);
         match (status.code(), first) {
             (Some(0), Some(Ok(Progress::Plan { plan, trials, time_ms }))) => Ok(CheckedPlan { plan, trials, time_ms }),
-            (Some(2), _) => Err(ApiError::new(ErrorCode::BadRequest, words.strip_prefix("swarmq: ").unwrap_or(&words))),
+            (Some(2), _) => {
+                Err(ApiError::new(ErrorCode::Unprocessable, words.strip_prefix("swarmq: ").unwrap_or(&words)))
+            }
             (_, first) => {
                 let said = first.and_then(Result::err).map_or(words, |error| error.to_string());
                 Err(ApiError::new(ErrorCode::Internal, format!("the plan could not be checked ({status}): {said}")))
@@ -92,7 +94,7 @@ impl Program {
             self.output(command.arg("compare").args([before, after]).arg("--json"), "").await?;
         match status.success() {
             true => Ok(lines),
-            false => Err(ApiError::new(ErrorCode::BadRequest, format!("the runs can't be compared: {words}"))),
+            false => Err(ApiError::new(ErrorCode::Unprocessable, format!("the runs can't be compared: {words}"))),
         }
     }
 
@@ -163,7 +165,7 @@ mod tests {
     async fn a_check_tells_what_is_wrong_with_the_plan_or_with_the_check() {
         let folder = tempfile::tempdir().unwrap();
         for (script, code, words) in [
-            ("echo 'swarmq: the plan, line 2: no' >&2; exit 2", ErrorCode::BadRequest, "the plan, line 2: no"),
+            ("echo 'swarmq: the plan, line 2: no' >&2; exit 2", ErrorCode::Unprocessable, "the plan, line 2: no"),
             ("echo oh >&2; exit 1", ErrorCode::Internal, "the plan could not be checked (exit status: 1): oh"),
             ("echo '{}'", ErrorCode::Internal, "missing field"),
             ("kill -9 $$", ErrorCode::Internal, "signal: 9"),

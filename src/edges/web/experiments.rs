@@ -92,10 +92,10 @@ impl Experiments {
     /// What a plan comes to.
     ///
     /// # Errors
-    /// `BadRequest` with what is wrong with it, or why its target can't be used from here.
+    /// `Unprocessable` with what is wrong with it, or why its target can't be used from here.
     pub async fn check(&self, wanted: &Wanted) -> Result<CheckedPlan, ApiError> {
         if let Some(why) = self.refused(&wanted.target) {
-            return Err(ApiError::new(ErrorCode::BadRequest, format!("the target `{}`: {why}", wanted.target)));
+            return Err(ApiError::new(ErrorCode::Unprocessable, format!("the target `{}`: {why}", wanted.target)));
         }
         let _place = self.checks.acquire().await;
         self.program.check(&wanted.plan, &wanted.name, &wanted.target).await
@@ -104,7 +104,7 @@ impl Experiments {
     /// Two runs side by side, as JSON.
     ///
     /// # Errors
-    /// `NotFound` for a run that is not there, `BadRequest` for results that can't be compared.
+    /// `NotFound` for a run that is not there, `Unprocessable` for results that can't be compared.
     pub async fn compare(&self, before: &str, after: &str) -> Result<String, ApiError> {
         let (before, after) = (self.runs.folder(before)?, self.runs.folder(after)?);
         let _place = self.checks.acquire().await;
@@ -114,7 +114,7 @@ impl Experiments {
     /// Starts the experiment of a plan.
     ///
     /// # Errors
-    /// `BadRequest` for a plan that can't be carried out, `Conflict` while another runs, `Internal` when its folder can't be
+    /// `Unprocessable` for a plan that can't be carried out, `Conflict` while another runs, `Internal` when its folder can't be
     /// written or its process can't be started.
     pub async fn start(self: &Arc<Self>, wanted: &Wanted) -> Result<ExperimentView, ApiError> {
         self.is_free()?;

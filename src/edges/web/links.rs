@@ -5,15 +5,17 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
+use utoipa::ToSchema;
 
 use crate::actors::Board;
 use crate::model::{FanOut, LinkState, LinkView, Request, Rotation};
 use crate::transport::Room;
 
 /// Why no connection could be made, in the words Node.js has for it: the article's page shows them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ConnectFailure {
     pub errno: i32,
     pub code: String,
@@ -21,6 +23,7 @@ pub struct ConnectFailure {
     pub address: String,
     pub port: u16,
     /// More than Node.js has a word for, such as what the requester said before it closed the connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
 use super::{NewRequest, Requests, check};
-use crate::model::{ErrorCode, Problem};
+use crate::model::{ErrorCode, whole_or_none};
 use crate::transport::ApiError;
 
 /// Requests a second that may be asked for.
@@ -30,9 +30,11 @@ const LARGEST_BURST: u64 = 10_000;
 pub struct NewLoad {
     /// Requests a second, 0.1 to 1000; none: all at once.
     #[serde(default)]
+    #[schema(minimum = 0.1, maximum = 1000)]
     pub rate: Option<f64>,
     /// Requests in all, up to a million, or up to 10,000 without a rate; none: until it is stopped.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_or_none")]
+    #[schema(minimum = 1, maximum = 1_000_000)]
     pub count: Option<u64>,
     #[serde(default)]
     pub request: NewRequest,
@@ -123,15 +125,18 @@ impl Load {
 
 /// Starts a load; one that runs is replaced.
 #[utoipa::path(
-    post, path = "/api/v1/load", request_body = NewLoad,
-    responses((status = 200, body = LoadView), (status = 400, body = Problem), (status = 403, body = Problem))
+    post, path = "/api/v1/load", operation_id = "startLoad",
+    request_body = NewLoad,
+    responses((status = 200, description = "The load as it is now", body = LoadView))
 )]
 #[post("/api/v1/load")]
 async fn start_load(new: Json<NewLoad>, load: Data<Load>, requests: Data<Requests>) -> Result<HttpResponse, ApiError> {
     let mut new = new.into_inner();
-    let bad = |message: String| Err(ApiError::new(ErrorCode::BadRequest, message));
+    let error = |code, message: String| Err(ApiError::new(code, message));
+    let bad = |message| error(ErrorCode::BadRequest, message);
+    let unprocessable = |message| error(ErrorCode::Unprocessable, message);
     match (new.rate, new.count) {
-        (None, None) => return bad("give `rate`, `count` or both".to_owned()),
+        (None, None) => return unprocessable("give `rate`, `count` or both".to_owned()),
         (Some(rate), _) if !RATES.contains(&rate) => {
             return bad(format!("`rate` is {rate}: give {} to {} requests a second", RATES.start(), RATES.end()));
         }
@@ -139,7 +144,9 @@ async fn start_load(new: Json<NewLoad>, load: Data<Load>, requests: Data<Request
             return bad(format!("`count` is {count}: give 1 to {MOST}"));
         }
         (None, Some(count)) if count > LARGEST_BURST => {
-            return bad(format!("`count` is {count}: give up to {LARGEST_BURST} to send all at once, or a `rate`"));
+            return unprocessable(format!(
+                "`count` is {count}: give up to {LARGEST_BURST} to send all at once, or a `rate`"
+            ));
         }
         _ => {}
     }
@@ -149,7 +156,10 @@ async fn start_load(new: Json<NewLoad>, load: Data<Load>, requests: Data<Request
 }
 
 /// How far the load is.
-#[utoipa::path(get, path = "/api/v1/load", responses((status = 200, body = LoadView)))]
+#[utoipa::path(
+    get, path = "/api/v1/load", operation_id = "readLoad",
+    responses((status = 200, description = "The load as it is now", body = LoadView))
+)]
 #[get("/api/v1/load")]
 async fn read_load(load: Data<Load>) -> HttpResponse {
     HttpResponse::Ok().json(load.view())
@@ -157,7 +167,8 @@ async fn read_load(load: Data<Load>) -> HttpResponse {
 
 /// Stops the load.
 #[utoipa::path(
-    delete, path = "/api/v1/load", responses((status = 200, body = LoadView), (status = 403, body = Problem))
+    delete, path = "/api/v1/load", operation_id = "stopLoad",
+    responses((status = 200, description = "The load as it is now", body = LoadView))
 )]
 #[delete("/api/v1/load")]
 async fn stop_load(load: Data<Load>) -> HttpResponse {

@@ -8,6 +8,7 @@ mod article;
 mod assets;
 mod control;
 mod dashboards;
+mod description;
 mod experiment_api;
 mod experiment_child;
 mod experiment_files;
@@ -34,17 +35,17 @@ use std::sync::Arc;
 
 use actix_web::dev::Server;
 use actix_web::middleware::{Compress, from_fn};
-use actix_web::web::{self, Data, JsonConfig, QueryConfig};
+use actix_web::web::{self, Data, JsonConfig};
 use actix_web::{App, HttpServer};
 
 pub use access::routes as access;
 pub use answer::Answers;
 use api::check;
-#[cfg(test)]
-use api::description_json;
 #[cfg(feature = "dashboard")]
 use assets::paths as page_paths;
 use dashboards::{Dashboards, Seat as DashboardSeat};
+#[cfg(test)]
+use description::DESCRIPTION;
 use experiment_child::{Experiment, GRACE, LONGEST_LINE, Progress, tail};
 use experiment_files::{FILES, Mark, PLAN, RESULTS, RunView, mark, read_run};
 use experiment_program::CheckedPlan;
@@ -71,7 +72,7 @@ use settings::Oracle;
 pub use settings::OwnSettings;
 use ws::Push;
 
-use crate::transport::{ApiError, Guard, HttpLimits, guard};
+use crate::transport::{ApiError, Guard, HttpLimits, answer, guard, headers};
 
 /// What the HTTP server works with.
 #[derive(Clone)]
@@ -111,8 +112,10 @@ pub fn serve(listener: TcpListener, context: WebContext, shutdown_s: u64) -> io:
         App::new()
             .wrap(Compress::default())
             .wrap(from_fn(guard))
-            // Outermost, for what is refused before its body is read.
+            .wrap(from_fn(answer))
+            // Around these, for what is refused before its body is read.
             .wrap(from_fn(move |request, next| limits.clone().guard_body(request, next)))
+            .wrap(headers("accept, accept-encoding"))
             .app_data(Data::from(context.hub.clone()))
             .app_data(Data::from(context.links.clone()))
             .app_data(Data::from(context.requests.clone()))
@@ -125,15 +128,14 @@ pub fn serve(listener: TcpListener, context: WebContext, shutdown_s: u64) -> io:
                     .limit(context.max_body_bytes)
                     .error_handler(|error, _| ApiError::of_body(error, "web.max_body_bytes allows more")),
             )
-            .app_data(QueryConfig::default().error_handler(ApiError::of_query))
             .configure(article::routes)
             .configure(api::routes)
+            .configure(description::routes)
             .configure(load::routes)
             .configure(control::routes)
             .configure(experiment_api::routes)
             .configure(page_routes)
             .route("/ws", web::get().to(ws::open))
-            .default_service(web::to(ApiError::unknown_path))
     });
     let server = server.workers(threads).max_connections(connections).on_connect(on_connect).tcp_nodelay(true);
     Ok(server.disable_signals().shutdown_timeout(shutdown_s).listen(listener)?.run())

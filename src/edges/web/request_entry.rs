@@ -16,7 +16,8 @@ use uuid::Uuid;
 use super::Ended;
 use crate::actors::Board;
 use crate::model::{
-    Accepted, Event, FanOut, Footprint, Problem, Reply, Request, RequestFold, RequestView, SHOWN_BODY, now_ms,
+    Accepted, Event, FanOut, Footprint, Problem, Reply, Request, RequestFold, RequestView, SHOWN_BODY, TaskName,
+    now_ms, whole_or_none,
 };
 use crate::transport::Room;
 
@@ -28,6 +29,7 @@ const GRACE: Duration = Duration::from_secs(1);
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct NewRequest {
     /// `file`, `echo` or `cpu`; none: the responders' configured one.
+    #[schema(value_type = Option<TaskName>)]
     pub task: Option<String>,
     /// The task's own.
     #[schema(value_type = Object)]
@@ -36,6 +38,7 @@ pub struct NewRequest {
     pub filename: Option<String>,
     pub fan_out: FanOut,
     /// Milliseconds each message may take, from 1 to 3,600,000.
+    #[serde(deserialize_with = "whole_or_none")]
     #[schema(minimum = 1, maximum = 3_600_000)]
     pub timeout_ms: Option<u64>,
     /// Answer when the request has ended, with its replies, instead of at once.
