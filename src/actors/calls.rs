@@ -13,6 +13,7 @@ use super::{Attached, Board, Hold, Lane, Lanes, Line, Memory, ReplyTo, Settled, 
 use crate::model::{
     Accepted, Complete, ErrorCode, Frame, NO_RESPONDER, Problem, Promise, Request, reply_line, set_line,
 };
+use crate::transport::LogLimit;
 
 /// Where the lines of a connection go; closed when the connection is.
 pub type Sink = mpsc::Sender<Arc<Line>>;
@@ -26,6 +27,7 @@ pub struct Calls {
     timeout: Duration,
     /// Calls that are not delivered yet.
     open: watch::Sender<usize>,
+    warnings: LogLimit,
 }
 
 /// Counts a call as open while it lives.
@@ -46,7 +48,7 @@ impl Drop for Open {
 
 impl Calls {
     pub fn new(board: Arc<Board>, lanes: Arc<Lanes>, memory: Arc<Memory>, timeout: Duration) -> Self {
-        Self { board, lanes, memory, timeout, open: watch::Sender::new(0) }
+        Self { board, lanes, memory, timeout, open: watch::Sender::new(0), warnings: LogLimit::default() }
     }
 
     /// Returns when every call has been delivered, or given up.
@@ -97,16 +99,21 @@ impl Calls {
     async fn carry_out_whole(&self, request: Request, lanes: &[Arc<Lane>], sink: Sink, log: &Logger) {
         let (tickets, mut replies) = self.split(&request, lanes, log);
         let (mut set, mut hold) = (Vec::with_capacity(tickets.len()), None);
-        collect(&tickets, &mut replies, |reply: Settled| {
+        let all = collect(&tickets, &mut replies, |reply: Settled| {
             set.push(reply.json);
             match (&mut hold, reply.hold) {
                 (Some(all), Some(more)) => Hold::merge(all, more),
                 (all, more) => *all = all.take().or(more),
             }
-        })
-        .await;
-        if sink.send(Line::new(set_line(&request.request_id, &set), hold)).await.is_err() {
-            warn!(log, "nobody is left to take the replies"; "requestId" => request.request_id);
+        });
+        tokio::select! {
+            () = all => {}
+            () = give_up_when_closed(&sink, &tickets) => {}
+        }
+        if sink.send(Line::new(set_line(&request.request_id, &set), hold)).await.is_err()
+            && let Some(times) = self.warnings.tell("nobody is left")
+        {
+            warn!(log, "nobody is left to take the replies to requests"; "times" => times);
         }
     }
 
@@ -178,6 +185,17 @@ async fn collect(
             }
         }
     }
+}
+
+/// Waits until a connection is closed, by which nobody can come back for a whole set, and ends the messages of the set that
+/// wait for a worker: the workers are for who waits. Those that were sent end as they end. Never returns.
+async fn give_up_when_closed(sink: &Sink, tickets: &[Arc<Ticket>]) {
+    sink.closed().await;
+    for ticket in tickets.iter().filter(|ticket| ticket.sendings() == 0) {
+        let reason = "its sender has closed the connection";
+        ticket.settle(ticket.message.error(NO_RESPONDER, ErrorCode::Lost, reason));
+    }
+    std::future::pending().await
 }
 
 /// Tells the sender of a request that it is not carried out, in the words its program reads.
@@ -252,5 +270,27 @@ mod tests {
         });
         assert_eq!(bodies.collect::<Vec<_>>(), ["0", "1", "2"]);
         calls.all_delivered().await;
+    }
+
+    #[actix_rt::test]
+    async fn messages_that_nobody_waits_for_are_not_sent() {
+        let (board, size) = (board(), watch::Sender::new(2));
+        let lanes = Arc::new(Lanes::new(size.subscribe(), 10));
+        let memory = Arc::new(Memory::new(1 << 20));
+        let calls = Arc::new(Calls::new(board.clone(), lanes.clone(), memory, Duration::from_secs(60)));
+        let (sink, connection) = mpsc::channel(10);
+        let log = Logger::root(slog::Discard, slog::o!());
+        let request = Request { request_id: "a".into(), ..Request::default() };
+        let carried_out = actix_rt::spawn(async move { calls.carry_out(request, sink, &log).await });
+        tokio::task::yield_now().await;
+        let sent = lanes.lane(0).pop().unwrap();
+        sent.sending();
+        drop(connection);
+        tokio::task::yield_now().await;
+        assert!(lanes.lane(1).pop().is_none(), "it is not to be sent any more");
+        sent.settle(sent.message.reply(7, "done".to_owned()));
+        carried_out.await.unwrap();
+        let ledger = board.ledger.read();
+        assert_eq!((ledger.sent, ledger.responses, ledger.errors), (2, 1, 1));
     }
 }

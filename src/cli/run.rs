@@ -19,16 +19,16 @@ const STARTING: Duration = Duration::from_secs(2);
 /// Runs a role to its end.
 pub fn run(config: Config, role: Role) -> Result<ExitCode> {
     let (log, guard) = logging::init(&config.settings.log, role.name())?;
-    if guard.json {
-        info!(log, "swarmq"; "version" => env!("CARGO_PKG_VERSION"), "profile" => config.profile);
-    }
-    for (setting, file) in config.exposed() {
-        warn!(log, "every user of this machine can read this secret: chmod o-r, or have it in a file of its own";
-            "setting" => setting, "file" => file);
-    }
     let ended = actix_rt::System::new().block_on(async {
-        // First of all: from the moment its ports are open, the process ends in order.
+        // First of all: from its first line on, the process ends in order.
         let stop = wait_for_signal()?;
+        if guard.json {
+            info!(log, "swarmq"; "version" => env!("CARGO_PKG_VERSION"), "profile" => &config.profile);
+        }
+        for (setting, file) in config.exposed() {
+            warn!(log, "every user of this machine can read this secret: chmod o-r, or have it in a file of its own";
+                "setting" => setting, "file" => file);
+        }
         let app = App::build(config.settings, role, log.clone())?;
         if guard.json {
             app.addresses.log(&log);
