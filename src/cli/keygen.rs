@@ -1,8 +1,9 @@
 //! `swarmq keygen`: makes the deployment's CURVE key.
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -10,6 +11,28 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::CurveKey;
 use crate::process::output;
+
+/// What to do with a key that was written to stdout, for whoever made it.
+fn what_next(is_terminal: bool, exposed: bool) -> String {
+    let first = match (is_terminal, exposed) {
+        (true, _) => {
+            "The public and the secret key of a deployment. They are kept nowhere: `swarmq keygen FILE` writes a key to a \
+             file,\nand `swarmq keygen | docker secret create swarmq_curve_key_1 -` makes one a Docker secret."
+        }
+        (false, true) => {
+            "A deployment's key is in the file, which other users of this machine can read: chmod 600, or let \
+             `swarmq keygen FILE` make it."
+        }
+        (false, false) => "A deployment's key has been written to stdout.",
+    };
+    format!("{first}\nSet curve.key_file (SWARMQ_CURVE__KEY_FILE) on every instance; docs/swarm.md shows how.")
+}
+
+/// True when stdout is a file, which the shell made, that users other than its owner can read.
+fn exposed() -> bool {
+    let stdout = io::stdout().as_fd().try_clone_to_owned().map(File::from).and_then(|file| file.metadata());
+    stdout.is_ok_and(|file| file.is_file() && file.mode() & 0o077 != 0)
+}
 
 /// Writes a new key to a file that only its owner can read, or to stdout; what to do with it to stderr.
 pub fn keygen(file: Option<&Path>) -> Result<ExitCode> {
@@ -21,11 +44,7 @@ pub fn keygen(file: Option<&Path>) -> Result<ExitCode> {
     };
     let Some(path) = file else {
         output::whole(key.expose())?;
-        eprintln!(
-            "The public and the secret key of a deployment. To keep them as a Docker secret:\n\n    \
-             swarmq keygen | docker secret create swarmq_curve_key_1 -\n\n\
-             and set curve.key_file (SWARMQ_CURVE__KEY_FILE) on every instance; docs/swarm.md shows how."
-        );
+        eprintln!("{}", what_next(io::stdout().is_terminal(), exposed()));
         return Ok(ExitCode::SUCCESS);
     };
     let mut created = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {

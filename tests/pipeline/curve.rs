@@ -1,14 +1,17 @@
 //! ZeroMQ with a key: for those alone that have it, and with a word to those that have not.
 
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 
 use serde_json::json;
 use swarmq::process::CurveKey;
 use swarmq::transport::Socket;
 
-use crate::support::{Child, assert_one_outcome_each, eventually, frames, in_time, own_port, run};
+use crate::support::{
+    Child, assert_one_outcome_each, eventually, frames, in_time, own_port, run, run_into,
+};
 
 const MESSAGE: &str = r#"{"requestId":"7189","messageId":"d5f2","requesterId":"4fcf","requestedAt":1795346736497}"#;
 
@@ -163,6 +166,16 @@ async fn keygen_writes_a_key_that_only_its_owner_reads_and_overwrites_none() {
     let output = run(&["keygen"]).await;
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(CurveKey::parse(&printed).is_some() && printed != written);
+    // Already on its way into a secret: no advice to make one.
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("curve.key_file") && !said.contains("docker secret create"), "{said}");
+    for (mode, told) in [(0o644, true), (0o600, false)] {
+        let path = folder.path().join(mode.to_string());
+        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).unwrap();
+        let output = run_into(&["keygen"], file.into()).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said.contains("which other users of this machine can read"), told, "{said}");
+    }
     let output = run(&["keygen", "/nowhere/key"]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("can't write /nowhere/key"));

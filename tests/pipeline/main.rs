@@ -12,6 +12,7 @@ mod curve;
 mod dashboards;
 mod experiments;
 mod experiments_page;
+mod experiments_running;
 mod faults;
 mod foreign_fields;
 mod http_habits;

@@ -61,10 +61,13 @@ export function living(topology: Topology, tier: Tier): InstanceView[] {
   return Object.values(topology.instances).filter((view) => view.instance.tier === tier && view.state !== 'gone');
 }
 
-/** The instance's name for people: its service and slot, or its id where it has no slot. */
+/** What a swarm puts before the name that a service has in its stack file: "swarmq_" of "swarmq_responder". */
+const STACK = /^.+_(?=(web|requester|broker|responder)$)/;
+
+/** The instance's name for people: its service, without the stack, and slot, or its id where it has no slot. */
 export function nameOf(view: InstanceView): string {
   const { service, slot, id } = view.instance;
-  return slot === null ? id : `${service}.${slot}`;
+  return slot === null ? id : `${service.replace(STACK, '')}.${slot}`;
 }
 
 /** True for the tiers whose instances have a pool of workers that do the work. */

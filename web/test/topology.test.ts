@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { foldTopology, forget, isBalanced, ledgerOf, linksOf, living, NOTHING } from '../src/topology.ts';
+import { foldTopology, forget, isBalanced, ledgerOf, linksOf, living, nameOf, NOTHING } from '../src/topology.ts';
 import type { Event, InstanceView, Topology } from '../src/wire.ts';
 
 interface Log {
@@ -76,6 +76,17 @@ test('a link that one of two web instances has is connected, whichever is looked
 test('the gone count no more', () => {
   assert.equal(living(log.expected, 'broker').length, 0);
   assert.equal(ledgerOf(log.expected, 'requester').sent, 2);
+});
+
+test('an instance is named by its service without the stack, and slot', () => {
+  const web = log.expected.instances['web-1'] as InstanceView;
+  const named = (service: string, slot: string | null): string =>
+    nameOf({ ...web, instance: { ...web.instance, service, slot } });
+  assert.equal(named('swarmq_responder', '3'), 'responder.3');
+  assert.equal(named('my_own_stack_broker', '1'), 'broker.1');
+  assert.equal(named('requester', '2'), 'requester.2');
+  assert.equal(named('swarmq_spare', '1'), 'swarmq_spare.1');
+  assert.equal(named('swarmq_web', null), 'web-1');
 });
 
 test('a ledger balances when every message has ended once or is in flight', () => {

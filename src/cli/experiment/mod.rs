@@ -164,7 +164,7 @@ fn carry_out(args: RunArgs, settings: Vec<String>) -> Result<ExitCode> {
     if let Some(difference) = store.as_ref().and_then(|store| store.results.environment.difference(&environment())) {
         bail!("the run began with {difference}: what is measured here would not be comparable; begin a new run");
     }
-    let plan = match &store {
+    let mut plan = match &store {
         Some(store) => {
             let plan = store.results.plan.clone();
             Plan { url: args.url.clone().or(plan.url), ..plan }
@@ -176,6 +176,13 @@ fn carry_out(args: RunArgs, settings: Vec<String>) -> Result<ExitCode> {
                 return Ok(ExitCode::from(BAD_PLAN));
             }
         },
+    };
+    let system = actix_rt::System::new();
+    let reached = match plan.target {
+        Target::Running | Target::Swarm if !args.dry_run => {
+            Some(system.block_on(reach(&mut plan, args.token, store.is_none()))?)
+        }
+        _ => None,
     };
     let stop = CancellationToken::new();
     let done = store.as_ref().map_or(0, |store| store.results.trials.len());
@@ -196,21 +203,16 @@ fn carry_out(args: RunArgs, settings: Vec<String>) -> Result<ExitCode> {
             Store::create(&folder, plan.clone(), environment())?
         }
     };
-    let ending = actix_rt::System::new().block_on(async {
+    let ending = system.block_on(async {
         stop_by_signal(stop.clone())?;
-        let deployment = || {
-            let url =
-                plan.url.as_deref().context("give the web tier's address with --url, such as http://127.0.0.1:3000");
-            Ok::<_, anyhow::Error>(Deployment::at(url?, args.token.clone()))
-        };
-        match plan.target {
-            Target::InProcess => run(&mut store, &mut InProcess::default(), &mut watcher, &stop).await,
-            Target::Processes => run(&mut store, &mut Processes::new()?, &mut watcher, &stop).await,
-            Target::Running => run(&mut store, &mut Running::new(deployment()?), &mut watcher, &stop).await,
-            Target::Swarm => {
-                let mut swarm = Swarm::connect(&plan.stack, deployment()?).await?;
+        match (plan.target, reached) {
+            (Target::Swarm, Some(deployment)) => {
+                let mut swarm = Swarm::connect(&plan.stack, deployment).await?;
                 run(&mut store, &mut swarm, &mut watcher, &stop).await
             }
+            (_, Some(deployment)) => run(&mut store, &mut Running::new(deployment), &mut watcher, &stop).await,
+            (Target::Processes, None) => run(&mut store, &mut Processes::new()?, &mut watcher, &stop).await,
+            (_, None) => run(&mut store, &mut InProcess::default(), &mut watcher, &stop).await,
         }
     })?;
     match watcher.finished(&store, &ending) {
@@ -223,6 +225,18 @@ fn carry_out(args: RunArgs, settings: Vec<String>) -> Result<ExitCode> {
         Ending::Finished { .. } => ExitCode::FAILURE,
         Ending::Stopped { .. } => ExitCode::from(STOPPED),
     })
+}
+
+/// The deployment that a plan is to change. An error before anything is written or changed: nobody is there, or the
+/// controls are not for us. A new plan for one that runs gets as many instances as that has.
+async fn reach(plan: &mut Plan, token: Option<String>, is_new: bool) -> Result<Deployment> {
+    let url = plan.url.as_deref().context("give the web tier's address with --url, such as http://127.0.0.1:3000")?;
+    let deployment = Deployment::at(url, token);
+    deployment.permitted().await?;
+    if plan.target == Target::Running && is_new {
+        Running::new(deployment.clone()).plan_as_found(plan).await?;
+    }
+    Ok(deployment)
 }
 
 fn planned(args: &RunArgs, settings: Vec<String>) -> Result<Plan> {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
-use awc::http::{Method, header};
+use awc::http::{Method, StatusCode, header};
 use awc::{Client, ClientRequest};
-use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -22,6 +23,19 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// The tiers that a request crosses.
 pub const TIERS: [Tier; 4] = [Tier::Web, Tier::Requester, Tier::Broker, Tier::Responder];
+
+/// A control that needs a permission which the caller does not have. Trying again does not help.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(String);
+
+/// What `GET /api/v1/control` says.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Permitted {
+    permitted: bool,
+    needs_token: bool,
+}
 
 /// A web tier and what is behind it.
 #[derive(Clone)]
@@ -42,28 +56,55 @@ impl Deployment {
 
     /// What is known of every instance.
     pub async fn topology(&self) -> Result<Topology> {
-        let url = format!("{}/api/v1/topology", self.url);
-        let mut response =
-            self.client.get(&url).send().await.map_err(|error| anyhow!("no answer from {url}: {error}"))?;
+        self.read("topology").await
+    }
+
+    /// Fails where the controls are not for who has this token, or none, and says what is needed.
+    pub async fn permitted(&self) -> Result<()> {
+        let Permitted { permitted, needs_token } = self.read("control").await?;
+        let url = &self.url;
+        match (permitted, needs_token, &self.token) {
+            (true, ..) => Ok(()),
+            (false, true, None) => bail!("the controls at {url} need a token: give it with --token"),
+            (false, true, Some(_)) => bail!("the controls at {url} have another token than the one given"),
+            (false, false, _) => bail!(
+                "the controls at {url} are refused to everybody, because other machines reach it and no token is set: \
+                 set one on every instance (SWARMQ_ADMIN__TOKEN; of a stack ADMIN_TOKEN, or docker/stack.secrets.yml), \
+                 and give it with --token"
+            ),
+        }
+    }
+
+    async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let url = format!("{}/api/v1/{path}", self.url);
+        let request = self.request(Method::GET, &url);
+        let mut response = request.send().await.map_err(|error| anyhow!("no answer from {url}: {error}"))?;
         json_answer(&mut response).await.map_err(|reason| anyhow!("{url}: {reason}"))
     }
 
-    /// Changes something by the controls.
+    fn request(&self, method: Method, url: &str) -> ClientRequest {
+        let request = self.client.request(method, url);
+        match &self.token {
+            Some(token) => request.insert_header((header::AUTHORIZATION, format!("Bearer {token}"))),
+            None => request,
+        }
+    }
+
+    /// Changes something by the controls. The error is a [`Refused`] where it was not permitted.
     pub async fn control(&self, method: Method, path: &str, body: &impl Serialize) -> Result<()> {
         let url = format!("{}/api/v1/control/{path}", self.url);
-        let request: ClientRequest = match &self.token {
-            Some(token) => {
-                self.client.request(method, &url).insert_header((header::AUTHORIZATION, format!("Bearer {token}")))
-            }
-            None => self.client.request(method, &url),
-        };
+        let request = self.request(method, &url);
         let mut response = request.send_json(body).await.map_err(|error| anyhow!("no answer from {url}: {error}"))?;
         if response.status().is_success() {
             return Ok(());
         }
         let answer: Value = json_answer(&mut response).await.map_err(|reason| anyhow!("{url}: {reason}"))?;
         let reason = answer["error"]["message"].as_str().unwrap_or("no reason given");
-        bail!("{url} was refused ({}): {reason}", response.status())
+        let told = format!("{url} was refused ({}): {reason}", response.status());
+        match response.status() {
+            StatusCode::FORBIDDEN => Err(Refused(told).into()),
+            _ => Err(anyhow!(told)),
+        }
     }
 
     /// Waits until it is what a setup says: so many instances, all of them ready, with so many workers, connected to

@@ -37,7 +37,7 @@ use cells::{Combined, OneEach, Tables, combine};
 pub use compare::{ComparedCell, Comparison, Side, compare};
 pub use contrast::{Contrast, KneeFinding, differs};
 use contrast::{contrasts, knees};
-pub use deployment::Deployment;
+pub use deployment::{Deployment, Refused};
 use deployment::{TIERS, body, ledger_since};
 pub use environment::environment;
 use environment::nodes;

@@ -50,6 +50,14 @@ impl Target {
         }
     }
 
+    /// What a run takes beside its trials, from experience: the rolling updates before the first one and at the end.
+    fn around(self) -> Duration {
+        match self {
+            Self::Swarm => Duration::from_secs(120),
+            Self::InProcess | Self::Processes | Self::Running => Duration::ZERO,
+        }
+    }
+
     /// Factors that it can't vary.
     pub(super) fn fixes(self) -> &'static [Factor] {
         match self {
@@ -165,7 +173,7 @@ impl Plan {
 
     /// The longest that all of it should take.
     pub fn time(&self) -> Duration {
-        self.time_per_trial() * self.trial_count() as u32
+        self.target.around() + self.time_per_trial() * self.trial_count() as u32
     }
 
     /// The seed of a trial's random numbers. Trials of one repetition share it, so that cells that are compared with
@@ -207,5 +215,8 @@ mod tests {
     fn the_time_is_that_of_all_trials() {
         let plan = plan("interleaved");
         assert_eq!((plan.trial_count(), plan.time()), (6, Duration::from_secs(15)));
+        // A stack is updated before its trials and after them.
+        let of_a_stack = Plan { target: Target::Swarm, ..plan };
+        assert_eq!(of_a_stack.time(), Duration::from_secs(120 + 6 * 20 + 9));
     }
 }

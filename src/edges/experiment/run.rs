@@ -4,8 +4,8 @@ use anyhow::Result;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Generator, Laboratory, LedgerVerdict, Plan, Progress, RequestCounts, Shares, Store, Trial, TrialResult, measure,
-    nodes,
+    Generator, Laboratory, LedgerVerdict, Plan, Progress, Refused, RequestCounts, Shares, Store, Trial, TrialResult,
+    measure, nodes,
 };
 use crate::model::{Latency, OutcomeCounts, now_ms};
 
@@ -25,8 +25,8 @@ pub enum Ending {
     Stopped { left: usize },
 }
 
-/// Runs what is left of a run's trials. An error means that nothing more can be written or set up; what was measured
-/// before it is kept.
+/// Runs what is left of a run's trials. An error means that nothing more can be written or set up, or that a change was
+/// not permitted; what was measured before it is kept.
 pub async fn run(
     store: &mut Store,
     laboratory: &mut impl Laboratory,
@@ -36,6 +36,7 @@ pub async fn run(
     let plan = store.results.plan.clone();
     // Of a run that is gone on with too: another version of the program may have made its report.
     store.write()?;
+    let mut refused = None;
     for trial in store.left() {
         watcher.started(&plan, &trial);
         let measured = tokio::select! {
@@ -47,6 +48,10 @@ pub async fn run(
         let result = match measured {
             Ok(None) => break,
             Ok(Some(result)) => result,
+            Err(error) if error.is::<Refused>() => {
+                refused = Some(error);
+                break;
+            }
             Err(error) => without_figures(&trial, format!("{error:#}")),
         };
         store.add(result.clone())?;
@@ -56,7 +61,9 @@ pub async fn run(
             break;
         }
     }
-    laboratory.leave().await?;
+    let as_found = laboratory.leave().await;
+    // It tells the reason why the deployment may not be as it was found, too.
+    refused.map_or(as_found, Err)?;
     let left = store.left();
     Ok(match stop.is_cancelled() && !left.is_empty() {
         true => Ending::Stopped { left: left.len() },

@@ -27,6 +27,19 @@ impl Running {
         Self { deployment, found: None }
     }
 
+    /// Gives a plan as many instances as there are, of which this target varies none: what is expected of them is made
+    /// of their number. An error where there is none.
+    pub async fn plan_as_found(&self, plan: &mut Plan) -> Result<()> {
+        // An instance that was silent for a moment, on a busy machine, is not known at that moment.
+        let topology = self.deployment.inhabited(CHANGING).await?;
+        let instances = |tier| topology.living(tier).count() as u32;
+        for cell in &mut plan.cells {
+            cell.setup.requester_instances = instances(Tier::Requester);
+            cell.setup.responder_instances = instances(Tier::Responder);
+        }
+        Ok(())
+    }
+
     /// Sets worker counts, delay and dispatch, and waits until they hold.
     pub async fn change(&mut self, setup: &Setup) -> Result<Deployment> {
         let mut lacking = None;
@@ -74,13 +87,7 @@ const TOKEN: &str = "the deployment can't be changed; where its controls need a 
 
 impl Laboratory for Running {
     async fn set_up(&mut self, plan: &Plan, trial: &Trial) -> Result<Deployment> {
-        // An instance that was silent for a moment, on a busy machine, is not known at that moment.
-        let topology = self.deployment.inhabited(CHANGING).await?;
-        let mut setup = plan.cells[trial.cell].setup.clone();
-        // As many as there are: this target does not vary them.
-        setup.requester_instances = topology.living(Tier::Requester).count() as u32;
-        setup.responder_instances = topology.living(Tier::Responder).count() as u32;
-        self.change(&setup).await
+        self.change(&plan.cells[trial.cell].setup).await
     }
 
     async fn clear(&mut self) -> Result<()> {

@@ -91,6 +91,11 @@ impl Swarm {
         }
     }
 
+    async fn put_back(&self, name: &str, spec: ServiceSpec) -> Result<()> {
+        let (version, now) = self.inspect(name).await?;
+        self.replace(name, version, &now, spec).await
+    }
+
     /// Waits for the end of an update that has just been asked for.
     async fn rolled_out(&self, name: &str) -> Result<()> {
         let until = Instant::now() + SCALING;
@@ -135,12 +140,12 @@ impl Laboratory for Swarm {
     }
 
     async fn leave(&mut self) -> Result<()> {
-        self.running.leave().await?;
+        let mut left = self.running.leave().await;
+        // Each of them, whatever became of the others.
         for (name, spec) in std::mem::take(&mut self.found) {
-            let (version, now) = self.inspect(&name).await?;
-            self.replace(&name, version, &now, spec).await?;
+            left = left.and(self.put_back(&name, spec).await);
         }
-        Ok(())
+        left
     }
 }
 
