@@ -47,24 +47,24 @@ pub enum ConfigError {
         problem: String,
     },
     /// No setting has this name.
-    #[error("unknown setting {key} (from {origin}): {hint}. Correct or remove it")]
+    #[error("unknown setting {key} (from {origin}): {hint} Correct or remove it")]
     UnknownKey {
         /// The name that was given.
         key: String,
         /// The file or flag that gave it.
         origin: String,
-        /// The nearest name, or the names there are.
+        /// The nearest name, or the names there are: a sentence.
         hint: String,
     },
     /// An environment variable has swarmq's prefix and sets nothing.
     #[error(
-        "unknown environment variable {name}: {hint}. Correct or unset it; a variable is \
+        "unknown environment variable {name}: {hint} Correct or unset it; a variable is \
          SWARMQ_SECTION__KEY, with two underscores"
     )]
     UnknownVariable {
         /// The variable.
         name: String,
-        /// The nearest variable, or the variables there are.
+        /// The nearest variable, or the variables there are: a sentence.
         hint: String,
     },
     /// A value out of range, or of another form.
@@ -121,7 +121,7 @@ impl ConfigError {
     }
 }
 
-/// The setting nearest to `key` if one is near; else the settings of its section; else the sections.
+/// The setting nearest to `key` if one is near; else the settings of its section; else the sections. A sentence.
 fn hint(key: &str, sections: &[Section], spell: fn(&str) -> String) -> String {
     const NEAR: f64 = 0.75;
     let likeness = |known: &str| strsim::normalized_damerau_levenshtein(key, known);
@@ -134,8 +134,8 @@ fn hint(key: &str, sections: &[Section], spell: fn(&str) -> String) -> String {
     }
     let parent = key.rsplit_once('.').map_or(key, |(section, _)| section);
     match sections.iter().find(|section| section.key == parent) {
-        Some(section) => format!("[{parent}] has {}", list(section.entries.iter().map(|entry| spell(&entry.key)))),
-        None => format!("the sections are {}", list(sections.iter().map(|section| section.key.clone()))),
+        Some(section) => format!("[{parent}] has {}.", list(section.entries.iter().map(|entry| spell(&entry.key)))),
+        None => format!("the sections are {}.", list(sections.iter().map(|section| section.key.clone()))),
     }
 }
 
@@ -150,10 +150,11 @@ mod tests {
     #[test]
     fn a_near_name_is_suggested_and_otherwise_the_names_there_are() {
         let hint = |key| ConfigError::unknown_key(key, "a file", &sections()).to_string();
-        assert!(hint("requester.wrokers").contains("did you mean requester.workers?"));
+        assert!(hint("requester.wrokers").contains("did you mean requester.workers? Correct"));
         assert!(hint("log.colour").contains("[log] has log.level, log.format"));
         assert!(hint("log").contains("[log] has log.level, log.format"));
         assert!(hint("kafka.topic").contains("the sections are instance, web, requester"));
+        assert!(hint("kafka.topic").contains("shutdown. Correct"));
     }
 
     #[test]

@@ -118,7 +118,18 @@ Every setting has a default; `swarmq` runs without any configuration. A setting 
 
 These files are built into the program. A file of the same name in the folder `config`, or in the folder that
 `--config-dir` or `SWARMQ_CONFIG_DIR` names, replaces the built-in one. `swarmq config` shows each setting's value and
-where it came from. A value out of range, or a name that is not in these tables, stops the program at start.
+where it came from:
+
+    $ SWARMQ_RESPONDER__WORKERS=4 swarmq config --set requester.workers=8 | grep workers
+    requester.workers            8               --set
+    responder.workers            4               SWARMQ_RESPONDER__WORKERS
+
+A value out of range, or a name that is not in these tables, stops the program at start:
+
+<!-- fails: the page says so -->
+
+    $ swarmq --set web.prt=3001
+    swarmq: unknown setting web.prt (from --set): did you mean web.port? Correct or remove it
 ";
 
 /// The text of `docs/configuration.md`: one table per section.

@@ -37,6 +37,8 @@ class Terminal:
             stdout=stdout,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            # A shell that started us in its background has it ignored, and what ignores it inherits that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def start(self, text):
@@ -75,7 +77,7 @@ class Terminal:
         self.background = []
 
     def said(self):
-        """The end of what runs in the background has said."""
+        """The end of what those in the background have said."""
         logs = sorted(self.folder.glob("background-*.log"))
         return "\n".join(f"{log.name}: {log.read_text(errors='replace')[-2000:]}" for log in logs)
 

@@ -9,9 +9,7 @@ use serde_json::json;
 use swarmq::process::CurveKey;
 use swarmq::transport::Socket;
 
-use crate::support::{
-    Child, assert_one_outcome_each, eventually, frames, in_time, own_port, run, run_into,
-};
+use crate::support::{Child, assert_one_outcome_each, eventually, frames, in_time, own_port, run, run_into};
 
 const MESSAGE: &str = r#"{"requestId":"7189","messageId":"d5f2","requesterId":"4fcf","requestedAt":1795346736497}"#;
 

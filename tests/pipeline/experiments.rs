@@ -67,6 +67,9 @@ async fn in_one_process_every_trial_has_its_figures() {
     assert_sound(&results, 2);
     let usage = &results.trials[0].usage[0];
     assert_eq!(usage.tiers, [Tier::Web, Tier::Requester, Tier::Broker, Tier::Responder]);
+    let path = folder.path().to_str().unwrap();
+    let output = run(&["experiment", "compare", path, path, "--fail-if", "p99 > 1.2x"]).await;
+    assert!(output.status.success() && text(&output.stdout).ends_with("The rule holds.\n"), "{output:?}");
     // Into the same folder, it would mix two runs.
     let output = experiment(folder.path(), &[]).await;
     assert!(!output.status.success() && text(&output.stderr).contains("--resume"), "{}", text(&output.stderr));

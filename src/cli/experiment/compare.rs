@@ -43,6 +43,13 @@ pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
         true => line(serde_json::to_string(&comparison)?)?,
         false => line(compare_table(&comparison))?,
     }
+    match args.rules.len() {
+        0 => {}
+        // What is broken stands in the table.
+        _ if args.json || !comparison.broken.is_empty() => {}
+        1 => line("The rule holds.")?,
+        rules => line(format_args!("All {rules} rules hold."))?,
+    }
     if let Some(file) = &args.html {
         let page = compare_page(&comparison)
             .context("this program was built without the feature `dashboard`, which has the page")?;

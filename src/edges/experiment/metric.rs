@@ -177,7 +177,7 @@ impl FromStr for Metric {
             let known: Vec<_> = Self::ALL.iter().map(|metric| metric.name()).collect();
             let near = known.iter().map(|name| (strsim::jaro(text, name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
             let hint = near.filter(|(alike, _)| *alike > 0.7).map(|(_, name)| format!(" Did you mean `{name}`?"));
-            format!("`{text}` is no metric.{} There are {}", hint.unwrap_or_default(), known.join(", "))
+            format!("`{text}` is no metric.{} The metrics are {}", hint.unwrap_or_default(), known.join(", "))
         })
     }
 }
