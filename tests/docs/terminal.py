@@ -42,9 +42,10 @@ class Terminal:
         )
 
     def start(self, text):
-        log = open(self.folder / f"background-{len(self.background)}.log", "wb")
-        self.background.append((text, self.spawn(text, log)))
-        log.close()
+        with open(self.folder / "new.log", "wb") as log:
+            process = self.spawn(text, log)
+        (self.folder / "new.log").rename(self.folder / f"{process.pid}.log")
+        self.background.append((text, process))
 
     def wait_for(self, text):
         """Repeats a command until it succeeds."""
@@ -78,8 +79,8 @@ class Terminal:
 
     def said(self):
         """The end of what those in the background have said."""
-        logs = sorted(self.folder.glob("background-*.log"))
-        return "\n".join(f"{log.name}: {log.read_text(errors='replace')[-2000:]}" for log in logs)
+        logs = [(text, self.folder / f"{process.pid}.log") for text, process in self.background]
+        return "\n".join(f"{text}:\n{log.read_text(errors='replace')[-2000:]}" for text, log in logs)
 
     def kill(self):
         for _, process in self.background:
