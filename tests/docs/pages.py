@@ -66,7 +66,7 @@ def read(path, name):
             if fence[1] == "sh":
                 blocks.append(block(name, begun, body, notes))
             notes = []
-        elif re.match(r"    \S", line) and (begun == 1 or not lines[begun - 2].strip()):
+        elif re.match(r"    +\S", line) and (begun == 1 or not lines[begun - 2].strip()):
             body = [line[4:]]
             while at < len(lines) and (lines[at].startswith("    ") or not lines[at].strip()):
                 body.append(lines[at][4:])
@@ -108,7 +108,13 @@ def block(name, line, body, notes):
 
 
 def commands(body):
-    """Lines after `$ ` with what follows as their output; without any, every line is a command."""
+    """Lines after `$ ` with what follows as their output; without any, every line is a command.
+
+    >>> commands(["$ ls", "a", "b", "$ pwd"])
+    [Command(text='ls', output=['a', 'b']), Command(text='pwd', output=[])]
+    >>> commands(["a \\\\", "  b", "# c", "d"])
+    [Command(text='a b', output=None), Command(text='d', output=None)]
+    """
     found, shows = [], any(line.startswith("$ ") for line in body)
     for line in body:
         if shows and not line.startswith("$ "):
@@ -133,7 +139,18 @@ def plain(line):
 
 
 def differs(expected, printed):
-    """What a page shows and the command did not print, in words; none when they agree. `...` stands for anything."""
+    """What a page shows and the command did not print, in words; none when they agree. `...` stands for anything.
+
+    >>> differs(["took 1.5 s on pi-1", "...", "3 done"], "took 280 ms on node2\\na\\nb\\n4 done\\n")
+    >>> differs(['{"id":"fd6e59d0",...,"n":1}'], '{"id":"0a1b2c3d","x":null,"n":22}')
+    >>> print(differs(["3 done"], "3 failed"))
+    the page shows
+          # done
+    and it printed
+          # failed
+    >>> differs(["a"], "a\\nb") is None
+    False
+    """
     pattern, lines = "", [plain(line) for line in expected if line.strip()]
     for line in lines:
         if line == "...":
