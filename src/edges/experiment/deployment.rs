@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use awc::http::{Method, StatusCode, header};
-use awc::{Client, ClientRequest};
+use awc::{Client, ClientRequest, Connector};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,6 +17,9 @@ use crate::transport::json_answer;
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a connection is used again: less than servers keep one (the web tier 5 s), or a call may meet its end.
+const KEPT: Duration = Duration::from_secs(1);
 
 /// Between two looks at a deployment that is waited for.
 const LOOK: Duration = Duration::from_millis(50);
@@ -50,7 +53,8 @@ impl Deployment {
     /// A web tier at an address that [`web_url`](crate::transport::web_url) has read. The token is that of the controls,
     /// where they need one.
     pub fn at(url: &str, token: Option<String>) -> Self {
-        let client = Client::builder().timeout(PATIENCE).disable_redirects().finish();
+        let connector = Connector::new().conn_keep_alive(KEPT);
+        let client = Client::builder().connector(connector).timeout(PATIENCE).disable_redirects().finish();
         Self { url: url.to_owned(), token, client }
     }
 
