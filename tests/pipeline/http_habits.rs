@@ -103,6 +103,7 @@ async fn head_sends_no_byte_of_a_body_whatever_is_answered() {
     }
     // Its lines come until the request ends, which these don't wait for.
     assert!(app.resize(Tier::Responder, 0).await);
+    app.until("no responder worker", || app.workers(Tier::Responder).is_empty()).await;
     let id = app.web().submit(json!({})).await;
     assert!(after_head(&app.web(), &format!("HEAD /api/v1/requests/{id}/replies")).await.is_empty());
     assert_eq!(app.web().view(&id).await.status, RequestStatus::Pending);

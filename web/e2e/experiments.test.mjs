@@ -119,14 +119,14 @@ test('a run grows to its end; its report opens and its files are there', async (
   await report.close();
   const saved = page.waitForEvent('download');
   await page.getByRole('link', { name: 'CSV' }).click();
-  assert.match((await saved).suggestedFilename(), /second-results\.csv$/);
+  assert.match((await saved).suggestedFilename(), /second-\d+-\d+-results\.csv$/);
   await page.finish();
 });
 
 test('two runs are compared', async () => {
   const page = await open({ bypassCSP: true, reducedMotion: 'reduce' });
   for (const name of ['first', 'second']) await page.locator('.run', { hasText: name }).getByRole('checkbox').check();
-  await page.getByRole('link', { name: /^Compare .*first with .*second/ }).click();
+  await page.getByRole('link', { name: /^Compare first-.* with second-/ }).click();
   await page.locator('.apart:not(.is-bare)').getByRole('heading', { name: 'Ratios' }).waitFor();
   await assertAccessible(page, 'a comparison');
   await page.setViewportSize({ width: 390, height: 844 });

@@ -30,7 +30,6 @@ impl Running {
     /// Gives a plan as many instances as there are, of which this target varies none: what is expected of them is made
     /// of their number. An error where there is none.
     pub async fn plan_as_found(&self, plan: &mut Plan) -> Result<()> {
-        // An instance that was silent for a moment, on a busy machine, is not known at that moment.
         let topology = self.deployment.inhabited(CHANGING).await?;
         let instances = |tier| topology.living(tier).count() as u32;
         for cell in &mut plan.cells {
@@ -54,7 +53,8 @@ impl Running {
     }
 
     async fn change_once(&mut self, setup: &Setup) -> Result<()> {
-        let topology = self.deployment.topology().await?;
+        // An instance that was silent for a moment, on a busy machine, is not known at that moment.
+        let topology = self.deployment.inhabited(CHANGING).await?;
         self.found.get_or_insert_with(|| topology.clone());
         for (tier, workers) in [(Tier::Requester, setup.requesters), (Tier::Responder, setup.responders)] {
             for view in topology.living(tier) {

@@ -1,6 +1,6 @@
 //! A dashboard's WebSocket. The one file that names actix-web-actors.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{pending, poll_fn};
 use std::io;
@@ -32,8 +32,8 @@ use crate::transport::{ApiError, Room, pieces};
 /// Between pings.
 const PING: Duration = Duration::from_secs(5);
 
-/// A browser that has answered none of so many is gone. Pings are counted, not the time: none is sent to one that does
-/// not read, which may be back. One that does not read for `web.send_timeout` is dropped by the kernel.
+/// A browser that has answered none of so many is gone, unless it took texts meanwhile, behind which the pings wait. One that
+/// does not read for `web.send_timeout` is dropped by the kernel.
 const PINGS: u32 = 3;
 
 /// Messages that may wait for a slow browser; the hub bounds their bytes.
@@ -57,14 +57,16 @@ pub enum Push {
 /// What a client sends: to its session, and after that to [`leave`].
 type Received = Rc<RefCell<web::Payload>>;
 
+/// Pings since anything was heard of a client, or a part of a text was taken by its connection.
+type Unanswered = Rc<Cell<u32>>;
+
 /// Texts on their way from the session to its connection.
 type Outbox = Rc<RefCell<VecDeque<(Bytes, Room)>>>;
 
 struct Session {
     hub: Arc<Hub>,
     outbox: Outbox,
-    /// Pings since anything was heard.
-    unanswered: u32,
+    unanswered: Unanswered,
     _seat: DashboardSeat,
 }
 
@@ -75,10 +77,11 @@ impl Actor for Session {
         ctx.set_mailbox_capacity(MAILBOX);
         self.hub.join(ctx.address().recipient());
         ctx.run_interval(PING, |session, ctx| {
-            if session.unanswered == PINGS {
+            let unanswered = session.unanswered.get();
+            if unanswered == PINGS {
                 return ctx.stop();
             }
-            session.unanswered += 1;
+            session.unanswered.set(unanswered + 1);
             ctx.ping(b"");
         });
     }
@@ -100,7 +103,7 @@ impl Handler<Push> for Session {
 
 impl StreamHandler<Result<Message, ProtocolError>> for Session {
     fn handle(&mut self, message: Result<Message, ProtocolError>, ctx: &mut Self::Context) {
-        self.unanswered = 0;
+        self.unanswered.set(0);
         match message {
             Ok(Message::Ping(data)) => ctx.pong(&data),
             Ok(Message::Close(reason)) => {
@@ -151,6 +154,7 @@ struct Outgoing {
     outbox: Outbox,
     /// The rest of the text that is being sent.
     text: Option<(Box<dyn Iterator<Item = Bytes>>, Room)>,
+    unanswered: Unanswered,
     received: Received,
     /// Since the session has ended.
     leaving: Option<LocalBoxFuture<'static, ()>>,
@@ -169,7 +173,10 @@ impl Stream for Outgoing {
             }
             if let Some((rest, _)) = &mut this.text {
                 match rest.next() {
-                    Some(piece) => return Poll::Ready(Some(Ok(piece))),
+                    Some(piece) => {
+                        this.unanswered.set(0);
+                        return Poll::Ready(Some(Ok(piece)));
+                    }
                     None => this.text = None,
                 }
             }
@@ -233,8 +240,9 @@ pub async fn open(request: HttpRequest, payload: web::Payload, hub: web::Data<Hu
         let message = "as many dashboards as allowed are open (web.max_dashboards): close one";
         return Err(ApiError::new(ErrorCode::Overloaded, message).into());
     };
-    let outbox = Outbox::default();
-    let session = Session { hub: hub.into_inner(), outbox: outbox.clone(), unanswered: 0, _seat: seat };
+    let (outbox, unanswered) = (Outbox::default(), Unanswered::default());
+    let session =
+        Session { hub: hub.into_inner(), outbox: outbox.clone(), unanswered: unanswered.clone(), _seat: seat };
     let received = Received::new(RefCell::new(payload));
     let read = received.clone();
     let payload = stream::poll_fn(move |cx| read.borrow_mut().poll_next_unpin(cx));
@@ -244,7 +252,14 @@ pub async fn open(request: HttpRequest, payload: web::Payload, hub: web::Data<Hu
         ctx.add_stream(frames);
         session
     });
-    Ok(response.streaming(Outgoing { control: control.boxed_local(), outbox, text: None, received, leaving: None }))
+    Ok(response.streaming(Outgoing {
+        control: control.boxed_local(),
+        outbox,
+        text: None,
+        unanswered,
+        received,
+        leaving: None,
+    }))
 }
 
 #[cfg(test)]

@@ -126,6 +126,8 @@ impl Child {
 
     /// Asks it to end, and waits until it has, with status 0.
     pub async fn stop(mut self) {
+        // Before its first line it has no handlers for signals.
+        self.message("swarmq").await;
         self.signal(Signal::SIGTERM);
         let status = self.exit().await;
         assert!(status.success(), "{status}: {:#?}", self.seen);
