@@ -76,13 +76,22 @@ impl Actor for Session {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
         self.hub.join(ctx.address().recipient());
-        ctx.run_interval(PING, |session, ctx| {
+        Self::ping_later(ctx);
+    }
+}
+
+impl Session {
+    /// Not an interval: nothing runs here while the connection takes no more, and that would then make up for all the pings
+    /// it missed, at once.
+    fn ping_later(ctx: &mut WebsocketContext<Self>) {
+        ctx.run_later(PING, |session, ctx| {
             let unanswered = session.unanswered.get();
             if unanswered == PINGS {
                 return ctx.stop();
             }
             session.unanswered.set(unanswered + 1);
             ctx.ping(b"");
+            Self::ping_later(ctx);
         });
     }
 }
