@@ -14,10 +14,10 @@ const url = process.argv[2];
 const browser = await startBrowser();
 try {
   const page = await openPage(browser, url);
-  for (const text of ['node1', 'node2', 'node3', 'swarmq_responder.1', 'swarmq_responder.3', 'swarmq_web.2']) {
+  for (const text of ['node1', 'node2', 'node3', 'responder.1', 'responder.3', 'web.2']) {
     await page.getByText(text, { exact: false }).first().waitFor();
   }
-  await page.getByText('swarmq_web.2').first().click();
+  await page.getByText('web.2').first().click();
   await page.getByText(/web on node\d, version \S/).waitFor();
   await page.keyboard.press('Escape');
   // The charts have something to show when a rate is told.
