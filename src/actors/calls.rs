@@ -187,8 +187,8 @@ async fn collect(
     }
 }
 
-/// Waits until a connection is closed, by which nobody can come back for a whole set, and ends the messages of the set that
-/// wait for a worker: the workers are for who waits. Those that were sent end as they end. Never returns.
+/// When the sender of a request closes its connection, ends the request's messages that wait for a worker: nobody can come
+/// back for a whole set. Messages that were sent already end as any other. Never returns.
 async fn give_up_when_closed(sink: &Sink, tickets: &[Arc<Ticket>]) {
     sink.closed().await;
     for ticket in tickets.iter().filter(|ticket| ticket.sendings() == 0) {

@@ -189,7 +189,7 @@ impl App {
                 sleep(LOOK_AGAIN).await;
             }
         };
-        // Whoever starts before a peer is told so by each request.
+        // After that, a request itself is answered with which peer is missing.
         let _ = timeout(patience, find_each_other).await;
     }
 

@@ -31,7 +31,7 @@ pub fn text(boards: &[Arc<Board>]) -> Result<String, fmt::Error> {
     Ok(text)
 }
 
-/// What is told of one instance.
+/// The figures of one instance.
 #[derive(Debug)]
 struct Figures {
     snapshot: Snapshot,

@@ -63,7 +63,7 @@ impl Deployment {
         self.read("topology").await
     }
 
-    /// Fails where the controls are not for who has this token, or none, and says what is needed.
+    /// Asks whether the controls may be called with this token. The error says what is needed.
     pub async fn permitted(&self) -> Result<()> {
         let Permitted { permitted, needs_token } = self.read("control").await?;
         let url = &self.url;
