@@ -8,10 +8,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use slog::{Discard, Logger, o};
-use swarmq::actors::Calls;
-use swarmq::app::{App, Role};
-use swarmq::model::Request;
-use swarmq::process::{Config, Override, Sources};
+use swarmq::app::App;
+use swarmq::config::Role;
+use swarmq::config::{Config, Override, Sources};
+use swarmq::requester::Calls;
+use swarmq::wire::Request;
 use tokio::sync::mpsc;
 
 /// How long each measurement runs, after as long a warm-up of a fifth.

@@ -2,7 +2,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use swarmq::cli::Cli;
-use swarmq::process::output::OutputError;
+use swarmq::cli::output::OutputError;
 
 fn main() -> ExitCode {
     match Cli::parse().run() {

@@ -8,8 +8,8 @@ use actix_web::web::{Data, post};
 use actix_web::{App, HttpResponse, HttpServer};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use swarmq::edges::experiment::{LoadTask, Made, start_load};
-use swarmq::model::{OutcomeCounts, RequestStatus, RequestView};
+use swarmq::experiment::load::{LoadTask, Made, start_load};
+use swarmq::wire::{OutcomeCounts, RequestStatus, RequestView};
 use tokio_util::sync::CancellationToken;
 
 const RATE: f64 = 200.0;

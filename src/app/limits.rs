@@ -3,12 +3,13 @@
 use anyhow::{Result, bail};
 use slog::{Logger, debug};
 
-use super::Role;
-use crate::edges::admin;
-use crate::process::{Curve, Dispatch, Settings};
+use crate::admin::CONNECTIONS;
+use crate::broker::MAX_LEAST_BUSY;
+use crate::config::{Curve, Role, Settings};
+use crate::wire::Dispatch;
 
 /// Descriptors that a process needs whatever its workers do: its own, and the admin server's connections.
-const BASE: u64 = 128 + admin::CONNECTIONS as u64;
+const BASE: u64 = 128 + CONNECTIONS as u64;
 
 /// Descriptors of a requester worker: its socket's own, and the connection's two ends where both are here.
 const PER_REQUESTER: u64 = 3;
@@ -18,9 +19,6 @@ const PER_RESPONDER: u64 = 2;
 
 /// Descriptors of one whose broker is elsewhere: its socket's own, the connection, and its monitor's two ends.
 const PER_RESPONDER_ELSEWHERE: u64 = 4;
-
-/// Workers that least-busy dispatch allows: each has two sockets in the one ZeroMQ context, which holds 1,023.
-pub const MOST_LEAST_BUSY: usize = 500;
 
 /// Raises the limit of open files as far as it goes. Fails when that is too low for the configured workers, or when
 /// settings ask for what this role can't do.
@@ -34,9 +32,9 @@ pub fn raise(settings: &Settings, role: Role, log: &Logger) -> Result<()> {
              without responder.backend, or use \"round-robin\""
         );
     }
-    if least_busy && responders > MOST_LEAST_BUSY as u64 {
+    if least_busy && responders > MAX_LEAST_BUSY as u64 {
         bail!(
-            "responder.workers = {responders}: broker.dispatch = \"least-busy\" allows {MOST_LEAST_BUSY} in one \
+            "responder.workers = {responders}: broker.dispatch = \"least-busy\" allows {MAX_LEAST_BUSY} in one \
              instance; run more instances, or use \"round-robin\""
         );
     }
@@ -82,7 +80,7 @@ pub fn check_curve(settings: &Curve, has_curve: bool) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::CurveKey;
+    use crate::config::CurveKey;
 
     #[test]
     fn a_key_is_refused_where_there_is_no_curve() {

@@ -1,12 +1,7 @@
-//! Floor 6: composition. Builds the tiers of one process out of its settings, runs them, and shuts them down in order.
+//! Builds the tiers of one process out of its settings, runs them, and shuts them down in order.
 
-mod identity;
-mod in_process;
+mod in_process_target;
 mod limits;
-mod process;
-mod requester;
-mod responder;
-mod web;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -17,57 +12,20 @@ use anyhow::Result;
 use slog::{Logger, info, warn};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::actors::{Board, Calls};
-use crate::edges::admin;
-use crate::model::{InstanceState, Tier};
-use crate::process::{Settings, Upstream};
-use crate::transport::{Guard, Permission};
-use identity::first_responder_id;
-pub use in_process::InProcess;
-use limits::MOST_LEAST_BUSY;
-use process::{Process, bind_zmq, bound, listen};
-use requester::RequesterTier;
-use responder::{BrokerTier, ResponderTier};
-use web::WebTier;
+use crate::admin::{Control, Workers, admin_routes, serve_admin};
+use crate::broker::{BrokerTier, INPROC, MAX_LEAST_BUSY, worker_endpoint};
+use crate::config::{Role, Settings, Upstream};
+use crate::requester::{Calls, MAX_WORKERS, RequesterTier};
+use crate::responder::{LocalBroker, ResponderTier};
+use crate::runtime::http::{Guard, Permission};
+use crate::runtime::supervision::{CrashWorker, Resize};
+use crate::runtime::{Board, Process, bind_telemetry, listen};
+use crate::web::WebTier;
+use crate::wire::{InstanceState, Tier};
+pub use in_process_target::InProcess;
 
 /// How often [`App::ready`] looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-
-/// What one process runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Every tier.
-    All,
-    Web,
-    Requester,
-    /// A broker and its workers, or, with `responder.backend`, workers of a broker elsewhere.
-    Responder,
-    /// A broker alone.
-    Broker,
-}
-
-impl Role {
-    /// The tier's name, or `all`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Web => "web",
-            Self::Requester => "requester",
-            Self::Responder => "responder",
-            Self::Broker => "broker",
-        }
-    }
-
-    /// The admin server's port where none is configured: one for each, so that all can run on one host.
-    pub fn admin_port(self) -> u16 {
-        match self {
-            Self::All | Self::Web => 9090,
-            Self::Requester => 9091,
-            Self::Responder => 9092,
-            Self::Broker => 9093,
-        }
-    }
-}
 
 /// Where the process really listens.
 #[derive(Clone, Copy, Debug, Default)]
@@ -126,7 +84,7 @@ impl App {
         let admin_listener = listen("admin", settings.admin.bind, admin_port(&settings, role), "admin.port")?;
         addresses.admin = Some(admin_listener.local_addr()?);
         let subscriber = match all || role == Role::Web {
-            true => Some(process::bind_telemetry(&settings, &log)?),
+            true => Some(bind_telemetry(&settings, &log)?),
             false => None,
         };
         if let Some((_, address)) = &subscriber {
@@ -146,7 +104,7 @@ impl App {
             broker = Some(tier);
         }
         let responder = match all || role == Role::Responder {
-            true => Some(ResponderTier::start(&mut process, broker.as_ref())?),
+            true => Some(ResponderTier::start(&mut process, broker.as_ref().map(local))?),
             false => None,
         };
         let mut requester = None;
@@ -165,15 +123,16 @@ impl App {
             web = Some(tier);
         }
         process.start_monitor(addresses.telemetry)?;
-        let server = admin::serve(
+        let max_responders = MAX_LEAST_BUSY.max(process.settings.responder.workers.usize());
+        let server = serve_admin(
             admin_listener,
             process.boards.clone(),
-            process.controls.clone(),
+            controls(requester.as_ref(), broker.as_ref(), (responder.as_ref(), max_responders)),
             Guard::new(
                 process.settings.admin.bind,
                 Permission::of(process.settings.admin.token.as_ref(), &[process.settings.admin.bind]),
                 process.settings.web.hosts.clone(),
-                admin::routes(),
+                admin_routes(),
             ),
         )?;
         let admin = server.handle();
@@ -250,7 +209,7 @@ impl App {
             Tier::Web => None,
         };
         match pool {
-            Some(pool) => pool.send(crate::actors::CrashWorker(index)).await.unwrap_or(false),
+            Some(pool) => pool.send(CrashWorker(index)).await.unwrap_or(false),
             None => false,
         }
     }
@@ -263,10 +222,48 @@ impl App {
             Tier::Web | Tier::Broker => None,
         };
         match pool {
-            Some(pool) => pool.send(crate::actors::Resize(workers)).await.unwrap_or(false),
+            Some(pool) => pool.send(Resize(workers)).await.unwrap_or(false),
             None => false,
         }
     }
+}
+
+/// What the responder workers of the same process need to know of a broker.
+fn local(broker: &BrokerTier) -> LocalBroker {
+    LocalBroker {
+        workers: broker.workers.clone(),
+        released: broker.released.clone(),
+        shared: INPROC,
+        own: worker_endpoint,
+        dispatch: broker.dispatch.subscribe(),
+    }
+}
+
+/// What can be changed about the instances of this process.
+fn controls(
+    requester: Option<&RequesterTier>,
+    broker: Option<&BrokerTier>,
+    (responder, max_responders): (Option<&ResponderTier>, usize),
+) -> Vec<Control> {
+    let requester = requester.map(|tier| Control {
+        board: tier.board.clone(),
+        workers: Some(Workers { pool: tier.workers.clone(), max: MAX_WORKERS }),
+        responder: None,
+        dispatch: None,
+    });
+    let broker = broker.map(|tier| Control {
+        board: tier.board.clone(),
+        workers: None,
+        responder: None,
+        dispatch: (!tier.separate).then(|| tier.dispatch.clone()),
+    });
+    let responder = responder.map(|tier| Control {
+        board: tier.controls.board.clone(),
+        workers: Some(Workers { pool: tier.workers.clone(), max: max_responders }),
+        responder: Some(tier.controls.clone()),
+        dispatch: None,
+    });
+    [broker, responder, requester].into_iter().flatten().collect()
 }
 
 fn admin_port(settings: &Settings, role: Role) -> u16 {

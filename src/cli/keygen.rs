@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::CurveKey;
-use crate::process::output;
+use crate::cli::output;
+use crate::config::CurveKey;
 
 /// What to do with a key that was written to stdout, for whoever made it.
 fn what_next(is_terminal: bool, exposed: bool) -> String {

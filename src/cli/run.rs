@@ -7,8 +7,9 @@ use anyhow::Result;
 use slog::{crit, info, warn};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{Addresses, App, Role};
-use crate::process::{Config, logging};
+use crate::app::{Addresses, App};
+use crate::config::{Config, Role};
+use crate::runtime::logging;
 
 /// Exit status of a process that was interrupted a second time while it was shutting down: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use swarmq::model::Topology;
+use swarmq::wire::Topology;
 
 use crate::client::{Asked, Client, End};
 use crate::deployment::{Deployment, Instance, Memory, Site};

@@ -2,7 +2,8 @@
 
 use std::process::{Command, Output};
 
-use swarmq::process::{LogFormat, logging};
+use swarmq::config::LogFormat;
+use swarmq::runtime::logging;
 
 use super::Setup;
 

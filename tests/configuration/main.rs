@@ -8,8 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use swarmq::model::TaskName;
-use swarmq::process::{Config, LogFormat, LogLevel, Override, Settings, Sources, render};
+use swarmq::config::{Config, LogFormat, LogLevel, Override, Settings, Sources, render};
+use swarmq::wire::TaskName;
 use tempfile::TempDir;
 
 /// Sources that see no file of this repository, and the folder they see instead.

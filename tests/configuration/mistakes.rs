@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use swarmq::process::Config;
+use swarmq::config::Config;
 
 use super::Setup;
 

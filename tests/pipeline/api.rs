@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use awc::ws;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use swarmq::app::Role;
+use swarmq::config::Role;
 
 use crate::support::{Child, Running, eventually, in_time, own_port, start};
 

@@ -1,8 +1,8 @@
 //! The article's HTTP calls: connect, request, and our disconnect.
 
 use serde_json::{Value, json};
-use swarmq::app::Role;
-use swarmq::model::Tier;
+use swarmq::config::Role;
+use swarmq::wire::Tier;
 
 use crate::support::{Running, Web, start};
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use swarmq::app::Role;
-use swarmq::model::Tier;
+use swarmq::config::Role;
+use swarmq::wire::Tier;
 use tokio::net::TcpListener;
 
 use crate::ARTICLE_FIELDS;

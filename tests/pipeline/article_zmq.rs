@@ -2,8 +2,8 @@
 //! tier's.
 
 use serde_json::{Map, Value, json};
-use swarmq::app::Role;
-use swarmq::model::Tier;
+use swarmq::config::Role;
+use swarmq::wire::Tier;
 
 use crate::ARTICLE_FIELDS;
 use crate::support::{ArticleTier, Peer, Running, article_reply, frames, in_time, start, zmq_socket};

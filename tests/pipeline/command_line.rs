@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
 use nix::sys::signal::Signal;
-use swarmq::model::Tier;
+use swarmq::wire::Tier;
 
 use crate::support::{Child, Running, run, run_into};
 

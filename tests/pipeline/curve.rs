@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 
 use serde_json::json;
-use swarmq::process::CurveKey;
-use swarmq::transport::Socket;
+use swarmq::config::CurveKey;
+use swarmq::runtime::zeromq::Socket;
 
 use crate::support::{Child, assert_one_outcome_each, eventually, frames, in_time, own_port, run, run_into};
 

@@ -7,8 +7,9 @@ use std::process::{Child as Process, Command, Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use swarmq::edges::experiment::{Factor, Results, read_results};
-use swarmq::model::{Hop, Tier};
+use swarmq::experiment::plan::Factor;
+use swarmq::experiment::run::{Results, read_results};
+use swarmq::wire::{Hop, Tier};
 
 use crate::support::{Child, eventually, run};
 

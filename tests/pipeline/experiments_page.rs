@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use swarmq::model::{ExperimentState, ExperimentView};
+use swarmq::wire::{ExperimentState, ExperimentView};
 
 use crate::support::{Child, Web, eventually};
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Output;
 
-use swarmq::edges::experiment::read_results;
-use swarmq::model::Tier;
+use swarmq::experiment::run::read_results;
+use swarmq::wire::Tier;
 
 use crate::support::{Child, eventually, own_port, run};
 

@@ -1,8 +1,8 @@
 //! Workers that die with a message in hand: nothing is lost, and nothing is answered twice.
 
 use serde_json::json;
-use swarmq::app::Role;
-use swarmq::model::{ErrorCode, NO_RESPONDER, Tier, WorkerState};
+use swarmq::config::Role;
+use swarmq::wire::{ErrorCode, NO_RESPONDER, Tier, WorkerState};
 
 use crate::support::{Running, assert_one_outcome_each, in_time, start};
 

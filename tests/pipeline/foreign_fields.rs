@@ -2,8 +2,8 @@
 //! requests.
 
 use serde_json::{Value, json};
-use swarmq::app::Role;
-use swarmq::model::Tier;
+use swarmq::config::Role;
+use swarmq::wire::Tier;
 
 use crate::support::{ArticleTier, Peer, Running, article_reply, in_time, start};
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use swarmq::edges::{admin, web};
-use swarmq::model::{RequestStatus, Tier};
-use swarmq::transport::{Access, Route};
+use swarmq::admin::admin_routes;
+use swarmq::runtime::http::{Access, Route};
+use swarmq::web::http::access;
+use swarmq::wire::{RequestStatus, Tier};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -18,7 +19,7 @@ const ODD: [&str; 12] =
 
 /// The routes of both servers, each with the server that has it.
 fn servers(app: &Running) -> [(Web, Vec<Route>); 2] {
-    [(app.web(), web::access()), (app.admin(), admin::routes())]
+    [(app.web(), access()), (app.admin(), admin_routes())]
 }
 
 fn filled(path: &str, id: &str) -> String {

@@ -9,14 +9,20 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use slog::{Discard, Logger, o};
-use swarmq::actors::{
-    Backend, Board, Desks, Lanes, Memory, ReplyTo, RequesterContext, RequesterSocket, ResponderContext, RestartPolicy,
-    RetryPolicy, Seat, Teller, Ticket, run_requester, run_responder,
+use swarmq::requester::{
+    Lanes, Memory, ReplyTo, RequesterContext, RequesterSocket, RetryPolicy, Ticket, run_requester,
 };
-use swarmq::edges::web::{LinkContext, Links, Requests, run_links};
-use swarmq::model::{Event, Instance, LinkState, Message, Outcome, RequestStatus, TaskName, Tier, now_ms};
-use swarmq::tasks::{Delay, FaultInjector, Tasks, TasksConfig, Withheld};
-use swarmq::transport::{Contexts, Publisher, SocketOptions};
+use swarmq::responder::tasks::{Tasks, TasksConfig, Withheld};
+use swarmq::responder::{Backend, Desks, ResponderContext, run_responder};
+use swarmq::responder::{Delay, FaultInjector};
+use swarmq::runtime::Board;
+use swarmq::runtime::supervision::{RestartPolicy, Seat};
+use swarmq::runtime::telemetry::Publisher;
+use swarmq::runtime::telemetry::Teller;
+use swarmq::runtime::zeromq::{Contexts, SocketOptions};
+use swarmq::web::links::{LinkContext, Links, run_links};
+use swarmq::web::requests::Requests;
+use swarmq::wire::{Event, Instance, LinkState, Message, Outcome, RequestStatus, TaskName, Tier, now_ms};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;

@@ -1,8 +1,8 @@
 //! Full queues, deadlines that pass, and replies too late or too many.
 
 use serde_json::{Value, json};
-use swarmq::app::Role;
-use swarmq::model::{ErrorCode, RequestStatus, Tier};
+use swarmq::config::Role;
+use swarmq::wire::{ErrorCode, RequestStatus, Tier};
 
 use crate::support::{ArticleTier, Peer, Running, article_reply, assert_one_outcome_each, start};
 

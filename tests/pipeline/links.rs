@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use swarmq::app::Role;
-use swarmq::model::LinkState;
+use swarmq::config::Role;
+use swarmq::wire::LinkState;
 use tokio::net::TcpListener;
 
 use crate::support::{Peer, Running, eventually, in_time, start};

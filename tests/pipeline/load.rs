@@ -1,7 +1,7 @@
 //! Load that the web tier makes itself, and who may ask for it.
 
 use serde_json::{Value, json};
-use swarmq::model::Tier;
+use swarmq::wire::Tier;
 
 use crate::support::{Running, Web, eventually, is_settled};
 

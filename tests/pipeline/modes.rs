@@ -1,7 +1,7 @@
 //! A request through every tier in one process: each task, each way to ask, each way to fan out.
 
 use serde_json::json;
-use swarmq::model::{RequestStatus, Tier};
+use swarmq::wire::{RequestStatus, Tier};
 
 use crate::support::{Running, assert_one_outcome_each};
 

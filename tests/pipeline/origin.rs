@@ -2,7 +2,7 @@
 
 use awc::error::WsClientError;
 use serde_json::json;
-use swarmq::model::Tier;
+use swarmq::wire::Tier;
 
 use crate::support::{Child, Running, Web};
 

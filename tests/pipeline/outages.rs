@@ -1,8 +1,8 @@
 //! Processes that are killed with messages in hand.
 
 use serde_json::json;
-use swarmq::app::Role;
-use swarmq::model::{RequestStatus, Tier};
+use swarmq::config::Role;
+use swarmq::wire::{RequestStatus, Tier};
 
 use crate::support::{Child, Running, assert_one_outcome_each, eventually, own_port, start};
 

@@ -1,8 +1,8 @@
 //! Messages and replies above a limit: each ends as an error that names it, and nobody else waits.
 
 use serde_json::{Value, json};
-use swarmq::app::Role;
-use swarmq::model::{ErrorCode, Outcome, Tier};
+use swarmq::config::Role;
+use swarmq::wire::{ErrorCode, Outcome, Tier};
 
 use crate::support::{
     ArticleTier, Peer, Running, article_reply, assert_one_outcome_each, eventually, frames, in_time, start, zmq_socket,
@@ -220,9 +220,9 @@ async fn a_peer_that_sends_one_message_without_end_loses_its_connection_and_nobo
     socket.monitor("inproc://endless", i32::from(zmq::SocketEvent::DISCONNECTED as u16)).unwrap();
     let events = context.socket(zmq::PAIR).unwrap();
     events.connect("inproc://endless").unwrap();
-    let events = swarmq::transport::Socket::attach(events).unwrap();
+    let events = swarmq::runtime::zeromq::Socket::attach(events).unwrap();
     socket.connect(&format!("tcp://{}", address.unwrap())).unwrap();
-    let socket = swarmq::transport::Socket::attach(socket).unwrap();
+    let socket = swarmq::runtime::zeromq::Socket::attach(socket).unwrap();
     // libzmq sends a message once it has it whole. More than any broker of this process takes.
     let endless = (0..1_000).map(|_| zmq::Message::from(vec![b'x'; 60_000])).collect();
     socket.send(endless).await.unwrap();
@@ -276,7 +276,7 @@ async fn a_requester_that_does_not_read_costs_the_broker_no_more_than_its_bound(
     silent.set_rcvhwm(1).unwrap();
     silent.set_rcvbuf(65_536).unwrap();
     silent.connect(&format!("tcp://{}", app.addresses.broker.unwrap())).unwrap();
-    let silent = swarmq::transport::Socket::attach(silent).unwrap();
+    let silent = swarmq::runtime::zeromq::Socket::attach(silent).unwrap();
     let ask = json!({ "requestId": "r", "messageId": "m", "requesterId": "q", "requestedAt": 1, "attempt": 1,
         "parameters": { "bytes": 100_000 } });
     let mut most = 0;
@@ -320,7 +320,7 @@ async fn replies_that_come_faster_than_they_are_read_arrive_all_the_same() {
     }
     for _ in 0..200 {
         let reply = in_time("a reply", socket.recv()).await.unwrap();
-        let reply = swarmq::model::Reply::parse(&reply[1]).unwrap();
+        let reply = swarmq::wire::Reply::parse(&reply[1]).unwrap();
         assert_eq!((reply.outcome(), reply.code), (Outcome::Response, None::<ErrorCode>));
     }
     app.stop().await;

@@ -2,7 +2,7 @@
 
 use futures_util::future::{join, join_all};
 use serde_json::json;
-use swarmq::model::{Tier, WorkerState};
+use swarmq::wire::{Tier, WorkerState};
 
 use crate::support::{Running, assert_one_outcome_each, in_time};
 
@@ -158,7 +158,7 @@ async fn a_dealer_has_a_window_of_messages_in_flight_and_a_req_has_one() {
 async fn least_busy_dispatch_needs_broker_and_workers_in_one_process() {
     let settings = crate::support::settings(&[("broker.dispatch", "least-busy")]);
     let log = slog::Logger::root(slog::Discard, slog::o!());
-    let error = swarmq::app::App::build(settings, swarmq::app::Role::Broker, log).err().unwrap().to_string();
+    let error = swarmq::app::App::build(settings, swarmq::config::Role::Broker, log).err().unwrap().to_string();
     assert!(error.contains("broker.dispatch") && error.contains("round-robin"), "{error}");
 }
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde_json::{Value, json};
-use swarmq::model::Tier;
+use swarmq::wire::Tier;
 
 use crate::support::{Child, Web, assert_one_outcome_each, eventually, is_settled, own_port, run};
 

@@ -4,9 +4,9 @@
 use std::net::SocketAddr;
 
 use serde_json::json;
-use swarmq::app::Role;
-use swarmq::model::Tier;
-use swarmq::process::CurveKey;
+use swarmq::config::CurveKey;
+use swarmq::config::Role;
+use swarmq::wire::Tier;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 

@@ -8,7 +8,7 @@ use awc::ws;
 use futures_util::StreamExt;
 use nix::sys::signal::Signal;
 use serde_json::json;
-use swarmq::model::{RequestView, Tier};
+use swarmq::wire::{RequestView, Tier};
 
 use crate::support::{Child, Peer, Running, Web, assert_one_outcome_each, eventually, in_time};
 

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use swarmq::model::Tier;
-use swarmq::transport::Proof;
+use swarmq::runtime::telemetry::Proof;
+use swarmq::wire::Tier;
 
 use crate::support::{Running, Web, eventually};
 

@@ -1,8 +1,8 @@
 //! What one TCP connection, and all of them, may have open at a requester.
 
 use serde_json::json;
-use swarmq::app::Role;
-use swarmq::model::Tier;
+use swarmq::config::Role;
+use swarmq::wire::Tier;
 
 use crate::support::{ArticleTier, Peer, Running, article_reply, start};
 

@@ -6,8 +6,8 @@ use std::thread;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use swarmq::app::Role;
-use swarmq::model::RequestStatus;
+use swarmq::config::Role;
+use swarmq::wire::RequestStatus;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use swarmq::model::Tier;
+use swarmq::wire::Tier;
 
 use crate::experiment::{TOKEN, experiment as measured};
 use crate::lab::{BROKEN, FIRST, MANAGER, NODES, SECOND, root, run};

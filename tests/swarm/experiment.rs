@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use swarmq::edges::experiment::{Factor, read_results};
+use swarmq::experiment::plan::Factor;
+use swarmq::experiment::run::read_results;
 
 use crate::lab::{MANAGER, root, run};
 

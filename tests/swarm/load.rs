@@ -11,7 +11,7 @@ use anyhow::{Result, anyhow};
 use awc::Connector;
 use awc::error::SendRequestError;
 use serde_json::{Value, json};
-use swarmq::model::{RequestStatus, RequestView};
+use swarmq::wire::{RequestStatus, RequestView};
 use tokio::time::timeout;
 
 /// Requests a second.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use swarmq::model::{Ledger, RequestView};
+use swarmq::wire::{Ledger, RequestView};
 
 use crate::load::{Asked, End};
 

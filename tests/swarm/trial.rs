@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use swarmq::model::{Ledger, Tier};
+use swarmq::wire::{Ledger, Tier};
 
 use crate::load::{Asked, End, Load, RATE};
 use crate::report::{Row, millis};

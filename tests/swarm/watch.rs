@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, bail};
 use awc::Connector;
 use futures_util::future::join_all;
-use swarmq::model::{InstanceState, InstanceView, Ledger, LinkState, Tier, Topology, now_ms};
+use swarmq::wire::{InstanceState, InstanceView, Ledger, LinkState, Tier, Topology, now_ms};
 
 use crate::stack::wait_for;
 

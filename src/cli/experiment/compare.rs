@@ -7,8 +7,10 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::edges::experiment::{self, Comparison, Rule, compare_page, compare_table, read_results};
-use crate::process::output::line;
+use crate::cli::output::line;
+use crate::experiment::analysis::{Comparison, Rule, compare as compare_runs};
+use crate::experiment::report::{compare_page, compare_table};
+use crate::experiment::run::read_results;
 
 pub const AFTER_HELP: &str = "\
 Rules: a metric, one of > >= < <=, and a limit: a ratio of the second run by the first (1.2x), a change (+20%, -10%), or
@@ -35,7 +37,7 @@ pub struct CompareArgs {
 
 /// Exit status 0: no rule is broken.
 pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
-    let comparison = experiment::compare(&read_results(&args.first)?, &read_results(&args.second)?, &args.rules);
+    let comparison = compare_runs(&read_results(&args.first)?, &read_results(&args.second)?, &args.rules);
     if comparison.cells.is_empty() {
         bail!("the runs have no cell in common: {}", apart(&comparison));
     }

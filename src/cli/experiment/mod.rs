@@ -13,13 +13,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::InProcess;
-use crate::edges::experiment::{
-    Deployment, Ending, Order, Plan, PlanFlags, Processes, READY_MADE, Running, Store, Swarm, Target, check,
-    environment, load_plan, run,
-};
-use crate::process::output::{OutputError, line};
-use crate::process::run_folder;
-use crate::transport::web_url;
+use crate::cli::output::line;
+use crate::experiment::plan::{Order, Plan, PlanFlags, READY_MADE, Target, load_plan};
+use crate::experiment::run::{Ending, Store, environment, run, run_folder};
+use crate::experiment::target::{Deployment, Processes, Running, Swarm, check};
+use crate::runtime::http::web_url;
 use progress::Shown;
 
 /// Exit status of a plan that can't be carried out.
@@ -281,6 +279,6 @@ fn stop_by_signal(told: CancellationToken) -> Result<()> {
 }
 
 /// A time in whole seconds, in words.
-fn rounded(time: Duration) -> humantime::FormattedDuration {
+pub fn rounded(time: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(time.as_secs_f64().ceil() as u64))
 }

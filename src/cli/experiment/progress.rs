@@ -8,8 +8,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{OutputError, line, rounded};
-use crate::edges::experiment::{Ending, Plan, Progress, Store, Trial, TrialResult, Watcher, table};
+use crate::cli::experiment::rounded;
+use crate::cli::output::{OutputError, line};
+use crate::experiment::load::Progress;
+use crate::experiment::plan::{Plan, Trial};
+use crate::experiment::report::table;
+use crate::experiment::run::{Ending, Store, TrialResult, Watcher};
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

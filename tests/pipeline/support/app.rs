@@ -3,10 +3,11 @@
 use std::ops::Deref;
 
 use slog::{Discard, Logger, o};
-use swarmq::actors::Board;
-use swarmq::app::{App, Role};
-use swarmq::model::{Ledger, Tier, WorkerState, WorkerView};
-use swarmq::process::{Config, Override, Settings, Sources};
+use swarmq::app::App;
+use swarmq::config::Role;
+use swarmq::config::{Config, Override, Settings, Sources};
+use swarmq::runtime::Board;
+use swarmq::wire::{Ledger, Tier, WorkerState, WorkerView};
 
 use super::{PATIENT, Web, eventually, in_time, is_ready, is_settled};
 

@@ -7,7 +7,7 @@ use awc::ClientRequest;
 use awc::http::header::{AUTHORIZATION, HeaderMap};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use swarmq::model::{RequestStatus, RequestView, Topology};
+use swarmq::wire::{RequestStatus, RequestView, Topology};
 
 use super::{PATIENCE, eventually};
 

@@ -8,7 +8,7 @@ mod peers;
 use std::future::Future;
 use std::time::Duration;
 
-use swarmq::model::{InstanceState, Ledger, RequestView};
+use swarmq::wire::{InstanceState, Ledger, RequestView};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 pub use app::{Running, settings, start};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use serde_json::{Map, Value, json};
-use swarmq::transport::{Frames, Socket};
+use swarmq::runtime::zeromq::{Frames, Socket};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -92,7 +92,7 @@ pub fn zmq_socket(kind: zmq::SocketType, connect: Option<SocketAddr>) -> (Socket
 
 /// Frames to send.
 pub fn frames<const N: usize>(parts: [&[u8]; N]) -> Frames {
-    swarmq::transport::frames_of(parts)
+    swarmq::runtime::zeromq::frames_of(parts)
 }
 
 /// The reply of the article's responder to a message: its own fields, then the message's.

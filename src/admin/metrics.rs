@@ -1,0 +1,237 @@
+//! The instances' figures as Prometheus metrics. The library writes OpenMetrics, of which what is used here is the older text
+//! format too, but for the names of counters.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode_registry;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use crate::runtime::Board;
+use crate::wire::{InstanceState, Latency, Snapshot};
+
+/// What `/metrics` answers with.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Upper bounds of the latency buckets, in seconds: from a broker's microseconds to the longest usual timeout.
+const BUCKETS: [f64; 16] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// The metrics of all instances of the process. Fails only where a text can't be written.
+pub fn text(boards: &[Arc<Board>]) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("swarmq");
+    let instances = boards.iter().map(|board| Figures { snapshot: board.snapshot(), restarts: board.restarts() });
+    registry.register_collector(Box::new(AllFigures(instances.collect())));
+    let mut text = String::new();
+    encode_registry(&mut text, &registry)?;
+    Ok(text)
+}
+
+/// The figures of one instance.
+#[derive(Debug)]
+struct Figures {
+    snapshot: Snapshot,
+    /// Of all workers since the start: those that are gone are in no snapshot.
+    restarts: u64,
+}
+
+#[derive(Debug)]
+struct AllFigures(Vec<Figures>);
+
+/// One value of a metric, with what tells it from the others.
+struct Value {
+    labels: Vec<(&'static str, String)>,
+    value: u64,
+}
+
+impl AllFigures {
+    /// One metric over all instances. A counter's name ends with `_total`.
+    fn family(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        (name, help, kind): (&str, &str, MetricType),
+        values: impl Fn(&Figures) -> Vec<Value>,
+    ) -> fmt::Result {
+        let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
+        for figures in &self.0 {
+            for Value { mut labels, value } in values(figures) {
+                labels.extend(identity(&figures.snapshot));
+                // Of a counter too: as one, its name would end with another `_total`.
+                metric.encode_family(&labels)?.encode_gauge(&value)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn identity(snapshot: &Snapshot) -> [(&'static str, String); 2] {
+    [("tier", snapshot.instance.tier.name().to_owned()), ("instance", snapshot.instance.id.clone())]
+}
+
+fn one(value: u64) -> Vec<Value> {
+    vec![Value { labels: vec![], value }]
+}
+
+impl Collector for AllFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let encoder = &mut encoder;
+        let (counter, gauge) = (MetricType::Counter, MetricType::Gauge);
+        self.family(encoder, ("ready", "1 when the instance would do work", gauge), |Figures { snapshot, .. }| {
+            one(u64::from(snapshot.state == InstanceState::Ready))
+        })?;
+        self.family(
+            encoder,
+            ("messages_sent_total", "Messages taken on (web tier: requests by link)", counter),
+            |Figures { snapshot, .. }| one(snapshot.ledger.sent),
+        )?;
+        self.family(
+            encoder,
+            ("messages_ended_total", "Messages by their outcome", counter),
+            |Figures { snapshot, .. }| {
+                let ledger = &snapshot.ledger;
+                [("response", ledger.responses), ("error", ledger.errors), ("timeout", ledger.timeouts)]
+                    .map(|(outcome, value)| Value { labels: vec![("outcome", outcome.to_owned())], value })
+                    .into()
+            },
+        )?;
+        self.family(
+            encoder,
+            ("messages_in_flight", "Messages without an outcome", gauge),
+            |Figures { snapshot, .. }| one(snapshot.ledger.in_flight),
+        )?;
+        self.family(
+            encoder,
+            ("messages_retried_total", "Messages sent again", counter),
+            |Figures { snapshot, .. }| one(snapshot.ledger.retries),
+        )?;
+        self.family(
+            encoder,
+            ("replies_late_total", "Replies to messages that had ended", counter),
+            |Figures { snapshot, .. }| one(snapshot.ledger.late),
+        )?;
+        self.family(
+            encoder,
+            ("replies_duplicate_total", "Further replies to one message", counter),
+            |Figures { snapshot, .. }| one(snapshot.ledger.duplicates),
+        )?;
+        self.family(
+            encoder,
+            ("queue_depth", "Messages waiting for a worker", gauge),
+            |Figures { snapshot, .. }| one(snapshot.queue),
+        )?;
+        self.family(
+            encoder,
+            ("queue_bytes", "Bytes of messages and unread replies at a broker", gauge),
+            |Figures { snapshot, .. }| snapshot.queue_bytes.map(one).unwrap_or_default(),
+        )?;
+        self.family(encoder, ("workers", "Workers in the pool", gauge), |Figures { snapshot, .. }| {
+            one(snapshot.workers.len() as u64)
+        })?;
+        self.family(
+            encoder,
+            ("workers_busy", "Workers with a message in hand", gauge),
+            |Figures { snapshot, .. }| one(snapshot.busy_workers() as u64),
+        )?;
+        let help = "Workers started again after a death";
+        self.family(encoder, ("worker_restarts_total", help, counter), |figures| one(figures.restarts))?;
+        self.family(
+            encoder,
+            ("telemetry_dropped_total", "Per-message events left out", counter),
+            |Figures { snapshot, .. }| one(snapshot.dropped_events),
+        )?;
+        let help = "Time on a stretch of a message's way";
+        let mut metric = encoder.encode_descriptor("hop_seconds", help, None, MetricType::Histogram)?;
+        for Figures { snapshot, .. } in &self.0 {
+            for (hop, latency) in &snapshot.hops {
+                let mut labels = vec![("hop", hop.name().to_owned())];
+                labels.extend(identity(snapshot));
+                Buckets(latency).encode(metric.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A latency histogram in Prometheus' fixed buckets.
+struct Buckets<'a>(&'a Latency);
+
+impl EncodeMetric for Buckets<'_> {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let mut below = 0;
+        let mut buckets = Vec::with_capacity(BUCKETS.len() + 1);
+        for bound in BUCKETS {
+            let up_to = self.0.count_up_to(Duration::from_secs_f64(bound));
+            buckets.push((bound, up_to.saturating_sub(below)));
+            below = up_to;
+        }
+        buckets.push((f64::INFINITY, self.0.count().saturating_sub(below)));
+        let sum = self.0.sum();
+        encoder.encode_histogram::<NoLabelSet>(sum.as_secs_f64(), self.0.count(), &buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::telemetry::Teller;
+    use crate::wire::{Hop, Outcome, Tier, snapshot};
+
+    fn board(id: &str) -> Arc<Board> {
+        Arc::new(Board::new(snapshot(id, Tier::Responder).instance, Teller::new(0).0, false, false))
+    }
+
+    /// The value of a sample, by the beginning of its line.
+    fn value(text: &str, start: &str) -> f64 {
+        let line = text.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start}: {text}"));
+        line.rsplit_once(' ').unwrap().1.parse().unwrap()
+    }
+
+    #[test]
+    fn odd_characters_of_an_id_are_escaped() {
+        let text = text(&[board("küche \"1\"\\a\nb{},=")]).unwrap();
+        let sample = r#"swarmq_ready{tier="responder",instance="küche \"1\"\\a\nb{},="} 1"#;
+        assert!(text.lines().any(|line| line == sample), "{text}");
+        assert!(text.lines().all(|line| line.starts_with("# ") || line.starts_with("swarmq_")), "{text}");
+    }
+
+    #[test]
+    fn every_family_has_one_help_line_and_counters_have_their_whole_name_in_it() {
+        let text = text(&[board("a"), board("b")]).unwrap();
+        let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+        assert!(types.len() > 10, "{text}");
+        for (name, kind) in types {
+            let help = format!("# HELP {name} ");
+            assert_eq!(text.lines().filter(|line| line.starts_with(&help)).count(), 1, "{name}");
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_counter_falls_when_a_worker_leaves_or_a_time_is_short() {
+        let board = board("a");
+        let cells = [board.add_cell(0), board.add_cell(1)];
+        cells.iter().for_each(|cell| cell.restarting("panicked".to_owned()));
+        board.ledger.sent();
+        board.ledger.ended(Outcome::Response);
+        let mut sum = 0.0;
+        for micros in [3_599_000_000, 1, 7, 0, 123_456, 0] {
+            board.hops.record(Hop::Total, Duration::from_micros(micros));
+            let now = value(&text(std::slice::from_ref(&board)).unwrap(), "swarmq_hop_seconds_sum");
+            assert!(now >= sum, "{now} after {sum}");
+            sum = now;
+        }
+        for _ in cells {
+            board.drop_cell();
+            let text = text(std::slice::from_ref(&board)).unwrap();
+            assert_eq!(value(&text, "swarmq_worker_restarts_total"), 2.0, "{text}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The admin server of a process: is it alive, would it do work, its figures, and, with permission, its controls.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::http::Method;
+use actix_web::middleware::from_fn;
+use actix_web::web::{Data, Json, JsonConfig, Path};
+use actix_web::{App, HttpResponse, HttpServer, ResponseError, delete, get, post, put};
+use serde_json::json;
+
+use super::{Control, ControlError, metrics};
+use crate::responder::ChangeError;
+use crate::runtime::http::{Access, ApiError, Guard, HttpLimits, Route, answer, guard as check_access, headers};
+use crate::runtime::{Board, Memory};
+use crate::wire::{DelayView, DispatchChoice, ErrorCode, Faults, InstanceState, PoolSize, Stall};
+
+/// Connections at one time: checks, scrapes, and controls from web instances, none of which takes long.
+pub const CONNECTIONS: usize = 256;
+
+/// Longest body of a control, in bytes, and what all that are being received may take.
+const LONGEST_BODY: usize = 64 << 10;
+const BODIES: usize = 2 << 20;
+
+/// Time for a body to come, and for an answer to be read.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The instances of the process.
+struct Instances {
+    controls: Vec<Control>,
+    boards: Vec<Arc<Board>>,
+}
+
+impl Instances {
+    fn control(&self, id: &str) -> Result<&Control, ApiError> {
+        self.controls.iter().find(|control| control.board.instance.id == id).ok_or_else(|| {
+            let known: Vec<_> = self.controls.iter().map(|control| &control.board.instance.id[..]).collect();
+            let message = format!("no instance {id} with controls here: there is {}", known.join(", "));
+            ApiError::new(ErrorCode::NotFound, message)
+        })
+    }
+}
+
+impl From<ControlError> for ApiError {
+    fn from(error: ControlError) -> Self {
+        let code = match &error {
+            ControlError::NotHere(..)
+            | ControlError::NoWorker(_)
+            | ControlError::Responder(ChangeError::NoWorker(_)) => ErrorCode::NotFound,
+            ControlError::Draining(_) => ErrorCode::Draining,
+            ControlError::Responder(ChangeError::Invalid(_)) => ErrorCode::BadRequest,
+            ControlError::TooMany(..) | ControlError::Responder(ChangeError::Delay(_)) => ErrorCode::Unprocessable,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+fn done(result: Result<(), ControlError>) -> Result<HttpResponse, ApiError> {
+    result?;
+    Ok(HttpResponse::Ok().json(json!({})))
+}
+
+/// Alive: the process answers. Nothing else is asked, or a swarm would never list a task whose peers come later.
+#[get("/healthz")]
+async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "alive" }))
+}
+
+/// Ready: every instance would do work now. With the reasons where not, and 503.
+#[get("/readyz")]
+async fn readyz(instances: Data<Instances>) -> HttpResponse {
+    let states: Vec<_> = instances.boards.iter().map(|board| (board, board.state())).collect();
+    let ready = states.iter().all(|(_, (state, _))| *state == InstanceState::Ready);
+    let list: Vec<_> = states
+        .into_iter()
+        .map(|(board, (state, reason))| json!({ "id": board.instance.id, "state": state, "reason": reason }))
+        .collect();
+    let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    response.json(json!({ "ready": ready, "instances": list }))
+}
+
+/// Prometheus text.
+#[get("/metrics")]
+async fn figures(instances: Data<Instances>) -> HttpResponse {
+    match metrics::text(&instances.boards) {
+        Ok(text) => HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(text),
+        Err(error) => ApiError::new(ErrorCode::Internal, error.to_string()).error_response(),
+    }
+}
+
+#[put("/control/{id}/workers")]
+async fn set_workers(
+    id: Path<String>,
+    size: Json<PoolSize>,
+    instances: Data<Instances>,
+) -> Result<HttpResponse, ApiError> {
+    done(instances.control(&id)?.resize(size.workers).await)
+}
+
+#[put("/control/{id}/delay")]
+async fn set_delay(
+    id: Path<String>,
+    delay: Json<DelayView>,
+    instances: Data<Instances>,
+) -> Result<HttpResponse, ApiError> {
+    done(instances.control(&id)?.set_delay(delay.into_inner()))
+}
+
+#[put("/control/{id}/dispatch")]
+async fn set_dispatch(
+    id: Path<String>,
+    choice: Json<DispatchChoice>,
+    instances: Data<Instances>,
+) -> Result<HttpResponse, ApiError> {
+    done(instances.control(&id)?.set_dispatch(choice.dispatch))
+}
+
+#[put("/control/{id}/faults")]
+async fn set_faults(
+    id: Path<String>,
+    faults: Json<Faults>,
+    instances: Data<Instances>,
+) -> Result<HttpResponse, ApiError> {
+    done(instances.control(&id)?.set_faults(faults.into_inner()))
+}
+
+#[delete("/control/{id}/faults")]
+async fn clear_faults(id: Path<String>, instances: Data<Instances>) -> Result<HttpResponse, ApiError> {
+    instances.control(&id)?.clear_faults();
+    done(Ok(()))
+}
+
+#[post("/control/{id}/workers/{index}/panic")]
+async fn panic_worker(path: Path<(String, usize)>, instances: Data<Instances>) -> Result<HttpResponse, ApiError> {
+    let (id, index) = path.into_inner();
+    done(instances.control(&id)?.crash(index).await)
+}
+
+#[post("/control/{id}/workers/{index}/stall")]
+async fn stall_worker(
+    path: Path<(String, usize)>,
+    stall: Json<Stall>,
+    instances: Data<Instances>,
+) -> Result<HttpResponse, ApiError> {
+    let (id, index) = path.into_inner();
+    done(instances.control(&id)?.stall(index, stall.ms))
+}
+
+/// The routes and what they ask for.
+pub fn admin_routes() -> Vec<Route> {
+    let reads = ["/healthz", "/readyz", "/metrics"].map(|path| (Method::GET, path, Access::Open));
+    let controls = [
+        (Method::PUT, "/control/{id}/workers"),
+        (Method::PUT, "/control/{id}/delay"),
+        (Method::PUT, "/control/{id}/dispatch"),
+        (Method::PUT, "/control/{id}/faults"),
+        (Method::DELETE, "/control/{id}/faults"),
+        (Method::POST, "/control/{id}/workers/{index}/panic"),
+        (Method::POST, "/control/{id}/workers/{index}/stall"),
+    ];
+    reads.into_iter().chain(controls.map(|(method, path)| (method, path, Access::Permitted))).collect()
+}
+
+/// The admin server on a bound listener; it runs until it is stopped by its handle.
+pub fn serve_admin(
+    listener: TcpListener,
+    boards: Vec<Arc<Board>>,
+    controls: Vec<Control>,
+    guard: Guard,
+) -> io::Result<Server> {
+    let (instances, guard) = (Data::new(Instances { controls, boards }), Data::new(guard));
+    let limits = HttpLimits {
+        connections: CONNECTIONS,
+        body_timeout: BODY_TIMEOUT,
+        send_timeout: SEND_TIMEOUT,
+        bodies: Memory::of(BODIES),
+    };
+    let on_connect = limits.on_connect();
+    let server = HttpServer::new(move || {
+        let limits = limits.clone();
+        App::new()
+            .wrap(from_fn(check_access))
+            .wrap(from_fn(answer))
+            // Around these, for what is refused before its body is read.
+            .wrap(from_fn(move |request, next| limits.clone().guard_body(request, next)))
+            .wrap(headers("accept"))
+            .app_data(instances.clone())
+            .app_data(guard.clone())
+            .app_data(
+                JsonConfig::default()
+                    .limit(LONGEST_BODY)
+                    .error_handler(|error, _| ApiError::of_body(error, "no control is longer")),
+            )
+            .service((healthz, readyz, figures))
+            .service((set_workers, set_delay, set_dispatch, set_faults, clear_faults, panic_worker, stall_worker))
+    });
+    let server = server.workers(1).max_connections(CONNECTIONS).on_connect(on_connect);
+    Ok(server.disable_signals().shutdown_timeout(1).listen(listener)?.run())
+}

@@ -1,0 +1,69 @@
+//! The target `in-process` of experiments: every tier in this process, on a thread of its own, made anew for each trial.
+
+use std::thread::{self, JoinHandle};
+
+use anyhow::{Context, Result, anyhow};
+use slog::{Discard, Logger, o};
+use tokio::sync::oneshot;
+
+use super::App;
+use crate::config::Role;
+use crate::experiment::plan::{Plan, Trial};
+use crate::experiment::target::{Deployment, Laboratory, load_settings, settings_of};
+
+/// Longest wait for the tiers of this process.
+const STARTING: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Runs every tier in this process.
+#[derive(Default)]
+pub struct InProcess {
+    running: Option<(oneshot::Sender<()>, JoinHandle<Result<()>>)>,
+}
+
+impl Laboratory for InProcess {
+    async fn set_up(&mut self, plan: &Plan, trial: &Trial) -> Result<Deployment> {
+        let setup = &plan.cells[trial.cell].setup;
+        let settings = load_settings(&settings_of(plan, setup, plan.seed_of(trial)))?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (tell, told) = oneshot::channel();
+        let run = move || {
+            actix_rt::System::new().block_on(async {
+                let app = App::build(settings, Role::All, Logger::root(Discard, o!()))?;
+                // Nobody listens where the trial was given up.
+                let _ = tell.send(app.addresses.web);
+                app.run_until_stopped(async {
+                    let _ = stopped.await;
+                })
+                .await
+            })
+        };
+        let thread = thread::Builder::new().name("deployment".to_owned()).spawn(run)?;
+        self.running = Some((stop, thread));
+        let Ok(web) = told.await else {
+            return Err(self.end().err().unwrap_or_else(|| anyhow!("the deployment ended as it started")));
+        };
+        let deployment = Deployment::at(&format!("http://{}", web.context("no web tier")?), None);
+        deployment.ready(setup, STARTING).await?;
+        Ok(deployment)
+    }
+
+    async fn clear(&mut self) -> Result<()> {
+        self.end()
+    }
+
+    async fn leave(&mut self) -> Result<()> {
+        self.end()
+    }
+
+    fn shares_process(&self) -> bool {
+        true
+    }
+}
+
+impl InProcess {
+    fn end(&mut self) -> Result<()> {
+        let Some((stop, thread)) = self.running.take() else { return Ok(()) };
+        drop(stop);
+        thread.join().map_err(|_| anyhow!("the deployment's thread panicked"))?
+    }
+}

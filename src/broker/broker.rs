@@ -1,0 +1,286 @@
+//! The broker: ROUTER in front, DEALER behind. It passes frames on without reading them, keeps count of what is on its
+//! way, and answers itself only where it can't pass a message on.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use slog::{debug, warn};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::{Backends, Dropped, Envelope, OnItsWay, Outboxes};
+use crate::runtime::Board;
+use crate::runtime::supervision::{Seat, WorkError, next_change};
+use crate::runtime::zeromq::memory;
+use crate::runtime::zeromq::{Frames, Routed, Socket};
+use crate::wire::{BrokerStamp, ErrorCode, Hop, Message, NO_RESPONDER, Outcome, WorkerState};
+
+/// Messages passed on in one go before others on the arbiter get their turn.
+const BATCH: usize = 64;
+
+/// After so long a requester that had no room for a reply is tried again.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// How long a broker that is drained waits for requesters to read.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// The most frames of a message, its envelope's included.
+const MOST_FRAMES: usize = 32;
+
+/// What the broker works with. The actor holds it locked for its life, so that sockets, and the messages in them,
+/// survive its death.
+pub struct BrokerDesk {
+    /// Bound, with ROUTER_MANDATORY.
+    pub router: Socket,
+    pub backends: Backends,
+    pub on_its_way: OnItsWay,
+    /// Replies that requesters have not read yet.
+    pub outboxes: Outboxes,
+    /// Messages at the broker and its workers at one time, and their bytes.
+    pub limit: usize,
+    pub limit_bytes: usize,
+    /// The most bytes in the frames of one message, but for its envelope.
+    pub max_message_bytes: usize,
+    /// A message whose worker never answers is forgotten after so long.
+    pub forget_after: Duration,
+    pub board: Arc<Board>,
+    /// How many messages are here that no worker has begun, as far as the broker can tell.
+    pub depth: Arc<AtomicUsize>,
+    /// The memory that messages and replies take here.
+    pub bytes: Arc<AtomicUsize>,
+}
+
+/// Passes messages and replies on until it is drained and nothing is on its way any more.
+pub async fn run_broker(seat: Seat, desk: Arc<Mutex<BrokerDesk>>) -> Result<(), WorkError> {
+    let mut desk = desk.lock().await;
+    desk.attach()?;
+    seat.cell.set(WorkerState::Idle, None);
+    let (mut dispatch, mut size) = desk.backends.watches();
+    let mut sweep_at = Instant::now() + desk.forget_after;
+    loop {
+        desk.pass_on(&seat).await?;
+        let at_work = size.as_ref().map_or(0, |size| *size.borrow());
+        desk.depth.store(desk.on_its_way.len().saturating_sub(at_work), Ordering::Relaxed);
+        desk.bytes.store(desk.on_its_way.bytes() + desk.outboxes.bytes(), Ordering::Relaxed);
+        let (draining, empty) = (seat.drain.is_cancelled(), desk.on_its_way.is_empty());
+        let unsent = !desk.outboxes.is_empty();
+        if draining && empty {
+            desk.send_last(&seat).await?;
+            desk.backends.release_all();
+            return Ok(());
+        }
+        tokio::select! {
+            news = std::future::poll_fn(|cx| desk.poll_news(cx)) => news?,
+            () = next_change(Some(&mut dispatch)) => {}
+            () = next_change(size.as_mut()) => {}
+            () = sleep_until(sweep_at), if !empty => {
+                desk.forget(&seat);
+                sweep_at = Instant::now() + desk.forget_after / 2;
+            }
+            // An edge that said that there is room again may have been swallowed by a call for something else.
+            () = sleep(RETRY), if unsent => {}
+            () = seat.drain.cancelled(), if !draining => debug!(seat.log, "draining"; "onItsWay" => desk.on_its_way.len()),
+        }
+    }
+}
+
+/// True for a message's second and further sendings. A REQ takes the reply to its last sending alone: refused while
+/// the first is worked on here, the message would have no reply at all.
+fn is_sent_again(json: &[u8]) -> bool {
+    Message::parse(json).is_ok_and(|message| message.attempt.is_some_and(|attempt| attempt > 1))
+}
+
+impl BrokerDesk {
+    /// Moves the sockets to the arbiter that runs the broker.
+    fn attach(&mut self) -> io::Result<()> {
+        self.router.attach_here()?;
+        self.backends.attach_here()
+    }
+
+    /// Passes on what is here, both ways.
+    async fn pass_on(&mut self, seat: &Seat) -> io::Result<()> {
+        loop {
+            let mut moved = self.backends.flush()?;
+            for _ in 0..BATCH {
+                let Some(frames) = self.router.try_recv()? else { break };
+                self.take_message(frames, seat)?;
+                moved = true;
+            }
+            for _ in 0..BATCH {
+                let Some(frames) = self.backends.try_reply()? else { break };
+                self.take_reply(frames, seat)?;
+                moved = true;
+            }
+            moved |= self.outboxes.flush(|reply| self.router.try_route(reply))?;
+            if !moved {
+                return Ok(());
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Ready when there is something to pass on. Both sides are looked at each time: a call on a socket can have
+    /// swallowed its edge.
+    fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.router.events()?.readable {
+                return Poll::Ready(Ok(()));
+            }
+            if self.router.poll_edge(cx)?.is_pending() {
+                return self.backends.poll_news(cx);
+            }
+            if !self.outboxes.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Passes a message on to a worker, or answers why not.
+    fn take_message(&mut self, mut frames: Frames, seat: &Seat) -> io::Result<()> {
+        let Some(envelope) = Envelope::of(&frames) else {
+            warn!(seat.log, "not a message: no empty frame with JSON behind it, or too much before that";
+                "frames" => frames.len(), "bytes" => memory(&frames));
+            self.board.ledger.sent();
+            self.board.ledger.ended(Outcome::Error);
+            return Ok(());
+        };
+        if seat.drain.is_cancelled() && !is_sent_again(&frames[envelope.json_at()]) {
+            return self.answer(&frames, &envelope, ErrorCode::Draining, "this broker is shutting down", seat);
+        }
+        self.board.ledger.sent();
+        if let Some((code, reason)) = self.refusal(&frames, &envelope) {
+            self.board.ledger.ended(Outcome::Error);
+            return self.answer(&frames, &envelope, code, &reason, seat);
+        }
+        let wants_stamp = frames.last().is_some_and(|last| &last[..] == BrokerStamp::ASKED);
+        if wants_stamp {
+            frames.pop();
+        }
+        self.on_its_way.add(envelope, wants_stamp, memory(&frames));
+        self.backends.pass(frames)
+    }
+
+    /// Why a message is not passed on, where it is not.
+    fn refusal(&self, frames: &Frames, envelope: &Envelope) -> Option<(ErrorCode, String)> {
+        let bytes: usize = frames[envelope.json_at()..].iter().map(|frame| frame.len()).sum();
+        if frames.len() > MOST_FRAMES {
+            let reason = format!("the message has {} frames, and {MOST_FRAMES} are allowed", frames.len());
+            return Some((ErrorCode::TooLarge, reason));
+        }
+        if bytes > self.max_message_bytes + BrokerStamp::ASKED.len() {
+            let reason = format!(
+                "the message's frames have {bytes} bytes, and {} are allowed (requester.max_message_bytes)",
+                self.max_message_bytes
+            );
+            return Some((ErrorCode::TooLarge, reason));
+        }
+        let reason = if self.on_its_way.len() >= self.limit {
+            format!("overloaded: {} messages are at this broker already (broker.queue)", self.limit)
+        } else if self.on_its_way.bytes() + memory(frames) > self.limit_bytes {
+            format!(
+                "overloaded: {} bytes of messages are at this broker already, and {} are allowed (broker.queue_bytes)",
+                self.on_its_way.bytes(),
+                self.limit_bytes
+            )
+        } else if let Some(unread) = self.outboxes.unread(&frames[0]) {
+            format!("overloaded: {unread} bytes of replies wait to be read by this requester (broker.queue_bytes)")
+        } else {
+            return None;
+        };
+        Some((ErrorCode::Overloaded, reason))
+    }
+
+    /// Answers a message in a responder's stead.
+    fn answer(
+        &mut self,
+        frames: &Frames,
+        envelope: &Envelope,
+        code: ErrorCode,
+        reason: &str,
+        seat: &Seat,
+    ) -> io::Result<()> {
+        let reply = match Message::parse(&frames[envelope.json_at()]) {
+            Ok(message) if message.attempt.is_some() => message.error(NO_RESPONDER, code, reason),
+            Ok(message) => message.error(NO_RESPONDER, code, reason).plain(),
+            Err(error) => {
+                warn!(seat.log, "dropped a message that can't be read"; "error" => %error, "reason" => reason);
+                return Ok(());
+            }
+        };
+        debug!(seat.log, "refused"; "messageId" => &reply.message_id, "reason" => reason);
+        let mut answer: Frames = envelope.frames(frames);
+        let (_, json) = reply.into_json(self.max_message_bytes)?;
+        answer.push(json.into());
+        self.pass_to_requester(answer, seat)
+    }
+
+    /// Passes a reply on to whoever sent the message.
+    fn take_reply(&mut self, mut frames: Frames, seat: &Seat) -> io::Result<()> {
+        let Some(envelope) = Envelope::of(&frames) else {
+            warn!(seat.log, "not a reply: no empty frame with JSON behind it"; "frames" => frames.len());
+            return Ok(());
+        };
+        if let Some(message) = envelope.returned(&mut frames) {
+            // Its worker has been taken away before it began: another one's turn.
+            return self.backends.pass(message);
+        }
+        match self.on_its_way.end(&envelope) {
+            Some((residence, wants_stamp)) => {
+                self.board.ledger.ended(Outcome::Response);
+                self.board.hops.record(Hop::Total, residence);
+                seat.cell.handled();
+                if wants_stamp {
+                    let stamp = BrokerStamp { residence_us: residence.as_micros() as u64 };
+                    frames.push(serde_json::to_vec(&stamp)?.into());
+                }
+            }
+            None => self.board.ledger.late(),
+        }
+        self.pass_to_requester(frames, seat)
+    }
+
+    /// Sends a reply, or keeps it until its requester has room for it.
+    fn pass_to_requester(&mut self, frames: Frames, seat: &Seat) -> io::Result<()> {
+        let reply = match self.outboxes.has(&frames[0]) {
+            true => frames,
+            false => match self.router.try_route(frames)? {
+                Routed::Sent => return Ok(()),
+                Routed::Gone => {
+                    debug!(seat.log, "the requester that a reply is for is gone");
+                    return Ok(());
+                }
+                Routed::Full(reply) => reply,
+            },
+        };
+        if let Some(Dropped { replies, bytes }) = self.outboxes.add(reply) {
+            warn!(seat.log, "dropped the replies of a requester that does not read them (broker.queue_bytes)";
+                "replies" => replies, "bytes" => bytes);
+        }
+        Ok(())
+    }
+
+    /// Waits a moment for requesters to read what waits for them.
+    async fn send_last(&mut self, seat: &Seat) -> io::Result<()> {
+        let until = Instant::now() + LAST_WAIT;
+        while !self.outboxes.is_empty() && Instant::now() < until {
+            if !self.outboxes.flush(|reply| self.router.try_route(reply))? {
+                sleep(RETRY).await;
+            }
+        }
+        if !self.outboxes.is_empty() {
+            warn!(seat.log, "replies are left that requesters did not read"; "bytes" => self.outboxes.bytes());
+        }
+        Ok(())
+    }
+
+    /// Gives up on messages whose workers never answered.
+    fn forget(&mut self, seat: &Seat) {
+        for _ in 0..self.on_its_way.forget(self.forget_after) {
+            warn!(seat.log, "a message's worker never answered: forgotten"; "after" => ?self.forget_after);
+            self.board.ledger.ended(Outcome::Timeout);
+        }
+    }
+}

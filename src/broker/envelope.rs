@@ -1,0 +1,185 @@
+//! The frames around a message on its way through the broker: `[routing id][request id ...][empty][JSON][more ...]`.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::runtime::zeromq::Frames;
+use crate::wire::RETURNED;
+
+/// The frames up to and with the empty one, as a key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Envelope {
+    frames: usize,
+    key: Vec<u8>,
+}
+
+/// The most frames before a message's JSON, and bytes in them: routing and request ids are short.
+const MOST_FRAMES: usize = 16;
+const MOST_BYTES: usize = 1_024;
+
+impl Envelope {
+    /// None where there is no empty frame behind the routing id, nothing behind the empty frame, or too much before it.
+    pub fn of(frames: &Frames) -> Option<Self> {
+        let empty = frames.iter().take(MOST_FRAMES).skip(1).position(|frame| frame.is_empty())? + 1;
+        frames.get(empty + 1)?;
+        if frames[..empty].iter().map(|frame| frame.len()).sum::<usize>() > MOST_BYTES {
+            return None;
+        }
+        let mut key = Vec::with_capacity(16);
+        for frame in &frames[..empty] {
+            key.extend_from_slice(&(frame.len() as u32).to_le_bytes());
+            key.extend_from_slice(frame);
+        }
+        Some(Self { frames: empty + 1, key })
+    }
+
+    /// Where the JSON stands: how many frames there are before it.
+    pub fn json_at(&self) -> usize {
+        self.frames
+    }
+
+    /// A copy of the envelope's frames.
+    pub fn frames(&self, message: &Frames) -> Frames {
+        message[..self.frames].iter().map(|frame| zmq::Message::from(&frame[..])).collect()
+    }
+
+    /// The message that a reply returns, taken out of it, envelope included.
+    pub fn returned(&self, reply: &mut Frames) -> Option<Frames> {
+        let marker = self.frames + 1;
+        if reply.get(marker).is_none_or(|frame| &frame[..] != RETURNED) || reply.len() <= marker + 1 {
+            return None;
+        }
+        let message = reply.split_off(marker + 1);
+        reply.truncate(self.frames);
+        reply.extend(message);
+        Some(std::mem::take(reply))
+    }
+}
+
+struct Passed {
+    arrived: Instant,
+    wants_stamp: bool,
+    /// More than one only from a DEALER that gives its messages no ids.
+    copies: u32,
+    /// Of all copies.
+    bytes: usize,
+}
+
+/// The messages a broker has passed on and not yet seen a reply to.
+#[derive(Default)]
+pub struct OnItsWay {
+    by_envelope: HashMap<Envelope, Passed>,
+    count: usize,
+    bytes: usize,
+}
+
+impl OnItsWay {
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The memory they take.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn add(&mut self, envelope: Envelope, wants_stamp: bool, bytes: usize) {
+        let passed = Passed { arrived: Instant::now(), wants_stamp, copies: 0, bytes: 0 };
+        let passed = self.by_envelope.entry(envelope).or_insert(passed);
+        passed.copies += 1;
+        passed.bytes += bytes;
+        self.count += 1;
+        self.bytes += bytes;
+    }
+
+    /// A reply has come: how long its message was here, and whether the requester wants to know. None for a reply to
+    /// nothing that is known.
+    pub fn end(&mut self, envelope: &Envelope) -> Option<(Duration, bool)> {
+        let passed = self.by_envelope.get_mut(envelope)?;
+        // Copies are of one program, and alike: which of them it is that ends is not known.
+        let bytes = passed.bytes / passed.copies as usize;
+        passed.bytes -= bytes;
+        passed.copies -= 1;
+        self.bytes -= bytes;
+        self.count -= 1;
+        let answer = (passed.arrived.elapsed(), passed.wants_stamp);
+        if passed.copies == 0 {
+            self.by_envelope.remove(envelope);
+        }
+        Some(answer)
+    }
+
+    /// Forgets what was passed on longer ago than `age`, and says how many those were.
+    pub fn forget(&mut self, age: Duration) -> u32 {
+        let mut forgotten = 0;
+        let bytes = &mut self.bytes;
+        self.by_envelope.retain(|_, passed| {
+            let keep = passed.arrived.elapsed() < age;
+            if !keep {
+                forgotten += passed.copies;
+                *bytes -= passed.bytes;
+            }
+            keep
+        });
+        self.count -= forgotten as usize;
+        forgotten
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::zeromq::frames_of;
+
+    #[test]
+    fn a_message_without_an_empty_frame_or_json_has_no_envelope() {
+        assert!(Envelope::of(&frames_of([b"id"])).is_none());
+        assert!(Envelope::of(&frames_of([b"", b"json"])).is_none());
+        assert!(Envelope::of(&frames_of([b"id", b""])).is_none());
+        assert_eq!(Envelope::of(&frames_of([b"id", b"1", b"", b"json"])).unwrap().json_at(), 3);
+        let ids = |count: usize, bytes: usize| {
+            let id = vec![b'i'; bytes];
+            let mut frames: Frames = (0..count).map(|_| zmq::Message::from(&id[..])).collect();
+            frames.extend(frames_of([b"", b"json"]));
+            Envelope::of(&frames)
+        };
+        assert!(ids(10, 100).is_some() && ids(2, 600).is_none() && ids(20, 1).is_none());
+    }
+
+    #[test]
+    fn envelopes_that_differ_only_in_where_frames_are_cut_differ() {
+        let left = Envelope::of(&frames_of([b"ab", b"c", b"", b"json"])).unwrap();
+        let right = Envelope::of(&frames_of([b"a", b"bc", b"", b"json"])).unwrap();
+        assert_ne!(left.key, right.key);
+    }
+
+    #[test]
+    fn a_returned_message_comes_back_whole() {
+        let mut reply = frames_of([b"id", b"", b"error", RETURNED, b"json", b"extra"]);
+        let message = Envelope::of(&reply).unwrap().returned(&mut reply).unwrap();
+        assert_eq!(message, frames_of([b"id", b"", b"json", b"extra"]));
+        let mut reply = frames_of([b"id", b"", b"json", b"extra"]);
+        assert!(Envelope::of(&reply).unwrap().returned(&mut reply).is_none());
+        assert_eq!(reply.len(), 4);
+    }
+
+    #[test]
+    fn each_message_on_its_way_ends_once() {
+        let mut way = OnItsWay::default();
+        let envelope = Envelope::of(&frames_of([b"id", b"", b"json"])).unwrap();
+        way.add(envelope.clone(), true, 100);
+        way.add(envelope.clone(), true, 51);
+        assert_eq!(way.bytes(), 151);
+        assert!(way.end(&envelope).is_some());
+        assert_eq!((way.len(), way.bytes()), (1, 76));
+        assert_eq!(way.forget(Duration::ZERO), 1);
+        assert!(way.end(&envelope).is_none() && way.is_empty());
+        assert_eq!(way.bytes(), 0);
+    }
+}

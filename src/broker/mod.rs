@@ -1,0 +1,15 @@
+//! The broker: ROUTER for requesters, DEALER for responder workers. Begin with `tier.rs`, then `broker.rs`.
+
+mod broker;
+mod dispatch;
+mod envelope;
+mod outboxes;
+mod tier;
+
+pub use broker::{BrokerDesk, run_broker};
+pub use dispatch::{Backends, MAX_LEAST_BUSY, Parts, worker_endpoint};
+use envelope::Envelope;
+pub use envelope::OnItsWay;
+use outboxes::Dropped;
+pub use outboxes::Outboxes;
+pub use tier::{BrokerTier, INPROC};

@@ -1,0 +1,225 @@
+//! The layers a configuration is made of: files, environment variables, flags. Each remembers its origin, in words.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use figment::providers::{Format, Toml};
+use figment::util::nest;
+use figment::value::{Dict, Map, Value};
+use figment::{Metadata, Profile, Provider};
+
+use super::{ConfigError, Section};
+
+/// What the name of every environment variable of swarmq begins with.
+pub const ENV_PREFIX: &str = "SWARMQ_";
+
+const PROFILE: &str = "SWARMQ_PROFILE";
+const CONFIG_DIR: &str = "SWARMQ_CONFIG_DIR";
+const DEFAULT_PROFILE: &str = "local";
+const DEFAULT_FOLDER: &str = "config";
+
+const DEFAULT: (&str, &str) = ("default", include_str!("../../config/default.toml"));
+/// The profiles: names, and the files built into the program.
+const PROFILES: [(&str, &str); 4] = [
+    (DEFAULT_PROFILE, include_str!("../../config/local.toml")),
+    ("bridge", include_str!("../../config/bridge.toml")),
+    ("swarm", include_str!("../../config/swarm.toml")),
+    ("test", include_str!("../../config/test.toml")),
+];
+
+/// Where the configuration comes from, apart from files.
+#[derive(Clone, Default)]
+pub struct Sources {
+    /// `--profile`; over `SWARMQ_PROFILE`.
+    pub profile: Option<String>,
+    /// `--config-dir`; over `SWARMQ_CONFIG_DIR`. The folder must exist.
+    pub config_dir: Option<PathBuf>,
+    /// Environment variables; those without the prefix `SWARMQ_` and empty ones are ignored.
+    pub env: Vec<(String, String)>,
+    /// What flags set; the last one wins.
+    pub overrides: Vec<Override>,
+}
+
+/// The files' layers: the one for every profile, then the profile's.
+pub fn files(folder: &Path, profile: (&str, &str)) -> Result<[Layer; 2], ConfigError> {
+    Ok([Layer::file(folder, DEFAULT)?, Layer::file(folder, profile)?])
+}
+
+/// A setting given by a flag.
+#[derive(Clone)]
+pub struct Override {
+    /// Dotted name of the setting.
+    pub key: String,
+    /// Its value as text.
+    pub value: String,
+    /// The flag, for messages; only its first word is shown, since the rest may be a secret.
+    pub flag: String,
+}
+
+impl Sources {
+    /// The environment of this process, without flags. Bytes that are no UTF-8 are replaced.
+    #[must_use]
+    pub fn from_process() -> Self {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+        };
+        Self { env: std::env::vars_os().map(text).collect(), ..Self::default() }
+    }
+
+    /// The profile's name and built-in file.
+    pub(super) fn profile(&self) -> Result<(&'static str, &'static str), ConfigError> {
+        let (name, origin) = match (&self.profile, self.variable(PROFILE)) {
+            (Some(name), _) => (name.as_str(), "--profile"),
+            (None, Some(name)) => (name, PROFILE),
+            (None, None) => (DEFAULT_PROFILE, "default"),
+        };
+        PROFILES.into_iter().find(|(known, _)| *known == name).ok_or_else(|| ConfigError::UnknownProfile {
+            profile: name.to_owned(),
+            origin: origin.to_owned(),
+            known: PROFILES.map(|(known, _)| known).join(", "),
+        })
+    }
+
+    /// Where the files are looked for.
+    pub(super) fn folder(&self) -> Result<PathBuf, ConfigError> {
+        let explicit = match (&self.config_dir, self.variable(CONFIG_DIR)) {
+            (Some(path), _) => Some((path.clone(), "--config-dir")),
+            (None, Some(path)) => Some((PathBuf::from(path), CONFIG_DIR)),
+            (None, None) => None,
+        };
+        if let Some((path, origin)) = explicit.clone().filter(|(path, _)| !path.is_dir()) {
+            return Err(ConfigError::NoFolder { path, origin: origin.to_owned() });
+        }
+        Ok(explicit.map_or_else(|| PathBuf::from(DEFAULT_FOLDER), |(path, _)| path))
+    }
+
+    /// One layer for each environment variable that sets something.
+    pub(super) fn variables(&self, sections: &[Section]) -> Result<Vec<Layer>, ConfigError> {
+        let mut layers = Vec::new();
+        for (name, value) in &self.env {
+            if !name.starts_with(ENV_PREFIX) || name == PROFILE || name == CONFIG_DIR || is_orchestrators(name, value) {
+                continue;
+            }
+            let mut entries = sections.iter().flat_map(|section| &section.entries);
+            let entry = entries.find(|entry| entry.variable() == *name);
+            let entry = entry.ok_or_else(|| ConfigError::unknown_variable(name, sections))?;
+            if !value.is_empty() {
+                layers.push(Layer::value(&entry.key, value, name));
+            }
+        }
+        Ok(layers)
+    }
+
+    /// One layer for each flag that sets something.
+    pub(super) fn flags(&self, sections: &[Section]) -> Result<Vec<Layer>, ConfigError> {
+        let layer = |Override { key, value, flag }: &Override| {
+            let origin = flag.split([' ', '=']).next().unwrap_or_default();
+            let known = sections.iter().flat_map(|section| &section.entries).any(|entry| entry.key == *key);
+            if known {
+                Ok(Layer::value(key, value, origin))
+            } else {
+                Err(ConfigError::unknown_key(key, origin, sections))
+            }
+        };
+        self.overrides.iter().map(layer).collect()
+    }
+
+    fn variable(&self, name: &str) -> Option<&str> {
+        let found = self.env.iter().find(|(known, value)| known == name && !value.is_empty());
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+/// True for variables that Kubernetes and Docker's links set by themselves where a service is named `swarmq`, or
+/// `swarmq-...`: they speak of the service's addresses. None of them has the two underscores of a setting.
+fn is_orchestrators(name: &str, value: &str) -> bool {
+    let is_address = || ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
+    let parts: Vec<&str> = name.split('_').collect();
+    match parts.as_slice() {
+        _ if name.contains("__") => false,
+        [.., "SERVICE", "HOST" | "PORT"] | [_, "TCP" | "UDP", ..] => true,
+        [.., "PORT"] if is_address() => true,
+        // SERVICE_PORT_NAME of a named port; PORT_NUMBER_PROTOCOL, and what follows it.
+        _ => parts.windows(3).any(|three| {
+            matches!(three, ["SERVICE", "PORT", _])
+                || (three[0] == "PORT" && three[1].parse::<u16>().is_ok() && matches!(three[2], "TCP" | "UDP" | "SCTP"))
+        }),
+    }
+}
+
+/// Some settings, and the one place they come from.
+pub struct Layer {
+    origin: String,
+    settings: Dict,
+}
+
+impl Layer {
+    /// One setting. Its value stays text, and the setting's type reads it: a number may be meant as text (`slot=1`).
+    pub(super) fn value(key: &str, value: &str, origin: &str) -> Self {
+        let settings = nest(key, Value::from(value)).into_dict().unwrap_or_default();
+        Self { origin: origin.to_owned(), settings }
+    }
+
+    /// The file `name.toml` in `folder`, or the built-in one if there is none.
+    fn file(folder: &Path, (name, built_in): (&str, &str)) -> Result<Self, ConfigError> {
+        let path = folder.join(name).with_extension("toml");
+        let (origin, text) = match std::fs::read_to_string(&path) {
+            Ok(text) => (path.display().to_string(), text),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                (format!("built-in profile {name}"), built_in.to_owned())
+            }
+            Err(error) => {
+                return Err(ConfigError::Unreadable { path, problem: error.to_string() });
+            }
+        };
+        match Toml::from_str(&text) {
+            Ok(settings) => Ok(Self { origin, settings }),
+            Err(error) => Err(ConfigError::Syntax { origin, problem: error.to_string() }),
+        }
+    }
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.origin.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Ok(Profile::Default.collect(self.settings.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_orchestrator_sets_by_itself_is_told_from_a_misspelt_setting() {
+        let tcp = "tcp://10.0.0.1:3000";
+        for (name, value) in [
+            ("SWARMQ_PORT", tcp),
+            ("SWARMQ_SERVICE_HOST", "10.0.0.1"),
+            ("SWARMQ_SERVICE_PORT", "3000"),
+            ("SWARMQ_SERVICE_PORT_HTTP", "3000"),
+            ("SWARMQ_PORT_3000_TCP", tcp),
+            ("SWARMQ_PORT_3000_TCP_PROTO", "tcp"),
+            ("SWARMQ_PORT_3000_TCP_ADDR", "10.0.0.1"),
+            ("SWARMQ_TCP_ADDR", "10.0.0.1"),
+            ("SWARMQ_WEB_SERVICE_HOST", "10.0.0.1"),
+            ("SWARMQ_WEB_PORT", tcp),
+            ("SWARMQ_WEB_PORT_3000_TCP_PORT", "3000"),
+        ] {
+            assert!(is_orchestrators(name, value), "{name}");
+        }
+        for (name, value) in [
+            ("SWARMQ_PORT", "3000"),
+            ("SWARMQ_WEB_PORT", "3000"),
+            ("SWARMQ_WEB__PORT", tcp),
+            ("SWARMQ_REQUESTER_WORKERS", "3"),
+            ("SWARMQ_INSTANCE_SERVICE", "web"),
+            ("SWARMQ_TASK_ROOT", "/srv"),
+        ] {
+            assert!(!is_orchestrators(name, value), "{name}");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What the trials of a run show: medians, comparisons, findings. Begin with `summary.rs`.
+
+mod compare;
+mod contrast;
+mod findings;
+mod rule;
+mod summary;
+
+pub use compare::Comparison;
+pub use compare::compare;
+pub use contrast::differs;
+use contrast::{Contrast, KneeFinding, contrasts, knees};
+use findings::findings;
+pub use findings::label;
+pub use rule::Rule;
+use summary::{CONFIDENCE, CellSummary, Finding};
+pub use summary::{Figure, Summary};

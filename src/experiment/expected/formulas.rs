@@ -1,0 +1,240 @@
+//! Which formula of queueing theory fits what is simulated, so that the two can be held against each other.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::queueing;
+use crate::experiment::simulation::{Arrivals, Scenario, Simulated};
+use crate::wire::{DelayShape, DelayView};
+
+/// A mean wait below this share of the mean service is none.
+const NEGLIGIBLE: f64 = 0.001;
+
+/// The highest squared coefficient of variation of service that an approximation is used for.
+const MOST_VARIABLE: f64 = 2.0;
+
+/// What a formula is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Measure {
+    /// A message's mean wait, in milliseconds.
+    MeanWait,
+    /// A request's mean latency, in milliseconds.
+    MeanLatency,
+    /// Messages a second.
+    Throughput,
+}
+
+/// A figure by formula, beside the simulated one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Formula {
+    /// Such as `M/M/c`.
+    pub name: String,
+    pub measure: Measure,
+    pub value: f64,
+    pub simulated: f64,
+    /// False for an approximation.
+    pub exact: bool,
+}
+
+/// The formulas that fit a scenario, each beside what was simulated.
+pub(super) fn formulas(scenario: &Scenario, delay: &DelayView, simulated: &Simulated) -> Vec<Formula> {
+    let case = Case { scenario, delay, simulated };
+    let fitting = [case.fan_out(), case.wait(), case.closed_loop()].into_iter().flatten();
+    fitting
+        .filter_map(|(name, measure, value, exact)| {
+            let simulated = match measure {
+                Measure::MeanWait => simulated.mean_wait_ms(),
+                Measure::MeanLatency => simulated.mean_latency_ms(),
+                Measure::Throughput => simulated.messages_per_s()?,
+            };
+            Some(Formula { name, measure, value, simulated, exact })
+        })
+        .collect()
+}
+
+/// A name, what is meant, the value, whether it is exact.
+type Answer = Option<(String, Measure, f64, bool)>;
+
+/// Which formula fits. That nobody had to wait is taken from the simulation.
+struct Case<'a> {
+    scenario: &'a Scenario,
+    delay: &'a DelayView,
+    simulated: &'a Simulated,
+}
+
+impl Case<'_> {
+    fn is_negligible(&self, wait: f64) -> bool {
+        wait <= NEGLIGIBLE * self.delay.average_ms()
+    }
+
+    /// The lanes' windows never kept a message back.
+    fn has_room(&self) -> bool {
+        self.is_negligible(self.simulated.lane_wait_ms)
+    }
+
+    /// The brokers together are as one that deals to all workers in turn.
+    fn is_in_turn(&self) -> bool {
+        let one = self.scenario.responder_instances == 1;
+        match self.scenario.shared_queue {
+            true => self.scenario.all_requester_workers() == 1 && self.scenario.responder_workers == 1,
+            false => one || self.scenario.all_requester_workers() == 1,
+        }
+    }
+
+    fn is_shared(&self) -> bool {
+        self.scenario.shared_queue && self.scenario.responder_instances == 1
+    }
+
+    /// The slowest of a request's messages, nobody waiting.
+    fn fan_out(&self) -> Answer {
+        if !self.is_negligible(self.simulated.mean_wait_ms()) {
+            return None;
+        }
+        let (count, delay) = (self.scenario.messages_per_request(), self.delay);
+        let (name, value) = match delay.kind {
+            DelayShape::Uniform => {
+                ("uniform", queueing::largest_uniform(count, delay.min_ms as f64, delay.max_ms as f64))
+            }
+            DelayShape::Exponential => ("exponential", queueing::largest_exponential(count, delay.average_ms())),
+            DelayShape::None | DelayShape::Fixed => ("fixed", delay.average_ms()),
+            DelayShape::LogNormal if count == 1 => ("log-normal", delay.average_ms()),
+            DelayShape::LogNormal => return None,
+        };
+        Some((format!("slowest of {count}, {name}"), Measure::MeanLatency, value, true))
+    }
+
+    /// The mean wait of messages that arrive at random.
+    fn wait(&self) -> Answer {
+        let Arrivals::Poisson { rate } = self.scenario.arrivals else { return None };
+        let (rate, mean, scv) = (rate / 1000.0, self.delay.average_ms(), self.delay.variability());
+        let (lanes, window) = (self.scenario.all_requester_workers(), self.scenario.window);
+        let workers = self.scenario.all_responder_workers();
+        let single = self.scenario.messages_per_request() == 1;
+        // A worker that sends one message at a time to responders that are never busy is the server itself.
+        let is_lane_alone = window == 1
+            && (lanes == 1 || self.scenario.messages_per_request() == lanes)
+            && self.is_negligible(self.simulated.broker_wait_ms);
+        let (servers, in_turn) = if is_lane_alone || single && workers == 1 {
+            (1, false)
+        } else if single && self.is_shared() && (self.has_room() || lanes == 1 && window >= workers) {
+            (workers, false)
+        } else if single && self.is_in_turn() && self.has_room() {
+            (workers, true)
+        } else {
+            return None;
+        };
+        let fixed = queueing::mdc_wait(servers, rate, mean)?;
+        let exponential = match in_turn {
+            true => queueing::mm_in_turn_wait(servers, rate, mean)?,
+            false => queueing::mmc_wait(servers, rate, mean)?,
+        };
+        let (service, exact) = match self.delay.kind {
+            DelayShape::None | DelayShape::Fixed => ("D", true),
+            DelayShape::Exponential => ("M", true),
+            // In turn, arrivals at a worker are so regular that an interpolation is half or double at low load.
+            _ if in_turn || servers > 1 && scv > MOST_VARIABLE => return None,
+            _ => ("G", servers == 1),
+        };
+        let name = match in_turn {
+            true => format!("E{servers}/{service}/1"),
+            false => format!("M/{service}/{servers}"),
+        };
+        Some((name, Measure::MeanWait, queueing::interpolated_wait(scv, fixed, exponential), exact))
+    }
+
+    /// Clients that wait for their replies keep as many workers busy as they are, or all: exact for one queue, and for
+    /// turns with a fixed service, whose messages leave in the order in which they came.
+    fn closed_loop(&self) -> Answer {
+        let Arrivals::Closed { clients } = self.scenario.arrivals else { return None };
+        let fixed = matches!(self.delay.kind, DelayShape::Fixed);
+        let fits = clients == 1 || self.is_shared() || fixed && self.is_in_turn();
+        if self.scenario.messages_per_request() != 1 || !fits || !self.has_room() {
+            return None;
+        }
+        let busy = clients.min(self.scenario.all_responder_workers());
+        let value = queueing::capacity_per_s(busy, self.delay.average_ms())?;
+        Some(("min(clients, workers) / E[S]".to_owned(), Measure::Throughput, value, true))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::expected::Expectation;
+    use crate::experiment::simulation::{expect_kind, poisson, scenario};
+    use crate::wire::FanOut;
+
+    /// A single formula's name, and that what was simulated is within so much of it.
+    #[track_caller]
+    fn assert_formula(expectation: &Expectation, name: &str, within: f64) {
+        let [formula] = &expectation.formulas[..] else { panic!("not one formula: {expectation:?}") };
+        assert_eq!(formula.name, name);
+        let off = formula.simulated / formula.value - 1.0;
+        assert!(off.abs() < within, "{off:+.4}: {formula:?}");
+    }
+
+    /// One standard deviation of the simulated mean, over seeds, is about 1 %.
+    #[test]
+    fn waits_are_those_of_mmc_and_mdc() {
+        for (kind, letter, requests) in [
+            (DelayShape::Exponential, "M", 1_000_000),
+            (DelayShape::Fixed, "D", 400_000),
+            (DelayShape::Uniform, "G", 400_000),
+        ] {
+            for (workers, load) in [(1, 0.7), (3, 0.8), (10, 0.8)] {
+                let arrivals = poisson(load, workers);
+                let one_queue = Scenario { responder_workers: workers, requests, ..scenario(true, arrivals) };
+                let expectation = expect_kind(&one_queue, kind);
+                assert_formula(&expectation, &format!("M/{letter}/{workers}"), 0.03);
+                assert!((expectation.utilisation - load).abs() < 0.01 && !expectation.saturated, "{expectation:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn turns_are_an_erlang_queue_for_each_worker() {
+        for (kind, letter) in [(DelayShape::Exponential, "M"), (DelayShape::Fixed, "D")] {
+            assert_formula(&expect_kind(&scenario(false, poisson(0.8, 10)), kind), &format!("E10/{letter}/1"), 0.03);
+        }
+        // One requester worker deals to ten instances as one broker to ten workers.
+        let spread = Scenario {
+            responder_instances: 10,
+            responder_workers: 1,
+            requester_workers: 1,
+            ..scenario(true, poisson(0.8, 10))
+        };
+        assert_formula(&expect_kind(&spread, DelayShape::Exponential), "E10/M/1", 0.03);
+        let uniform = Scenario { requests: 1_000, ..scenario(false, poisson(0.8, 10)) };
+        assert_eq!(expect_kind(&uniform, DelayShape::Uniform).formulas, []);
+    }
+
+    #[test]
+    fn a_worker_that_sends_one_at_a_time_is_the_server_itself() {
+        let lanes = Scenario { window: 1, fan_out: FanOut::All, requests: 150_000, ..scenario(true, poisson(0.7, 1)) };
+        let expectation = expect_kind(&lanes, DelayShape::Uniform);
+        assert_formula(&expectation, "M/G/1", 0.03);
+        // Four messages at a time at most, whatever the responders could do.
+        assert_eq!(expectation.capacity_per_s, Some(2.0));
+        assert!((expectation.messages_per_s.unwrap() / (4.0 * 0.35) - 1.0).abs() < 0.01, "{expectation:?}");
+    }
+
+    #[test]
+    fn a_fan_out_ends_with_its_slowest() {
+        for (kind, name) in [(DelayShape::Uniform, "uniform"), (DelayShape::Exponential, "exponential")] {
+            for count in [1, 3, 10] {
+                let alone = Scenario {
+                    requester_workers: count,
+                    fan_out: FanOut::All,
+                    requests: 20_000,
+                    ..scenario(false, Arrivals::Closed { clients: 1 })
+                };
+                let expectation = expect_kind(&alone, kind);
+                let formula = &expectation.formulas[0];
+                assert_eq!(formula.name, format!("slowest of {count}, {name}"));
+                assert!((formula.simulated / formula.value - 1.0).abs() < 0.02, "{formula:?}");
+            }
+        }
+    }
+}

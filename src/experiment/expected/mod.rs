@@ -1,0 +1,15 @@
+//! What queueing theory and simulation expect of a deployment.
+
+mod cells;
+mod expectation;
+mod formulas;
+mod idle;
+mod queueing;
+
+pub use cells::{Expectations, Expected};
+pub use expectation::{Expectation, expect_load};
+use formulas::Formula;
+#[cfg(test)]
+use formulas::Measure;
+use formulas::formulas;
+pub use idle::{IdleExpectation, expect_idle};

@@ -1,0 +1,83 @@
+//! When an open loop's requests are due, from the load's beginning.
+
+use std::time::Duration;
+
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+use rand_distr::Exp1;
+
+use crate::experiment::plan::Load;
+
+/// The due times of a load that lasts so long; none for a closed loop, whose clients send when they are answered.
+pub struct Arrivals {
+    load: Load,
+    length_s: f64,
+    random: ChaCha8Rng,
+    /// Requests so far, and when the last one was due, in seconds.
+    count: f64,
+    last_s: f64,
+}
+
+impl Arrivals {
+    pub fn new(load: Load, length: Duration, seed: u64) -> Self {
+        Self { load, length_s: length.as_secs_f64(), random: ChaCha8Rng::seed_from_u64(seed), count: 0.0, last_s: 0.0 }
+    }
+}
+
+impl Iterator for Arrivals {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let due = match self.load {
+            Load::Closed { .. } => return None,
+            Load::Constant { per_s } => self.count / per_s,
+            Load::Poisson { per_s } => self.last_s + self.random.sample::<f64, _>(Exp1) / per_s,
+            // The rate's integral, from t / 2 (2 a + (b - a) t / T) = n solved for t.
+            Load::Ramp { from_per_s, to_per_s } => {
+                let slope = (to_per_s - from_per_s) / self.length_s;
+                let root = (from_per_s * from_per_s + 2.0 * slope * self.count).max(0.0).sqrt();
+                2.0 * self.count / (from_per_s + root)
+            }
+        };
+        self.count += 1.0;
+        self.last_s = due;
+        (due < self.length_s).then(|| Duration::from_secs_f64(due))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn due(load: &str, seconds: u64) -> Vec<f64> {
+        Arrivals::new(load.parse().unwrap(), Duration::from_secs(seconds), 1).map(|due| due.as_secs_f64()).collect()
+    }
+
+    #[test]
+    fn a_constant_rate_is_even() {
+        assert_eq!(due("constant 4/s", 1), [0.0, 0.25, 0.5, 0.75]);
+        assert!(due("closed 3", 1).is_empty());
+    }
+
+    #[test]
+    fn a_poisson_process_has_its_rate_and_its_variance() {
+        let due = due("poisson 100/s", 1_000);
+        let count = due.len() as f64;
+        // Four standard deviations of a Poisson count, which are its square root.
+        assert!((count - 100_000.0).abs() < 4.0 * 100_000_f64.sqrt(), "{count}");
+        let gaps: Vec<f64> = due.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
+        assert!((variance.sqrt() / mean - 1.0).abs() < 0.02, "an exponential distribution's deviation is its mean");
+    }
+
+    #[test]
+    fn a_ramp_sends_the_mean_of_its_rates_and_ever_more() {
+        for (load, late) in [("ramp 10/s 90/s", 0.7), ("ramp 90/s 10/s", 0.3)] {
+            let due = due(load, 10);
+            assert!((due.len() as f64 - 500.0).abs() <= 1.0, "{load}: {}", due.len());
+            let second_half = due.iter().filter(|due| **due > 5.0).count() as f64 / due.len() as f64;
+            assert!((second_half - late).abs() < 0.01, "{load}: {second_half}");
+        }
+    }
+}

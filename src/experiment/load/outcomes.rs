@@ -1,0 +1,219 @@
+//! The sum of what became of a trial's requests.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::experiment::run::{Percentile, RequestCounts, Shares};
+use crate::wire::{Hop, Latency, OutcomeCounts, RequestStatus, RequestView};
+
+/// Shares of the requests whose latency is told.
+const PERCENTILES: [f64; 13] = [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9999, 0.99999, 1.0];
+
+/// Different errors that are told apart; more are counted as one.
+const MOST_ERRORS: usize = 20;
+
+/// How a request ended, as its client saw it.
+pub enum Answer {
+    /// Every message ended, whatever its outcome; or some of them, and then it failed.
+    View(Box<RequestView>),
+    /// Not taken on, for this reason.
+    Refused(String),
+    /// No answer that could be read.
+    Lost(String),
+}
+
+/// A request's times from the load's beginning.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    pub due: Duration,
+    pub sent: Duration,
+    pub ended: Duration,
+}
+
+/// Counts of the requests that are due in a window, and of what ends in it.
+pub struct Tally {
+    begin: Duration,
+    /// Of the window; moves back to the last request that counts where their number is limited.
+    end: Duration,
+    pub requests: RequestCounts,
+    pub messages: OutcomeCounts,
+    pub latency: Latency,
+    pub hops: BTreeMap<Hop, Latency>,
+    pub shares: Shares,
+    pub errors: BTreeMap<String, u64>,
+    pub lag: Latency,
+    /// Of all requests, before the window and after it too.
+    pub all_messages: u64,
+    /// Ends of complete requests, with their messages that had a response.
+    ends: Vec<(Duration, u64)>,
+}
+
+impl Tally {
+    pub fn new(begin: Duration, end: Duration) -> Self {
+        Self {
+            begin,
+            end,
+            requests: RequestCounts::default(),
+            messages: OutcomeCounts::default(),
+            latency: Latency::precise(),
+            hops: BTreeMap::new(),
+            shares: Shares::default(),
+            errors: BTreeMap::new(),
+            lag: Latency::precise(),
+            all_messages: 0,
+            ends: vec![],
+        }
+    }
+
+    /// Whether a request that is due then counts.
+    pub fn counts(&self, due: Duration) -> bool {
+        (self.begin..self.end).contains(&due)
+    }
+
+    /// Ends the window early.
+    pub fn close(&mut self, end: Duration) {
+        self.end = self.end.min(end);
+    }
+
+    /// The window's length.
+    pub fn window(&self) -> Duration {
+        self.end.saturating_sub(self.begin)
+    }
+
+    pub fn add(&mut self, times: Times, answer: &Answer) {
+        if let Answer::View(view) = answer {
+            self.all_messages += view.counts.total();
+            if is_complete(view) {
+                self.ends.push((times.ended, view.counts.responses));
+            }
+        }
+        if !self.counts(times.due) {
+            return;
+        }
+        self.requests.sent += 1;
+        self.lag.record(times.sent.saturating_sub(times.due));
+        match answer {
+            Answer::Refused(reason) => {
+                self.requests.refused += 1;
+                self.error(reason);
+            }
+            Answer::Lost(reason) => {
+                self.requests.failed += 1;
+                self.error(reason);
+            }
+            Answer::View(view) => {
+                match is_complete(view) {
+                    true => {
+                        self.requests.complete += 1;
+                        self.latency.record(times.ended.saturating_sub(times.due));
+                    }
+                    false => {
+                        self.requests.failed += 1;
+                        if let Some(reason) = &view.reason {
+                            self.error(reason);
+                        }
+                    }
+                }
+                self.messages(view);
+            }
+        }
+    }
+
+    fn messages(&mut self, view: &RequestView) {
+        self.messages.responses += view.counts.responses;
+        self.messages.errors += view.counts.errors;
+        self.messages.timeouts += view.counts.timeouts;
+        for reply in &view.replies {
+            if let Some(code) = &reply.code {
+                let code = serde_json::to_value(code).unwrap_or_default();
+                self.error(code.as_str().unwrap_or_default());
+            }
+            let Some(timings) = reply.timings.filter(|_| reply.code.is_none()) else { continue };
+            *self.shares.responders.entry(reply.responder_id.to_string()).or_default() += 1;
+            *self.shares.nodes.entry(reply.node.clone().unwrap_or_default()).or_default() += 1;
+            for (hop, time) in timings.hops() {
+                self.hops.entry(hop).or_insert_with(Latency::precise).record(time);
+            }
+        }
+    }
+
+    fn error(&mut self, text: &str) {
+        let known = self.errors.len() < MOST_ERRORS || self.errors.contains_key(text);
+        *self.errors.entry(if known { text } else { "others" }.to_owned()).or_default() += 1;
+    }
+
+    /// Complete requests, and messages with a response, that ended in the window, each second.
+    pub fn rates(&self) -> (f64, f64) {
+        let inside = self.ends.iter().filter(|(ended, _)| (self.begin..=self.end).contains(ended));
+        let (requests, messages) = inside.fold((0, 0), |(requests, sum), (_, messages)| (requests + 1, sum + messages));
+        let seconds = self.window().as_secs_f64();
+        match seconds > 0.0 {
+            true => (f64::from(requests) / seconds, messages as f64 / seconds),
+            false => (0.0, 0.0),
+        }
+    }
+
+    /// The latency at the shares that reports show, as far as there are enough requests to tell.
+    pub fn percentiles(&self) -> Vec<Percentile> {
+        let count = self.latency.count() as f64;
+        let tellable = |share: &f64| count > 0.0 && (*share == 1.0 || (1.0 - share) * count >= 1.0);
+        let point = |share| Percentile { share, us: self.latency.quantile_us(share) };
+        PERCENTILES.into_iter().filter(tellable).map(point).collect()
+    }
+}
+
+fn is_complete(view: &RequestView) -> bool {
+    view.status == RequestStatus::Complete && view.counts.responses == view.counts.total() && view.counts.responses > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn view(status: RequestStatus, counts: (u64, u64, u64)) -> Answer {
+        let counts = OutcomeCounts { responses: counts.0, errors: counts.1, timeouts: counts.2 };
+        Answer::View(Box::new(RequestView { status, counts, ..RequestView::default() }))
+    }
+
+    fn times(due: u32, sent: u32, ended: u32) -> Times {
+        Times { due: MS * due, sent: MS * sent, ended: MS * ended }
+    }
+
+    #[test]
+    fn what_is_due_in_the_window_counts_and_latency_is_from_then() {
+        let mut tally = Tally::new(MS * 100, MS * 1_100);
+        let complete = view(RequestStatus::Complete, (2, 0, 0));
+        tally.add(times(50, 50, 150), &complete);
+        tally.add(times(100, 110, 300), &complete);
+        tally.add(times(1_000, 1_000, 1_200), &complete);
+        tally.add(times(200, 200, 201), &Answer::Refused("overloaded".into()));
+        tally.add(times(300, 300, 400), &view(RequestStatus::Complete, (1, 1, 0)));
+        tally.add(times(1_100, 1_100, 1_200), &complete);
+        assert_eq!(tally.requests, RequestCounts { sent: 4, complete: 2, failed: 1, refused: 1 });
+        assert_eq!((tally.messages.total(), tally.all_messages), (6, 10));
+        // Two complete requests ended in the window of a second, one of them sent before it.
+        assert_eq!(tally.rates(), (2.0, 4.0));
+        assert_eq!(tally.latency.max_us() / 1_000, 200);
+        assert_eq!(tally.errors["overloaded"], 1);
+        assert!(tally.lag.max_us() >= 10_000);
+        assert_eq!(tally.percentiles().iter().map(|point| point.share).collect::<Vec<_>>(), [0.0, 0.1, 0.25, 0.5, 1.0]);
+    }
+
+    #[test]
+    fn a_window_that_is_closed_early_is_shorter() {
+        let mut tally = Tally::new(MS * 100, MS * 1_100);
+        tally.close(MS * 600);
+        assert_eq!(tally.window(), MS * 500);
+        assert!(tally.counts(MS * 599) && !tally.counts(MS * 600));
+        assert_eq!(Tally::new(MS, MS).rates(), (0.0, 0.0));
+    }
+
+    #[test]
+    fn many_different_errors_are_counted_as_one() {
+        let mut tally = Tally::new(Duration::ZERO, MS * 100);
+        (0..30).for_each(|number| tally.add(times(1, 1, 2), &Answer::Lost(number.to_string())));
+        assert_eq!((tally.errors.len(), tally.errors["others"]), (MOST_ERRORS + 1, 10));
+    }
+}

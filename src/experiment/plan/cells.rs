@@ -1,0 +1,188 @@
+//! The combinations of a plan's levels: its tables and flags made into cells.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use toml::{Spanned, Value};
+
+use super::{Cell, Factor, Given, MOST_TRIALS, Places, PlanError, Setup, Target, plain};
+use crate::wire::TaskName;
+
+/// `[fixed]`, or a `[[case]]`: a level for each of some factors.
+pub type OneEach = BTreeMap<Spanned<String>, Spanned<Value>>;
+
+/// The tables of a plan that its cells are made of.
+pub struct Tables {
+    pub factors: BTreeMap<Spanned<String>, Spanned<Vec<Spanned<Value>>>>,
+    pub fixed: OneEach,
+    pub cases: Vec<Spanned<OneEach>>,
+}
+
+/// What the tables come to.
+pub struct Combined {
+    pub cells: Vec<Cell>,
+    /// The factors that vary, each with its levels.
+    pub factors: Vec<(Factor, Vec<String>)>,
+    /// Those that were given one level.
+    pub fixed: BTreeSet<Factor>,
+}
+
+/// A factor's levels.
+type Levels = Vec<Given<Value>>;
+
+/// Makes every combination. `flags` are `name=level,level`, and go over the tables.
+pub fn combine(tables: Tables, flags: &[String], target: Target, places: &Places<'_>) -> Result<Combined, PlanError> {
+    let mut varied: BTreeMap<Factor, Given<Levels>> = BTreeMap::new();
+    let mut fixed: BTreeMap<Factor, Given<Value>> = BTreeMap::new();
+    for (key, levels) in tables.factors {
+        let levels = places.given(levels);
+        let place = levels.place;
+        let levels = levels.value.into_iter().map(|level| places.given(level)).collect();
+        varied.insert(factor(places.given(key))?, Given { value: levels, place });
+    }
+    for (key, level) in tables.fixed {
+        fixed.insert(factor(places.given(key))?, places.given(level));
+    }
+    for flag in flags {
+        let (factor, levels) = from_flag(flag)?;
+        fixed.remove(&factor);
+        varied.insert(factor, levels);
+    }
+    // One level varies nothing.
+    for factor in
+        varied.iter().filter(|(_, levels)| levels.value.len() == 1).map(|(factor, _)| *factor).collect::<Vec<_>>()
+    {
+        let level = varied.remove(&factor).map(|levels| levels.value[0].clone());
+        fixed.extend(level.map(|level| (factor, level)));
+    }
+    let mut base = Setup::default();
+    for (factor, level) in &fixed {
+        check_target(target, *factor, &[&level.value], &level.place)?;
+        base.set(*factor, &level.value).or_else(|problem| level.wrong(format!("{factor}: {problem}")))?;
+    }
+    let mut cells = vec![Cell { levels: BTreeMap::new(), setup: base }];
+    let mut factors = vec![];
+    if !tables.cases.is_empty() {
+        let cases = tables.cases.into_iter().map(|case| places.given(case)).collect();
+        cells = with_cases(&cells[0], cases, target, places)?;
+        factors.push((Factor::Case, cells.iter().map(|cell| cell.levels[&Factor::Case].clone()).collect()));
+    }
+    for (factor, levels) in &varied {
+        let given: Vec<_> = levels.value.iter().map(|level| &level.value).collect();
+        check_target(target, *factor, &given, &levels.place)?;
+        let (made, names) = multiplied(cells, *factor, levels)?;
+        cells = made;
+        factors.push((*factor, names));
+    }
+    for cell in &cells {
+        if let Some(problem) = cell.setup.conflict() {
+            return places.whole(()).wrong(problem);
+        }
+        if cell.setup.payload_bytes != Setup::default().payload_bytes && cell.setup.task != TaskName::Echo {
+            return places.whole(()).wrong("payload_bytes is the echo task's: give `task = \"echo\"`");
+        }
+    }
+    Ok(Combined { cells, factors, fixed: fixed.into_keys().collect() })
+}
+
+fn factor(key: Given<String>) -> Result<Factor, PlanError> {
+    match Factor::ALL.into_iter().find(|factor| factor.name() == key.value) {
+        Some(factor) => Ok(factor),
+        None => {
+            let near = Factor::ALL.into_iter().max_by(|a, b| {
+                let likeness = |factor: &Factor| strsim::jaro_winkler(factor.name(), &key.value);
+                likeness(a).total_cmp(&likeness(b))
+            });
+            let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+            let all = Factor::ALL.map(Factor::name).join(", ");
+            key.wrong(format!("`{}` is no factor{hint} There are {all}", key.value))
+        }
+    }
+}
+
+fn check_target(target: Target, factor: Factor, levels: &[&Value], place: &str) -> Result<(), PlanError> {
+    // One instance is what the others have as well.
+    match target.fixes().contains(&factor) && !levels.iter().all(|level| level.as_integer() == Some(1)) {
+        false => Ok(()),
+        true => {
+            let problem = format!("the target `{target}` can't vary {factor}: use `processes` or `swarm`");
+            Err(PlanError::Invalid { place: place.to_owned(), problem })
+        }
+    }
+}
+
+/// The levels of `name=level,level`.
+fn from_flag(flag: &str) -> Result<(Factor, Given<Levels>), PlanError> {
+    let place = format!("--factor {flag}");
+    let given = |value| Given { value, place: place.clone() };
+    let Some((name, levels)) = flag.split_once('=') else {
+        return given(Value::from(flag)).wrong("give NAME=LEVEL or NAME=LEVEL,LEVEL, such as responders=1,2,4");
+    };
+    let level = |text: &str| text.parse().map_or_else(|_| Value::from(text), Value::Integer);
+    let levels = levels.split(',').map(str::trim).filter(|text| !text.is_empty()).map(|text| given(level(text)));
+    let levels: Vec<_> = levels.collect();
+    Ok((factor(Given { value: name.trim().to_owned(), place: place.clone() })?, Given { value: levels, place }))
+}
+
+/// One cell for each case over a base.
+fn with_cases(
+    base: &Cell,
+    cases: Vec<Given<OneEach>>,
+    target: Target,
+    places: &Places<'_>,
+) -> Result<Vec<Cell>, PlanError> {
+    let mut cells: Vec<Cell> = vec![];
+    for case in cases {
+        let mut cell = base.clone();
+        let Given { value: levels, place } = case;
+        let place = Given { value: (), place };
+        for (key, level) in levels {
+            let (key, level) = (places.given(key), places.given(level));
+            if key.value == "name" {
+                cell.levels.insert(Factor::Case, plain(&level.value));
+                continue;
+            }
+            let factor = factor(key)?;
+            check_target(target, factor, &[&level.value], &level.place)?;
+            cell.setup.set(factor, &level.value).or_else(|problem| level.wrong(format!("{factor}: {problem}")))?;
+        }
+        match cell.levels.get(&Factor::Case) {
+            None => return place.wrong("a case needs a `name`"),
+            Some(name) if cells.iter().any(|other| other.levels[&Factor::Case] == *name) => {
+                return place.wrong(format!("a case called `{name}` is there already"));
+            }
+            Some(_) => cells.push(cell),
+        }
+    }
+    Ok(cells)
+}
+
+/// Every cell with every level of one more factor; and the levels' texts.
+fn multiplied(cells: Vec<Cell>, factor: Factor, levels: &Given<Levels>) -> Result<(Vec<Cell>, Vec<String>), PlanError> {
+    if levels.value.is_empty() {
+        return levels.wrong(format!("{factor} has no level: give one or more"));
+    }
+    if cells.len().saturating_mul(levels.value.len()) > MOST_TRIALS {
+        return levels.wrong(format!(
+            "{} x {} combinations of levels are more than the {MOST_TRIALS} trials that are allowed",
+            cells.len(),
+            levels.value.len()
+        ));
+    }
+    let (mut made, mut names) = (vec![], vec![]);
+    for cell in &cells {
+        for level in &levels.value {
+            let mut cell = cell.clone();
+            let name =
+                cell.setup.set(factor, &level.value).or_else(|problem| level.wrong(format!("{factor}: {problem}")))?;
+            if !names.contains(&name) {
+                names.push(name.clone());
+            }
+            cell.levels.insert(factor, name);
+            made.push(cell);
+        }
+    }
+    match names.len() == levels.value.len() {
+        true => Ok((made, names)),
+        false => levels.wrong(format!("{factor} has a level twice")),
+    }
+}

@@ -1,0 +1,222 @@
+//! A plan: what varies, what is fixed, how long each trial takes, and the order of the trials.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+
+use super::{Factor, Setup};
+
+/// Trials that a plan may come to: more would take days.
+pub const MOST_TRIALS: usize = 2_000;
+
+/// What trials run against.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// Every tier in this process, made anew for each trial.
+    #[default]
+    InProcess,
+    /// A process for each instance on this machine, started for each trial and stopped after it.
+    Processes,
+    /// A stack on a Docker swarm, scaled for each trial.
+    Swarm,
+    /// Whatever answers at an address, changed by its controls.
+    Running,
+}
+
+impl Target {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InProcess => "in-process",
+            Self::Processes => "processes",
+            Self::Swarm => "swarm",
+            Self::Running => "running",
+        }
+    }
+
+    /// What a trial takes beside its load, from experience: to start or change the deployment, and to end it.
+    fn overhead(self) -> Duration {
+        match self {
+            Self::InProcess => Duration::from_secs(1),
+            Self::Processes => Duration::from_secs(2),
+            Self::Swarm => Duration::from_secs(20),
+            Self::Running => Duration::from_secs(2),
+        }
+    }
+
+    /// What a run takes beside its trials, from experience: the rolling updates before the first one and at the end.
+    fn around(self) -> Duration {
+        match self {
+            Self::Swarm => Duration::from_secs(120),
+            Self::InProcess | Self::Processes | Self::Running => Duration::ZERO,
+        }
+    }
+
+    /// Factors that it can't vary.
+    pub(super) fn fixes(self) -> &'static [Factor] {
+        match self {
+            Self::InProcess => &[Factor::RequesterInstances, Factor::ResponderInstances],
+            Self::Processes | Self::Swarm => &[],
+            Self::Running => &[Factor::RequesterInstances, Factor::ResponderInstances, Factor::Socket, Factor::Window],
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The order of the trials.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// Every cell once, then every cell again: a machine that gets slower or busier does so for all of them.
+    #[default]
+    Interleaved,
+    /// As interleaved, with the cells of each round shuffled by the seed.
+    Shuffled,
+    /// All repetitions of a cell, then the next cell.
+    Sequential,
+}
+
+/// A combination of levels, one of each factor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cell {
+    /// The factors that vary, each with its level as the plan gives it.
+    pub levels: BTreeMap<Factor, String>,
+    pub setup: Setup,
+}
+
+/// A plan that can be carried out: every level checked, every combination made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    pub name: String,
+    /// What it is for, in a sentence or two.
+    pub description: String,
+    pub target: Target,
+    /// Address of the web tier, for the targets `running` and `swarm`.
+    pub url: Option<String>,
+    /// Name of the stack, for the target `swarm`.
+    pub stack: String,
+    /// The factors that vary, each with its levels, in the plan's order.
+    pub factors: Vec<(Factor, Vec<String>)>,
+    pub cells: Vec<Cell>,
+    pub repetitions: u32,
+    pub order: Order,
+    /// Of the arrivals, the delays, the order and the simulations.
+    pub seed: u64,
+    /// Milliseconds of load at the beginning of a trial that do not count.
+    pub warm_up_ms: u64,
+    /// Milliseconds of load that count.
+    pub duration_ms: u64,
+    /// Requests that count: the load ends after so many, or after the duration.
+    pub count: Option<u64>,
+    /// The factor whose levels are compared with its first one, within each repetition.
+    pub pair: Option<Factor>,
+    /// Milliseconds that a message may take.
+    pub timeout_ms: u64,
+    /// Settings of the deployment, for the targets that start one.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// One run of one cell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trial {
+    /// Place in the order, from 0.
+    pub number: usize,
+    pub cell: usize,
+    /// From 0.
+    pub repetition: u32,
+}
+
+impl Plan {
+    pub fn trial_count(&self) -> usize {
+        self.cells.len() * self.repetitions as usize
+    }
+
+    /// The trials in their order.
+    pub fn trials(&self) -> Vec<Trial> {
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        let mut pairs: Vec<(usize, u32)> = Vec::with_capacity(self.trial_count());
+        match self.order {
+            Order::Sequential => {
+                (0..self.cells.len()).for_each(|cell| pairs.extend((0..self.repetitions).map(|again| (cell, again))));
+            }
+            Order::Interleaved | Order::Shuffled => {
+                for again in 0..self.repetitions {
+                    let mut round: Vec<_> = (0..self.cells.len()).collect();
+                    if self.order == Order::Shuffled {
+                        round.shuffle(&mut random);
+                    }
+                    pairs.extend(round.into_iter().map(|cell| (cell, again)));
+                }
+            }
+        }
+        let trial = |(number, (cell, repetition))| Trial { number, cell, repetition };
+        pairs.into_iter().enumerate().map(trial).collect()
+    }
+
+    /// The longest that a trial should take; with a count it may end earlier.
+    pub fn time_per_trial(&self) -> Duration {
+        self.target.overhead() + Duration::from_millis(self.warm_up_ms + self.duration_ms)
+    }
+
+    /// The longest that all of it should take.
+    pub fn time(&self) -> Duration {
+        self.target.around() + self.time_per_trial() * self.trial_count() as u32
+    }
+
+    /// The seed of a trial's random numbers. Trials of one repetition share it, so that cells that are compared with
+    /// one another meet the same arrivals.
+    pub fn seed_of(&self, trial: &Trial) -> u64 {
+        self.seed.wrapping_add(u64::from(trial.repetition))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::plan::{PlanFlags, read_plan};
+
+    fn plan(order: &str) -> Plan {
+        let text = format!(
+            "duration = \"1s\"\nwarm_up = \"500ms\"\nrepetitions = 2\norder = \"{order}\"\n[factors]\nresponders = [1, 2, 4]"
+        );
+        read_plan("test", "test.toml", &text, &PlanFlags::default()).unwrap()
+    }
+
+    fn cells(plan: &Plan) -> Vec<usize> {
+        plan.trials().iter().map(|trial| trial.cell).collect()
+    }
+
+    #[test]
+    fn the_order_is_the_plans() {
+        assert_eq!(cells(&plan("interleaved")), [0, 1, 2, 0, 1, 2]);
+        assert_eq!(cells(&plan("sequential")), [0, 0, 1, 1, 2, 2]);
+        let shuffled = plan("shuffled");
+        assert_eq!(cells(&shuffled), cells(&shuffled));
+        let mut halves = cells(&shuffled);
+        halves[..3].sort_unstable();
+        halves[3..].sort_unstable();
+        assert_eq!(halves, [0, 1, 2, 0, 1, 2]);
+    }
+
+    #[test]
+    fn the_time_is_that_of_all_trials() {
+        let plan = plan("interleaved");
+        assert_eq!((plan.trial_count(), plan.time()), (6, Duration::from_secs(15)));
+        // A stack is updated before its trials and after them.
+        let of_a_stack = Plan { target: Target::Swarm, ..plan };
+        assert_eq!(of_a_stack.time(), Duration::from_secs(120 + 6 * 20 + 9));
+    }
+}

@@ -1,0 +1,290 @@
+//! What a trial varies: the factors, and a deployment and its load with a level for each of them.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use toml::Value;
+
+use super::Load;
+use crate::config::Socket;
+use crate::wire::{DelayShape, DelayView, Dispatch, FanOut, TaskName};
+
+/// Instances of a tier that a plan may ask for.
+const MOST_INSTANCES: u32 = 1_000;
+
+/// Workers of an instance that a plan may ask for: what fits in one ZeroMQ context.
+const MOST_WORKERS: u32 = 1_000;
+
+/// Bytes of an echo's payload that a plan may ask for.
+pub const MOST_PAYLOAD: u32 = 1 << 20;
+
+/// Longest delay that a plan may ask for: ten minutes, as everywhere.
+const LONGEST_DELAY: Duration = Duration::from_secs(600);
+
+/// Something that differs between trials. `Case` stands for several at once, changed together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Factor {
+    Case,
+    RequesterInstances,
+    /// Workers of each requester instance.
+    Requesters,
+    ResponderInstances,
+    /// Workers of each responder instance.
+    Responders,
+    Delay,
+    Task,
+    /// Of the `cpu` task.
+    Rounds,
+    FanOut,
+    Dispatch,
+    Socket,
+    /// Messages in flight per requester worker with `socket = "dealer"`.
+    Window,
+    /// Of the `echo` task.
+    PayloadBytes,
+    Load,
+}
+
+impl Factor {
+    /// All that a plan can name under `[factors]`, `[fixed]` and in a `[[case]]`.
+    pub const ALL: [Self; 13] = [
+        Self::RequesterInstances,
+        Self::Requesters,
+        Self::ResponderInstances,
+        Self::Responders,
+        Self::Delay,
+        Self::Task,
+        Self::Rounds,
+        Self::FanOut,
+        Self::Dispatch,
+        Self::Socket,
+        Self::Window,
+        Self::PayloadBytes,
+        Self::Load,
+    ];
+
+    /// The name in plans, results and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Case => "case",
+            Self::RequesterInstances => "requester_instances",
+            Self::Requesters => "requesters",
+            Self::ResponderInstances => "responder_instances",
+            Self::Responders => "responders",
+            Self::Delay => "delay",
+            Self::Task => "task",
+            Self::Rounds => "rounds",
+            Self::FanOut => "fan_out",
+            Self::Dispatch => "dispatch",
+            Self::Socket => "socket",
+            Self::Window => "window",
+            Self::PayloadBytes => "payload_bytes",
+            Self::Load => "load",
+        }
+    }
+
+    /// The factor of a name, `case` among them.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().chain([Self::Case]).find(|factor| factor.name() == name)
+    }
+}
+
+impl fmt::Display for Factor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A deployment and its load: a level of every factor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Setup {
+    pub requester_instances: u32,
+    /// Workers of each instance.
+    pub requesters: u32,
+    pub responder_instances: u32,
+    /// Workers of each instance.
+    pub responders: u32,
+    pub delay: DelayView,
+    pub task: TaskName,
+    /// Rounds of hashing of the `cpu` task.
+    pub rounds: u64,
+    pub fan_out: FanOut,
+    pub dispatch: Dispatch,
+    pub socket: Socket,
+    /// Messages in flight per requester worker; 1 unless the socket is a DEALER.
+    pub window: u32,
+    /// Of the `echo` task.
+    pub payload_bytes: u32,
+    pub load: Load,
+}
+
+/// The article's deployment, without its delay: what a plan does not name.
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            requester_instances: 1,
+            requesters: 3,
+            responder_instances: 1,
+            responders: 3,
+            delay: delay("none").expect("`none` is a delay"),
+            task: TaskName::Echo,
+            rounds: 10_000,
+            fan_out: FanOut::All,
+            dispatch: Dispatch::RoundRobin,
+            socket: Socket::Req,
+            window: 16,
+            payload_bytes: 16,
+            load: Load::Closed { clients: 1 },
+        }
+    }
+}
+
+impl Setup {
+    /// Sets the level of a factor; its text as it is shown. The error says what could have been given.
+    pub fn set(&mut self, factor: Factor, value: &Value) -> Result<String, String> {
+        match factor {
+            Factor::Case => return Err("a case is made of other factors: write a [[case]]".to_owned()),
+            Factor::RequesterInstances => self.requester_instances = whole(value, MOST_INSTANCES)?,
+            Factor::Requesters => self.requesters = whole(value, MOST_WORKERS)?,
+            Factor::ResponderInstances => self.responder_instances = whole(value, MOST_INSTANCES)?,
+            Factor::Responders => self.responders = whole(value, MOST_WORKERS)?,
+            Factor::Rounds => self.rounds = whole(value, u32::MAX)?.into(),
+            Factor::Window => self.window = whole(value, 10_000)?,
+            Factor::PayloadBytes => self.payload_bytes = whole(value, MOST_PAYLOAD)?,
+            Factor::Delay => self.delay = delay(text(value)?)?,
+            Factor::Task => self.task = text(value)?.parse().map_err(|error| format!("{error}"))?,
+            Factor::FanOut => self.fan_out = one_of(value, &[("all", FanOut::All), ("one", FanOut::One)])?,
+            Factor::Dispatch => {
+                self.dispatch =
+                    one_of(value, &[Dispatch::RoundRobin, Dispatch::LeastBusy].map(|each| (each.name(), each)))?
+            }
+            Factor::Socket => self.socket = one_of(value, &[("req", Socket::Req), ("dealer", Socket::Dealer)])?,
+            Factor::Load => self.load = text(value)?.parse()?,
+        }
+        Ok(match value {
+            Value::String(text) => text.split_whitespace().collect::<Vec<_>>().join(" "),
+            other => other.to_string(),
+        })
+    }
+
+    /// Messages of a request.
+    pub fn messages_per_request(&self) -> u32 {
+        match self.fan_out {
+            FanOut::All => self.requester_instances * self.requesters,
+            FanOut::One => 1,
+        }
+    }
+
+    /// What can't go together, in words.
+    pub fn conflict(&self) -> Option<String> {
+        (self.requesters == 0 || self.responders == 0)
+            .then(|| "a deployment without workers would answer nothing".to_owned())
+    }
+}
+
+fn whole(value: &Value, most: u32) -> Result<u32, String> {
+    let number = value.as_integer().and_then(|number| u32::try_from(number).ok());
+    number
+        .filter(|number| (1..=most).contains(number))
+        .ok_or_else(|| format!("{value}: give a whole number from 1 to {most}"))
+}
+
+fn text(value: &Value) -> Result<&str, String> {
+    value.as_str().ok_or_else(|| format!("{value}: give a text in quotes"))
+}
+
+fn one_of<T: Copy>(value: &Value, choices: &[(&str, T)]) -> Result<T, String> {
+    let given = text(value)?;
+    let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+    let found = choices.iter().find(|(name, _)| *name == given);
+    found.map(|(_, choice)| *choice).ok_or_else(|| format!("`{given}`: give one of {}", names.join(", ")))
+}
+
+/// Reads `none`, `fixed 100ms`, `uniform 1s 3s`, `exponential 100ms` or `log-normal 100ms 0.5`.
+fn delay(text: &str) -> Result<DelayView, String> {
+    let mut view = DelayView { kind: DelayShape::None, min_ms: 0, max_ms: 0, mean_ms: 0, sigma: 0.5 };
+    let words: Vec<&str> = text.split_whitespace().collect();
+    match words[..] {
+        ["none"] => {}
+        ["fixed", mean] => (view.kind, view.mean_ms) = (DelayShape::Fixed, span(mean)?),
+        ["exponential", mean] => (view.kind, view.mean_ms) = (DelayShape::Exponential, span(mean)?),
+        ["uniform", min, max] => {
+            (view.kind, view.min_ms, view.max_ms) = (DelayShape::Uniform, span(min)?, span(max)?);
+            if view.min_ms > view.max_ms {
+                return Err(format!("`{text}`: the shortest delay comes first"));
+            }
+        }
+        ["log-normal", mean, sigma] => {
+            (view.kind, view.mean_ms) = (DelayShape::LogNormal, span(mean)?);
+            let sigma = sigma.parse().ok().filter(|sigma| *sigma > 0.0 && *sigma <= 3.0);
+            view.sigma = sigma.ok_or_else(|| format!("`{text}`: the shape is above 0 and up to 3"))?;
+        }
+        _ => {
+            return Err(format!(
+                "`{text}` is no delay: give `none`, `fixed TIME`, `uniform TIME TIME`, `exponential TIME` or `log-normal TIME SHAPE`"
+            ));
+        }
+    }
+    Ok(view)
+}
+
+/// A time in whole milliseconds.
+fn span(text: &str) -> Result<u64, String> {
+    let time = humantime::parse_duration(text).map_err(|error| format!("the time `{text}`: {error}"))?;
+    match time <= LONGEST_DELAY {
+        true => Ok(time.as_millis() as u64),
+        false => Err(format!("the time `{text}`: up to {} are allowed", humantime::format_duration(LONGEST_DELAY))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_of_every_factor_can_be_set_and_is_shown_as_given() {
+        let levels: [(Factor, Value); 13] = [
+            (Factor::RequesterInstances, 2.into()),
+            (Factor::Requesters, 4.into()),
+            (Factor::ResponderInstances, 3.into()),
+            (Factor::Responders, 8.into()),
+            (Factor::Delay, "uniform  1s 3s".into()),
+            (Factor::Task, "cpu".into()),
+            (Factor::Rounds, 5.into()),
+            (Factor::FanOut, "one".into()),
+            (Factor::Dispatch, "least-busy".into()),
+            (Factor::Socket, "dealer".into()),
+            (Factor::Window, 7.into()),
+            (Factor::PayloadBytes, 100.into()),
+            (Factor::Load, "poisson 5/s".into()),
+        ];
+        let mut setup = Setup::default();
+        assert_eq!(setup.messages_per_request(), 3);
+        let shown: Vec<_> = levels.iter().map(|(factor, value)| setup.set(*factor, value).unwrap()).collect();
+        assert_eq!(shown[4], "uniform 1s 3s");
+        assert_eq!((setup.delay.min_ms, setup.delay.max_ms, setup.messages_per_request()), (1_000, 3_000, 1));
+        assert_eq!(Factor::ALL.map(|factor| Factor::named(factor.name())), Factor::ALL.map(Some));
+        assert!(Factor::ALL.iter().all(|factor| levels.iter().any(|(known, _)| known == factor)));
+    }
+
+    #[test]
+    fn what_is_no_level_is_told_what_would_be_one() {
+        for (factor, value, hint) in [
+            (Factor::Requesters, Value::from(0), "1 to 1000"),
+            (Factor::Requesters, "3".into(), "1 to 1000"),
+            (Factor::Task, "dance".into(), "file, echo, cpu"),
+            (Factor::Dispatch, "fair".into(), "round-robin, least-busy"),
+            (Factor::Delay, "uniform 3s 1s".into(), "comes first"),
+            (Factor::Delay, "fixed".into(), "fixed TIME"),
+            (Factor::Delay, "fixed 11m".into(), "up to 10m"),
+            (Factor::Delay, "log-normal 1s 9".into(), "up to 3"),
+            (Factor::Case, "x".into(), "[[case]]"),
+        ] {
+            let error = Setup::default().set(factor, &value).unwrap_err();
+            assert!(error.contains(hint), "{factor} {value}: {error}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Runs and comparisons as tables in the terminal, with small bars.
+
+use std::fmt::Write as _;
+
+use comfy_table::presets::UTF8_BORDERS_ONLY;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Row, Table};
+
+use crate::experiment::analysis::{Comparison, Figure, Summary, differs, label};
+use crate::experiment::plan::Factor;
+use crate::experiment::run::Results;
+use crate::experiment::statistics::Estimate;
+use crate::experiment::statistics::{Metric, short};
+
+/// Characters of the longest bar.
+const BAR: usize = 12;
+
+/// Eighths of a character, from none to all of it.
+const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+
+/// What `compare` has a column for.
+const COMPARED: [Metric; 5] = [Metric::RequestsPerS, Metric::P50, Metric::P99, Metric::Cpu, Metric::Errors];
+
+/// A line for each cell: throughput with a bar, latencies, how much of the expected, what went wrong.
+pub fn table(results: &Results, summary: &Summary) -> String {
+    let factors: Vec<Factor> = results.plan.factors.iter().map(|(factor, _)| *factor).collect();
+    let mut table = start(
+        factors
+            .iter()
+            .map(|factor| factor.name().replace('_', " "))
+            .chain(["requests/s", "", "p50", "p99", "p99.9", "of expected", "failed"].map(str::to_owned)),
+    );
+    let rate = |cell: usize| summary.cells[cell].median(Metric::RequestsPerS).unwrap_or_default();
+    let most = (0..summary.cells.len()).map(rate).fold(0.0, f64::max);
+    for (at, cell) in summary.cells.iter().enumerate() {
+        let levels = &results.plan.cells[cell.cell].levels;
+        let mut row = Row::from(factors.iter().map(|factor| levels.get(factor).cloned().unwrap_or_default()));
+        let figure = |metric: Metric| right(cell.figures.get(&metric).map(|figure| say(metric, figure)));
+        row.add_cell(figure(Metric::RequestsPerS));
+        row.add_cell(Cell::new(bar(rate(at), most)));
+        for metric in [Metric::P50, Metric::P99, Metric::P999] {
+            row.add_cell(figure(metric));
+        }
+        let share = cell.of_expected.get(&Metric::RequestsPerS);
+        row.add_cell(right(share.map(|share| format!("{} %", short(share * 100.0)))));
+        row.add_cell(right((cell.trials > 0).then(|| short((cell.requests.failed + cell.requests.refused) as f64))));
+        table.add_row(row);
+    }
+    table.to_string()
+}
+
+/// Both runs' cells, and how many times the first the second is; then what does not match, and rules that are broken.
+pub fn compare_table(comparison: &Comparison) -> String {
+    let named = |metric: Metric| metric.name().to_owned();
+    let mut table = start(["cell".to_owned(), String::new()].into_iter().chain(COMPARED.map(named)));
+    for cell in &comparison.cells {
+        let row = |title: &str, which: &str, of: &dyn Fn(Metric) -> Option<String>| {
+            let mut row = Row::from([title, which]);
+            COMPARED.iter().for_each(|metric| _ = row.add_cell(right(of(*metric))));
+            row
+        };
+        let title = if cell.levels.is_empty() { "all".to_owned() } else { label(&cell.levels) };
+        let median = |metric: Metric, figure: &Figure| metric.say(figure.estimate.median);
+        table.add_row(row(&title, "before", &|metric| cell.before.get(&metric).map(|it| median(metric, it))));
+        table.add_row(row("", "after", &|metric| cell.after.get(&metric).map(|it| median(metric, it))));
+        table.add_row(row("", "ratio", &|metric| cell.ratios.get(&metric).map(|ratio| times(metric, ratio))));
+    }
+    let mut said = table.to_string();
+    let mut list = |title: &str, lines: &[String]| {
+        if !lines.is_empty() {
+            let _ = write!(said, "\n{title}");
+            lines.iter().for_each(|line| _ = write!(said, "\n  {line}"));
+        }
+    };
+    list("Not alike:", &comparison.unlike);
+    list("Only in the first:", &comparison.only_before);
+    list("Only in the second:", &comparison.only_after);
+    list("Broken rules:", &comparison.broken);
+    said
+}
+
+fn start(header: impl Iterator<Item = String>) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header);
+    table
+}
+
+fn right(text: Option<String>) -> Cell {
+    Cell::new(text.unwrap_or_else(|| "–".to_owned())).set_alignment(CellAlignment::Right)
+}
+
+/// A median, and half of its interval where that is wide enough to be seen.
+fn say(metric: Metric, figure: &Figure) -> String {
+    let Estimate { median, low, high, count, .. } = figure.estimate;
+    let half = (high - low) / 2.0;
+    match count > 1 && median > 0.0 && half / median >= 0.005 {
+        true => format!("{} ±{} %", metric.say(median), short((half / median * 100.0).round())),
+        false => metric.say(median),
+    }
+}
+
+/// A ratio, its interval, and whether it is better or worse where chance does not explain it.
+fn times(metric: Metric, ratio: &Estimate) -> String {
+    let mark = match differs(ratio) {
+        true if (ratio.median > 1.0) == metric.is_better_higher() => " better",
+        true => " worse",
+        false => "",
+    };
+    format!("{:.2}x{mark} ({:.2}–{:.2})", ratio.median, ratio.low, ratio.high)
+}
+
+/// A bar in eighths of characters.
+fn bar(value: f64, most: f64) -> String {
+    let eighths = if most > 0.0 { (value / most * (BAR * 8) as f64).round() as usize } else { 0 };
+    "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::analysis::Summary;
+    use crate::experiment::expected::Expectations;
+    use crate::experiment::{good_trial, results_of};
+
+    #[test]
+    fn bars_are_as_long_as_their_values() {
+        assert_eq!((bar(12.0, 12.0), bar(6.0, 12.0), bar(0.0, 12.0)), ("█".repeat(12), "█".repeat(6), String::new()));
+        assert_eq!((bar(1.5, 12.0), bar(1.0, 0.0)), ("█▌".to_owned(), String::new()));
+    }
+
+    #[test]
+    fn every_cell_has_a_line_also_before_its_first_trial() {
+        let plan = "duration = \"10s\"\nrepetitions = 3\n[factors]\nresponders = [1, 2, 3]";
+        let mut results = results_of(plan, |cell, again| good_trial(cell, again, 100.0 + 10.0 * f64::from(again), 100));
+        results.trials.retain(|trial| trial.cell < 2);
+        let table = table(&results, &Summary::of(&results, &Expectations::of(&results.plan)));
+        assert_eq!(table.matches("110/s ±9 %").count(), 2, "{table}");
+        assert_eq!(table.matches(&"█".repeat(12)).count(), 2, "{table}");
+        assert!(table.contains("responders") && table.contains("–"), "{table}");
+    }
+}

@@ -1,0 +1,19 @@
+//! Running a plan: trial after trial, measured and stored. Begin with `run.rs`.
+
+mod environment;
+mod folder;
+mod measure;
+mod results;
+mod run;
+mod store;
+
+pub use environment::environment;
+use environment::nodes;
+pub use folder::run_folder;
+use measure::measure;
+pub use results::{
+    Environment, Generator, LedgerVerdict, Percentile, RequestCounts, Results, SCHEMA, Shares, TierUsage, TrialResult,
+};
+pub use run::run;
+pub use run::{Ending, Watcher};
+pub use store::{Store, read_results, replace};

@@ -1,0 +1,339 @@
+//! A discrete-event simulation of requests on their way through lanes, brokers and responder workers, by the rules of
+//! the program itself, but without what processes, network and scheduler cost.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::Duration;
+
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+use rand_distr::Exp1;
+
+use super::{Arrivals, Call, Scenario, ScenarioError, Simulated, SimulatedLanes, Totals, summary};
+use crate::wire::Latency;
+
+/// Simulates a scenario; `draw` gives services in milliseconds, one for each message in the order in which they arrive,
+/// so that scenarios that differ in nothing but dispatch are compared message by message.
+///
+/// # Errors
+/// What [`Scenario::check`] finds; a service that is negative or not finite; a duration in which no request arrives.
+pub fn simulate(scenario: &Scenario, draw: impl FnMut() -> f64) -> Result<Simulated, ScenarioError> {
+    scenario.check()?;
+    let mut simulation = Simulation::new(scenario, draw);
+    simulation.run()?;
+    match (simulation.calls.is_empty(), scenario.duration_ms) {
+        (true, Some(value)) => {
+            let allowed = "a time in which a request arrives";
+            Err(ScenarioError::Range { what: "durationMs", value, allowed })
+        }
+        _ => Ok(summary(&simulation.calls, simulation.sojourns, scenario.warm_up, scenario.messages_per_request())),
+    }
+}
+
+/// A message on its way.
+struct Parcel {
+    request: usize,
+    lane: usize,
+    service: f64,
+    sent: f64,
+}
+
+#[derive(Default)]
+struct Broker {
+    /// What waits for whichever worker is free first.
+    waiting: VecDeque<Parcel>,
+    /// Workers of its instance, the one that has been idle for longest first.
+    idle: VecDeque<usize>,
+    /// Counts its workers through.
+    turn: usize,
+}
+
+#[derive(Default)]
+struct Worker {
+    waiting: VecDeque<Parcel>,
+    in_hand: Option<Parcel>,
+}
+
+struct Simulation<'a, D> {
+    scenario: &'a Scenario,
+    draw: D,
+    now: f64,
+    calls: Vec<Call>,
+    lanes: SimulatedLanes<Parcel>,
+    brokers: Vec<Broker>,
+    /// All brokers' workers, those of one after those of the other.
+    workers: Vec<Worker>,
+    /// The ends of services: the time's bits, which are in order as the times are, for none is negative; then the
+    /// order in which they began; the worker.
+    ends: BinaryHeap<Reverse<(u64, usize, usize)>>,
+    begun: usize,
+    totals: Totals,
+    /// The messages' times.
+    sojourns: Latency,
+}
+
+impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
+    fn new(scenario: &'a Scenario, draw: D) -> Self {
+        let workers = scenario.all_responder_workers();
+        let idle = |broker| (broker * scenario.responder_workers..(broker + 1) * scenario.responder_workers).collect();
+        Self {
+            scenario,
+            draw,
+            now: 0.0,
+            calls: Vec::with_capacity(scenario.requests.min(1 << 20)),
+            lanes: SimulatedLanes::new(scenario.requester_instances, scenario.requester_workers),
+            brokers: (0..scenario.responder_instances)
+                .map(|broker| Broker { idle: idle(broker), ..Broker::default() })
+                .collect(),
+            workers: (0..workers).map(|_| Worker::default()).collect(),
+            ends: BinaryHeap::with_capacity(workers),
+            begun: 0,
+            totals: Totals::default(),
+            sojourns: Latency::precise(),
+        }
+    }
+
+    /// Until every request has ended. What ends at the moment of an arrival has ended before it.
+    fn run(&mut self) -> Result<(), ScenarioError> {
+        let mut random = ChaCha8Rng::seed_from_u64(self.scenario.seed);
+        let mut next = match self.scenario.arrivals {
+            Arrivals::Closed { clients } => {
+                for _ in 0..clients {
+                    self.arrive()?;
+                }
+                None
+            }
+            Arrivals::Constant { .. } => Some(0.0),
+            Arrivals::Poisson { rate } => Some(random.sample::<f64, _>(Exp1) * 1000.0 / rate),
+        };
+        loop {
+            let end = self.ends.peek().map(|Reverse((time, _, _))| f64::from_bits(*time));
+            match (end, next.filter(|next| self.may_arrive(*next))) {
+                (end, Some(arrival)) if end.is_none_or(|end| end > arrival) => {
+                    self.now = arrival;
+                    self.arrive()?;
+                    next = match self.scenario.arrivals {
+                        Arrivals::Closed { .. } => None,
+                        Arrivals::Constant { rate } => Some(self.calls.len() as f64 * 1000.0 / rate),
+                        Arrivals::Poisson { rate } => Some(arrival + random.sample::<f64, _>(Exp1) * 1000.0 / rate),
+                    };
+                }
+                (Some(end), _) => {
+                    self.now = end;
+                    self.end_service()?;
+                }
+                (None, _) => return Ok(()),
+            }
+        }
+    }
+
+    fn may_arrive(&self, at: f64) -> bool {
+        self.calls.len() < self.scenario.requests && self.scenario.duration_ms.is_none_or(|duration| at < duration)
+    }
+
+    /// A request arrives, if it may, and its messages are put in lanes.
+    fn arrive(&mut self) -> Result<(), ScenarioError> {
+        if !self.may_arrive(self.now) {
+            return Ok(());
+        }
+        let (instance, lanes) = self.lanes.choose(self.scenario.fan_out);
+        let request = self.calls.len();
+        self.calls.push(Call {
+            arrived: self.now,
+            ended: self.now,
+            instance,
+            missing: lanes.len(),
+            lane_wait: 0.0,
+            broker_wait: 0.0,
+            service: 0.0,
+            before: self.totals,
+        });
+        for lane in lanes {
+            let service = (self.draw)();
+            if !(service >= 0.0 && service.is_finite()) {
+                let allowed = "a time of 0 or more milliseconds";
+                return Err(ScenarioError::Range { what: "a service that was drawn", value: service, allowed });
+            }
+            self.lanes.all[lane].waiting.push_back(Parcel { request, lane, service, sent: 0.0 });
+            self.send(lane);
+        }
+        Ok(())
+    }
+
+    /// Sends what waits in a lane, as far as its worker's window allows, to the brokers in turn.
+    fn send(&mut self, lane: usize) {
+        while self.lanes.all[lane].in_flight < self.scenario.window
+            && let Some(mut parcel) = self.lanes.all[lane].waiting.pop_front()
+        {
+            let broker = self.lanes.all[lane].turn % self.brokers.len();
+            self.lanes.all[lane].turn = broker + 1;
+            self.lanes.all[lane].in_flight += 1;
+            parcel.sent = self.now;
+            self.calls[parcel.request].lane_wait += self.now - self.calls[parcel.request].arrived;
+            self.dispatch(broker, parcel);
+        }
+    }
+
+    /// The broker deals a message out: to the worker that has been idle for longest, or to the next in turn.
+    fn dispatch(&mut self, broker: usize, parcel: Parcel) {
+        let dealer = &mut self.brokers[broker];
+        if self.scenario.shared_queue {
+            match dealer.idle.pop_front() {
+                Some(worker) => self.serve(worker, parcel),
+                None => dealer.waiting.push_back(parcel),
+            }
+            return;
+        }
+        let worker = broker * self.scenario.responder_workers + dealer.turn;
+        dealer.turn = (dealer.turn + 1) % self.scenario.responder_workers;
+        match self.workers[worker].in_hand {
+            None => self.serve(worker, parcel),
+            Some(_) => self.workers[worker].waiting.push_back(parcel),
+        }
+    }
+
+    fn serve(&mut self, worker: usize, parcel: Parcel) {
+        let call = &mut self.calls[parcel.request];
+        call.broker_wait += self.now - parcel.sent;
+        call.service += parcel.service;
+        self.totals.begin_service(self.now);
+        self.ends.push(Reverse(((self.now + parcel.service).to_bits(), self.begun, worker)));
+        self.begun += 1;
+        self.workers[worker].in_hand = Some(parcel);
+    }
+
+    /// The service that is the next to end: its worker takes what waits for it, and the reply goes back.
+    fn end_service(&mut self) -> Result<(), ScenarioError> {
+        let Some(Reverse((_, _, worker))) = self.ends.pop() else { return Ok(()) };
+        let Some(parcel) = self.workers[worker].in_hand.take() else { return Ok(()) };
+        self.totals.end_service(self.now);
+        let broker = &mut self.brokers[worker / self.scenario.responder_workers];
+        let next = match self.scenario.shared_queue {
+            true => broker.waiting.pop_front(),
+            false => self.workers[worker].waiting.pop_front(),
+        };
+        match next {
+            Some(next) => self.serve(worker, next),
+            None if self.scenario.shared_queue => broker.idle.push_back(worker),
+            None => {}
+        }
+        self.lanes.all[parcel.lane].in_flight -= 1;
+        self.send(parcel.lane);
+        let call = &mut self.calls[parcel.request];
+        self.sojourns.record(Duration::from_secs_f64((self.now - call.arrived) / 1_000.0));
+        call.missing -= 1;
+        if call.missing > 0 {
+            return Ok(());
+        }
+        call.ended = self.now;
+        self.lanes.pending[call.instance] -= 1;
+        self.totals.requests += 1;
+        match self.scenario.arrivals {
+            Arrivals::Closed { .. } => self.arrive(),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::FanOut;
+
+    /// Two requester instances and two responder instances, of two workers each; every service takes 100 ms.
+    fn scenario() -> Scenario {
+        Scenario {
+            requester_instances: 2,
+            requester_workers: 2,
+            window: 1,
+            responder_instances: 2,
+            responder_workers: 2,
+            shared_queue: true,
+            fan_out: FanOut::One,
+            arrivals: Arrivals::Closed { clients: 1 },
+            requests: 8,
+            duration_ms: None,
+            warm_up: 0.0,
+            seed: 1,
+        }
+    }
+
+    fn latencies(scenario: &Scenario) -> Vec<f64> {
+        simulate(scenario, || 100.0).unwrap().latencies
+    }
+
+    #[test]
+    fn a_request_for_one_goes_to_the_least_loaded() {
+        let four = Scenario { arrivals: Arrivals::Closed { clients: 4 }, ..scenario() };
+        // Each lane has one; but both instances begin with the same brokers.
+        assert_eq!(latencies(&four), [100.0; 8]);
+        // A fifth waits in a lane, although the other three are free when its worker is.
+        let burst = Scenario { arrivals: Arrivals::Closed { clients: 5 }, requests: 5, ..scenario() };
+        let simulated = simulate(&burst, || 100.0).unwrap();
+        assert_eq!(simulated.latencies, [100.0, 100.0, 100.0, 100.0, 200.0]);
+        assert_eq!((simulated.lane_wait_ms, simulated.broker_wait_ms), (20.0, 0.0));
+    }
+
+    #[test]
+    fn every_lane_begins_with_another_broker() {
+        let fan_out = Scenario { fan_out: FanOut::All, requester_workers: 1, responder_workers: 1, ..scenario() };
+        assert_eq!(latencies(&fan_out), [100.0; 8]);
+        let workers = Scenario { requester_instances: 1, requester_workers: 2, ..fan_out };
+        assert_eq!(latencies(&workers), [100.0; 8]);
+    }
+
+    #[test]
+    fn a_worker_in_turn_gets_its_message_although_another_is_free() {
+        let burst = |shared_queue| Scenario {
+            requester_instances: 1,
+            requester_workers: 3,
+            responder_instances: 1,
+            shared_queue,
+            fan_out: FanOut::All,
+            requests: 1,
+            ..scenario()
+        };
+        let of = |shared_queue| {
+            let mut services = [300.0, 100.0, 100.0].into_iter();
+            simulate(&burst(shared_queue), || services.next().unwrap()).unwrap().latencies
+        };
+        assert_eq!((of(true), of(false)), (vec![300.0], vec![400.0]));
+    }
+
+    #[test]
+    fn a_window_bounds_what_is_in_flight() {
+        let of = |window| {
+            let lane =
+                Scenario { requester_instances: 1, requester_workers: 1, window, responder_workers: 1, ..scenario() };
+            let burst = Scenario { arrivals: Arrivals::Closed { clients: 4 }, requests: 4, ..lane };
+            latencies(&burst)
+        };
+        assert_eq!(of(1), [100.0, 200.0, 300.0, 400.0]);
+        assert_eq!(of(2), [100.0, 100.0, 200.0, 200.0]);
+    }
+
+    #[test]
+    fn a_constant_rate_is_even_and_a_duration_ends_it() {
+        let even = Scenario {
+            arrivals: Arrivals::Constant { rate: 20.0 },
+            requests: 1_000,
+            duration_ms: Some(1_000.0),
+            warm_up: 0.5,
+            ..scenario()
+        };
+        let simulated = simulate(&even, || 100.0).unwrap();
+        assert_eq!((simulated.latencies.len(), simulated.span_ms), (10, 450.0));
+        assert_eq!((simulated.requests_ended, simulated.messages_ended, simulated.backlog), (9, 9, 0));
+        assert!((simulated.busy_ms - 900.0).abs() < 1e-6, "two workers of four at any time: {simulated:?}");
+    }
+
+    #[test]
+    fn what_is_drawn_and_a_duration_have_to_make_sense() {
+        let early = Scenario { arrivals: Arrivals::Poisson { rate: 0.001 }, duration_ms: Some(1.0), ..scenario() };
+        let error = simulate(&early, || 1.0).unwrap_err().to_string();
+        assert!(error.contains("in which a request arrives"));
+        for service in [-1.0, f64::NAN, f64::INFINITY] {
+            assert!(simulate(&scenario(), || service).is_err());
+        }
+    }
+}

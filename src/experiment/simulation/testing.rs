@@ -1,0 +1,47 @@
+//! What the tests of simulations begin with.
+
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+use rand_distr::Exp1;
+
+use super::{Arrivals, Scenario};
+use crate::experiment::expected::{Expectation, expect_load};
+use crate::wire::{DelayShape, DelayView, FanOut};
+
+/// A requester with room for all, and a broker with ten workers.
+pub fn scenario(shared_queue: bool, arrivals: Arrivals) -> Scenario {
+    Scenario {
+        requester_instances: 1,
+        requester_workers: 4,
+        window: 100_000,
+        responder_instances: 1,
+        responder_workers: 10,
+        shared_queue,
+        fan_out: FanOut::One,
+        arrivals,
+        requests: 400_000,
+        duration_ms: None,
+        warm_up: 0.02,
+        seed: 1,
+    }
+}
+
+fn delay(kind: DelayShape) -> DelayView {
+    DelayView { kind, min_ms: 1_000, max_ms: 3_000, mean_ms: 2_000, sigma: 0.5 }
+}
+
+pub fn expect_kind(scenario: &Scenario, kind: DelayShape) -> Expectation {
+    let mut random = ChaCha8Rng::seed_from_u64(2);
+    let draw = move || match kind {
+        DelayShape::Exponential => 2_000.0 * random.sample::<f64, _>(Exp1),
+        DelayShape::Uniform => random.random_range(1_000.0..3_000.0),
+        DelayShape::Fixed => 2_000.0,
+        _ => 0.0,
+    };
+    expect_load(scenario, &delay(kind), draw).unwrap()
+}
+
+/// Of a load between 0 and 1 on so many workers of 2 s.
+pub fn poisson(load: f64, workers: usize) -> Arrivals {
+    Arrivals::Poisson { rate: load * workers as f64 / 2.0 }
+}

@@ -1,0 +1,80 @@
+//! The lanes of a simulation's requesters, and which of them a request goes to.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use crate::runtime::Rotation;
+use crate::wire::FanOut;
+
+/// What waits for one requester worker, and what it has in flight.
+pub struct SimulatedLane<T> {
+    pub waiting: VecDeque<T>,
+    pub in_flight: usize,
+    /// Counts the brokers through.
+    pub turn: usize,
+}
+
+/// All requester instances' lanes, one instance's after the other's.
+pub struct SimulatedLanes<T> {
+    pub all: Vec<SimulatedLane<T>>,
+    per_instance: usize,
+    /// Requests under way, by requester instance.
+    pub pending: Vec<usize>,
+    /// Among instances with equally many requests, and in each of them among lanes.
+    instances_in_turn: Rotation,
+    lanes_in_turn: Vec<Rotation>,
+}
+
+impl<T> SimulatedLanes<T> {
+    /// Empty lanes. Each worker of an instance begins with another broker.
+    pub fn new(instances: usize, per_instance: usize) -> Self {
+        let turn = |index| index / per_instance + index % per_instance;
+        let lane = |index| SimulatedLane { waiting: VecDeque::new(), in_flight: 0, turn: turn(index) };
+        Self {
+            all: (0..instances * per_instance).map(lane).collect(),
+            per_instance,
+            pending: vec![0; instances],
+            instances_in_turn: Rotation::default(),
+            lanes_in_turn: (0..instances).map(|_| Rotation::default()).collect(),
+        }
+    }
+
+    /// Where a request is counted, and the lanes of its messages: every one, or that with the fewest messages, of the
+    /// instance with the fewest requests (equals in turn).
+    pub fn choose(&mut self, fan_out: FanOut) -> (usize, Range<usize>) {
+        let (instance, lanes) = match fan_out {
+            FanOut::All => (0, 0..self.all.len()),
+            FanOut::One => {
+                let instance = self.instances_in_turn.least(self.pending.len(), |index| self.pending[index]);
+                let instance = instance.unwrap_or_default();
+                let first = instance * self.per_instance;
+                let load = |index: usize| self.all[first + index].waiting.len() + self.all[first + index].in_flight;
+                let lane = first + self.lanes_in_turn[instance].least(self.per_instance, load).unwrap_or_default();
+                (instance, lane..lane + 1)
+            }
+        };
+        self.pending[instance] += 1;
+        (instance, lanes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_for_one_goes_to_the_least_loaded_and_one_for_all_to_every_lane() {
+        let mut lanes = SimulatedLanes::<()>::new(2, 2);
+        assert_eq!(lanes.all.iter().map(|lane| lane.turn).collect::<Vec<_>>(), [0, 1, 1, 2]);
+        lanes.all[2].in_flight = 1;
+        lanes.all[0].waiting.push_back(());
+        // Instances have 0 and 0 requests, then 1 and 0, then 1 and 1.
+        let chosen: Vec<_> = (0..2).map(|_| lanes.choose(FanOut::One)).collect();
+        assert_eq!(chosen, [(0, 1..2), (1, 3..4)]);
+        lanes.pending = vec![5, 1];
+        lanes.all[3].in_flight = 2;
+        assert_eq!(lanes.choose(FanOut::One), (1, 2..3));
+        assert_eq!(lanes.choose(FanOut::All), (0, 0..4));
+        assert_eq!(lanes.pending, [6, 2]);
+    }
+}

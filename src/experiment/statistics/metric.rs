@@ -1,0 +1,216 @@
+//! The figures that are compared: each with its name, its unit and the direction that is better.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::experiment::run::TrialResult;
+
+/// One figure of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Metric {
+    /// Requests that ended with all of their replies, each second.
+    RequestsPerS,
+    /// Messages with a response, each second.
+    MessagesPerS,
+    /// Latency of requests from their intended start, in milliseconds: the mean, ...
+    Mean,
+    P50,
+    P90,
+    P95,
+    P99,
+    /// ... and so on: the slowest of a thousand.
+    P999,
+    Max,
+    /// Processor time of all tiers for each message, in microseconds.
+    Cpu,
+    /// Resident memory of all tiers at the end, in bytes.
+    Memory,
+    /// The share of the requests that failed or were refused, from 0 to 1.
+    Errors,
+}
+
+/// What a metric is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    PerSecond,
+    Milliseconds,
+    Microseconds,
+    Bytes,
+    Share,
+}
+
+impl Metric {
+    pub const ALL: [Self; 12] = [
+        Self::RequestsPerS,
+        Self::MessagesPerS,
+        Self::Mean,
+        Self::P50,
+        Self::P90,
+        Self::P95,
+        Self::P99,
+        Self::P999,
+        Self::Max,
+        Self::Cpu,
+        Self::Memory,
+        Self::Errors,
+    ];
+
+    /// The name in tables and rules.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RequestsPerS => "requests/s",
+            Self::MessagesPerS => "messages/s",
+            Self::Mean => "mean",
+            Self::P50 => "p50",
+            Self::P90 => "p90",
+            Self::P95 => "p95",
+            Self::P99 => "p99",
+            Self::P999 => "p99.9",
+            Self::Max => "max",
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Errors => "errors",
+        }
+    }
+
+    pub fn unit(self) -> Unit {
+        match self {
+            Self::RequestsPerS | Self::MessagesPerS => Unit::PerSecond,
+            Self::Mean | Self::P50 | Self::P90 | Self::P95 | Self::P99 | Self::P999 | Self::Max => Unit::Milliseconds,
+            Self::Cpu => Unit::Microseconds,
+            Self::Memory => Unit::Bytes,
+            Self::Errors => Unit::Share,
+        }
+    }
+
+    pub fn is_better_higher(self) -> bool {
+        self.unit() == Unit::PerSecond
+    }
+
+    /// A trial's figure; none where nothing was measured, or where the trial can't be trusted.
+    pub fn of(self, trial: &TrialResult) -> Option<f64> {
+        if trial.problem.is_some() {
+            return None;
+        }
+        let latency = |us: f64| (trial.latency.count() > 0).then_some(us / 1000.0);
+        let quantile = |share: f64| latency(trial.latency.quantile_us(share) as f64);
+        match self {
+            Self::RequestsPerS => Some(trial.requests_per_s),
+            Self::MessagesPerS => Some(trial.messages_per_s),
+            Self::Mean => latency(trial.latency.mean_us()),
+            Self::P50 => quantile(0.5),
+            Self::P90 => quantile(0.9),
+            Self::P95 => quantile(0.95),
+            Self::P99 => quantile(0.99),
+            Self::P999 => quantile(0.999),
+            Self::Max => latency(trial.latency.max_us() as f64),
+            Self::Cpu => {
+                let is_known = !trial.usage.is_empty() && trial.messages.total() > 0;
+                is_known.then(|| trial.usage.iter().map(|tier| tier.cpu_us_per_message).sum())
+            }
+            Self::Memory => {
+                let bytes = trial.usage.iter().map(|tier| tier.resident_bytes as f64).sum();
+                (!trial.usage.is_empty()).then_some(bytes)
+            }
+            Self::Errors => {
+                let wrong = trial.requests.failed + trial.requests.refused;
+                (trial.requests.sent > 0).then(|| wrong as f64 / trial.requests.sent as f64)
+            }
+        }
+    }
+
+    /// A value with its unit, as people read it.
+    pub fn say(self, value: f64) -> String {
+        match self.unit() {
+            Unit::PerSecond => format!("{}/s", short(value)),
+            Unit::Milliseconds => duration(value),
+            Unit::Microseconds => duration(value / 1000.0),
+            Unit::Bytes => format!("{} MB", short(value / 1e6)),
+            Unit::Share => format!("{} %", short(value * 100.0)),
+        }
+    }
+}
+
+/// Three digits or so: 0, 0.42, 12.3, 1,234.
+pub fn short(value: f64) -> String {
+    let digits = match value.abs() {
+        size if size >= 100.0 => 0,
+        size if size >= 10.0 => 1,
+        _ => 2,
+    };
+    let text = format!("{value:.digits$}");
+    let text = if digits > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let start = usize::from(whole.starts_with('-'));
+    let mut grouped = whole.to_owned();
+    for at in (start + 1..whole.len()).rev().filter(|at| (whole.len() - at).is_multiple_of(3)) {
+        grouped.insert(at, ',');
+    }
+    grouped + rest
+}
+
+/// Milliseconds in the unit that suits them.
+fn duration(ms: f64) -> String {
+    match ms {
+        0.0 => "0 ms".to_owned(),
+        _ if ms < 1.0 => format!("{} µs", short(ms * 1000.0)),
+        _ if ms < 1000.0 => format!("{} ms", short(ms)),
+        _ => format!("{} s", short(ms / 1000.0)),
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Metric {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|metric| metric.name() == text);
+        found.ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|metric| metric.name()).collect();
+            let near = known.iter().map(|name| (strsim::jaro(text, name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
+            let hint = near.filter(|(alike, _)| *alike > 0.7).map(|(_, name)| format!(" Did you mean `{name}`?"));
+            format!("`{text}` is no metric.{} The metrics are {}", hint.unwrap_or_default(), known.join(", "))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_have_about_three_digits_and_the_unit_that_suits() {
+        for (metric, value, said) in [
+            (Metric::RequestsPerS, 1_234_567.8, "1,234,568/s"),
+            (Metric::RequestsPerS, 0.417, "0.42/s"),
+            (Metric::P50, 0.48, "480 µs"),
+            (Metric::P50, 12.34, "12.3 ms"),
+            (Metric::P99, 100.0, "100 ms"),
+            (Metric::Max, 2_310.0, "2.31 s"),
+            (Metric::Cpu, 85.0, "85 µs"),
+            (Metric::Memory, 31_200_000.0, "31.2 MB"),
+            (Metric::Errors, 0.015, "1.5 %"),
+        ] {
+            assert_eq!(metric.say(value), said);
+        }
+        assert_eq!((short(-1234.0), short(-123.0), short(0.0)), ("-1,234".into(), "-123".into(), "0".into()));
+    }
+
+    #[test]
+    fn a_name_is_read_again_and_a_wrong_one_is_told_the_nearest() {
+        for metric in Metric::ALL {
+            assert_eq!(metric.name().parse(), Ok(metric));
+        }
+        let error = "p999".parse::<Metric>().unwrap_err();
+        assert!(error.contains("Did you mean `p99.9`") && error.contains("requests/s"), "{error}");
+        assert!(!"latency".parse::<Metric>().unwrap_err().contains("Did you"));
+    }
+}

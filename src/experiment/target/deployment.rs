@@ -1,0 +1,254 @@
+//! A deployment as an experiment sees it: by its web tier's API alone, wherever it runs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, bail};
+use awc::http::{Method, StatusCode, header};
+use awc::{Client, ClientRequest, Connector};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::experiment::plan::Setup;
+use crate::runtime::http::json_answer;
+use crate::wire::{InstanceState, InstanceView, Ledger, LinkState, TaskName, Tier, Topology, WorkerState};
+
+/// Longest wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a connection is used again: less than servers keep one (the web tier 5 s), or a call may meet its end.
+const KEPT: Duration = Duration::from_secs(1);
+
+/// Between two looks at a deployment that is waited for.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The tiers that a request crosses.
+pub const TIERS: [Tier; 4] = [Tier::Web, Tier::Requester, Tier::Broker, Tier::Responder];
+
+/// A control that needs a permission which the caller does not have. Trying again does not help.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(String);
+
+/// What `GET /api/v1/control` says.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Permitted {
+    permitted: bool,
+    needs_token: bool,
+}
+
+/// A web tier and what is behind it.
+#[derive(Clone)]
+pub struct Deployment {
+    /// Such as `http://127.0.0.1:3000`.
+    pub url: String,
+    token: Option<String>,
+    client: Client,
+}
+
+impl Deployment {
+    /// A web tier at an address that [`web_url`](crate::runtime::http::web_url) has read. The token is that of the controls,
+    /// where they need one.
+    pub fn at(url: &str, token: Option<String>) -> Self {
+        let connector = Connector::new().conn_keep_alive(KEPT);
+        let client = Client::builder().connector(connector).timeout(PATIENCE).disable_redirects().finish();
+        Self { url: url.to_owned(), token, client }
+    }
+
+    /// What is known of every instance.
+    pub async fn topology(&self) -> Result<Topology> {
+        self.read("topology").await
+    }
+
+    /// Asks whether the controls may be called with this token. The error says what is needed.
+    pub async fn permitted(&self) -> Result<()> {
+        let Permitted { permitted, needs_token } = self.read("control").await?;
+        let url = &self.url;
+        match (permitted, needs_token, &self.token) {
+            (true, ..) => Ok(()),
+            (false, true, None) => bail!("the controls at {url} need a token: give it with --token"),
+            (false, true, Some(_)) => bail!("the controls at {url} have another token than the one given"),
+            (false, false, _) => bail!(
+                "the controls at {url} are refused to everybody, because other machines reach it and no token is set: \
+                 set one on every instance (SWARMQ_ADMIN__TOKEN; of a stack ADMIN_TOKEN, or docker/stack.secrets.yml), \
+                 and give it with --token"
+            ),
+        }
+    }
+
+    async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let url = format!("{}/api/v1/{path}", self.url);
+        let request = self.request(Method::GET, &url);
+        let mut response = request.send().await.map_err(|error| anyhow!("no answer from {url}: {error}"))?;
+        json_answer(&mut response).await.map_err(|reason| anyhow!("{url}: {reason}"))
+    }
+
+    fn request(&self, method: Method, url: &str) -> ClientRequest {
+        let request = self.client.request(method, url);
+        match &self.token {
+            Some(token) => request.insert_header((header::AUTHORIZATION, format!("Bearer {token}"))),
+            None => request,
+        }
+    }
+
+    /// Changes something by the controls. The error is a [`Refused`] where it was not permitted.
+    pub async fn control(&self, method: Method, path: &str, body: &impl Serialize) -> Result<()> {
+        let url = format!("{}/api/v1/control/{path}", self.url);
+        let request = self.request(method, &url);
+        let mut response = request.send_json(body).await.map_err(|error| anyhow!("no answer from {url}: {error}"))?;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        let answer: Value = json_answer(&mut response).await.map_err(|reason| anyhow!("{url}: {reason}"))?;
+        let reason = answer["error"]["message"].as_str().unwrap_or("no reason given");
+        let told = format!("{url} was refused ({}): {reason}", response.status());
+        match response.status() {
+            StatusCode::FORBIDDEN => Err(Refused(told).into()),
+            _ => Err(anyhow!(told)),
+        }
+    }
+
+    /// Waits until it is what a setup says: so many instances, all of them ready, with so many workers, connected to
+    /// one another.
+    pub async fn ready(&self, setup: &Setup, patience: Duration) -> Result<Topology> {
+        self.wait_for(setup, true, patience).await
+    }
+
+    /// As [`Self::ready`], with any number of workers.
+    pub async fn populated(&self, setup: &Setup, patience: Duration) -> Result<Topology> {
+        self.wait_for(setup, false, patience).await
+    }
+
+    /// Waits until it has a requester and a responder, however many.
+    pub async fn inhabited(&self, patience: Duration) -> Result<Topology> {
+        let until = Instant::now() + patience;
+        loop {
+            let topology = self.topology().await?;
+            let has = |tier| topology.living(tier).next().is_some();
+            match has(Tier::Requester) && has(Tier::Responder) {
+                true => return Ok(topology),
+                false if Instant::now() > until => {
+                    bail!("the web tier at {} knows of no requester or of no responder", self.url)
+                }
+                false => sleep(LOOK).await,
+            }
+        }
+    }
+
+    async fn wait_for(&self, setup: &Setup, workers: bool, patience: Duration) -> Result<Topology> {
+        let until = Instant::now() + patience;
+        loop {
+            let seen = self.topology().await;
+            let lacking = match &seen {
+                Ok(topology) => lacking(topology, setup, workers),
+                Err(error) => Some(error.to_string()),
+            };
+            match (seen, lacking) {
+                (Ok(topology), None) => return Ok(topology),
+                (_, lacking) if Instant::now() > until => {
+                    let lacking = lacking.unwrap_or_default();
+                    bail!("the deployment was not ready within {patience:?}: {lacking}");
+                }
+                _ => sleep(LOOK).await,
+            }
+        }
+    }
+
+    /// Waits until the requesters have counted so many more messages than before, and no tier has any in flight; what is
+    /// known then, or when patience ends.
+    pub async fn settled(&self, before: &Topology, messages: u64, patience: Duration) -> Result<Topology> {
+        let until = Instant::now() + patience;
+        loop {
+            let topology = self.topology().await?;
+            let counted = ledger_since(before, &topology, Tier::Requester).sent >= messages;
+            let is_settled = TIERS.iter().all(|tier| ledger_since(before, &topology, *tier).in_flight == 0);
+            if (counted && is_settled) || Instant::now() > until {
+                return Ok(topology);
+            }
+            sleep(LOOK).await;
+        }
+    }
+}
+
+/// What a deployment lacks to be what a setup says, in words; its numbers of workers may not matter.
+fn lacking(topology: &Topology, setup: &Setup, workers: bool) -> Option<String> {
+    let tiers = [
+        (Tier::Web, None, None),
+        (Tier::Requester, Some(setup.requester_instances), workers.then_some(setup.requesters)),
+        (Tier::Responder, Some(setup.responder_instances), workers.then_some(setup.responders)),
+    ];
+    let brokers = topology.living(Tier::Broker).count();
+    for (tier, instances, workers) in tiers {
+        let living: Vec<&InstanceView> = topology.living(tier).collect();
+        let name = tier.name();
+        if instances.map_or(living.is_empty(), |wanted| living.len() != wanted as usize) {
+            let wanted = instances.map_or("a".to_owned(), |wanted| wanted.to_string());
+            return Some(format!("{} {name} instances are there, {wanted} are to be", living.len()));
+        }
+        for InstanceView { snapshot, .. } in living {
+            let id = &snapshot.instance.id;
+            if snapshot.state != InstanceState::Ready {
+                return Some(format!(
+                    "{id} is {:?}: {}",
+                    snapshot.state,
+                    snapshot.reason.as_deref().unwrap_or("no reason given")
+                ));
+            }
+            let at_work =
+                snapshot.workers.iter().filter(|worker| matches!(worker.state, WorkerState::Idle | WorkerState::Busy));
+            let (at_work, there) =
+                (at_work.count(), snapshot.workers.iter().filter(|worker| worker.state != WorkerState::Gone).count());
+            if workers.is_some_and(|wanted| at_work != wanted as usize || there != wanted as usize) {
+                return Some(format!("{id} has {at_work} of {} workers", workers.unwrap_or_default()));
+            }
+            let connected = snapshot.peers.iter().filter(|peer| peer.connected).count();
+            if tier == Tier::Requester && connected < brokers {
+                return Some(format!("{id} is connected to {connected} of {brokers} brokers"));
+            }
+        }
+    }
+    // A responder without peers has a broker in its own process, of which it may be heard later.
+    let own = topology.living(Tier::Responder).filter(|view| view.snapshot.peers.is_empty()).count();
+    if brokers < own {
+        return Some(format!("{brokers} brokers are known, of {own} responders with their own"));
+    }
+    let linked = topology.links.values().filter(|link| link.state == LinkState::Connected).count();
+    (linked < setup.requester_instances as usize)
+        .then(|| format!("{linked} of {} requesters are linked to the web tier", setup.requester_instances))
+}
+
+/// What a tier has counted between two looks, by all instances that either knows.
+pub fn ledger_since(before: &Topology, after: &Topology, tier: Tier) -> Ledger {
+    let mut sum = Ledger::default();
+    let of_tier = |view: &&InstanceView| view.snapshot.instance.tier == tier;
+    for view in after.instances.values().filter(of_tier) {
+        let (now, then) = (view.snapshot.ledger, before.instances.get(&view.snapshot.instance.id));
+        let then = then.map(|view| view.snapshot.ledger).unwrap_or_default();
+        sum.add(&Ledger {
+            sent: now.sent.saturating_sub(then.sent),
+            responses: now.responses.saturating_sub(then.responses),
+            errors: now.errors.saturating_sub(then.errors),
+            timeouts: now.timeouts.saturating_sub(then.timeouts),
+            in_flight: now.in_flight,
+            duplicates: now.duplicates.saturating_sub(then.duplicates),
+            late: now.late.saturating_sub(then.late),
+            retries: now.retries.saturating_sub(then.retries),
+        });
+    }
+    sum
+}
+
+/// The body of a trial's requests.
+pub fn body(setup: &Setup, timeout_ms: u64) -> Value {
+    let parameters = match setup.task {
+        TaskName::Echo => BTreeMap::from([("payload", Value::from("x".repeat(setup.payload_bytes as usize)))]),
+        TaskName::Cpu => BTreeMap::from([("rounds", Value::from(setup.rounds))]),
+        TaskName::File => BTreeMap::new(),
+    };
+    serde_json::json!({
+        "task": setup.task, "parameters": parameters, "fanOut": setup.fan_out, "timeoutMs": timeout_ms,
+    })
+}

@@ -1,0 +1,14 @@
+//! What trials run against: this process, processes, whatever runs at an address, a swarm. Begin with `target.rs`.
+
+mod deployment;
+mod processes;
+mod running;
+mod swarm;
+mod target;
+
+pub use deployment::{Deployment, Refused, TIERS, body, ledger_since};
+pub use processes::Processes;
+pub use running::Running;
+pub use swarm::Swarm;
+use target::STARTING;
+pub use target::{Laboratory, check, load_settings, settings_of};

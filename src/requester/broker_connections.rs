@@ -1,0 +1,242 @@
+//! The brokers a requester worker can send to: a socket for each.
+//!
+//! One socket per broker, because libzmq does not tell by which of a socket's connections a request left: so the loss
+//! of a broker says exactly which messages have to be sent again. With IMMEDIATE a socket is writable just while its
+//! peer is connected, so that no monitor is needed to know.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Poll;
+
+use tokio::time::Instant;
+
+use crate::runtime::Board;
+use crate::runtime::zeromq::{Contexts, Frames, PeerNews, Renewal, Socket, connect, renew};
+
+/// Which socket a requester worker sends by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequesterSocket {
+    /// REQ with RELAXED and CORRELATE: one message in flight.
+    Req,
+    /// DEALER: up to so many messages in flight.
+    Dealer(usize),
+}
+
+impl RequesterSocket {
+    /// Messages in flight at one time.
+    pub fn window(self) -> usize {
+        match self {
+            Self::Req => 1,
+            Self::Dealer(window) => window,
+        }
+    }
+}
+
+/// What a socket had to say.
+pub enum News {
+    Received(Frames),
+    Connected,
+    Disconnected,
+}
+
+struct Broker {
+    address: SocketAddr,
+    socket: Socket,
+    connection: Renewal,
+    /// It said that it is shutting down.
+    draining: bool,
+    /// Its address is not behind the name any more. A swarm takes a task out of its DNS before it tells it to stop: what
+    /// was sent may well be answered, but nothing more is sent.
+    left: bool,
+}
+
+impl Broker {
+    fn takes_messages(&self) -> bool {
+        self.connection.is_up() && !self.draining && !self.left
+    }
+}
+
+/// One worker's sockets.
+pub struct Brokers {
+    kind: RequesterSocket,
+    contexts: Arc<Contexts>,
+    board: Arc<Board>,
+    all: Vec<Broker>,
+    /// This worker hears for all why a broker can't be talked to.
+    listens: bool,
+    /// Where the search for the next one starts; each worker begins elsewhere.
+    turn: usize,
+}
+
+impl Brokers {
+    /// `listens`: it hears why a broker can't be talked to, and tells the board and the log. One worker for all, because
+    /// they connect alike and each monitor has two sockets.
+    pub fn new(kind: RequesterSocket, contexts: Arc<Contexts>, board: Arc<Board>, turn: usize, listens: bool) -> Self {
+        Self { kind, contexts, board, all: vec![], listens, turn }
+    }
+
+    /// Connects to addresses that are new. Brokers that are not among the addresses any more are sent nothing new, and
+    /// are left by [`Self::leave`]. Fails without a free file descriptor.
+    pub fn set(&mut self, addresses: &BTreeSet<SocketAddr>) -> io::Result<()> {
+        for broker in &mut self.all {
+            let left = !addresses.contains(&broker.address);
+            if std::mem::replace(&mut broker.left, left) == left {
+                continue;
+            }
+            if left {
+                self.board.forget_peer(broker.address);
+            } else {
+                self.board.know_peer(broker.address);
+                if broker.connection.is_up() {
+                    self.board.peer(broker.address, true);
+                }
+            }
+        }
+        for address in addresses {
+            if !self.all.iter().any(|broker| broker.address == *address) {
+                let socket = self.connect(*address)?;
+                self.board.know_peer(*address);
+                let connection = Renewal::new(self.contexts.renewal());
+                self.all.push(Broker { address: *address, socket, connection, draining: false, left: false });
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the sockets to brokers whose address is gone and that have nothing to answer any more.
+    pub fn leave(&mut self, has_to_answer: impl Fn(SocketAddr) -> bool) {
+        self.all.retain(|broker| !broker.left || (broker.connection.is_up() && has_to_answer(broker.address)));
+    }
+
+    /// When [`Self::renew`] has to be called.
+    pub fn next_renewal(&self) -> Option<Instant> {
+        self.all.iter().filter_map(|broker| broker.connection.due()).min()
+    }
+
+    /// Makes the connections anew that have been down for too long.
+    pub fn renew(&mut self) -> io::Result<()> {
+        for broker in &mut self.all {
+            if broker.connection.take_turn() {
+                renew(broker.socket.raw(), broker.address)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn connect(&self, address: SocketAddr) -> io::Result<Socket> {
+        let make = |kind| match self.listens {
+            true => {
+                let board = self.board.clone();
+                let told = move |address, news| match news {
+                    // Whether it is up the socket tells by itself, as those of the other workers do.
+                    PeerNews::Up | PeerNews::Lost => {}
+                    news => board.peer_news(address, news),
+                };
+                self.contexts.watched_socket(kind, "requester worker", told)
+            }
+            false => self.contexts.socket(kind),
+        };
+        let socket = match self.kind {
+            RequesterSocket::Req => {
+                let socket = make(zmq::REQ)?;
+                // RELAXED: a new message may be sent although a reply is missing. CORRELATE: that reply, when it
+                // comes after all, is not taken for the new message's.
+                socket.set_req_relaxed(true)?;
+                socket.set_req_correlate(true)?;
+                socket
+            }
+            RequesterSocket::Dealer(_) => make(zmq::DEALER)?,
+        };
+        // The window bounds what is in flight; with no other limit, not writable means not connected.
+        socket.set_sndhwm(0)?;
+        socket.set_immediate(true)?;
+        connect(&socket, address)?;
+        Socket::attach(socket)
+    }
+
+    /// The broker whose turn it is, of those that take messages; [`Self::send`] ends its turn.
+    pub fn choose(&self) -> Option<SocketAddr> {
+        let count = self.all.len();
+        let mut order = (0..count).map(|step| (self.turn + step) % count);
+        order.find(|index| self.all[*index].takes_messages()).map(|next| self.all[next].address)
+    }
+
+    /// True when [`Self::choose`] has a choice.
+    pub fn any(&self) -> bool {
+        self.all.iter().any(Broker::takes_messages)
+    }
+
+    /// Sends frames to a broker. False when its connection is lost, of which news will come.
+    pub fn send(&mut self, address: SocketAddr, frames: Frames) -> io::Result<bool> {
+        let Some(index) = self.all.iter().position(|broker| broker.address == address) else { return Ok(false) };
+        // Only here: a turn that ended when there was nothing to send would pass a broker by, always the same one where
+        // messages come one at a time.
+        self.turn = index + 1;
+        Ok(self.all[index].socket.try_send(frames)?.is_none())
+    }
+
+    /// The broker said that it is shutting down.
+    pub fn set_draining(&mut self, address: SocketAddr) {
+        self.all.iter_mut().filter(|broker| broker.address == address).for_each(|broker| broker.draining = true);
+    }
+
+    fn disconnect(&mut self, address: SocketAddr) {
+        for broker in self.all.iter_mut().filter(|broker| broker.address == address && broker.connection.is_up()) {
+            broker.connection.set(false);
+            self.board.peer(address, false);
+        }
+    }
+
+    /// Waits for what any of the sockets has to say. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> io::Result<(SocketAddr, News)> {
+        let (address, news) = std::future::poll_fn(|cx| {
+            for broker in &self.all {
+                loop {
+                    // In one look: a reply that arrives together with the loss of its connection comes first.
+                    let events = broker.socket.events()?;
+                    // A REQ that has sent nothing may not even be asked for a message.
+                    if events.readable {
+                        match broker.socket.try_recv()? {
+                            Some(frames) => {
+                                return Poll::Ready(io::Result::Ok((broker.address, News::Received(frames))));
+                            }
+                            None => continue,
+                        }
+                    }
+                    match (broker.connection.is_up(), events.writable) {
+                        (false, true) => return Poll::Ready(Ok((broker.address, News::Connected))),
+                        (true, false) => return Poll::Ready(Ok((broker.address, News::Disconnected))),
+                        _ => {}
+                    }
+                    if broker.socket.poll_edge(cx)?.is_pending() {
+                        break;
+                    }
+                }
+            }
+            Poll::Pending
+        })
+        .await?;
+        match news {
+            News::Received(_) => {}
+            News::Disconnected => self.disconnect(address),
+            News::Connected => {
+                self.all.iter_mut().filter(|broker| broker.address == address).for_each(|broker| {
+                    broker.connection.set(true);
+                    broker.draining = false;
+                });
+                self.board.peer(address, true);
+            }
+        }
+        Ok((address, news))
+    }
+}
+
+impl Drop for Brokers {
+    fn drop(&mut self) {
+        let connected: Vec<_> =
+            self.all.iter().filter(|broker| broker.connection.is_up()).map(|broker| broker.address).collect();
+        connected.into_iter().for_each(|address| self.disconnect(address));
+    }
+}

@@ -1,0 +1,296 @@
+//! Requests on their way through a requester: each is split into messages, and its replies are collected.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join;
+use slog::{Logger, debug, warn};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
+
+use super::{Attached, Hold, Lane, Lanes, Line, Memory, ReplyTo, Settled, Stream, Ticket};
+use crate::runtime::{Board, LogLimit};
+use crate::wire::{
+    Accepted, Complete, ErrorCode, Frame, NO_RESPONDER, Problem, Promise, Request, reply_line, set_line,
+};
+
+/// Where the lines of a connection go; closed when the connection is.
+pub type Sink = mpsc::Sender<Arc<Line>>;
+
+/// The requests of one requester instance.
+pub struct Calls {
+    board: Arc<Board>,
+    lanes: Arc<Lanes>,
+    memory: Arc<Memory>,
+    /// For requests that have none of their own.
+    timeout: Duration,
+    /// Calls that are not delivered yet.
+    open: watch::Sender<usize>,
+    warnings: LogLimit,
+}
+
+/// Counts a call as open while it lives.
+struct Open(watch::Sender<usize>);
+
+impl Open {
+    fn new(count: &watch::Sender<usize>) -> Self {
+        count.send_modify(|open| *open += 1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.send_modify(|open| *open -= 1);
+    }
+}
+
+impl Calls {
+    pub fn new(board: Arc<Board>, lanes: Arc<Lanes>, memory: Arc<Memory>, timeout: Duration) -> Self {
+        Self { board, lanes, memory, timeout, open: watch::Sender::new(0), warnings: LogLimit::default() }
+    }
+
+    /// Returns when every call has been delivered, or given up.
+    pub async fn all_delivered(&self) {
+        // The sender is this struct's own, so that waiting cannot fail.
+        let _ = self.open.subscribe().wait_for(|open| *open == 0).await;
+    }
+
+    /// Carries a request out and sends its lines to `sink`, until its last message has an outcome.
+    pub async fn carry_out(&self, request: Request, sink: Sink, log: &Logger) {
+        let _open = Open::new(&self.open);
+        if self.board.is_draining() {
+            return refuse(&request, &sink, ErrorCode::Draining, "this requester is shutting down").await;
+        }
+        let lanes = self.lanes.choose(request.fan_out.unwrap_or_default());
+        if lanes.is_empty() {
+            return refuse(&request, &sink, ErrorCode::NotConnected, NO_WORKER).await;
+        }
+        // Each of its messages is a copy.
+        let Some(_hold) = self.memory.admit(request.bytes(), 1 + lanes.len()) else {
+            let reason = format!(
+                "overloaded: with this request, more than {} bytes of requests and replies would be here \
+                 (requester.max_memory_bytes)",
+                self.memory.limit
+            );
+            return refuse(&request, &sink, ErrorCode::Overloaded, &reason).await;
+        };
+        if request.stream != Some(true) {
+            return self.carry_out_whole(request, &lanes, sink, log).await;
+        }
+        match self.memory.attach(&request) {
+            Attached::New(stream) => {
+                join(self.carry_out_stream(request, &lanes, &stream, log), stream.tell(&sink)).await;
+            }
+            Attached::Again(stream) => {
+                debug!(log, "request goes on by a new connection"; "requestId" => &request.request_id);
+                stream.tell(&sink).await;
+            }
+            Attached::Twice => {
+                let reason = "a request with this requestId is on its way already: give each request its own, and each \
+                              further attempt the attemptKey of the first";
+                refuse(&request, &sink, ErrorCode::BadRequest, reason).await;
+            }
+        }
+    }
+
+    /// The article's way: the whole set at once.
+    async fn carry_out_whole(&self, request: Request, lanes: &[Arc<Lane>], sink: Sink, log: &Logger) {
+        let (tickets, mut replies) = self.split(&request, lanes, log);
+        let (mut set, mut hold) = (Vec::with_capacity(tickets.len()), None);
+        let all = collect(&tickets, &mut replies, |reply: Settled| {
+            set.push(reply.json);
+            match (&mut hold, reply.hold) {
+                (Some(all), Some(more)) => Hold::merge(all, more),
+                (all, more) => *all = all.take().or(more),
+            }
+        });
+        tokio::select! {
+            () = all => {}
+            () = give_up_when_closed(&sink, &tickets) => {}
+        }
+        if sink.send(Line::new(set_line(&request.request_id, &set), hold)).await.is_err()
+            && let Some(times) = self.warnings.tell("nobody is left")
+        {
+            warn!(log, "nobody is left to take the replies to requests"; "times" => times);
+        }
+    }
+
+    /// Each reply as it arrives.
+    async fn carry_out_stream(&self, request: Request, lanes: &[Arc<Lane>], stream: &Stream, log: &Logger) {
+        let request_id = request.request_id.clone();
+        let (tickets, mut replies) = self.split(&request, lanes, log);
+        let promise = |ticket: &Arc<Ticket>| Promise {
+            message_id: ticket.message.message_id.clone(),
+            requester_id: ticket.message.requester_id.clone(),
+        };
+        let messages = tickets.iter().map(promise).collect();
+        let accepted = Accepted { instance: self.board.instance.id.clone(), messages };
+        stream.say(Frame::Accepted { request_id: request_id.clone(), accepted }.into(), false);
+        collect(&tickets, &mut replies, |reply: Settled| {
+            stream.say(Line::new(reply_line(&request_id, &reply.json), reply.hold), false);
+        })
+        .await;
+        let complete = Complete { replies: tickets.len() };
+        stream.say(Frame::Complete { request_id: request_id.clone(), complete }.into(), true);
+        self.memory.ended(request_id);
+    }
+
+    /// Makes the request's messages and deals them out to the workers.
+    fn split(
+        &self,
+        request: &Request,
+        lanes: &[Arc<Lane>],
+        log: &Logger,
+    ) -> (Vec<Arc<Ticket>>, mpsc::UnboundedReceiver<Settled>) {
+        let (sender, replies) = mpsc::unbounded_channel();
+        let reply_to = ReplyTo { sender, memory: self.memory.clone(), plain: !request.is_extended() };
+        let now = Instant::now();
+        let deadline = now + request.timeout_ms.map_or(self.timeout, Duration::from_millis);
+        let make = |requester_id: &str| {
+            let message = request.message(Uuid::new_v4().to_string(), requester_id.to_owned());
+            Ticket::new(message, now, deadline, reply_to.clone(), self.board.clone())
+        };
+        let tickets: Vec<_> = lanes.iter().map(|lane| make(&lane.requester_id)).collect();
+        debug!(log, "request"; "requestId" => &request.request_id, "messages" => tickets.len(),
+            "attempt" => request.attempt);
+        lanes.iter().zip(&tickets).for_each(|(lane, ticket)| self.lanes.push(lane, ticket.clone()));
+        (tickets, replies)
+    }
+}
+
+const NO_WORKER: &str = "the requester has no workers (requester.workers)";
+
+/// Takes the replies to all messages, as they come; at the deadline, those that are missing time out.
+async fn collect(
+    tickets: &[Arc<Ticket>],
+    replies: &mut mpsc::UnboundedReceiver<Settled>,
+    mut take: impl FnMut(Settled),
+) {
+    let deadline = tickets.iter().map(|ticket| ticket.deadline).max().unwrap_or_else(Instant::now);
+    let mut missing = tickets.len();
+    let mut expired = false;
+    while missing > 0 {
+        tokio::select! {
+            Some(reply) = replies.recv() => {
+                missing -= 1;
+                take(reply);
+            }
+            () = sleep_until(deadline), if !expired => {
+                expired = true;
+                tickets.iter().for_each(|ticket| {
+                    ticket.settle(ticket.message.timed_out(ticket.waited_in_vain()));
+                });
+            }
+        }
+    }
+}
+
+/// When the sender of a request closes its connection, ends the request's messages that wait for a worker: nobody can come
+/// back for a whole set. Messages that were sent already end as any other. Never returns.
+async fn give_up_when_closed(sink: &Sink, tickets: &[Arc<Ticket>]) {
+    sink.closed().await;
+    for ticket in tickets.iter().filter(|ticket| ticket.sendings() == 0) {
+        let reason = "its sender has closed the connection";
+        ticket.settle(ticket.message.error(NO_RESPONDER, ErrorCode::Lost, reason));
+    }
+    std::future::pending().await
+}
+
+/// Tells the sender of a request that it is not carried out, in the words its program reads.
+async fn refuse(request: &Request, sink: &Sink, code: ErrorCode, reason: &str) {
+    let request_id = request.request_id.clone();
+    let frame = match request.is_extended() {
+        true => Frame::Refused { request_id: Some(request_id), error: Problem { code, message: reason.to_owned() } },
+        false => {
+            let message = request.message(Uuid::new_v4().to_string(), String::new());
+            let reply = message.error(NO_RESPONDER, code, reason).plain();
+            Frame::Set { request_id, replies: vec![reply] }
+        }
+    };
+    // The connection is gone, and with it whoever asked.
+    let _ = sink.send(frame.into()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::board;
+
+    fn request(attempt: u32) -> Request {
+        Request {
+            request_id: "a".into(),
+            stream: Some(true),
+            attempt: Some(attempt),
+            attempt_key: Some("k".into()),
+            ..Request::default()
+        }
+    }
+
+    #[actix_rt::test]
+    async fn a_request_that_goes_on_by_a_new_connection_is_told_whole_and_in_order() {
+        let (board, size) = (board(), watch::Sender::new(3));
+        let lanes = Arc::new(Lanes::new(size.subscribe(), 10));
+        let memory = Arc::new(Memory::new(1 << 20));
+        let calls = Arc::new(Calls::new(board, lanes.clone(), memory, Duration::from_secs(60)));
+        let log = Logger::root(slog::Discard, slog::o!());
+        let carry_out = |attempt, sink| {
+            let (calls, log) = (calls.clone(), log.clone());
+            actix_rt::spawn(async move { calls.carry_out(request(attempt), sink, &log).await })
+        };
+        let answer = |index: usize| {
+            let ticket = lanes.lane(index).pop().unwrap();
+            ticket.settle(ticket.message.reply(7, index.to_string()));
+        };
+        let frame = |line: Option<Arc<Line>>| line.map(|line| Frame::parse(line.text.as_bytes()).unwrap());
+        let (sink, mut frames) = mpsc::channel(10);
+        let first = carry_out(1, sink);
+        assert!(matches!(frame(frames.recv().await), Some(Frame::Accepted { .. })));
+        answer(0);
+        answer(1);
+        assert!(matches!(frame(frames.recv().await), Some(Frame::Reply { .. })));
+        assert!(matches!(frame(frames.recv().await), Some(Frame::Reply { .. })));
+        drop(frames);
+        // So narrow that what was said before still waits for its turn when more is said.
+        let (sink, mut frames) = mpsc::channel(1);
+        let second = carry_out(2, sink);
+        tokio::task::yield_now().await;
+        answer(2);
+        let mut told = vec![];
+        while let Some(said) = frame(frames.recv().await) {
+            told.push(said);
+        }
+        first.await.unwrap();
+        second.await.unwrap();
+        assert!(matches!((&told[0], &told[4]), (Frame::Accepted { .. }, Frame::Complete { .. })), "{told:?}");
+        let bodies = told[1..4].iter().map(|frame| match frame {
+            Frame::Reply { reply, .. } => &reply.body[..],
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(bodies.collect::<Vec<_>>(), ["0", "1", "2"]);
+        calls.all_delivered().await;
+    }
+
+    #[actix_rt::test]
+    async fn messages_that_nobody_waits_for_are_not_sent() {
+        let (board, size) = (board(), watch::Sender::new(2));
+        let lanes = Arc::new(Lanes::new(size.subscribe(), 10));
+        let memory = Arc::new(Memory::new(1 << 20));
+        let calls = Arc::new(Calls::new(board.clone(), lanes.clone(), memory, Duration::from_secs(60)));
+        let (sink, connection) = mpsc::channel(10);
+        let log = Logger::root(slog::Discard, slog::o!());
+        let request = Request { request_id: "a".into(), ..Request::default() };
+        let carried_out = actix_rt::spawn(async move { calls.carry_out(request, sink, &log).await });
+        tokio::task::yield_now().await;
+        let sent = lanes.lane(0).pop().unwrap();
+        sent.sending();
+        drop(connection);
+        tokio::task::yield_now().await;
+        assert!(lanes.lane(1).pop().is_none(), "it is not to be sent any more");
+        sent.settle(sent.message.reply(7, "done".to_owned()));
+        carried_out.await.unwrap();
+        let ledger = board.ledger.read();
+        assert_eq!((ledger.sent, ledger.responses, ledger.errors), (2, 1, 1));
+    }
+}

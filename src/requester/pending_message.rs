@@ -1,0 +1,307 @@
+//! The pool's hold on a message: whatever happens to the worker that has it, it gets exactly one outcome.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{Hold, Memory};
+use crate::runtime::Board;
+use crate::wire::{ErrorCode, Message, NO_RESPONDER, Outcome, Reply};
+
+/// Where the reply to a message goes.
+#[derive(Clone)]
+pub struct ReplyTo {
+    pub sender: mpsc::UnboundedSender<Settled>,
+    pub memory: Arc<Memory>,
+    /// With the article's fields alone.
+    pub plain: bool,
+}
+
+/// The reply that a message ended with.
+#[derive(Debug)]
+pub struct Settled {
+    pub json: String,
+    /// Its part of the memory; a short error has its message's.
+    pub hold: Option<Hold>,
+}
+
+/// A message that the requester has taken on. Shared by the collector, which knows the deadline, and by the worker.
+pub struct Ticket {
+    pub message: Message,
+    pub deadline: Instant,
+    /// When the request arrived here.
+    pub taken_at: Instant,
+    /// How often it was sent.
+    sendings: AtomicU32,
+    /// How often the connection was lost by which it was sent.
+    losses: AtomicU32,
+    first_sent: OnceLock<Instant>,
+    ended: Mutex<Option<Outcome>>,
+    reply_to: ReplyTo,
+    board: Arc<Board>,
+}
+
+impl Ticket {
+    /// Takes a message on; its reply, the first that is given, goes to `reply_to`.
+    pub fn new(
+        message: Message,
+        taken_at: Instant,
+        deadline: Instant,
+        reply_to: ReplyTo,
+        board: Arc<Board>,
+    ) -> Arc<Self> {
+        board.ledger.sent();
+        Arc::new(Self {
+            message,
+            deadline,
+            taken_at,
+            sendings: AtomicU32::new(0),
+            losses: AtomicU32::new(0),
+            first_sent: OnceLock::new(),
+            ended: Mutex::new(None),
+            reply_to,
+            board,
+        })
+    }
+
+    /// Ends the message with this reply. False when it had ended before: the reply is dropped, and how the message
+    /// ended stands. A reply that there is no memory for becomes an error.
+    pub fn settle(&self, reply: Reply) -> bool {
+        if self.outcome().is_some() {
+            return false;
+        }
+        let mut outcome = reply.outcome();
+        let mut json = self.json(reply);
+        let hold = self.reply_to.memory.hold(json.len());
+        if hold.is_none() {
+            let reason = format!(
+                "overloaded: with this reply of {} bytes, more than {} bytes of requests and replies would be here \
+                 (requester.max_memory_bytes)",
+                json.len(),
+                self.reply_to.memory.limit
+            );
+            let refusal = self.message.error(NO_RESPONDER, ErrorCode::Overloaded, reason);
+            (outcome, json) = (refusal.outcome(), self.json(refusal));
+        }
+        {
+            let mut ended = self.lock();
+            if ended.is_some() {
+                return false;
+            }
+            *ended = Some(outcome);
+        }
+        self.board.ledger.ended(outcome);
+        // Nobody waits for it when the collector has gone; the ledger has it all the same.
+        let _ = self.reply_to.sender.send(Settled { json, hold });
+        true
+    }
+
+    fn json(&self, reply: Reply) -> String {
+        let reply = if self.reply_to.plain { reply.plain() } else { reply };
+        // A reply is made of texts, numbers and JSON values, none of which can fail to be written.
+        serde_json::to_string(&reply).unwrap_or_default()
+    }
+
+    /// How the message ended, once it has.
+    pub fn outcome(&self) -> Option<Outcome> {
+        *self.lock()
+    }
+
+    /// Counts a sending; the number of this one, from 1.
+    pub fn sending(&self) -> u32 {
+        self.first_sent.get_or_init(Instant::now);
+        self.sendings.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// What a timeout's `detail` says.
+    pub fn waited_in_vain(&self) -> String {
+        let waited = self.taken_at.elapsed();
+        match self.sendings() {
+            0 => format!("never sent within {waited:.1?}: no broker was connected, or its worker was busy"),
+            times => format!("no reply within {waited:.1?}, sent {times} times"),
+        }
+    }
+
+    /// Takes a sending back that no worker has seen.
+    pub fn not_sent(&self) {
+        self.sendings.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The connection was lost by which it was sent.
+    pub fn lost_with_connection(&self) {
+        self.losses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// True when connections were lost so often with it that it may be the reason, as when its reply is larger than libzmq
+    /// takes: the others that were sent by them must not be lost with it for a third time.
+    pub fn is_suspect(&self) -> bool {
+        self.losses.load(Ordering::Relaxed) >= 2
+    }
+
+    /// From its arrival to its first sending, or until now.
+    pub fn queued(&self) -> Duration {
+        self.first_sent.get().map_or_else(|| self.taken_at.elapsed(), |sent| sent.duration_since(self.taken_at))
+    }
+
+    pub fn sendings(&self) -> u32 {
+        self.sendings.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Outcome>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.outcome().is_none() {
+            let reply =
+                self.message.error(NO_RESPONDER, ErrorCode::Lost, "the requester lost the message: a fault in it");
+            self.settle(reply);
+        }
+    }
+}
+
+/// Why a lane did not take a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its queue is full.
+    Full,
+    /// Its worker has left.
+    Closed,
+}
+
+/// A requester worker's queue. It belongs to the pool, and outlives the worker.
+pub struct Lane {
+    pub index: usize,
+    /// Fixed per worker, as in the article.
+    pub requester_id: String,
+    limit: usize,
+    queue: Mutex<LaneQueue>,
+    news: Notify,
+}
+
+#[derive(Default)]
+struct LaneQueue {
+    waiting: VecDeque<Arc<Ticket>>,
+    in_hand: usize,
+    closed: bool,
+}
+
+impl Lane {
+    /// An open lane in which up to `limit` messages may wait.
+    pub fn new(index: usize, limit: usize) -> Self {
+        let (queue, news) = (Mutex::default(), Notify::new());
+        Self { index, requester_id: Uuid::new_v4().to_string(), limit, queue, news }
+    }
+
+    /// Appends a message.
+    pub fn push(&self, ticket: Arc<Ticket>) -> Result<(), Refusal> {
+        {
+            let mut queue = self.lock();
+            if queue.closed {
+                return Err(Refusal::Closed);
+            }
+            if queue.waiting.len() >= self.limit {
+                queue.waiting.retain(|waiting| waiting.outcome().is_none());
+            }
+            if queue.waiting.len() >= self.limit {
+                return Err(Refusal::Full);
+            }
+            queue.waiting.push_back(ticket);
+        }
+        self.news.notify_one();
+        Ok(())
+    }
+
+    /// Gives a message back that could not be ended: it is the next one.
+    pub fn give_back(&self, ticket: Arc<Ticket>) {
+        let mut queue = self.lock();
+        queue.in_hand = queue.in_hand.saturating_sub(1);
+        queue.waiting.push_front(ticket);
+        drop(queue);
+        self.news.notify_one();
+    }
+
+    /// The message in the worker's hand is no more its concern.
+    pub fn done(&self) {
+        let mut queue = self.lock();
+        queue.in_hand = queue.in_hand.saturating_sub(1);
+    }
+
+    /// Takes the next message that has no outcome yet.
+    pub fn pop(&self) -> Option<Arc<Ticket>> {
+        self.pop_if(|_| true)
+    }
+
+    /// The same, unless the next one is not wanted now.
+    pub fn pop_if(&self, wanted: impl FnOnce(&Ticket) -> bool) -> Option<Arc<Ticket>> {
+        let mut queue = self.lock();
+        while queue.waiting.front().is_some_and(|ticket| ticket.outcome().is_some()) {
+            queue.waiting.pop_front();
+        }
+        if !wanted(queue.waiting.front()?) {
+            return None;
+        }
+        queue.in_hand += 1;
+        queue.waiting.pop_front()
+    }
+
+    /// Returns when something may have been pushed or given back since the last call.
+    pub async fn news(&self) {
+        self.news.notified().await;
+    }
+
+    /// Messages waiting and in hand.
+    pub fn load(&self) -> usize {
+        let queue = self.lock();
+        queue.waiting.len() + queue.in_hand
+    }
+
+    /// Messages waiting that have no outcome yet.
+    pub fn waiting(&self) -> usize {
+        self.lock().waiting.iter().filter(|ticket| ticket.outcome().is_none()).count()
+    }
+
+    /// When the first deadline of the waiting messages passes.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.lock().waiting.iter().map(|ticket| ticket.deadline).min()
+    }
+
+    /// Ends the waiting messages whose deadline has passed.
+    pub fn expire(&self) {
+        let now = Instant::now();
+        let mut expired = Vec::new();
+        self.lock().waiting.retain(|ticket| {
+            let keep = ticket.deadline > now;
+            if !keep {
+                expired.push(ticket.clone());
+            }
+            keep
+        });
+        expired.iter().for_each(|ticket| {
+            ticket.settle(ticket.message.timed_out(ticket.waited_in_vain()));
+        });
+    }
+
+    /// Takes no more messages, if none is left. False when there is still work.
+    pub fn close_if_empty(&self) -> bool {
+        let mut queue = self.lock();
+        queue.closed = queue.waiting.is_empty() && queue.in_hand == 0;
+        queue.closed
+    }
+
+    /// A worker is here.
+    pub fn open(&self) {
+        self.lock().closed = false;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LaneQueue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,90 @@
+//! What can be changed about a responder instance while it runs: its delay and its faults.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::{Delay, DelayError, FaultInjector};
+use crate::runtime::Board;
+use crate::wire::{DelayShape, DelayView, Faults};
+
+/// The longest wait that a control call may ask for: ten minutes.
+const LONGEST_MS: u64 = 600_000;
+
+/// Delays beyond this are cut: those of `exponential` and `log-normal` have no bound of their own.
+const CAP: Duration = Duration::from_secs(60);
+
+/// The handles of one responder instance.
+#[derive(Clone)]
+pub struct ResponderControls {
+    pub delay: watch::Sender<Delay>,
+    pub faults: Arc<FaultInjector>,
+    pub board: Arc<Board>,
+}
+
+/// Why a responder was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    #[error("{0}")]
+    Invalid(String),
+    #[error(transparent)]
+    Delay(#[from] DelayError),
+    #[error("no worker {0} is at work")]
+    NoWorker(usize),
+}
+
+impl ResponderControls {
+    /// Makes a worker stall on its next message.
+    pub fn stall(&self, index: usize, time_ms: u64) -> Result<(), ChangeError> {
+        if !self.board.snapshot().workers.iter().any(|worker| worker.index == index) {
+            return Err(ChangeError::NoWorker(index));
+        }
+        self.faults.stall(index, Duration::from_millis(within("ms", time_ms)?));
+        self.board.tell();
+        Ok(())
+    }
+
+    pub fn set_delay(&self, view: DelayView) -> Result<(), ChangeError> {
+        self.delay.send_replace(delay_of(&view)?);
+        self.board.set_delay(view);
+        self.board.tell();
+        Ok(())
+    }
+
+    pub fn set_faults(&self, faults: Faults) -> Result<(), ChangeError> {
+        if !(0.0..=1.0).contains(&faults.error_rate) {
+            return Err(ChangeError::Invalid(format!("errorRate {}: give 0 to 1", faults.error_rate)));
+        }
+        within("extraLatencyMs", faults.extra_latency_ms)?;
+        self.faults.set(faults);
+        self.board.tell();
+        Ok(())
+    }
+
+    /// Back to normal, stalls included.
+    pub fn clear_faults(&self) {
+        self.faults.clear();
+        self.board.tell();
+    }
+}
+
+fn within(name: &str, millis: u64) -> Result<u64, ChangeError> {
+    match millis <= LONGEST_MS {
+        true => Ok(millis),
+        false => Err(ChangeError::Invalid(format!("{name} {millis}: give 0 to {LONGEST_MS} milliseconds"))),
+    }
+}
+
+/// The delay that a view describes.
+pub fn delay_of(view: &DelayView) -> Result<Delay, ChangeError> {
+    let time = |name: &str, millis: u64| within(name, millis).map(Duration::from_millis);
+    let (min, max, mean) = (time("minMs", view.min_ms)?, time("maxMs", view.max_ms)?, time("meanMs", view.mean_ms)?);
+    Ok(match view.kind {
+        DelayShape::None => Delay::none(),
+        DelayShape::Fixed => Delay::fixed(mean),
+        DelayShape::Uniform => Delay::uniform(min, max)?,
+        DelayShape::Exponential => Delay::exponential(mean, CAP.max(mean)),
+        DelayShape::LogNormal => Delay::log_normal(mean, view.sigma, CAP.max(mean))?,
+    })
+}

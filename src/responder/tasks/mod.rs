@@ -1,0 +1,23 @@
+//! What a responder does with a message.
+//!
+//! Tasks are plain async functions: they know neither ZeroMQ nor actors. Blocking work (file reads, hashing) runs on
+//! the runtime's blocking threads, so that a worker's arbiter stays free. Begin with `task.rs`.
+
+mod cpu;
+mod echo;
+mod error;
+mod file;
+mod registry;
+mod task;
+mod withheld;
+
+use cpu::CpuTask;
+use echo::EchoTask;
+pub use error::TaskError;
+pub use file::BUILT_IN_FILE;
+use file::FileTask;
+pub use registry::{Tasks, TasksConfig};
+use task::{Task, TaskFuture, off_thread};
+pub use task::{TaskInput, TaskOutput};
+pub use withheld::Withheld;
+use withheld::{is_key, lineage};

@@ -1,0 +1,132 @@
+//! The responder workers of one process, put together.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use actix::Addr;
+use anyhow::Result;
+use slog::warn;
+use tokio::sync::watch;
+
+use super::tasks::{BUILT_IN_FILE, Tasks, TasksConfig, Withheld};
+use super::{Backend, Delay, Desks, FaultInjector, ResponderContext, ResponderControls, run_responder};
+use crate::config::{DelaySettings, Settings};
+use crate::runtime::supervision::{Drain, Factory, Supervisor};
+use crate::runtime::{Process, first_responder_id};
+use crate::wire::{DelayShape, DelayView, Dispatch, TaskName, Tier};
+
+/// The responder workers of this process, started.
+pub struct ResponderTier {
+    pub workers: Addr<Supervisor>,
+    pub controls: ResponderControls,
+}
+
+/// The broker of the same process, as its workers need it.
+pub struct LocalBroker {
+    /// How many workers it shall deal to, and does.
+    pub workers: watch::Sender<usize>,
+    pub released: watch::Receiver<usize>,
+    /// The endpoint of all workers, and each worker's own (least-busy).
+    pub shared: &'static str,
+    pub own: fn(usize) -> String,
+    pub dispatch: watch::Receiver<Dispatch>,
+}
+
+impl ResponderTier {
+    /// `local`: the broker of this process; none: it is elsewhere.
+    pub fn start(process: &mut Process, local: Option<LocalBroker>) -> Result<Self> {
+        let settings = process.settings.responder.clone();
+        let board = process.board(Tier::Responder, local.is_none(), true);
+        let tasks = Arc::new(tasks(&process.settings)?);
+        let view = delay_view(&process.settings.task.delay);
+        let delay = watch::Sender::new(delay(&process.settings.task.delay)?);
+        board.set_delay(view);
+        let faults = Arc::new(FaultInjector::default());
+        let injector = faults.clone();
+        board.watch_faults(move || (injector.faults(), injector.stalled()));
+        let never = watch::Sender::new(0);
+        let (size, released, backend) = match (local, &settings.backend) {
+            (Some(LocalBroker { workers, released, shared, own, dispatch }), _) => {
+                (workers, released, Backend::Here { shared, own, dispatch })
+            }
+            (None, Some(url)) => {
+                let backend = match url.upstream() {
+                    Some(upstream) => Backend::Addresses(process.follow(&upstream)),
+                    None => Backend::Ipc(url.as_str().to_owned()),
+                };
+                (watch::Sender::new(settings.workers.usize()), never.subscribe(), backend)
+            }
+            (None, None) => anyhow::bail!("a responder without a broker needs responder.backend"),
+        };
+        let seed = process.settings.task.delay.seed.map(|seed| seed.get());
+        let desks = Desks::new(process.contexts.clone(), backend, board.clone(), first_responder_id(), seed);
+        let context = Arc::new(ResponderContext {
+            desks,
+            released,
+            tasks,
+            delay: delay.subscribe(),
+            faults: faults.clone(),
+            board: board.clone(),
+            max_reply_bytes: process.settings.requester.max_message_bytes.usize(),
+        });
+        let arbiters = process.arbiter_pool(settings.arbiters.usize(), settings.blocking_threads.usize())?;
+        let factory: Factory = Arc::new(move |seat| Box::pin(run_responder(seat, context.clone())));
+        let workers = process.pool("responder worker", &arbiters, &board, size, factory);
+        let task = &process.settings.task;
+        if task.name == TaskName::File && task.file != Path::new(BUILT_IN_FILE) {
+            let path = task.root.join(&task.file);
+            if !path.is_file() {
+                warn!(process.log, "the file to be read is not there: replies will be errors (task.root, task.file)";
+                    "path" => %path.display());
+            }
+        }
+        Ok(Self { workers, controls: ResponderControls { delay, faults, board } })
+    }
+
+    /// Returns when every worker has ended what it has in hand and left.
+    pub async fn drain(&self) {
+        self.controls.board.set_draining();
+        // An error means that the supervisor is gone, and all it kept.
+        let _ = self.workers.send(Drain).await;
+    }
+}
+
+fn tasks(all: &Settings) -> Result<Tasks> {
+    let settings = &all.task;
+    let secrets = [&all.admin.token_file, &all.curve.key_file];
+    Ok(Tasks::new(TasksConfig {
+        withheld: Withheld {
+            files: secrets.into_iter().flatten().cloned().collect(),
+            config_dir: all.folder.clone(),
+            experiments_dir: all.experiments.dir.clone(),
+        },
+        default: settings.name,
+        root: settings.root.clone(),
+        default_file: settings.file.to_string_lossy().into_owned(),
+        max_file_bytes: settings.max_file_bytes.get(),
+        max_cpu_rounds: settings.max_cpu_rounds.get(),
+    })?)
+}
+
+/// The configured delay, as the tasks know it.
+fn delay(settings: &DelaySettings) -> Result<Delay> {
+    let (mean, cap) = (settings.mean.get(), settings.cap.get());
+    Ok(match settings.kind {
+        DelayShape::None => Delay::none(),
+        DelayShape::Fixed => Delay::fixed(mean),
+        DelayShape::Uniform => Delay::uniform(settings.min.get(), settings.max.get())?,
+        DelayShape::Exponential => Delay::exponential(mean, cap),
+        DelayShape::LogNormal => Delay::log_normal(mean, settings.sigma.get(), cap)?,
+    })
+}
+
+/// The configured delay, as the page and the API show it.
+fn delay_view(settings: &DelaySettings) -> DelayView {
+    DelayView {
+        kind: settings.kind,
+        min_ms: settings.min.get().as_millis() as u64,
+        max_ms: settings.max.get().as_millis() as u64,
+        mean_ms: settings.mean.get().as_millis() as u64,
+        sigma: settings.sigma.get(),
+    }
+}

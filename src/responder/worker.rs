@@ -1,0 +1,241 @@
+//! A responder worker: a REP that does a task for each message, after a delay, and replies.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use slog::{debug, info, warn};
+use tokio::sync::watch;
+
+use super::{Backend, Delay, Desks, FaultInjector, ResponderDesk};
+use crate::responder::tasks::{TaskError, TaskInput, TaskOutput, Tasks};
+use crate::runtime::Board;
+use crate::runtime::supervision::{Seat, WorkError, next_change, panic_message};
+use crate::runtime::zeromq::{Peers, frames_of, peers_news};
+use crate::wire::{Dispatch, ErrorCode, Hop, Message, RETURNED, Reply, Timings, WorkerState};
+
+/// After so many deaths of its workers, a message is answered with an error instead of being tried again.
+const DEATHS_ALLOWED: u32 = 2;
+
+/// What all responder workers of an instance share.
+pub struct ResponderContext {
+    pub desks: Desks,
+    /// How many workers the broker deals to: one at or above it may leave at once.
+    pub released: watch::Receiver<usize>,
+    pub tasks: Arc<Tasks>,
+    pub delay: watch::Receiver<Delay>,
+    pub faults: Arc<FaultInjector>,
+    pub board: Arc<Board>,
+    /// The longest reply sent, in bytes of JSON.
+    pub max_reply_bytes: usize,
+}
+
+/// Runs one responder worker until it is drained. An error means that its socket failed.
+pub async fn run_responder(seat: Seat, context: Arc<ResponderContext>) -> Result<(), WorkError> {
+    let delay = *context.delay.borrow();
+    let desk = context.desks.desk(seat.index, &delay)?;
+    let mut desk = desk.lock().await;
+    seat.cell.name(&desk.responder_id.to_string());
+    // A successor may be on another arbiter than the worker before it.
+    desk.socket.attach_here()?;
+    let mut addresses = match &context.desks.backend {
+        Backend::Addresses(addresses) => Some(addresses.clone()),
+        _ => None,
+    };
+    follow_brokers(&mut desk, addresses.as_mut(), &context, &seat)?;
+    let mut dispatch = match &context.desks.backend {
+        Backend::Here { dispatch, .. } => Some(dispatch.clone()),
+        _ => None,
+    };
+    follow_dispatch(&mut desk, dispatch.as_mut(), &context, &seat)?;
+    if desk.in_hand.is_some() {
+        desk.deaths += 1;
+        seat.cell.set(WorkerState::Busy, None);
+        answer(&mut desk, &seat, &context).await?;
+    }
+    let mut released = context.released.clone();
+    loop {
+        seat.cell.set(WorkerState::Idle, None);
+        let ResponderDesk { socket, brokers, up, .. } = &mut *desk;
+        let frames = tokio::select! {
+            frames = socket.recv() => frames?,
+            () = may_leave(&seat, &mut released) => break,
+            () = next_change(dispatch.as_mut()) => {
+                follow_dispatch(&mut desk, dispatch.as_mut(), &context, &seat)?;
+                continue;
+            }
+            () = news_of_brokers(brokers, up, addresses.as_mut()) => {
+                follow_brokers(&mut desk, addresses.as_mut(), &context, &seat)?;
+                continue;
+            }
+        };
+        seat.cell.set(WorkerState::Busy, None);
+        context.board.ledger.sent();
+        desk.in_hand = Some(frames);
+        desk.deaths = 0;
+        answer(&mut desk, &seat, &context).await?;
+    }
+    give_back(&desk, &seat).await?;
+    context.desks.clear(seat.index);
+    Ok(())
+}
+
+/// Returns when the worker is to leave, and the broker deals it nothing any more.
+async fn may_leave(seat: &Seat, released: &mut watch::Receiver<usize>) {
+    seat.drain.cancelled().await;
+    // An error means that the broker is gone, and deals out nothing.
+    let _ = released.wait_for(|released| *released <= seat.index).await;
+}
+
+/// Connects to the worker's own endpoint when the broker deals out by it.
+fn follow_dispatch(
+    desk: &mut ResponderDesk,
+    dispatch: Option<&mut watch::Receiver<Dispatch>>,
+    context: &ResponderContext,
+    seat: &Seat,
+) -> io::Result<()> {
+    if let (Backend::Here { own, .. }, Some(dispatch)) = (&context.desks.backend, dispatch)
+        && *dispatch.borrow_and_update() == Dispatch::LeastBusy
+        && !desk.own_endpoint
+    {
+        desk.socket.raw().connect(&own(seat.index))?;
+        desk.own_endpoint = true;
+    }
+    Ok(())
+}
+
+/// The addresses behind the name of brokers elsewhere.
+type Addresses = watch::Receiver<BTreeSet<SocketAddr>>;
+
+/// Returns when [`follow_brokers`] has to be called.
+async fn news_of_brokers(brokers: &Peers, up: &mut Addresses, known: Option<&mut Addresses>) {
+    tokio::select! {
+        () = next_change(known) => {}
+        () = peers_news(brokers, up) => {}
+    }
+}
+
+/// Connects to brokers that are new, disconnects from those that have left, and makes connections anew that stay down.
+fn follow_brokers(
+    desk: &mut ResponderDesk,
+    known: Option<&mut Addresses>,
+    context: &ResponderContext,
+    seat: &Seat,
+) -> io::Result<()> {
+    let Some(known) = known else { return Ok(()) };
+    let (known, up) = (known.borrow_and_update().clone(), desk.up.borrow_and_update().clone());
+    let changes = desk.brokers.follow(desk.socket.raw(), &known, &up)?;
+    for gone in changes.gone {
+        info!(seat.log, "broker gone"; "broker" => %gone);
+        context.board.forget_peer(gone);
+    }
+    for new in changes.new {
+        context.board.know_peer(new);
+    }
+    Ok(())
+}
+
+/// Does what the message in hand asks for and replies.
+async fn answer(desk: &mut ResponderDesk, seat: &Seat, context: &ResponderContext) -> Result<(), WorkError> {
+    let Some(frames) = &desk.in_hand else { return Ok(()) };
+    let started = Instant::now();
+    let mut limit = context.max_reply_bytes;
+    let mut reply = match Message::parse(&frames[0]) {
+        Err(error) => {
+            warn!(seat.log, "a message can't be read"; "error" => %error);
+            let message = Message::default();
+            message
+                .error(desk.responder_id, ErrorCode::BadRequest, format!("the message can't be read: {error}"))
+                .plain()
+        }
+        Ok(message) => {
+            debug!(seat.log, "message"; "requestId" => &message.request_id, "messageId" => &message.message_id);
+            limit = message.max_reply_bytes.map_or(limit, |most| limit.min(usize::try_from(most).unwrap_or(limit)));
+            let reply = if desk.deaths >= DEATHS_ALLOWED {
+                let body = format!("the worker died {} times on this message", desk.deaths);
+                message.error(desk.responder_id, ErrorCode::Panicked, body)
+            } else {
+                desk.delays.replace(&context.delay.borrow());
+                desk.delays.wait().await;
+                match context.faults.suffer(seat.index).await {
+                    Ok(()) => to_reply(&message, desk.responder_id, run_task(&message, &context.tasks).await),
+                    Err(fault) => message.error(desk.responder_id, ErrorCode::TaskFailed, fault),
+                }
+            };
+            // Only a message with `attempt` comes from a requester that reads the optional fields.
+            if message.attempt.is_some() { placed(reply, &context.board) } else { reply.plain() }
+        }
+    };
+    let service = started.elapsed();
+    if reply.attempt.is_some() {
+        reply.timings = Some(Timings { service_us: Some(service.as_micros() as u64), ..Timings::default() });
+    }
+    let (reply, json) = reply.into_json(limit).map_err(io::Error::from)?;
+    debug!(seat.log, "reply"; "requestId" => &reply.request_id, "messageId" => &reply.message_id, "type" => ?reply.response_type);
+    let mut answer = frames_of([&json]);
+    // Frames that this program does not know go back as they came.
+    answer.extend(desk.in_hand.take().into_iter().flatten().skip(1));
+    desk.socket.send(answer).await?;
+    context.board.ledger.ended(reply.outcome());
+    context.board.hops.record(Hop::Service, service);
+    seat.cell.handled();
+    Ok(())
+}
+
+async fn run_task(message: &Message, tasks: &Tasks) -> Result<Result<TaskOutput, TaskError>, String> {
+    let task = match tasks.get(message.task.as_deref()) {
+        Ok(task) => task,
+        Err(error) => return Ok(Err(error)),
+    };
+    let input = TaskInput {
+        message_id: &message.message_id,
+        filename: message.filename.as_deref(),
+        parameters: &message.parameters,
+    };
+    // A panic ends the task, not the worker: the reply goes out by the same socket.
+    AssertUnwindSafe(async { task.run(input).await })
+        .catch_unwind()
+        .await
+        .map_err(|panic| panic_message(panic.as_ref()))
+}
+
+fn to_reply(message: &Message, responder_id: i64, result: Result<Result<TaskOutput, TaskError>, String>) -> Reply {
+    match result {
+        Ok(Ok(output)) => {
+            let mut reply = message.reply(responder_id, output.body);
+            reply.filename = output.filename.or(reply.filename);
+            reply
+        }
+        Ok(Err(error)) => message.error(responder_id, ErrorCode::TaskFailed, error.to_string()),
+        Err(panic) => message.error(responder_id, ErrorCode::Panicked, format!("the task panicked: {panic}")),
+    }
+}
+
+/// Says where the reply was made.
+fn placed(mut reply: Reply, board: &Board) -> Reply {
+    let instance = &board.instance;
+    reply.node = Some(instance.node.clone());
+    reply.service = Some(instance.service.clone());
+    reply.slot.clone_from(&instance.slot);
+    reply
+}
+
+/// Returns the messages that are here already, for other workers, and leaves.
+async fn give_back(desk: &ResponderDesk, seat: &Seat) -> Result<(), WorkError> {
+    while let Some(frames) = desk.socket.try_recv()? {
+        let mut message = Message::parse(&frames[0]).unwrap_or_default();
+        // The message itself goes back whole behind the reply.
+        (message.filename, message.task) = (None, None);
+        message.extra.clear();
+        debug!(seat.log, "given back"; "requestId" => &message.request_id, "messageId" => &message.message_id);
+        let reply = message.error(desk.responder_id, ErrorCode::Draining, "this worker has been taken away");
+        let mut answer = frames_of([&serde_json::to_vec(&reply).map_err(io::Error::from)?, RETURNED]);
+        answer.extend(frames);
+        desk.socket.send(answer).await?;
+    }
+    Ok(())
+}

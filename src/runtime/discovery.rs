@@ -1,0 +1,137 @@
+//! Names into addresses, again and again: an upstream is `host:port`, or several, and every address behind each host is
+//! a peer.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use slog::{Logger, debug, info, warn};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::config::Upstream;
+
+/// Every address behind the name. IPv6 addresses count only where there is no IPv4 one, or a peer that has both
+/// (`localhost`) would be two.
+async fn resolve(host: &str, port: u16, limit: Duration) -> Result<BTreeSet<SocketAddr>, String> {
+    let found: Vec<SocketAddr> = match timeout(limit, tokio::net::lookup_host((host, port))).await {
+        Ok(Ok(found)) => found.collect(),
+        Ok(Err(error)) => return Err(error.to_string()),
+        Err(_) => return Err(format!("no answer from the resolver within {limit:?}")),
+    };
+    let any_v4 = found.iter().any(SocketAddr::is_ipv4);
+    Ok(found.into_iter().filter(|address| address.is_ipv4() == any_v4).collect())
+}
+
+/// A name, and what it meant when last it could be looked up.
+struct Name<'a> {
+    host: &'a str,
+    port: u16,
+    addresses: BTreeSet<SocketAddr>,
+    failing: bool,
+}
+
+impl Name<'_> {
+    async fn look_up(&mut self, limit: Duration, log: &Logger) {
+        match resolve(self.host, self.port, limit).await {
+            Ok(found) => (self.addresses, self.failing) = (found, false),
+            Err(reason) if self.failing => {
+                debug!(log, "look-up still fails"; "upstream" => self.host, "reason" => reason)
+            }
+            Err(reason) => {
+                self.failing = true;
+                warn!(log, "look-up failed, keeping the last addresses"; "upstream" => self.host, "reason" => reason);
+            }
+        }
+    }
+}
+
+/// The addresses without those of this host, of which `own` takes the place. One's own is known before any name has it.
+fn with_own(mut addresses: BTreeSet<SocketAddr>, own: Option<SocketAddr>) -> BTreeSet<SocketAddr> {
+    if let Some(own) = own {
+        // Only an address of this host can be bound.
+        addresses.retain(|address| UdpSocket::bind((address.ip(), 0)).is_err());
+        addresses.insert(own);
+    }
+    addresses
+}
+
+/// Keeps `addresses` at what the upstream means, until nobody listens any more. A look-up that fails keeps the
+/// last addresses that worked: while no task of a service is healthy, a swarm's DNS does not know its name. `own`: this
+/// process is one of the peers itself, and listens there.
+pub async fn follow(
+    upstream: Upstream,
+    own: Option<SocketAddr>,
+    every: Duration,
+    limit: Duration,
+    addresses: watch::Sender<BTreeSet<SocketAddr>>,
+    log: Logger,
+) {
+    let (mut fixed, mut names) = (BTreeSet::new(), vec![]);
+    for (host, port) in upstream.endpoints() {
+        match host.parse::<IpAddr>() {
+            Ok(address) => drop(fixed.insert(SocketAddr::new(address, port))),
+            Err(_) => names.push(Name { host, port, addresses: BTreeSet::new(), failing: false }),
+        }
+    }
+    let fixed = with_own(fixed, own);
+    addresses.send_replace(fixed.clone());
+    if names.is_empty() {
+        return addresses.closed().await;
+    }
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = addresses.closed() => return,
+        }
+        let mut found = fixed.clone();
+        for name in &mut names {
+            name.look_up(limit, &log).await;
+            found.extend(&name.addresses);
+        }
+        let found = with_own(found, own);
+        let changed = addresses.send_if_modified(|known| {
+            let changed = *known != found;
+            *known = found.clone();
+            changed
+        });
+        if changed {
+            info!(log, "addresses changed"; "upstream" => upstream.as_str(), "addresses" => format!("{found:?}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn first(upstream: &str, count: usize) -> BTreeSet<SocketAddr> {
+        let (sender, mut receiver) = watch::channel(BTreeSet::new());
+        let upstream = Upstream::new(upstream).unwrap();
+        let log = Logger::root(slog::Discard, slog::o!());
+        let following =
+            tokio::spawn(follow(upstream, None, Duration::from_millis(10), Duration::from_secs(5), sender, log));
+        receiver.wait_for(|addresses| addresses.len() >= count).await.unwrap();
+        let addresses = receiver.borrow().clone();
+        drop(receiver);
+        following.await.unwrap();
+        addresses
+    }
+
+    #[tokio::test]
+    async fn names_and_addresses_become_addresses_once_each() {
+        assert_eq!(first("127.0.0.1:80", 1).await, BTreeSet::from(["127.0.0.1:80".parse().unwrap()]));
+        assert_eq!(first("localhost:80", 1).await.len(), 1);
+        let several = first("127.0.0.1:80, localhost:81, no-such-host.invalid:82", 2).await;
+        assert_eq!(several.iter().map(SocketAddr::port).collect::<Vec<_>>(), [80, 81]);
+    }
+
+    #[test]
+    fn ones_own_address_takes_the_place_of_those_of_this_host() {
+        let [own, here, there] = ["0.0.0.0:80", "127.0.0.1:80", "192.0.2.1:80"].map(|text| text.parse().unwrap());
+        assert_eq!(with_own(BTreeSet::from([here, there]), Some(own)), BTreeSet::from([own, there]));
+        assert_eq!(with_own(BTreeSet::from([here, there]), None), BTreeSet::from([here, there]));
+    }
+}

@@ -1,0 +1,17 @@
+//! What every HTTP server of the program has in common. Begin with `guard.rs`.
+
+mod answer;
+mod error;
+mod guard;
+mod limits;
+mod permission;
+mod web_url;
+
+pub use answer::{answer, headers};
+pub use error::{ApiError, ErrorAnswer};
+pub use guard::guard;
+pub use guard::{Access, Guard, Route};
+pub use limits::HttpLimits;
+pub use permission::Permission;
+pub use web_url::json_answer;
+pub use web_url::web_url;

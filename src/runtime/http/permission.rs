@@ -1,0 +1,102 @@
+//! Who may change things: control calls carry the deployment's token.
+
+use std::net::IpAddr;
+
+use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use sha2::{Digest, Sha256};
+
+use crate::config::Secret;
+use crate::wire::{ErrorCode, Problem};
+
+/// What control calls have to show.
+#[derive(Clone)]
+pub enum Permission {
+    /// Nothing: the servers can be reached from this machine alone.
+    Open,
+    Token(Secret),
+    /// Nobody may: others can reach the servers, and no token is configured.
+    Closed,
+}
+
+impl Permission {
+    /// `binds`: where the servers listen by which a control can be called.
+    pub fn of(token: Option<&Secret>, binds: &[IpAddr]) -> Self {
+        match token {
+            Some(token) => Self::Token(token.clone()),
+            None if binds.iter().all(IpAddr::is_loopback) => Self::Open,
+            None => Self::Closed,
+        }
+    }
+
+    /// Whether a call with these headers may be made, and if not, why.
+    pub fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let forbidden = |message: &str| Err(Problem { code: ErrorCode::Forbidden, message: message.to_owned() });
+        match self {
+            Self::Open => Ok(()),
+            Self::Closed => forbidden(
+                "control is not permitted: other hosts reach this deployment (web.bind, admin.bind), so set admin.token \
+                 or admin.token_file on every instance",
+            ),
+            Self::Token(token) => match shown(headers) {
+                None => forbidden("control needs the token (admin.token): Authorization: Bearer <token>"),
+                // Digests, so that how long the comparison takes tells nothing of the token.
+                Some(text) if Sha256::digest(&text) == Sha256::digest(token.expose()) => Ok(()),
+                Some(_) => forbidden("the token is not the one configured (admin.token)"),
+            },
+        }
+    }
+}
+
+/// The bearer token of a call. Its scheme is in any case, with one space or more behind it (RFC 9110, 11.4).
+fn shown(headers: &HeaderMap) -> Option<String> {
+    let text = String::from_utf8_lossy(headers.get(AUTHORIZATION)?.as_bytes()).into_owned();
+    let (scheme, token) = text.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| Secret::cleaned(token).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    fn check(permission: &Permission, shown: Option<&[u8]>) -> Result<(), String> {
+        let mut headers = HeaderMap::new();
+        if let Some(shown) = shown {
+            headers.insert(AUTHORIZATION, HeaderValue::from_bytes(shown).unwrap());
+        }
+        permission.check(&headers).map_err(|problem| problem.message)
+    }
+
+    fn token() -> Permission {
+        let token: Secret = serde_json::from_str("\"s3cret\"").unwrap();
+        Permission::of(Some(&token), &[IpAddr::from([0, 0, 0, 0])])
+    }
+
+    #[test]
+    fn the_token_is_known_however_its_scheme_is_written() {
+        for shown in ["Bearer s3cret", "bearer s3cret", "BEARER s3cret", "Bearer   s3cret ", "Bearer \"s3cret\""] {
+            assert_eq!(check(&token(), Some(shown.as_bytes())), Ok(()), "{shown}");
+        }
+    }
+
+    #[test]
+    fn another_token_and_none_are_told_apart() {
+        for shown in ["Bearer s3cre", "Bearer S3cret", "Bearer s3cret s3cret", "Bearer ", "Bearer s\u{fc}cret"] {
+            let why = check(&token(), Some(shown.as_bytes())).unwrap_err();
+            assert!(why.contains("not the one configured"), "{shown}: {why}");
+        }
+        for shown in [None, Some(&b"Basic s3cret"[..]), Some(b"s3cret"), Some(b"Bearers3cret")] {
+            assert!(check(&token(), shown).unwrap_err().contains("needs the token"), "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_token_control_is_for_this_machine_alone() {
+        let (here, all) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0]));
+        assert_eq!(check(&Permission::of(None, &[here, here]), None), Ok(()));
+        for binds in [[here, all], [all, here]] {
+            assert!(check(&Permission::of(None, &binds), None).unwrap_err().contains("admin.token_file"));
+        }
+    }
+}

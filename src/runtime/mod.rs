@@ -1,0 +1,30 @@
+//! What every tier stands on: supervised actors, ZeroMQ sockets, telemetry, discovery, HTTP, logs. Begin with
+//! `process.rs`.
+
+mod discovery;
+pub mod http;
+mod identity;
+mod log_limit;
+pub mod logging;
+mod memory;
+mod process;
+mod status;
+pub mod supervision;
+pub mod tcp;
+pub mod telemetry;
+#[cfg(test)]
+mod testing;
+mod tie_breaker;
+mod usage;
+pub mod zeromq;
+
+use discovery::follow;
+pub use identity::first_responder_id;
+pub use log_limit::LogLimit;
+pub use memory::{Memory, Room, pieces};
+pub use process::{Process, bind_telemetry, bind_zmq, bound, listen};
+pub use status::{Board, WorkerCell};
+#[cfg(test)]
+pub use testing::board;
+pub use tie_breaker::Rotation;
+use usage::usage;

@@ -1,0 +1,276 @@
+//! What the tiers of one process share, and how it is torn down.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use anyhow::{Context, Result};
+use slog::{Logger, o};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::{Mutex, mpsc, watch};
+
+use super::{Board, follow, identity};
+use crate::config::{Role, Settings, Upstream};
+use crate::runtime::supervision::{ArbiterPool, Drain, Factory, Fatal, PoolSpec, RestartPolicy, Supervisor};
+use crate::runtime::telemetry::{LARGEST_REPORT, Monitor, Proof, Subscriber, Teller, run_monitor};
+use crate::runtime::zeromq::{Contexts, SocketOptions, bind, endpoint};
+use crate::wire::{Event, SHOWN_BODY, Tier, now_ms};
+
+/// Reports of one peer that may wait in the web tier; more stay with the peer, which leaves out what it has no room for.
+const WAITING_REPORTS: i32 = 16;
+
+/// Reports that an instance keeps for a web tier that is slow; more are lost.
+const KEPT_REPORTS: u32 = 200;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4_096;
+
+/// How long closed sockets may go on sending what they hold: replies, and the last telemetry.
+const LINGER: Duration = Duration::from_secs(1);
+const TELEMETRY_LINGER: Duration = Duration::from_millis(200);
+
+/// The shared parts of one process.
+pub struct Process {
+    pub settings: Settings,
+    pub role: Role,
+    pub log: Logger,
+    pub boards: Vec<Arc<Board>>,
+    pub policy: RestartPolicy,
+    /// For the messages' sockets.
+    pub contexts: Arc<Contexts>,
+    /// For what is neither requester, broker nor responder.
+    pub arbiters: Arc<ArbiterPool>,
+    teller: Teller,
+    events: Arc<Mutex<mpsc::Receiver<Event>>>,
+    fatal: (mpsc::UnboundedSender<Fatal>, mpsc::UnboundedReceiver<Fatal>),
+    admin: Option<SocketAddr>,
+    monitor: Option<Addr<Supervisor>>,
+    /// Every pool of arbiters, to be stopped at the end.
+    pools: Vec<Arc<ArbiterPool>>,
+}
+
+impl Process {
+    /// Nothing started yet. Needs an actix system.
+    pub fn new(settings: Settings, role: Role, log: Logger, admin: Option<SocketAddr>) -> Result<Self> {
+        let supervision = &settings.supervision;
+        let policy = RestartPolicy {
+            restarts: supervision.restarts.usize(),
+            period: supervision.period.get(),
+            backoff_min: supervision.backoff_min.get(),
+            backoff_max: supervision.backoff_max.get(),
+        };
+        let (teller, events) = Teller::new(settings.telemetry.events_per_second.get());
+        let arbiters = Arc::new(ArbiterPool::start(1, 1).context("no thread for the links and the monitor")?);
+        let high_water_mark = settings.broker.queue.get() as u32;
+        let options = socket_options(&settings, settings.requester.max_message_bytes.get(), high_water_mark, LINGER);
+        let contexts = Arc::new(Contexts::new(options, settings.curve.key.clone(), log.clone()));
+        Ok(Self {
+            role,
+            log,
+            boards: vec![],
+            policy,
+            contexts,
+            teller,
+            events: Arc::new(Mutex::new(events)),
+            fatal: mpsc::unbounded_channel(),
+            admin,
+            monitor: None,
+            pools: vec![arbiters.clone()],
+            arbiters,
+            settings,
+        })
+    }
+
+    /// A pool of arbiters that is stopped with the process.
+    pub fn arbiter_pool(&mut self, size: usize, blocking_threads: usize) -> Result<Arc<ArbiterPool>> {
+        let pool = Arc::new(ArbiterPool::start(size, blocking_threads).context("no threads for the arbiters")?);
+        self.pools.push(pool.clone());
+        Ok(pool)
+    }
+
+    /// The board of a tier's instance in this process.
+    pub fn board(&mut self, tier: Tier, needs_peer: bool, needs_worker: bool) -> Arc<Board> {
+        let instance = identity::instance(&self.settings, self.role, tier, self.admin);
+        let board = Arc::new(Board::new(instance, self.teller.clone(), needs_peer, needs_worker));
+        self.boards.push(board.clone());
+        board
+    }
+
+    /// Starts a pool of components. `board` shows its workers.
+    pub fn pool(
+        &self,
+        name: &'static str,
+        arbiters: &Arc<ArbiterPool>,
+        board: &Arc<Board>,
+        size: watch::Sender<usize>,
+        factory: Factory,
+    ) -> Addr<Supervisor> {
+        let log = self.log.new(o!("component" => name, "instance" => board.instance.id.clone()));
+        Supervisor::launch(PoolSpec {
+            name,
+            arbiters: arbiters.clone(),
+            policy: self.policy,
+            factory,
+            board: board.clone(),
+            size,
+            fatal: self.fatal.0.clone(),
+            log,
+        })
+    }
+
+    /// Starts a component of which there is one, and which the board does not show.
+    pub fn single(
+        &self,
+        name: &'static str,
+        arbiters: &Arc<ArbiterPool>,
+        board: &Board,
+        factory: Factory,
+    ) -> Addr<Supervisor> {
+        let aside = Arc::new(Board::new(board.instance.clone(), Teller::new(0).0, false, false));
+        self.pool(name, arbiters, &aside, watch::Sender::new(1), factory)
+    }
+
+    /// Follows the addresses behind an upstream's name.
+    pub fn follow(&self, upstream: &Upstream) -> watch::Receiver<BTreeSet<SocketAddr>> {
+        self.follow_with(upstream, None)
+    }
+
+    /// The same where this process, which listens at `own`, is one of the peers.
+    fn follow_with(&self, upstream: &Upstream, own: Option<SocketAddr>) -> watch::Receiver<BTreeSet<SocketAddr>> {
+        let (sender, receiver) = watch::channel(BTreeSet::new());
+        let discovery = &self.settings.discovery;
+        let (every, limit) = (discovery.interval.get(), discovery.connect_timeout.get());
+        let log = self.log.new(o!("component" => "discovery"));
+        actix_rt::spawn(follow(upstream.clone(), own, every, limit, sender, log));
+        receiver
+    }
+
+    /// Starts the process's voice, once all boards are there. `own`: where this process listens for telemetry itself.
+    pub fn start_monitor(&mut self, own: Option<SocketAddr>) -> Result<()> {
+        let contexts = Arc::new(telemetry_contexts(&self.settings, &self.log));
+        let monitor = Monitor {
+            boards: self.boards.clone(),
+            teller: self.teller.clone(),
+            interval: self.settings.telemetry.interval.get(),
+            contexts,
+            proof: proof(&self.settings),
+            web: self.follow_with(&self.settings.telemetry.web, own),
+        };
+        let events = self.events.clone();
+        let factory: Factory = Arc::new(move |seat| Box::pin(run_monitor(seat, monitor.clone(), events.clone())));
+        let board = self.boards.first().context("a process has at least one instance")?.clone();
+        self.monitor = Some(self.single("monitor", &self.arbiters.clone(), &board, factory));
+        Ok(())
+    }
+
+    /// Ready when a pool has used up its restarts.
+    pub async fn fatal(&mut self) -> Fatal {
+        match self.fatal.1.recv().await {
+            Some(fatal) => fatal,
+            // Cannot be: the sender is this struct's own.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Says goodbye and stops every thread. What still runs is cut off.
+    pub async fn stop(self) {
+        let reason = "it was shut down".to_owned();
+        for board in &self.boards {
+            let id = board.instance.id.clone();
+            self.teller.event(Event::InstanceGone { id, at: now_ms(), reason: reason.clone() });
+        }
+        if let Some(monitor) = &self.monitor {
+            // An error means that the monitor is gone already.
+            let _ = tokio::time::timeout(LINGER, monitor.send(Drain)).await;
+        }
+        // In a thread of its own, because joining waits until work stops. The supervisors still hold their pools.
+        let pools = self.pools;
+        let stopping = tokio::task::spawn_blocking(move || pools.iter().for_each(|pool| pool.stop()));
+        let _ = tokio::time::timeout(LINGER * 2, stopping).await;
+    }
+}
+
+/// A TCP listener, or an error that names the setting.
+pub fn listen(what: &str, bind: IpAddr, port: u16, setting: &str) -> Result<TcpListener> {
+    let address = SocketAddr::new(bind, port);
+    let listener = bind_tcp(address).with_context(|| {
+        format!(
+            "{what} can't listen on {address}: is something else there? Set {setting} to another port (0: any free one)"
+        )
+    })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Listens with the backlog that our ZeroMQ sockets have too: std's, of 128, makes a burst of clients wait for seconds.
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // As std does: connections of the process before may be waiting for their end.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// The web tier's SUB socket, bound.
+pub fn bind_telemetry(settings: &Settings, log: &Logger) -> Result<(Subscriber, SocketAddr)> {
+    let socket = telemetry_contexts(settings, log).server_socket(zmq::SUB, "telemetry")?;
+    socket.set_rcvhwm(WAITING_REPORTS)?;
+    let address = bind_zmq(&socket, settings.telemetry.bind, settings.telemetry.port.port(), "telemetry.port")?;
+    // CURVE admits nobody without the key: nothing need be proved a second time.
+    let proof = settings.curve.key.is_none().then(|| proof(settings)).flatten();
+    Ok((Subscriber::new(socket, proof, telemetry_per_second(settings))?, address))
+}
+
+/// More than what a host's instances send in a second, in bytes: every event with the longest body that is shown, and a
+/// snapshot of the largest on each beat.
+fn telemetry_per_second(settings: &Settings) -> u64 {
+    /// An event without its body.
+    const EVENT: u64 = 1 << 10;
+    let telemetry = &settings.telemetry;
+    let beats = 1 + (1_000 / telemetry.interval.get().as_millis().max(1)) as u64;
+    telemetry.events_per_second.get() * (SHOWN_BODY as u64 + EVENT) + beats * LARGEST_REPORT as u64
+}
+
+/// Binds a ZeroMQ socket to a TCP port, or to any free one, and tells which.
+pub fn bind_zmq(socket: &zmq::Socket, ip: IpAddr, port: u16, setting: &str) -> Result<SocketAddr> {
+    let host = SocketAddr::new(ip, port);
+    bind(socket, &endpoint(host)).with_context(|| {
+        format!("can't listen on {host}: is something else there? Set {setting} to another port (0: any free one)")
+    })?;
+    bound(socket)
+}
+
+/// The TCP address a ZeroMQ socket is bound to.
+pub fn bound(socket: &zmq::Socket) -> Result<SocketAddr> {
+    let endpoint = socket.get_last_endpoint()?.unwrap_or_default();
+    let address = endpoint.strip_prefix("tcp://").unwrap_or(&endpoint);
+    address.parse().with_context(|| format!("libzmq says it is bound to {endpoint:?}"))
+}
+
+/// That reports come from this deployment, where it has a token.
+fn proof(settings: &Settings) -> Option<Proof> {
+    settings.admin.token.as_ref().and_then(Proof::of)
+}
+
+fn telemetry_contexts(settings: &Settings, log: &Logger) -> Contexts {
+    let options = socket_options(settings, LARGEST_REPORT as u64, KEPT_REPORTS, TELEMETRY_LINGER);
+    Contexts::new(options, settings.curve.key.clone(), log.clone())
+}
+
+fn socket_options(settings: &Settings, max_frame_bytes: u64, high_water_mark: u32, linger: Duration) -> SocketOptions {
+    let discovery = &settings.discovery;
+    SocketOptions {
+        connect_timeout: discovery.connect_timeout.get(),
+        heartbeat: discovery.heartbeat.get(),
+        heartbeat_timeout: discovery.heartbeat_timeout.get(),
+        reconnect_min: settings.supervision.backoff_min.get(),
+        reconnect_max: settings.supervision.backoff_max.get(),
+        max_frame_bytes,
+        high_water_mark,
+        linger,
+    }
+}

@@ -1,0 +1,306 @@
+//! What an instance shows of itself: the one place that its components write in, and that telemetry, the admin server
+//! and the metrics read.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+
+use super::usage;
+use crate::runtime::telemetry::Teller;
+use crate::runtime::zeromq::PeerNews;
+use crate::wire::{
+    DelayView, Dispatch, Event, Faults, HopBook, Instance, InstanceState, LedgerBook, PeerView, Snapshot, WorkerState,
+    WorkerView, now_ms,
+};
+
+/// The state of one worker, kept over its restarts.
+pub struct WorkerCell {
+    index: usize,
+    instance: String,
+    id: OnceLock<String>,
+    state: Mutex<WorkerState>,
+    handled: AtomicU64,
+    restarts: AtomicU32,
+    /// Those of all workers of the instance.
+    all_restarts: Arc<AtomicU64>,
+    teller: Teller,
+}
+
+impl WorkerCell {
+    /// Names the worker, once; a later name is ignored.
+    pub fn name(&self, id: &str) {
+        self.id.get_or_init(|| id.to_owned());
+    }
+
+    /// Changes the state and tells it: at once, but for the busy and idle of each message, which may be left out.
+    pub fn set(&self, state: WorkerState, reason: Option<String>) {
+        let before = std::mem::replace(&mut *lock(&self.state), state);
+        if before == state {
+            return;
+        }
+        let event = || Event::Worker { instance: self.instance.clone(), at: now_ms(), worker: self.view(), reason };
+        match (before, state) {
+            (WorkerState::Busy, WorkerState::Idle) | (WorkerState::Idle, WorkerState::Busy) => {
+                self.teller.message_event(event);
+            }
+            _ => self.teller.event(event()),
+        }
+    }
+
+    /// The worker died and will be back.
+    pub fn restarting(&self, reason: String) {
+        self.restarts.fetch_add(1, Ordering::Relaxed);
+        self.all_restarts.fetch_add(1, Ordering::Relaxed);
+        self.set(WorkerState::Restarting, Some(reason));
+    }
+
+    /// It ended a message.
+    pub fn handled(&self) {
+        self.handled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn view(&self) -> WorkerView {
+        WorkerView {
+            index: self.index,
+            id: self.id.get().cloned().unwrap_or_default(),
+            state: *lock(&self.state),
+            handled: self.handled.load(Ordering::Relaxed),
+            restarts: self.restarts.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Where an instance's queue depth is read; told by whoever holds the queue.
+type Depth = Box<dyn Fn() -> usize + Send + Sync>;
+
+/// Where an instance's faults are read, and which of its workers stall.
+type FaultState = Box<dyn Fn() -> (Faults, Vec<usize>) + Send + Sync>;
+
+/// One instance's state. Everything in it may be read at any time, from any thread.
+pub struct Board {
+    pub instance: Instance,
+    pub ledger: LedgerBook,
+    pub hops: HopBook,
+    pub teller: Teller,
+    cells: RwLock<Vec<Arc<WorkerCell>>>,
+    restarts: Arc<AtomicU64>,
+    peers: Mutex<BTreeMap<SocketAddr, Peer>>,
+    depth: OnceLock<Depth>,
+    queue_bytes: OnceLock<Depth>,
+    /// True when the instance needs a peer to do its work.
+    needs_peer: bool,
+    /// True when the instance needs workers.
+    needs_worker: bool,
+    draining: Mutex<bool>,
+    /// What can be changed while it runs, where it has that.
+    work: Mutex<WorkState>,
+}
+
+/// An address this instance connects to.
+#[derive(Default)]
+struct Peer {
+    /// Connections that are up.
+    up: usize,
+    /// Why the program there can't be talked to.
+    refusal: Option<String>,
+}
+
+#[derive(Default)]
+struct WorkState {
+    delay: Option<DelayView>,
+    faults: Option<FaultState>,
+    dispatch: Option<Dispatch>,
+}
+
+impl Board {
+    /// A board without workers and peers. `needs_peer`: not ready while no peer is connected; `needs_worker`: nor
+    /// while no worker is at work.
+    pub fn new(instance: Instance, teller: Teller, needs_peer: bool, needs_worker: bool) -> Self {
+        Self {
+            instance,
+            ledger: LedgerBook::default(),
+            hops: HopBook::default(),
+            teller,
+            cells: RwLock::default(),
+            restarts: Arc::default(),
+            peers: Mutex::default(),
+            depth: OnceLock::new(),
+            queue_bytes: OnceLock::new(),
+            needs_peer,
+            needs_worker,
+            draining: Mutex::new(false),
+            work: Mutex::default(),
+        }
+    }
+
+    /// Says where the queue's depth is read; only the first counts.
+    pub fn watch_queue(&self, depth: impl Fn() -> usize + Send + Sync + 'static) {
+        self.depth.get_or_init(|| Box::new(depth));
+    }
+
+    /// Says where the memory is read that the queued messages take; only the first counts.
+    pub fn watch_queue_bytes(&self, bytes: impl Fn() -> usize + Send + Sync + 'static) {
+        self.queue_bytes.get_or_init(|| Box::new(bytes));
+    }
+
+    pub fn add_cell(&self, index: usize) -> Arc<WorkerCell> {
+        let cell = Arc::new(WorkerCell {
+            index,
+            instance: self.instance.id.clone(),
+            id: OnceLock::new(),
+            state: Mutex::new(WorkerState::Gone),
+            handled: AtomicU64::new(0),
+            restarts: AtomicU32::new(0),
+            all_restarts: self.restarts.clone(),
+            teller: self.teller.clone(),
+        });
+        self.cells.write().unwrap_or_else(PoisonError::into_inner).push(cell.clone());
+        cell
+    }
+
+    /// Restarts of workers since the instance's start, those of workers that have left among them.
+    pub fn restarts(&self) -> u64 {
+        self.restarts.load(Ordering::Relaxed)
+    }
+
+    /// Takes the last worker off the board.
+    pub fn drop_cell(&self) {
+        self.cells.write().unwrap_or_else(PoisonError::into_inner).pop();
+    }
+
+    /// A connection to the address came up (or, with `false`, was lost).
+    pub fn peer(&self, address: SocketAddr, connected: bool) {
+        self.peer_news(address, if connected { PeerNews::Up } else { PeerNews::Lost });
+    }
+
+    /// The same, and why the program at an address can't be talked to.
+    pub fn peer_news(&self, address: SocketAddr, news: PeerNews) {
+        let mut peers = lock(&self.peers);
+        if news == PeerNews::Up {
+            peers.entry(address).or_default();
+        }
+        // An address that was forgotten meanwhile stays forgotten.
+        let Some(peer) = peers.get_mut(&address) else { return };
+        match news {
+            PeerNews::Up => (peer.up, peer.refusal) = (peer.up + 1, None),
+            PeerNews::Lost => peer.up = peer.up.saturating_sub(1),
+            PeerNews::Refused(reason) => peer.refusal = Some(reason.to_owned()),
+            PeerNews::Away => peer.refusal = None,
+        }
+    }
+
+    /// The address is a peer's; no connection to it is up yet.
+    pub fn know_peer(&self, address: SocketAddr) {
+        lock(&self.peers).entry(address).or_default();
+    }
+
+    /// Why there is no connection to the address; none: there is one.
+    pub fn peer_trouble(&self, address: SocketAddr, trouble: Option<String>) {
+        if let Some(peer) = lock(&self.peers).get_mut(&address) {
+            peer.refusal = trouble;
+        }
+    }
+
+    /// The address is no peer any more.
+    pub fn forget_peer(&self, address: SocketAddr) {
+        lock(&self.peers).remove(&address);
+    }
+
+    /// True when a connection to any peer is up.
+    pub fn has_peer(&self) -> bool {
+        lock(&self.peers).values().any(|peer| peer.up > 0)
+    }
+
+    /// From now on the instance takes no new work.
+    pub fn set_draining(&self) {
+        *lock(&self.draining) = true;
+        self.tell();
+    }
+
+    pub fn set_delay(&self, delay: DelayView) {
+        lock(&self.work).delay = Some(delay);
+    }
+
+    /// Says where the faults are read, and the workers that stall.
+    pub fn watch_faults(&self, faults: impl Fn() -> (Faults, Vec<usize>) + Send + Sync + 'static) {
+        lock(&self.work).faults = Some(Box::new(faults));
+    }
+
+    pub fn set_dispatch(&self, dispatch: Dispatch) {
+        lock(&self.work).dispatch = Some(dispatch);
+    }
+
+    pub fn is_draining(&self) -> bool {
+        *lock(&self.draining)
+    }
+
+    /// Whether the instance would do work, and if not, why.
+    pub fn state(&self) -> (InstanceState, Option<String>) {
+        let workers = || {
+            let cells = self.cells.read().unwrap_or_else(PoisonError::into_inner);
+            cells.iter().any(|cell| matches!(cell.view().state, WorkerState::Idle | WorkerState::Busy))
+        };
+        if self.is_draining() {
+            (InstanceState::Draining, Some("shutting down".to_owned()))
+        } else if self.needs_peer && !self.has_peer() {
+            (InstanceState::Starting, Some(no_connection(&lock(&self.peers))))
+        } else if self.needs_worker && !workers() {
+            (InstanceState::Starting, Some("no worker is at work".to_owned()))
+        } else {
+            (InstanceState::Ready, None)
+        }
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        let (state, reason) = self.state();
+        let cells = self.cells.read().unwrap_or_else(PoisonError::into_inner);
+        let peers = lock(&self.peers);
+        let work = lock(&self.work);
+        let (faults, stalled) = work.faults.as_ref().map(|read| read()).unzip();
+        Snapshot {
+            instance: self.instance.clone(),
+            at: now_ms(),
+            state,
+            reason,
+            workers: cells.iter().map(|cell| cell.view()).collect(),
+            queue: self.depth.get().map_or(0, |depth| depth() as u64),
+            queue_bytes: self.queue_bytes.get().map(|bytes| bytes() as u64),
+            peers: peers
+                .iter()
+                .map(|(address, peer)| PeerView { address: address.to_string(), connected: peer.up > 0 })
+                .collect(),
+            ledger: self.ledger.read(),
+            hops: self.hops.read(),
+            dropped_events: self.teller.dropped(),
+            delay: work.delay,
+            faults: faults.filter(Faults::any),
+            stalled: stalled.unwrap_or_default(),
+            dispatch: work.dispatch.map(|dispatch| dispatch.name().to_owned()),
+            usage: usage(),
+        }
+    }
+
+    /// Sends the whole state to the web tier now.
+    pub fn tell(&self) {
+        self.teller.event(Event::Instance { snapshot: Box::new(self.snapshot()) });
+    }
+}
+
+/// Why there is no connection to any peer: what those say that are there, else the addresses at which none is.
+fn no_connection(peers: &BTreeMap<SocketAddr, Peer>) -> String {
+    let refusals: Vec<_> = peers
+        .iter()
+        .filter_map(|(address, peer)| Some(format!("no connection to {address}: {}", peer.refusal.as_ref()?)))
+        .collect();
+    let addresses: Vec<_> = peers.keys().map(ToString::to_string).collect();
+    match (peers.is_empty(), refusals.is_empty()) {
+        (true, _) => "no address of a peer is known yet: does its name resolve?".to_owned(),
+        (_, true) => format!("no connection to {}: is it running?", addresses.join(", ")),
+        (_, false) => refusals.join("; "),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,143 @@
+//! The actor around each component: its lifecycle. The work itself is a plain async function.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use futures_util::FutureExt;
+use slog::Logger;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::Supervisor;
+use crate::runtime::WorkerCell;
+
+/// What a component does, from its start until it is drained or fails.
+pub type Work = Pin<Box<dyn Future<Output = Result<(), WorkError>>>>;
+
+/// Makes the work of a seat; called on the arbiter it will run on, at each start.
+pub type Factory = Arc<dyn Fn(Seat) -> Work + Send + Sync>;
+
+/// Why a component can't go on.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkError {
+    #[error("a socket failed: {0}")]
+    Socket(#[from] std::io::Error),
+    #[error("ZeroMQ failed: {0}")]
+    Zmq(#[from] zmq::Error),
+    #[error("{0}")]
+    Other(String),
+}
+
+/// A place in a pool, as its occupant sees it.
+#[derive(Clone)]
+pub struct Seat {
+    /// From 0; the same after a restart.
+    pub index: usize,
+    /// Cancelled when the occupant shall end what it has in hand, take nothing new, and return.
+    pub drain: CancellationToken,
+    /// What the world sees of it.
+    pub cell: Arc<WorkerCell>,
+    pub log: Logger,
+}
+
+/// How a component's run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It returned: drained.
+    Done,
+    /// It returned an error.
+    Failed(String),
+    /// It panicked.
+    Panicked(String),
+    /// Its actor was dropped in the middle: a panic in a handler, or the end of its arbiter.
+    Killed,
+}
+
+/// Told to the supervisor when a component's actor is gone, however it went.
+#[derive(Message)]
+#[rtype("()")]
+pub struct Exited {
+    pub index: usize,
+    pub generation: u32,
+    pub exit: Exit,
+}
+
+/// Makes the actor panic, as a fault would.
+#[derive(Message)]
+#[rtype("()")]
+pub struct Crash;
+
+/// The actor of one seat, for one life.
+pub struct Component {
+    factory: Factory,
+    seat: Seat,
+    guard: ExitGuard,
+}
+
+/// Tells the supervisor of the end when it is dropped, so that no way of dying goes unnoticed.
+struct ExitGuard {
+    supervisor: Addr<Supervisor>,
+    index: usize,
+    generation: u32,
+    exit: Exit,
+}
+
+impl Drop for ExitGuard {
+    fn drop(&mut self) {
+        let exit = std::mem::replace(&mut self.exit, Exit::Killed);
+        self.supervisor.do_send(Exited { index: self.index, generation: self.generation, exit });
+    }
+}
+
+impl Component {
+    /// `generation` counts the seat's lives, so that news of an earlier one is told apart.
+    pub fn new(factory: Factory, seat: Seat, generation: u32, supervisor: Addr<Supervisor>) -> Self {
+        let guard = ExitGuard { supervisor, index: seat.index, generation, exit: Exit::Killed };
+        Self { factory, seat, guard }
+    }
+}
+
+impl Actor for Component {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let (factory, seat) = (self.factory.clone(), self.seat.clone());
+        let work = AssertUnwindSafe(async move { factory(seat).await }).catch_unwind();
+        ctx.spawn(work.into_actor(self).map(|end, actor, ctx| {
+            actor.guard.exit = match end {
+                Ok(Ok(())) => Exit::Done,
+                Ok(Err(error)) => Exit::Failed(error.to_string()),
+                Err(panic) => Exit::Panicked(panic_message(panic.as_ref())),
+            };
+            ctx.stop();
+        }));
+    }
+}
+
+impl Handler<Crash> for Component {
+    type Result = ();
+
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("crashed on request");
+    }
+}
+
+/// Waits for the next change; for ever where there is nothing that could change (any more).
+pub async fn next_change<T>(watched: Option<&mut watch::Receiver<T>>) {
+    match watched {
+        Some(receiver) if receiver.has_changed().is_ok() => match receiver.changed().await {
+            Ok(()) => {}
+            Err(_) => std::future::pending().await,
+        },
+        _ => std::future::pending().await,
+    }
+}
+
+/// The text of a panic's payload.
+pub fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".to_owned())
+}

@@ -1,0 +1,332 @@
+//! A pool of components under supervision: seats that are filled, refilled after a death with backoff and within a
+//! budget, added and drained. actix's own `Supervisor` does not survive a panic; this one lives apart from its workers.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use slog::{Logger, debug, error, info, o, warn};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{ArbiterPool, Component, Crash, Exit, Exited, Factory, Seat};
+use crate::runtime::{Board, WorkerCell};
+use crate::wire::WorkerState;
+
+/// How deaths are answered, as in OTP: at most `restarts` within `period`, or the whole process ends and whoever runs
+/// it starts another.
+#[derive(Clone, Copy, Debug)]
+pub struct RestartPolicy {
+    pub restarts: usize,
+    pub period: Duration,
+    pub backoff_min: Duration,
+    pub backoff_max: Duration,
+}
+
+impl RestartPolicy {
+    /// Waits between attempts: they double from the shortest to the longest, with jitter, without end.
+    pub fn backoff(&self) -> ExponentialBackoff {
+        ExponentialBuilder::default()
+            .with_min_delay(self.backoff_min)
+            .with_max_delay(self.backoff_max)
+            .with_jitter()
+            .without_max_times()
+            .build()
+    }
+}
+
+/// The reason why the process can't go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{pool}: {reason}; {restarts} restarts within {period:?} did not help (supervision.restarts, supervision.period)"
+)]
+pub struct Fatal {
+    pub pool: &'static str,
+    pub reason: String,
+    pub restarts: usize,
+    pub period: Duration,
+}
+
+/// What a pool is made of.
+pub struct PoolSpec {
+    /// The component's name in logs and errors, such as "requester worker".
+    pub name: &'static str,
+    pub arbiters: Arc<ArbiterPool>,
+    pub policy: RestartPolicy,
+    pub factory: Factory,
+    pub board: Arc<Board>,
+    /// How many seats there shall be; whoever deals out work reads it too.
+    pub size: watch::Sender<usize>,
+    pub fatal: mpsc::UnboundedSender<Fatal>,
+    pub log: Logger,
+}
+
+struct SeatRecord {
+    cell: Arc<WorkerCell>,
+    generation: u32,
+    occupant: Option<Addr<Component>>,
+    drain: CancellationToken,
+    started: Instant,
+    backoff: ExponentialBackoff,
+}
+
+/// The actor that keeps a pool's seats filled.
+pub struct Supervisor {
+    spec: PoolSpec,
+    seats: Vec<SeatRecord>,
+    deaths: VecDeque<Instant>,
+    /// Those who wait for the pool to be empty.
+    drained: Vec<oneshot::Sender<()>>,
+    /// It has been told to drain.
+    draining: bool,
+}
+
+impl Supervisor {
+    /// Starts a pool on the current arbiter, with the size its `size` channel has.
+    pub fn launch(spec: PoolSpec) -> Addr<Self> {
+        Self { spec, seats: Vec::new(), deaths: VecDeque::new(), drained: Vec::new(), draining: false }.start()
+    }
+
+    fn target(&self) -> usize {
+        *self.spec.size.borrow()
+    }
+
+    fn add_seat(&mut self, ctx: &mut Context<Self>) {
+        let index = self.seats.len();
+        let cell = self.spec.board.add_cell(index);
+        self.seats.push(SeatRecord {
+            cell,
+            generation: 0,
+            occupant: None,
+            drain: CancellationToken::new(),
+            started: Instant::now(),
+            backoff: self.spec.policy.backoff(),
+        });
+        self.fill(index, ctx);
+    }
+
+    /// Puts a new occupant on a seat.
+    fn fill(&mut self, index: usize, ctx: &mut Context<Self>) {
+        let Some(record) = self.seats.get_mut(index) else { return };
+        record.generation += 1;
+        record.started = Instant::now();
+        record.drain = CancellationToken::new();
+        record.cell.set(WorkerState::Starting, None);
+        let log = self.spec.log.new(o!("worker" => index));
+        let seat = Seat { index, drain: record.drain.clone(), cell: record.cell.clone(), log };
+        let (factory, generation, supervisor) = (self.spec.factory.clone(), record.generation, ctx.address());
+        let arbiter = self.spec.arbiters.next();
+        record.occupant =
+            Some(Component::start_in_arbiter(&arbiter, move |_| Component::new(factory, seat, generation, supervisor)));
+    }
+
+    fn resize(&mut self, size: usize, ctx: &mut Context<Self>) {
+        self.spec.size.send_replace(size);
+        (self.seats.len()..size).for_each(|_| self.add_seat(ctx));
+        self.drain_surplus();
+        self.trim();
+    }
+
+    /// Drains the seats at and above the target; they are taken away as their occupants leave.
+    fn drain_surplus(&mut self) {
+        let target = self.target();
+        for record in self.seats.iter_mut().skip(target) {
+            record.cell.set(WorkerState::Draining, None);
+            record.drain.cancel();
+        }
+    }
+
+    /// Takes away the surplus seats at the end of the row that are empty.
+    fn trim(&mut self) {
+        while self.seats.len() > self.target() && self.seats.last().is_some_and(|last| last.occupant.is_none()) {
+            self.seats.pop();
+            self.spec.board.drop_cell();
+        }
+        if self.seats.is_empty() {
+            for waiting in self.drained.drain(..) {
+                // Whoever asked has stopped waiting.
+                let _ = waiting.send(());
+            }
+        }
+    }
+
+    /// Counts a death; true while the budget lasts.
+    fn within_budget(&mut self) -> bool {
+        let now = Instant::now();
+        self.deaths.push_back(now);
+        while self.deaths.front().is_some_and(|death| now.duration_since(*death) > self.spec.policy.period) {
+            self.deaths.pop_front();
+        }
+        self.deaths.len() <= self.spec.policy.restarts
+    }
+
+    fn refill_after_death(&mut self, index: usize, reason: String, ctx: &mut Context<Self>) {
+        let policy = self.spec.policy;
+        if !self.within_budget() {
+            error!(self.spec.log, "too many deaths, giving up"; "worker" => index, "reason" => &reason);
+            let fatal = Fatal { pool: self.spec.name, reason, restarts: policy.restarts, period: policy.period };
+            // Nobody to tell: the process is ending already.
+            let _ = self.spec.fatal.send(fatal);
+            return;
+        }
+        let record = &mut self.seats[index];
+        if record.started.elapsed() > policy.period {
+            record.backoff = policy.backoff();
+        }
+        let wait = record.backoff.next().unwrap_or(policy.backoff_max);
+        warn!(self.spec.log, "died, starting again"; "worker" => index, "reason" => &reason, "wait" => ?wait);
+        record.cell.restarting(reason);
+        let generation = record.generation;
+        ctx.run_later(wait, move |supervisor, ctx| {
+            let waiting = supervisor.seats.get(index).is_some_and(|seat| seat.generation == generation);
+            if !waiting {
+            } else if index < supervisor.target() {
+                supervisor.fill(index, ctx);
+            } else {
+                supervisor.trim();
+            }
+        });
+    }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        (0..self.target()).for_each(|_| self.add_seat(ctx));
+    }
+}
+
+impl Handler<Exited> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, exited: Exited, ctx: &mut Self::Context) {
+        let Exited { index, generation, exit } = exited;
+        let target = self.target();
+        let Some(record) = self.seats.get_mut(index).filter(|record| record.generation == generation) else { return };
+        record.occupant = None;
+        let asked = record.drain.is_cancelled();
+        match exit {
+            _ if index >= target => {
+                record.cell.set(WorkerState::Gone, None);
+                debug!(self.spec.log, "left"; "worker" => index, "exit" => ?exit);
+                self.trim();
+            }
+            // The pool shrank and grew again before the occupant had left.
+            Exit::Done if asked => self.fill(index, ctx),
+            Exit::Done => self.refill_after_death(index, "it ended by itself".to_owned(), ctx),
+            Exit::Failed(reason) => self.refill_after_death(index, reason, ctx),
+            Exit::Panicked(reason) => self.refill_after_death(index, format!("panicked: {reason}"), ctx),
+            Exit::Killed => self.refill_after_death(index, "killed".to_owned(), ctx),
+        }
+    }
+}
+
+/// Grows or shrinks the pool; surplus workers end what they have in hand first. False when the pool is draining, or has
+/// drained: it is not filled again.
+#[derive(Message)]
+#[rtype("bool")]
+pub struct Resize(pub usize);
+
+impl Handler<Resize> for Supervisor {
+    type Result = bool;
+
+    fn handle(&mut self, Resize(size): Resize, ctx: &mut Self::Context) -> bool {
+        if !self.draining {
+            info!(self.spec.log, "pool size"; "from" => self.target(), "to" => size);
+            self.resize(size, ctx);
+        }
+        !self.draining
+    }
+}
+
+/// Drains every worker; answered when the last has left.
+#[derive(Message)]
+#[rtype("()")]
+pub struct Drain;
+
+impl Handler<Drain> for Supervisor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {
+        let (done, waiting) = oneshot::channel();
+        self.drained.push(done);
+        self.draining = true;
+        self.resize(0, ctx);
+        // An error means that the supervisor is gone, and its workers with it.
+        Box::pin(async move { drop(waiting.await) })
+    }
+}
+
+/// Makes one worker panic. False when there is no such worker at work.
+#[derive(Message)]
+#[rtype("bool")]
+pub struct CrashWorker(pub usize);
+
+impl Handler<CrashWorker> for Supervisor {
+    type Result = bool;
+
+    fn handle(&mut self, CrashWorker(index): CrashWorker, _: &mut Self::Context) -> bool {
+        let occupant = self.seats.get(index).and_then(|seat| seat.occupant.as_ref());
+        occupant.is_some_and(|occupant| {
+            occupant.do_send(Crash);
+            true
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::board;
+
+    fn pool(size: usize, factory: Factory) -> (Addr<Supervisor>, watch::Receiver<usize>) {
+        let millisecond = Duration::from_millis(1);
+        let (size, seen) = watch::channel(size);
+        let policy = RestartPolicy {
+            restarts: 1,
+            period: Duration::from_secs(1),
+            backoff_min: millisecond,
+            backoff_max: millisecond,
+        };
+        let supervisor = Supervisor::launch(PoolSpec {
+            name: "worker",
+            arbiters: Arc::new(ArbiterPool::start(1, 1).unwrap()),
+            policy,
+            factory,
+            board: board(),
+            size,
+            fatal: mpsc::unbounded_channel().0,
+            log: Logger::root(slog::Discard, o!()),
+        });
+        (supervisor, seen)
+    }
+
+    #[actix_rt::test]
+    async fn a_pool_that_drains_is_not_filled_again_and_ends() {
+        // Its workers end what they have in hand first, which takes until the test lets them.
+        let in_hand = CancellationToken::new();
+        let ends = in_hand.clone();
+        let (supervisor, size) = pool(
+            2,
+            Arc::new(move |seat| {
+                let ends = ends.clone();
+                Box::pin(async move {
+                    seat.drain.cancelled().await;
+                    ends.cancelled().await;
+                    Ok(())
+                })
+            }),
+        );
+        assert!(supervisor.send(Resize(3)).await.unwrap());
+        let drained = actix_rt::spawn(supervisor.send(Drain));
+        let mut drain_came = size.clone();
+        drain_came.wait_for(|size| *size == 0).await.unwrap();
+        assert!(!supervisor.send(Resize(3)).await.unwrap(), "it drains");
+        in_hand.cancel();
+        drained.await.unwrap().unwrap();
+        assert_eq!((supervisor.send(Resize(3)).await.unwrap(), *size.borrow()), (false, 0), "it has drained");
+    }
+}

@@ -1,0 +1,162 @@
+//! CURVE: ZeroMQ between processes encrypted, and for those alone that have the deployment's key.
+//!
+//! All instances share one key pair, and each end of a connection proves that it has it: whoever binds is the CURVE
+//! server under that key, whoever connects is a client that knows the server's key and shows the same one. The doorman
+//! admits no other (ZAP, ZeroMQ RFC 27): without it a client could make up a key of its own.
+
+use std::io;
+use std::net::SocketAddr;
+
+use slog::{Logger, warn};
+
+use super::{Frames, Socket, frames_of};
+use crate::config::CurveKey;
+use crate::runtime::LogLimit;
+
+/// What CURVE adds to each frame, in bytes (ZeroMQ RFC 26): the command's name, a nonce, the box's authenticator, flags.
+pub const FRAME_OVERHEAD: u64 = 8 + 8 + 16 + 1;
+
+/// Where libzmq asks whether a client may come in.
+const DOORMAN: &str = "inproc://zeromq.zap.01";
+const ZAP_VERSION: &[u8] = b"1.0";
+
+/// Of HANDSHAKE_FAILED_PROTOCOL (zmq_socket_monitor(3)).
+const CRYPTOGRAPHIC: u32 = 0x1100_0001;
+const MECHANISM_MISMATCH: u32 = 0x1100_0002;
+
+/// Makes a socket one that connects to those with the key.
+pub fn connect_with(key: &CurveKey, socket: &zmq::Socket) -> zmq::Result<()> {
+    socket.set_curve_publickey(key.public())?;
+    socket.set_curve_secretkey(key.secret())?;
+    socket.set_curve_serverkey(key.public())
+}
+
+/// Makes a socket one that those with the key can connect to. Its context needs a doorman before it is bound.
+pub fn bind_with(key: &CurveKey, socket: &zmq::Socket) -> zmq::Result<()> {
+    socket.set_curve_server(true)?;
+    socket.set_curve_publickey(key.public())?;
+    socket.set_curve_secretkey(key.secret())
+}
+
+/// Starts to admit those with the key, and nobody else, to what binds in a context. One for each context, until the
+/// runtime ends.
+pub fn start_doorman(context: &zmq::Context, key: CurveKey, log: Logger) -> io::Result<()> {
+    let socket = context.socket(zmq::REP)?;
+    socket.set_linger(0)?;
+    socket.bind(DOORMAN)?;
+    let socket = Socket::attach(socket)?;
+    actix_rt::spawn(async move {
+        let refusals = LogLimit::default();
+        while let Ok(call) = socket.recv().await {
+            let answer = admit(&call, &key);
+            if !answer.admitted
+                && let Some(times) = refusals.tell("")
+            {
+                let peer = call.get(3).and_then(|frame| frame.as_str()).unwrap_or("unknown").to_owned();
+                warn!(log, "a peer was refused: it knows the public key, but shows another one than the deployment's";
+                    "peer" => peer, "times" => times);
+            }
+            // An error is the end of the context.
+            let Ok(()) = socket.send(answer.frames).await else { return };
+        }
+    });
+    Ok(())
+}
+
+struct Answer {
+    admitted: bool,
+    frames: Frames,
+}
+
+/// Answers `[version, id, domain, address, identity, mechanism, client's public key]`.
+fn admit(call: &Frames, key: &CurveKey) -> Answer {
+    let part = |index: usize| call.get(index).map_or(&[][..], |frame| &frame[..]);
+    let admitted = part(0) == ZAP_VERSION && part(5) == b"CURVE" && part(6) == key.public();
+    let (status, text): (&[u8], &[u8]) = match admitted {
+        true => (b"200", b"OK"),
+        false => (b"400", b"this is not the deployment's key"),
+    };
+    Answer { admitted, frames: frames_of([ZAP_VERSION, part(1), status, text, b"", b""]) }
+}
+
+/// The events that [`refusal`] tells something of.
+pub const REFUSALS: u16 =
+    zmq::SocketEvent::HANDSHAKE_FAILED_PROTOCOL as u16 | zmq::SocketEvent::HANDSHAKE_FAILED_AUTH as u16;
+
+/// Why a handshake failed, where it is for want of the same key on both sides.
+pub fn refusal(event: u16, value: u32, has_key: bool) -> Option<&'static str> {
+    const AUTH: u16 = zmq::SocketEvent::HANDSHAKE_FAILED_AUTH as u16;
+    match (event, value) {
+        (AUTH, _) => Some("it does not accept the key that is set here (curve.key, curve.key_file)"),
+        (_, CRYPTOGRAPHIC) => Some("it has another key than is set here (curve.key, curve.key_file)"),
+        (_, MECHANISM_MISMATCH) if has_key => Some("it has no key, and one is set here (curve.key, curve.key_file)"),
+        (_, MECHANISM_MISMATCH) => Some("it has a key, and none is set here (curve.key, curve.key_file)"),
+        _ => None,
+    }
+}
+
+/// Logs why peers can't be talked to. `here` says which socket it is.
+pub struct RefusalLog {
+    here: &'static str,
+    log: Logger,
+    limit: LogLimit,
+}
+
+impl RefusalLog {
+    pub fn new(here: &'static str, log: Logger) -> Self {
+        Self { here, log, limit: LogLimit::default() }
+    }
+
+    /// `peer`: the address that this socket connects to; none where it listens.
+    pub fn tell(&mut self, reason: &'static str, peer: Option<SocketAddr>) {
+        if let Some(times) = self.limit.tell(reason) {
+            let peer = peer.map(|peer| peer.to_string());
+            warn!(self.log, "a peer can't be talked to: {}", reason;
+                "socket" => self.here, "peer" => peer, "times" => times);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(public: &str) -> CurveKey {
+        CurveKey::parse(&format!("{} {}", public.repeat(40), "1".repeat(40))).unwrap()
+    }
+
+    #[test]
+    fn libzmq_is_compiled_with_curve() {
+        assert_eq!(zmq::has("curve"), Some(true));
+    }
+
+    #[test]
+    fn the_doorman_admits_the_deployments_public_key_alone() {
+        let own = key("0");
+        let call = |version: &[u8], mechanism: &[u8], shown: &[u8]| {
+            admit(&frames_of([version, b"7", b"", b"10.0.0.2", b"", mechanism, shown]), &own)
+        };
+        let answer = call(b"1.0", b"CURVE", own.public());
+        let status: Vec<_> = answer.frames.iter().take(3).map(|frame| frame.to_vec()).collect();
+        assert!(answer.admitted);
+        assert_eq!((status, answer.frames.len()), (vec![b"1.0".to_vec(), b"7".to_vec(), b"200".to_vec()], 6));
+        let refused = [
+            call(b"1.0", b"CURVE", key("2").public()),
+            call(b"1.0", b"CURVE", b""),
+            call(b"1.0", b"PLAIN", own.public()),
+            call(b"2.0", b"CURVE", own.public()),
+            admit(&frames_of([b"1.0", b"7"]), &own),
+        ];
+        assert!(refused.iter().all(|answer| !answer.admitted && &answer.frames[2][..] == b"400"));
+    }
+
+    #[test]
+    fn handshakes_that_fail_for_other_reasons_than_a_key_are_not_told() {
+        const PROTOCOL: u16 = zmq::SocketEvent::HANDSHAKE_FAILED_PROTOCOL as u16;
+        const AUTH: u16 = zmq::SocketEvent::HANDSHAKE_FAILED_AUTH as u16;
+        assert!(refusal(AUTH, 400, true).unwrap().starts_with("it does not accept the key that is set here"));
+        assert!(refusal(PROTOCOL, CRYPTOGRAPHIC, true).unwrap().contains("another key"));
+        assert_ne!(refusal(PROTOCOL, MECHANISM_MISMATCH, true), refusal(PROTOCOL, MECHANISM_MISMATCH, false));
+        assert_eq!(refusal(PROTOCOL, 0x1000_0001, true), None);
+    }
+}

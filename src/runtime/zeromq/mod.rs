@@ -1,0 +1,23 @@
+//! ZeroMQ in async tasks. Begin with `socket.rs`, whose rules are at its top.
+
+mod connections;
+mod context;
+mod curve;
+mod endpoint;
+mod peers;
+mod renewal;
+mod socket;
+mod unfinished;
+
+pub use connections::PeerNews;
+use connections::{CONNECTIONS, Connections, Told, monitor, watch};
+pub use context::{Contexts, SocketOptions};
+use curve::{FRAME_OVERHEAD, REFUSALS, RefusalLog, bind_with, connect_with, refusal, start_doorman};
+pub use endpoint::endpoint;
+pub use endpoint::{bind, connect};
+pub use peers::{Peers, follow_up, peers_news};
+use renewal::RenewalPolicy;
+pub use renewal::{Renewal, renew};
+use socket::set_tcp_user_timeout;
+pub use socket::{Frames, Routed, Socket, frames_of, memory};
+use unfinished::{Weight, bound_unfinished, forget, tell_closed, weigh};

@@ -1,0 +1,346 @@
+//! The HTTP calls of experiments. Reading needs no permission; checking a plan, which starts a process, and
+//! starting, stopping and deleting need that of controls.
+
+use std::sync::Arc;
+
+use actix_web::http::header::{self, ContentDisposition, DispositionParam, DispositionType};
+use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
+use actix_web::{HttpResponse, delete, get, post};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{CheckedPlan, Experiments, RunView, TARGETS, Wanted};
+use crate::runtime::http::{ApiError, ErrorAnswer};
+use crate::wire::{ErrorCode, ExperimentView};
+
+/// A report is a page of its own: it runs its scripts, but has nothing of this page's.
+const REPORT_POLICY: &str = "sandbox allow-scripts allow-downloads allow-popups; default-src 'none'; \
+                             script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; font-src data:";
+
+type Answer = Result<HttpResponse, ApiError>;
+
+/// A plan to be checked.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PlanText {
+    /// TOML, as in docs/experiments.md.
+    plan: String,
+    /// Name of a plan that does not name itself.
+    #[serde(default)]
+    #[schema(max_length = 100, pattern = r"^[^-\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$")]
+    name: Option<String>,
+    /// `running` (the default): this very deployment; `in-process` or `processes`: one made for each trial.
+    #[serde(default)]
+    #[schema(pattern = "^(running|in-process|processes|swarm)$")]
+    target: Option<String>,
+}
+
+/// What to start: a plan, or the rest of a run.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct NewRun {
+    #[serde(default)]
+    plan: Option<String>,
+    #[serde(default)]
+    #[schema(max_length = 100, pattern = r"^[^-\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$")]
+    name: Option<String>,
+    #[serde(default)]
+    #[schema(pattern = "^(running|in-process|processes|swarm)$")]
+    target: Option<String>,
+    /// A run to go on with, in place of a plan.
+    #[serde(default)]
+    resume: Option<String>,
+}
+
+/// What can be started.
+#[derive(Serialize, ToSchema)]
+struct Overview {
+    /// Ready-made ones.
+    #[schema(value_type = Vec<Plan>)]
+    plans: Value,
+    targets: Vec<Target>,
+    /// Where runs are kept.
+    dir: String,
+    /// Why nothing can be written there.
+    unwritable: Option<String>,
+}
+
+/// A ready-made plan.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "`swarmq experiment plans --json` writes it")]
+struct Plan {
+    name: String,
+    description: String,
+    /// TOML.
+    text: String,
+}
+
+/// What a plan can run against.
+#[derive(Serialize, ToSchema)]
+struct Target {
+    name: &'static str,
+    /// Why it can't be used from here.
+    refused: Option<String>,
+}
+
+/// What a plan comes to.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum Verdict {
+    Possible {
+        #[schema(value_type = Object)]
+        plan: Map<String, Value>,
+        trials: usize,
+        /// The longest that all trials should take, in milliseconds.
+        #[serde(rename = "timeMs")]
+        time_ms: u64,
+    },
+    Impossible {
+        problem: PlanProblem,
+    },
+}
+
+/// Why a plan can't be carried out.
+#[derive(Serialize, ToSchema)]
+struct PlanProblem {
+    /// Of the plan's text, from 1; none where it is not one line's.
+    line: Option<u32>,
+    message: String,
+}
+
+/// Most characters of a plan's name.
+const LONGEST_NAME: usize = 100;
+
+fn wanted(plan: String, name: Option<String>, target: Option<String>) -> Result<Wanted, ApiError> {
+    let bad = |message: String| Err(ApiError::new(ErrorCode::BadRequest, message));
+    let name = name.unwrap_or_else(|| "plan".to_owned());
+    let target = target.unwrap_or_else(|| TARGETS[0].to_owned());
+    let begins_well = name.starts_with(|first: char| first != '-' && !first.is_whitespace());
+    if !begins_well || name.chars().count() > LONGEST_NAME || name.contains(char::is_control) {
+        return bad(format!(
+            "`name`: give 1 to {LONGEST_NAME} characters, none of them a control character, that begin with neither a dash nor \
+             white space"
+        ));
+    }
+    if !TARGETS.contains(&&*target) {
+        return bad(format!("`target`: `{target}` is none; give one of {}", TARGETS.join(", ")));
+    }
+    Ok(Wanted { plan, name, target })
+}
+
+/// The ready-made plans, the targets that can be used from here, and where runs are kept.
+#[utoipa::path(
+    get, path = "/api/v1/experiments", operation_id = "readExperiments",
+    responses((status = 200, description = "What can be started here", body = Overview))
+)]
+#[get("/api/v1/experiments")]
+async fn overview(experiments: Data<Experiments>) -> Answer {
+    let targets = TARGETS.map(|name| Target { name, refused: experiments.refused(name) }).into();
+    let plans = experiments.plans().await?.clone();
+    let (dir, unwritable) = (experiments.runs.dir().display().to_string(), experiments.runs.unwritable());
+    Ok(HttpResponse::Ok().json(Overview { plans, targets, dir, unwritable }))
+}
+
+/// Checks a plan without starting anything: its trials and the time they take, or what is wrong with it.
+#[utoipa::path(
+    post, path = "/api/v1/experiments/check", operation_id = "checkPlan",
+    request_body = PlanText,
+    responses(
+        (status = 200, description = "What it comes to, or why it can't be carried out", body = Verdict),
+    )
+)]
+#[post("/api/v1/experiments/check")]
+async fn check(body: Json<PlanText>, experiments: Data<Experiments>) -> Answer {
+    let PlanText { plan, name, target } = body.into_inner();
+    match experiments.check(&wanted(plan, name, target)?).await {
+        Ok(CheckedPlan { plan, trials, time_ms }) => {
+            Ok(HttpResponse::Ok().json(Verdict::Possible { plan, trials, time_ms }))
+        }
+        Err(error) if error.problem.code == ErrorCode::Unprocessable => {
+            let message = error.problem.message;
+            Ok(HttpResponse::Ok()
+                .json(Verdict::Impossible { problem: PlanProblem { line: line_of(&message), message } }))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The line of the plan that a message names.
+fn line_of(message: &str) -> Option<u32> {
+    let after = message.split("line ").nth(1)?;
+    after.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// The experiment that runs, or ran last.
+#[utoipa::path(
+    get, path = "/api/v1/experiments/running", operation_id = "readExperiment",
+    responses((status = 200, description = "As it is now", body = ExperimentView), (status = 404, description = "None was started here", body = ErrorAnswer))
+)]
+#[get("/api/v1/experiments/running")]
+async fn running(experiments: Data<Experiments>) -> Answer {
+    let none = || ApiError::new(ErrorCode::NotFound, "no experiment was started here");
+    Ok(HttpResponse::Ok().json(experiments.view().ok_or_else(none)?))
+}
+
+/// Asks the experiment that runs to write what it has and end.
+#[utoipa::path(
+    delete, path = "/api/v1/experiments/running", operation_id = "stopExperiment",
+    responses((status = 200, description = "It will", body = ExperimentView), (status = 404, description = "None runs", body = ErrorAnswer))
+)]
+#[delete("/api/v1/experiments/running")]
+async fn stop(experiments: Data<Experiments>) -> Answer {
+    Ok(HttpResponse::Ok().json(experiments.stop()?))
+}
+
+/// Starts an experiment, or goes on with one.
+#[utoipa::path(
+    post, path = "/api/v1/experiments/runs", operation_id = "startExperiment",
+    request_body = NewRun,
+    responses(
+        (status = 202, description = "Started", body = ExperimentView),
+        (status = 404, description = "No such run to go on with", body = ErrorAnswer),
+        (status = 422, description = "The plan can't be carried out, or not against this target", body = ErrorAnswer),
+        (status = 409, description = "Another one runs; the message says which", body = ErrorAnswer),
+        (status = 500, description = "The folder can't be written; the message says what to change", body = ErrorAnswer),
+    )
+)]
+#[post("/api/v1/experiments/runs")]
+async fn start(body: Json<NewRun>, experiments: Data<Experiments>) -> Answer {
+    let experiments = experiments.into_inner();
+    let view = match body.into_inner() {
+        NewRun { resume: Some(id), plan: None, name: None, target: None } => experiments.resume(&id)?,
+        NewRun { resume: None, plan: Some(plan), name, target } => {
+            experiments.start(&wanted(plan, name, target)?).await?
+        }
+        _ => {
+            return Err(ApiError::new(
+                ErrorCode::Unprocessable,
+                "give either `plan`, with `name` and `target`, or `resume`",
+            ));
+        }
+    };
+    Ok(HttpResponse::Accepted().json(view))
+}
+
+/// The runs in the folder, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/experiments/runs", operation_id = "listRuns",
+    responses((status = 200, description = "Without their trials", body = [RunView]))
+)]
+#[get("/api/v1/experiments/runs")]
+async fn list(experiments: Data<Experiments>) -> Answer {
+    Ok(HttpResponse::Ok().json(off_thread(&experiments, |experiments| Ok(experiments.runs.list())).await?))
+}
+
+/// One run.
+#[utoipa::path(
+    get, path = "/api/v1/experiments/runs/{id}", operation_id = "readRun",
+    params(("id" = String, Path)),
+    responses((status = 200, description = "With its trials", body = RunView))
+)]
+#[get("/api/v1/experiments/runs/{id}")]
+async fn read(id: Path<String>, experiments: Data<Experiments>) -> Answer {
+    Ok(HttpResponse::Ok().json(off_thread(&experiments, move |experiments| experiments.runs.view(&id)).await?))
+}
+
+/// Deletes a run with all its files.
+#[utoipa::path(
+    delete, path = "/api/v1/experiments/runs/{id}", operation_id = "deleteRun",
+    params(("id" = String, Path)),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 409, description = "It is under way", body = ErrorAnswer),
+    )
+)]
+#[delete("/api/v1/experiments/runs/{id}")]
+async fn remove(id: Path<String>, experiments: Data<Experiments>) -> Answer {
+    off_thread(&experiments, move |experiments| experiments.delete(&id)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Pair {
+    before: String,
+    after: String,
+}
+
+/// Two runs side by side.
+#[utoipa::path(
+    get, path = "/api/v1/experiments/comparison", operation_id = "compareRuns",
+    params(Pair),
+    responses(
+        (status = 200, description = "As `swarmq experiment compare --json` prints it", body = Object),
+        (status = 404, description = "One of them is not there", body = ErrorAnswer),
+        (status = 422, description = "They can't be compared", body = ErrorAnswer),
+    )
+)]
+#[get("/api/v1/experiments/comparison")]
+async fn compare(pair: Query<Pair>, experiments: Data<Experiments>) -> Answer {
+    let comparison = experiments.compare(&pair.before, &pair.after).await?;
+    Ok(HttpResponse::Ok().content_type("application/json").body(comparison))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Download {
+    /// To be kept by the browser, not shown.
+    #[serde(default)]
+    download: bool,
+}
+
+/// A file of a run: `results.json`, `report.json`, `results.csv`, `report.html` or `plan.toml`.
+#[utoipa::path(
+    get, path = "/api/v1/experiments/runs/{id}/files/{name}", operation_id = "readFile",
+    params(("id" = String, Path), ("name" = String, Path), Download),
+    responses((status = 200, description = "The file", content(
+        (Object = "application/json"), (String = "text/csv"), (String = "text/html"), (String = "application/toml"),
+    )))
+)]
+#[get("/api/v1/experiments/runs/{id}/files/{name}")]
+async fn file(path: Path<(String, String)>, query: Query<Download>, experiments: Data<Experiments>) -> Answer {
+    let (id, name) = path.into_inner();
+    let saved_as = format!("{id}-{name}");
+    let (bytes, content_type) = off_thread(&experiments, move |experiments| experiments.runs.file(&id, &name)).await?;
+    let disposition = match query.download {
+        true => DispositionType::Attachment,
+        false => DispositionType::Inline,
+    };
+    let disposition = ContentDisposition { disposition, parameters: vec![DispositionParam::Filename(saved_as)] };
+    let mut response = HttpResponse::Ok();
+    response.content_type(content_type).insert_header(disposition).insert_header((header::CACHE_CONTROL, "no-cache"));
+    Ok(response.insert_header((header::CONTENT_SECURITY_POLICY, REPORT_POLICY)).body(bytes))
+}
+
+/// Reads or changes files where that does not hold up other calls.
+async fn off_thread<T: Send + 'static>(
+    experiments: &Data<Experiments>,
+    act: impl FnOnce(Arc<Experiments>) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let experiments = experiments.clone().into_inner();
+    let done = web::block(move || act(experiments)).await;
+    done.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?
+}
+
+/// Adds the routes.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service((overview, check, running, stop, start, list, compare, file, read, remove));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::line_of;
+
+    #[test]
+    fn the_line_is_the_one_that_the_message_names() {
+        for (message, line) in [
+            ("plan, line 12: `respnders` is no factor", Some(12)),
+            ("plan: TOML parse error at line 3, column 5\n  |\n3 | x =", Some(3)),
+            ("plan: 10000 trials would take up to 3 days", None),
+            ("a line without a number", None),
+        ] {
+            assert_eq!(line_of(message), line, "{message}");
+        }
+    }
+}

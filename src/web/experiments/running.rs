@@ -1,0 +1,343 @@
+//! Experiments that are started on the page: one at a time, in a process of its own, told to the dashboards as it goes.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+use tokio::sync::{OnceCell, Semaphore, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::{CheckedPlan, Experiment, GRACE, Program, Progress, RunView, Runs};
+use crate::runtime::http::ApiError;
+use crate::web::hub::Hub;
+use crate::wire::{ErrorCode, Event, ExperimentState, ExperimentView, TrialView, now_ms};
+
+/// Plans that are checked, and runs that are compared, at one time: each takes a process.
+const CHECKS: usize = 2;
+
+/// What trials can run against, from here.
+pub const TARGETS: [&str; 4] = ["running", "in-process", "processes", "swarm"];
+
+/// The experiments of a web tier.
+pub struct Experiments {
+    pub runs: Runs,
+    program: Program,
+    hub: Arc<Hub>,
+    plans: OnceCell<Value>,
+    checks: Semaphore,
+    running: Mutex<Running>,
+    /// Whether one runs.
+    busy: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Running {
+    /// The one that runs, or ran last.
+    view: Option<ExperimentView>,
+    stop: CancellationToken,
+    draining: bool,
+}
+
+/// A plan, what to call it, and what to run it against.
+pub struct Wanted {
+    pub plan: String,
+    pub name: String,
+    pub target: String,
+}
+
+impl Experiments {
+    pub fn new(runs: Runs, program: Program, hub: Arc<Hub>) -> Self {
+        Self {
+            runs,
+            program,
+            hub,
+            plans: OnceCell::new(),
+            checks: Semaphore::new(CHECKS),
+            running: Mutex::default(),
+            busy: watch::Sender::new(false),
+        }
+    }
+
+    /// The plans that are part of the program.
+    pub async fn plans(&self) -> Result<&Value, ApiError> {
+        self.plans.get_or_try_init(|| self.program.plans()).await
+    }
+
+    /// The experiment that runs, or ran last.
+    pub fn view(&self) -> Option<ExperimentView> {
+        self.lock().view.clone()
+    }
+
+    /// Why a target can't be used from the page; none where it can.
+    pub fn refused(&self, target: &str) -> Option<String> {
+        match target {
+            "running" => None,
+            "swarm" => Some(
+                "the web tier has no access to Docker's API, and so can't scale a stack: run `swarmq experiment` on a \
+                 manager of the swarm"
+                    .to_owned(),
+            ),
+            _ => {
+                let nodes = self.hub.nodes();
+                (nodes.len() > 1).then(|| {
+                    format!(
+                        "this deployment is on {} nodes, and a trial here would say nothing of it: it would have a share \
+                         of the web tier's node alone",
+                        nodes.len()
+                    )
+                })
+            }
+        }
+    }
+
+    /// What a plan comes to.
+    ///
+    /// # Errors
+    /// `Unprocessable` with what is wrong with it, or why its target can't be used from here.
+    pub async fn check(&self, wanted: &Wanted) -> Result<CheckedPlan, ApiError> {
+        if let Some(why) = self.refused(&wanted.target) {
+            return Err(ApiError::new(ErrorCode::Unprocessable, format!("the target `{}`: {why}", wanted.target)));
+        }
+        let _place = self.checks.acquire().await;
+        self.program.check(&wanted.plan, &wanted.name, &wanted.target).await
+    }
+
+    /// Two runs side by side, as JSON.
+    ///
+    /// # Errors
+    /// `NotFound` for a run that is not there, `Unprocessable` for results that can't be compared.
+    pub async fn compare(&self, before: &str, after: &str) -> Result<String, ApiError> {
+        let (before, after) = (self.runs.folder(before)?, self.runs.folder(after)?);
+        let _place = self.checks.acquire().await;
+        self.program.compare(&before, &after).await
+    }
+
+    /// Starts the experiment of a plan.
+    ///
+    /// # Errors
+    /// `Unprocessable` for a plan that can't be carried out, `Conflict` while another runs, `Internal` when its folder can't be
+    /// written or its process can't be started.
+    pub async fn start(self: &Arc<Self>, wanted: &Wanted) -> Result<ExperimentView, ApiError> {
+        self.is_free()?;
+        let CheckedPlan { plan, trials, time_ms } = self.check(wanted).await?;
+        let name = plan["name"].as_str().unwrap_or(&wanted.name).to_owned();
+        let mut running = self.free()?;
+        let id = self.runs.create(&name, &wanted.plan)?;
+        let view = ExperimentView {
+            id,
+            plan: name,
+            target: wanted.target.clone(),
+            state: ExperimentState::Starting,
+            reason: None,
+            started_at: now_ms(),
+            ended_at: None,
+            trials,
+            ended: 0,
+            ended_before: 0,
+            problems: 0,
+            time_ms,
+            trial: None,
+        };
+        self.launch(&mut running, view, Some((&wanted.name, &wanted.plan)))
+    }
+
+    /// Goes on with a run that has trials left.
+    ///
+    /// # Errors
+    /// As for a new one; `NotFound` for a run that is not there, `Conflict` for one that is complete.
+    pub fn resume(self: &Arc<Self>, id: &str) -> Result<ExperimentView, ApiError> {
+        let RunView { plan, target, finished_at, trials, ended, problems, .. } = self.runs.view(id)?;
+        let refuse = |why: &str| Err(ApiError::new(ErrorCode::Conflict, format!("the run {id} {why}")));
+        match (finished_at, self.refused(&target)) {
+            _ if trials == 0 => return refuse("has no trial that ended: start its plan again"),
+            (Some(_), _) => return refuse("is complete: start its plan again"),
+            (None, Some(why)) => return refuse(&format!("can't be gone on with here: {why}")),
+            (None, None) => {}
+        }
+        let view = ExperimentView {
+            id: id.to_owned(),
+            plan,
+            target,
+            state: ExperimentState::Starting,
+            reason: None,
+            started_at: now_ms(),
+            ended_at: None,
+            trials,
+            // Those that had a problem are tried again.
+            ended: ended - problems,
+            ended_before: ended - problems,
+            problems: 0,
+            time_ms: 0,
+            trial: None,
+        };
+        self.launch(&mut *self.free()?, view, None)
+    }
+
+    /// Asks the experiment that runs to write what it has and end; its view.
+    ///
+    /// # Errors
+    /// `NotFound` when none runs.
+    pub fn stop(&self) -> Result<ExperimentView, ApiError> {
+        if !*self.busy.borrow() {
+            return Err(ApiError::new(ErrorCode::NotFound, "no experiment runs"));
+        }
+        self.lock().stop.cancel();
+        let view = self.change(|view| view.state = ExperimentState::Stopping);
+        view.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no experiment runs"))
+    }
+
+    /// Deletes a run.
+    ///
+    /// # Errors
+    /// `Conflict` for the one that runs.
+    pub fn delete(&self, id: &str) -> Result<(), ApiError> {
+        let running = self.lock();
+        if *self.busy.borrow() && running.view.as_ref().is_some_and(|view| view.id == id) {
+            return Err(ApiError::new(ErrorCode::Conflict, format!("the run {id} is under way: stop it first")));
+        }
+        self.runs.delete(id)
+    }
+
+    /// Starts no more, asks the one that runs to end, and waits until it has.
+    pub async fn drain(&self) {
+        {
+            let mut running = self.lock();
+            running.draining = true;
+            running.stop.cancel();
+        }
+        let mut busy = self.busy.subscribe();
+        // An error can't be: the sender is this struct's own.
+        let _ = busy.wait_for(|busy| !busy).await;
+    }
+
+    fn is_free(&self) -> Result<(), ApiError> {
+        self.free().map(drop)
+    }
+
+    /// The place of the one that may run, when it is free.
+    fn free(&self) -> Result<MutexGuard<'_, Running>, ApiError> {
+        let running = self.lock();
+        if running.draining {
+            return Err(ApiError::new(ErrorCode::Draining, "the instance is shutting down"));
+        }
+        if *self.busy.borrow() {
+            let what = running.view.as_ref().map_or_else(String::new, |view| {
+                format!(": {} of the plan {}, {} of {} trials", view.id, view.plan, view.ended, view.trials)
+            });
+            return Err(ApiError::new(
+                ErrorCode::Conflict,
+                format!("an experiment runs{what}; stop it first, or wait"),
+            ));
+        }
+        Ok(running)
+    }
+
+    fn launch(
+        self: &Arc<Self>,
+        running: &mut Running,
+        view: ExperimentView,
+        plan: Option<(&str, &str)>,
+    ) -> Result<ExperimentView, ApiError> {
+        let started = self.runs.folder(&view.id).and_then(|folder| {
+            let started = self.program.start(&folder, &view.target, plan);
+            started
+                .map_err(|error| ApiError::new(ErrorCode::Internal, format!("its process can't be started: {error}")))
+        });
+        let experiment = started?;
+        running.view = Some(view.clone());
+        running.stop = CancellationToken::new();
+        self.busy.send_replace(true);
+        self.tell(&view);
+        actix_rt::spawn(self.clone().follow(experiment, running.stop.clone()));
+        Ok(view)
+    }
+
+    /// Takes in what an experiment tells, to its end.
+    async fn follow(self: Arc<Self>, mut experiment: Experiment, stop: CancellationToken) {
+        let mut finished = false;
+        let mut trouble = None;
+        let mut reading = async |experiment: &mut Experiment| loop {
+            match experiment.next().await {
+                Ok(Some(progress)) => finished |= self.take(progress),
+                Ok(None) => break,
+                Err(error) => {
+                    trouble = Some(error.to_string());
+                    break;
+                }
+            }
+        };
+        let stopped = tokio::select! {
+            () = reading(&mut experiment) => false,
+            () = stop.cancelled() => true,
+        };
+        if stopped {
+            experiment.interrupt();
+            // What it still says of trials that have ended; after that it is killed.
+            let _ = timeout(GRACE, reading(&mut experiment)).await;
+        }
+        let (status, words) = experiment.end().await;
+        self.change(|view| {
+            view.trial = None;
+            view.ended_at = Some(now_ms());
+            (view.state, view.reason) = match trouble {
+                None if finished => (ExperimentState::Finished, None),
+                None if stopped => (ExperimentState::Stopped, None),
+                trouble => {
+                    let said = if words.is_empty() { String::new() } else { format!(": {words}") };
+                    (
+                        ExperimentState::Failed,
+                        Some(trouble.unwrap_or_else(|| format!("it ended early, {status}{said}"))),
+                    )
+                }
+            };
+        });
+        self.busy.send_replace(false);
+    }
+
+    /// Takes a line of progress in; true when it is the last.
+    fn take(&self, progress: Progress) -> bool {
+        let finished = matches!(progress, Progress::Finished { stopped: false, .. });
+        self.change(|view| match progress {
+            Progress::Plan { trials, time_ms, .. } => (view.trials, view.time_ms) = (trials, time_ms),
+            Progress::TrialStarted(trial) => {
+                if view.state == ExperimentState::Starting {
+                    view.state = ExperimentState::Running;
+                }
+                view.trial = Some(trial);
+            }
+            Progress::Load { elapsed_ms, total_ms, sent, ended } => {
+                let trial = view.trial.get_or_insert_with(TrialView::default);
+                let since_ms = elapsed_ms.saturating_sub(trial.elapsed_ms.unwrap_or(0)).max(1);
+                trial.requests_per_s = ended.saturating_sub(trial.ended) as f64 * 1000.0 / since_ms as f64;
+                (trial.elapsed_ms, trial.total_ms) = (Some(elapsed_ms), Some(total_ms));
+                (trial.sent, trial.ended) = (sent, ended);
+            }
+            Progress::TrialEnded { trial } => {
+                view.ended += 1;
+                view.problems += usize::from(trial.problem.is_some());
+                view.trial = None;
+            }
+            Progress::Finished { stopped: false, problems } => view.problems = problems,
+            Progress::Finished { stopped: true, .. } => {}
+        });
+        finished
+    }
+
+    /// Changes the view and tells it to the dashboards.
+    fn change(&self, change: impl FnOnce(&mut ExperimentView)) -> Option<ExperimentView> {
+        let mut running = self.lock();
+        let view = running.view.as_mut()?;
+        change(view);
+        let view = view.clone();
+        self.tell(&view);
+        Some(view)
+    }
+
+    fn tell(&self, view: &ExperimentView) {
+        self.hub.tell(Event::Experiment { experiment: Box::new(view.clone()) });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,215 @@
+//! The dashboard's controls: each call is passed on, token and all, to the admin servers of the instances it concerns.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::web::{Data, Json, Path, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse, delete, get, post, put};
+use awc::Client;
+use futures_util::future::join_all;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::runtime::http::{ApiError, Guard, Permission};
+use crate::web::hub::Hub;
+use crate::wire::{DelayView, DispatchChoice, ErrorCode, Faults, PoolSize, Problem, Stall, Tier};
+
+/// Longest wait for an instance's admin server.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Whether controls are permitted.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ControlAccess {
+    permitted: bool,
+    needs_token: bool,
+}
+
+/// The ids of the instances that were changed.
+#[derive(Serialize, ToSchema)]
+struct Changed {
+    instances: Vec<String>,
+}
+
+/// Whether controls are permitted, and whether they need the token.
+#[utoipa::path(
+    get, path = "/api/v1/control", operation_id = "readControl",
+    responses((status = 200, description = "For this call, with the token that it shows", body = ControlAccess))
+)]
+#[get("/api/v1/control")]
+async fn read(call: HttpRequest, guard: Data<Guard>) -> HttpResponse {
+    let needs_token = matches!(guard.permission, Permission::Token(_));
+    let permitted = guard.permission.check(call.headers()).is_ok();
+    HttpResponse::Ok().json(ControlAccess { permitted, needs_token })
+}
+
+/// Changes the number of an instance's workers.
+#[utoipa::path(
+    put, path = "/api/v1/control/instances/{id}/workers", operation_id = "setWorkers",
+    params(("id" = String, Path)), request_body = PoolSize,
+    responses((status = 200, description = "Changed", body = Changed))
+)]
+#[put("/api/v1/control/instances/{id}/workers")]
+async fn set_workers(call: HttpRequest, id: Path<String>, size: Json<PoolSize>, hub: Data<Hub>) -> Answer {
+    one(&call, &hub, &id, Method::PUT, "workers", Some(&*size)).await
+}
+
+/// Changes the delay of every responder.
+#[utoipa::path(
+    put, path = "/api/v1/control/delay", operation_id = "setDelay",
+    request_body = DelayView,
+    responses((status = 200, description = "Changed", body = Changed))
+)]
+#[put("/api/v1/control/delay")]
+async fn set_delay(call: HttpRequest, delay: Json<DelayView>, hub: Data<Hub>) -> Answer {
+    all(&call, &hub, Tier::Responder, Method::PUT, "delay", Some(&*delay)).await
+}
+
+/// Changes the dispatch of every broker.
+#[utoipa::path(
+    put, path = "/api/v1/control/dispatch", operation_id = "setDispatch",
+    request_body = DispatchChoice,
+    responses((status = 200, description = "Changed", body = Changed))
+)]
+#[put("/api/v1/control/dispatch")]
+async fn set_dispatch(call: HttpRequest, choice: Json<DispatchChoice>, hub: Data<Hub>) -> Answer {
+    all(&call, &hub, Tier::Broker, Method::PUT, "dispatch", Some(&*choice)).await
+}
+
+/// Makes a responder do wrong.
+#[utoipa::path(
+    put, path = "/api/v1/control/instances/{id}/faults", operation_id = "setFaults",
+    params(("id" = String, Path)), request_body = Faults,
+    responses((status = 200, description = "Changed", body = Changed))
+)]
+#[put("/api/v1/control/instances/{id}/faults")]
+async fn set_faults(call: HttpRequest, id: Path<String>, faults: Json<Faults>, hub: Data<Hub>) -> Answer {
+    one(&call, &hub, &id, Method::PUT, "faults", Some(&*faults)).await
+}
+
+/// Brings a responder back to normal.
+#[utoipa::path(
+    delete, path = "/api/v1/control/instances/{id}/faults", operation_id = "clearFaults",
+    params(("id" = String, Path)),
+    responses((status = 200, description = "Normal", body = Changed))
+)]
+#[delete("/api/v1/control/instances/{id}/faults")]
+async fn clear_faults(call: HttpRequest, id: Path<String>, hub: Data<Hub>) -> Answer {
+    one(&call, &hub, &id, Method::DELETE, "faults", None::<&()>).await
+}
+
+/// Brings every responder back to normal.
+#[utoipa::path(
+    delete, path = "/api/v1/control/faults", operation_id = "clearAllFaults",
+    responses((status = 200, description = "Normal", body = Changed))
+)]
+#[delete("/api/v1/control/faults")]
+async fn clear_all_faults(call: HttpRequest, hub: Data<Hub>) -> Answer {
+    all(&call, &hub, Tier::Responder, Method::DELETE, "faults", None::<&()>).await
+}
+
+/// Makes a worker panic.
+#[utoipa::path(
+    post, path = "/api/v1/control/instances/{id}/workers/{index}/panic", operation_id = "panicWorker",
+    params(("id" = String, Path), ("index" = usize, Path)),
+    responses((status = 200, description = "It does", body = Changed))
+)]
+#[post("/api/v1/control/instances/{id}/workers/{index}/panic")]
+async fn panic_worker(call: HttpRequest, path: Path<(String, usize)>, hub: Data<Hub>) -> Answer {
+    let (id, index) = path.into_inner();
+    one(&call, &hub, &id, Method::POST, &format!("workers/{index}/panic"), None::<&()>).await
+}
+
+/// Makes a responder worker stall on its next message.
+#[utoipa::path(
+    post, path = "/api/v1/control/instances/{id}/workers/{index}/stall", operation_id = "stallWorker",
+    request_body = Stall,
+    params(("id" = String, Path), ("index" = usize, Path)),
+    responses((status = 200, description = "It will", body = Changed))
+)]
+#[post("/api/v1/control/instances/{id}/workers/{index}/stall")]
+async fn stall_worker(call: HttpRequest, path: Path<(String, usize)>, stall: Json<Stall>, hub: Data<Hub>) -> Answer {
+    let (id, index) = path.into_inner();
+    one(&call, &hub, &id, Method::POST, &format!("workers/{index}/stall"), Some(&*stall)).await
+}
+
+type Answer = Result<HttpResponse, ApiError>;
+
+/// Passes a call on to one instance.
+async fn one(
+    call: &HttpRequest,
+    hub: &Hub,
+    id: &str,
+    method: Method,
+    path: &str,
+    body: Option<&impl Serialize>,
+) -> Answer {
+    let admin = hub.admin_of(id).ok_or_else(|| {
+        ApiError::new(
+            ErrorCode::NotFound,
+            format!("no instance {id} whose admin server is known: GET /api/v1/topology tells which there are"),
+        )
+    })?;
+    pass_on(call, admin, id, method, path, body).await?;
+    hub.refresh();
+    Ok(HttpResponse::Ok().json(Changed { instances: vec![id.to_owned()] }))
+}
+
+/// Passes a call on to every instance of a tier; the first refusal is the answer.
+async fn all(
+    call: &HttpRequest,
+    hub: &Hub,
+    tier: Tier,
+    method: Method,
+    path: &str,
+    body: Option<&impl Serialize>,
+) -> Answer {
+    let instances = hub.admins(tier);
+    if instances.is_empty() {
+        return Err(ApiError::new(ErrorCode::NotFound, format!("no {} is known", tier.name())));
+    }
+    let calls = instances.iter().map(|(id, admin)| pass_on(call, *admin, id, method.clone(), path, body));
+    join_all(calls).await.into_iter().collect::<Result<Vec<()>, _>>()?;
+    hub.refresh();
+    let instances = instances.into_iter().map(|(id, _)| id).collect();
+    Ok(HttpResponse::Ok().json(Changed { instances }))
+}
+
+async fn pass_on(
+    call: &HttpRequest,
+    admin: SocketAddr,
+    id: &str,
+    method: Method,
+    path: &str,
+    body: Option<&impl Serialize>,
+) -> Result<(), ApiError> {
+    let url = format!("http://{admin}/control/{}/{path}", utf8_percent_encode(id, NON_ALPHANUMERIC));
+    let mut request = Client::builder().timeout(PATIENCE).finish().request(method, &url);
+    if let Some(token) = call.headers().get(header::AUTHORIZATION) {
+        request = request.insert_header((header::AUTHORIZATION, token.clone()));
+    }
+    let sent = match body {
+        Some(body) => request.send_json(body).await,
+        None => request.send().await,
+    };
+    let unreachable =
+        |reason: String| ApiError::new(ErrorCode::Lost, format!("no answer from {id} at {url}: {reason}"));
+    let mut response = sent.map_err(|error| unreachable(error.to_string()))?;
+    if response.status() == StatusCode::OK {
+        return Ok(());
+    }
+    let answer: Value = response.json().await.map_err(|error| unreachable(error.to_string()))?;
+    match serde_json::from_value::<Problem>(answer["error"].clone()) {
+        Ok(problem) => Err(problem.into()),
+        Err(_) => Err(unreachable(format!("status {}", response.status()))),
+    }
+}
+
+/// Adds the routes.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service((read, set_workers, set_delay, set_dispatch, set_faults, clear_faults));
+    config.service((clear_all_faults, panic_worker, stall_worker));
+}

@@ -1,0 +1,116 @@
+//! The OpenAPI description of the web tier, 3.1. What many calls have in common is written here, once.
+
+use std::sync::LazyLock;
+
+use actix_web::http::header::ContentType;
+use actix_web::web::ServiceConfig;
+use actix_web::{HttpResponse, get};
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+
+use super::{access, api, article, control};
+use crate::runtime::http::{Access, ErrorAnswer};
+use crate::web::experiments::api as experiments_api;
+use crate::web::load;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "swarmq",
+        description = "The web tier's API. Every error is an `ErrorAnswer`, but for what the article's program answers otherwise. \
+                       A known path answers HEAD where it has GET, OPTIONS with `Allow`, and other methods with 405.",
+        contact(name = "The authors of swarmq"),
+    ),
+    servers((url = "/", description = "This web tier")),
+    tags(
+        (name = "requests", description = "Requests with tasks and parameters, and their replies"),
+        (name = "dispatcher", description = "The calls of the article's Node.js program, and to disconnect"),
+        (name = "topology", description = "The instances of the deployment and the links between them"),
+        (name = "load", description = "Load that the web tier makes"),
+        (name = "control", description = "What can be changed while the deployment runs"),
+        (name = "experiments", description = "Plans, the experiment that runs, and the runs that are kept"),
+    ),
+    paths(
+        api::create,
+        api::read,
+        api::replies,
+        api::topology,
+        article::connect,
+        article::request,
+        article::disconnect,
+        load::start_load,
+        load::read_load,
+        load::stop_load,
+        control::read,
+        control::set_workers,
+        control::set_delay,
+        control::set_dispatch,
+        control::set_faults,
+        control::clear_faults,
+        control::clear_all_faults,
+        control::panic_worker,
+        control::stall_worker,
+        experiments_api::overview,
+        experiments_api::check,
+        experiments_api::running,
+        experiments_api::stop,
+        experiments_api::start,
+        experiments_api::list,
+        experiments_api::read,
+        experiments_api::remove,
+        experiments_api::compare,
+        experiments_api::file,
+    ),
+    components(schemas(ErrorAnswer))
+)]
+struct Description;
+
+/// The description, as it is served.
+pub static DESCRIPTION: LazyLock<Value> = LazyLock::new(|| {
+    let mut all = json!(Description::openapi());
+    for (path, methods) in all["paths"].as_object_mut().into_iter().flatten() {
+        for (method, call) in methods.as_object_mut().into_iter().flatten() {
+            complete(path, method, call);
+        }
+    }
+    all
+});
+
+/// Adds to a call what follows from its path, parameters, body and access.
+fn complete(path: &str, method: &str, call: &mut Value) {
+    call["tags"] = json!([path.split('/').nth(3)]);
+    if call.get("description").is_none() {
+        call["description"] = call["summary"].clone();
+    }
+    let takes = |place: &str| call["parameters"].as_array().is_some_and(|all| all.iter().any(|one| one["in"] == place));
+    let open = access()
+        .iter()
+        .any(|route| route.0.as_str().eq_ignore_ascii_case(method) && route.1 == path && route.2 == Access::Open);
+    let errors = [
+        (takes("query") || call.get("requestBody").is_some(), "400", "The query or the body is not as described"),
+        (!open, "403", "A page of another site calls, or it is a control and the token is not shown"),
+        (takes("path"), "404", "Nothing of this name is there"),
+        (call.get("requestBody").is_some(), "408", "The body does not come in time"),
+        (call.get("requestBody").is_some(), "413", "The body is too large"),
+        (call.get("requestBody").is_some(), "415", "The body is not JSON, or is compressed"),
+        (call.get("requestBody").is_some(), "422", "Its fields can't be carried out together"),
+        (true, "default", "Any other error"),
+    ];
+    let content = json!({ "application/json": { "schema": { "$ref": "#/components/schemas/ErrorAnswer" } } });
+    for (_, status, text) in errors.into_iter().filter(|error| error.0) {
+        if call["responses"].get(status).is_none() {
+            call["responses"][status] = json!({ "description": text, "content": content });
+        }
+    }
+}
+
+/// This description.
+#[get("/api/v1/openapi.json")]
+async fn description() -> HttpResponse {
+    HttpResponse::Ok().content_type(ContentType::json()).body(DESCRIPTION.to_string())
+}
+
+/// Adds the routes.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(description);
+}

@@ -1,0 +1,87 @@
+//! The HTTP server of the web tier: its routes, and what stands around them.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use actix_web::dev::Server;
+use actix_web::middleware::{Compress, from_fn};
+use actix_web::web::{self, Data, JsonConfig};
+use actix_web::{App, HttpServer};
+
+#[cfg(feature = "dashboard")]
+use super::assets;
+use super::{Answers, api, article, control, description};
+use crate::runtime::http::{ApiError, Guard, HttpLimits, answer, guard, headers};
+use crate::web::experiments::{Experiments, api as experiments_api};
+use crate::web::hub::{Hub, open_session};
+use crate::web::links::Links;
+use crate::web::load::{self, Load};
+use crate::web::requests::Requests;
+
+/// What the HTTP server works with.
+#[derive(Clone)]
+pub struct WebContext {
+    pub hub: Arc<Hub>,
+    pub links: Arc<Links>,
+    pub requests: Arc<Requests>,
+    pub answers: Arc<Answers>,
+    pub load: Arc<Load>,
+    pub experiments: Arc<Experiments>,
+    pub guard: Arc<Guard>,
+    /// Longest body, in bytes.
+    pub max_body_bytes: usize,
+    pub limits: HttpLimits,
+    pub threads: usize,
+}
+
+/// The page, where the program was built with it.
+fn page_routes(config: &mut web::ServiceConfig) {
+    #[cfg(feature = "dashboard")]
+    assets::routes(config);
+    #[cfg(not(feature = "dashboard"))]
+    config.route(
+        "/",
+        web::get().to(async || "swarmq was built without its dashboard; /api/v1/openapi.json tells of the API\n"),
+    );
+}
+
+/// The HTTP server on a bound listener; it runs until it is stopped by its handle. `shutdown_s` is how many seconds
+/// open connections get then.
+pub fn serve_web(listener: TcpListener, context: WebContext, shutdown_s: u64) -> io::Result<Server> {
+    let (threads, limits) = (context.threads, context.limits.clone());
+    let connections = limits.connections.div_ceil(threads);
+    let on_connect = limits.on_connect();
+    let server = HttpServer::new(move || {
+        let limits = limits.clone();
+        App::new()
+            .wrap(Compress::default())
+            .wrap(from_fn(guard))
+            .wrap(from_fn(answer))
+            // Around these, for what is refused before its body is read.
+            .wrap(from_fn(move |request, next| limits.clone().guard_body(request, next)))
+            .wrap(headers("accept, accept-encoding"))
+            .app_data(Data::from(context.hub.clone()))
+            .app_data(Data::from(context.links.clone()))
+            .app_data(Data::from(context.requests.clone()))
+            .app_data(Data::from(context.answers.clone()))
+            .app_data(Data::from(context.load.clone()))
+            .app_data(Data::from(context.experiments.clone()))
+            .app_data(Data::from(context.guard.clone()))
+            .app_data(
+                JsonConfig::default()
+                    .limit(context.max_body_bytes)
+                    .error_handler(|error, _| ApiError::of_body(error, "web.max_body_bytes allows more")),
+            )
+            .configure(article::routes)
+            .configure(api::routes)
+            .configure(description::routes)
+            .configure(load::routes)
+            .configure(control::routes)
+            .configure(experiments_api::routes)
+            .configure(page_routes)
+            .route("/ws", web::get().to(open_session))
+    });
+    let server = server.workers(threads).max_connections(connections).on_connect(on_connect).tcp_nodelay(true);
+    Ok(server.disable_signals().shutdown_timeout(shutdown_s).listen(listener)?.run())
+}

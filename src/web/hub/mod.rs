@@ -1,0 +1,21 @@
+//! The hub takes telemetry in and feeds dashboards. Begin with `hub.rs`.
+
+mod dashboards;
+mod hub;
+mod instances;
+mod owners;
+mod page_settings;
+mod refused;
+mod sampler;
+mod session;
+
+use dashboards::{DashboardSeat, Dashboards};
+pub use hub::{Hub, run_hub};
+use instances::Instances;
+use owners::Owners;
+use page_settings::Oracle;
+pub use page_settings::OwnSettings;
+use refused::{Refused, Said};
+use sampler::Sampler;
+use session::Push;
+pub use session::open_session;

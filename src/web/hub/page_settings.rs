@@ -1,0 +1,112 @@
+//! What the page shows of the deployment's configuration, as the instances tell it, and what it should give.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::experiment::expected::{IdleExpectation, expect_idle};
+use crate::responder::{DelaySource, delay_of};
+use crate::wire::{DelayShape, DelayView, Dispatch, Tier, Topology};
+
+/// The part that this web instance knows by itself.
+#[derive(Clone, Debug)]
+pub struct OwnSettings {
+    /// This instance's id.
+    pub id: String,
+    pub timeout: Duration,
+    /// The default task's name.
+    pub task: String,
+    pub batch: Duration,
+    /// Whether controls need no token.
+    pub controls: bool,
+}
+
+/// Sent with each snapshot.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PageSettings {
+    delay: DelayView,
+    timeout_ms: u64,
+    task: String,
+    dispatch: String,
+    controls: bool,
+    batch_ms: u64,
+    expected: Option<IdleExpectation>,
+}
+
+/// What there is to expect: messages of a request, responder workers, whether these share a queue, and their delay.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Question {
+    messages: usize,
+    servers: usize,
+    shared_queue: bool,
+    delay: DelayView,
+}
+
+impl Question {
+    /// The answer, by a simulation that may take a second.
+    pub fn answer(self) -> Option<IdleExpectation> {
+        let delay = delay_of(&self.delay).ok()?;
+        let mut source = DelaySource::new(&delay, Some(1), 0);
+        expect_idle(self.messages, self.servers, self.shared_queue, || source.draw().as_secs_f64() * 1000.0)
+    }
+}
+
+/// The last expectation, with what it was made for.
+#[derive(Default)]
+pub struct Oracle {
+    last: Option<(Question, Option<IdleExpectation>)>,
+    asked: Option<Question>,
+}
+
+impl Oracle {
+    /// The settings for a deployment in this state; without an expectation while that is worked out.
+    pub fn settings(&self, own: &OwnSettings, topology: &Topology) -> PageSettings {
+        let question = question(topology);
+        let none = DelayView { kind: DelayShape::None, min_ms: 0, max_ms: 0, mean_ms: 0, sigma: 0.5 };
+        let answer = self.last.filter(|(last, _)| Some(*last) == question);
+        PageSettings {
+            delay: question.map_or(none, |question| question.delay),
+            timeout_ms: own.timeout.as_millis() as u64,
+            task: own.task.clone(),
+            dispatch: dispatch(topology),
+            controls: own.controls,
+            batch_ms: own.batch.as_millis() as u64,
+            expected: answer.and_then(|(_, answer)| answer),
+        }
+    }
+
+    /// What is to be worked out anew, if the deployment is not what the last expectation was made for, and that is not under
+    /// way.
+    pub fn asks_anew(&mut self, topology: &Topology) -> Option<Question> {
+        let question = question(topology)?;
+        let known = self.last.is_some_and(|(last, _)| last == question) || self.asked.is_some();
+        if known {
+            return None;
+        }
+        self.asked = Some(question);
+        Some(question)
+    }
+
+    pub fn learn(&mut self, question: Question, answer: Option<IdleExpectation>) {
+        self.last = Some((question, answer));
+        self.asked = None;
+    }
+}
+
+fn dispatch(topology: &Topology) -> String {
+    let dispatch = topology.living(Tier::Broker).find_map(|view| view.snapshot.dispatch.clone());
+    dispatch.unwrap_or_else(|| Dispatch::default().name().to_owned())
+}
+
+/// What there is to expect in a deployment; none while no responder is known.
+fn question(topology: &Topology) -> Option<Question> {
+    let delay = topology.living(Tier::Responder).find_map(|view| view.snapshot.delay)?;
+    let workers = |tier| topology.living(tier).map(|view| view.snapshot.workers.len()).sum();
+    Some(Question {
+        messages: workers(Tier::Requester),
+        servers: workers(Tier::Responder),
+        shared_queue: dispatch(topology) == Dispatch::LeastBusy.name(),
+        delay,
+    })
+}

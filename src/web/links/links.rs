@@ -1,0 +1,254 @@
+//! The links: one TCP connection to each requester instance, as the rest of the web tier sees them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout};
+use utoipa::ToSchema;
+
+use crate::runtime::{Board, Room, Rotation};
+use crate::wire::{FanOut, LinkState, LinkView, Request};
+
+/// Why no connection could be made, in the words Node.js has for it: the article's page shows them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ConnectFailure {
+    pub errno: i32,
+    pub code: String,
+    pub syscall: &'static str,
+    pub address: String,
+    pub port: u16,
+    /// More than Node.js has a word for, such as what the requester said before it closed the connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+impl ConnectFailure {
+    /// For logs, the page, and `/readyz`.
+    pub fn reason(&self) -> String {
+        self.message.clone().unwrap_or_else(|| format!("can't connect: {}", self.code))
+    }
+}
+
+/// A request to be sent by a link, with the moment at which it is given up.
+#[derive(Debug)]
+pub struct Sending {
+    pub request: Request,
+    pub give_up_at: Instant,
+    /// The memory it takes.
+    pub _room: Arc<Room>,
+}
+
+/// A link as seen from outside its task.
+#[derive(Clone)]
+pub struct LinkHandle {
+    pub address: SocketAddr,
+    pub sendings: mpsc::UnboundedSender<Sending>,
+    /// Requests sent by it that have not ended.
+    pending: Arc<Mutex<usize>>,
+}
+
+struct Record {
+    handle: LinkHandle,
+    state: LinkState,
+    /// Why it is in this state, if that was told.
+    reason: Option<String>,
+    failure: Option<ConnectFailure>,
+}
+
+/// Every link, and whether there shall be any.
+pub struct Links {
+    records: Mutex<BTreeMap<SocketAddr, Record>>,
+    /// True when connections shall be made.
+    wanted: watch::Sender<bool>,
+    /// Changes whenever a link's state does.
+    changes: watch::Sender<u64>,
+    board: Arc<Board>,
+    /// The upstream as configured, for messages.
+    pub upstream: String,
+    connect_timeout: Duration,
+    rotation: Rotation,
+}
+
+impl Links {
+    /// No links yet; `wanted`: connect at start.
+    pub fn new(wanted: bool, board: Arc<Board>, upstream: String, connect_timeout: Duration) -> Self {
+        let (wanted, changes) = (watch::Sender::new(wanted), watch::Sender::new(0));
+        let rotation = Rotation::default();
+        Self { records: Mutex::default(), wanted, changes, board, upstream, connect_timeout, rotation }
+    }
+
+    /// Whether connections shall be made.
+    pub fn wanted(&self) -> watch::Receiver<bool> {
+        self.wanted.subscribe()
+    }
+
+    /// The links a request goes by: every connected one, or the one with the fewest requests under way
+    /// (equals in turn).
+    pub fn choose(&self, fan_out: FanOut, not: &BTreeSet<SocketAddr>) -> Vec<LinkHandle> {
+        let records = self.lock();
+        let mut connected: Vec<_> = usable(&records, not).map(|record| record.handle.clone()).collect();
+        match fan_out {
+            FanOut::All => connected,
+            FanOut::One => {
+                let least = self.rotation.least(connected.len(), |index| connected[index].pending());
+                least.map(|index| connected.swap_remove(index)).into_iter().collect()
+            }
+        }
+    }
+
+    /// True when [`Self::choose`] has a choice. Asking takes nobody's turn.
+    pub fn any(&self, not: &BTreeSet<SocketAddr>) -> bool {
+        usable(&self.lock(), not).next().is_some()
+    }
+
+    /// Asks for connections, as the article's Connect button does; the first that is up, or why none could be made.
+    pub async fn connect(&self) -> Result<SocketAddr, ConnectFailure> {
+        let mut changes = self.changes.subscribe();
+        self.lock().values_mut().for_each(|record| record.failure = None);
+        self.wanted.send_replace(true);
+        let settled = async {
+            loop {
+                if let Some(settled) = self.settled() {
+                    return settled;
+                }
+                // The sender is this struct's own, so that waiting cannot fail.
+                let _ = changes.changed().await;
+            }
+        };
+        match timeout(self.connect_timeout, settled).await {
+            Ok(settled) => settled,
+            Err(_) => Err(self.timed_out()),
+        }
+    }
+
+    /// Asks for all connections to be closed; requests under way end as errors.
+    pub fn disconnect(&self) {
+        self.wanted.send_replace(false);
+    }
+
+    /// The links as they are now, for the page.
+    pub fn views(&self) -> BTreeMap<String, LinkView> {
+        let view = |record: &Record| LinkView {
+            state: record.state,
+            reason: record.reason.clone().or_else(|| record.failure.as_ref().map(ConnectFailure::reason)),
+        };
+        self.lock().iter().map(|(address, record)| (address.to_string(), view(record))).collect()
+    }
+
+    /// Changes whenever a link's state does.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// A link's task has begun.
+    pub fn add(&self, handle: LinkHandle) {
+        let record = Record { handle: handle.clone(), state: LinkState::Disconnected, reason: None, failure: None };
+        self.board.know_peer(handle.address);
+        self.lock().insert(handle.address, record);
+    }
+
+    /// A link's task has ended.
+    pub fn remove(&self, address: SocketAddr) {
+        self.set(address, LinkState::Disconnected, None, None);
+        self.lock().remove(&address);
+        self.board.forget_peer(address);
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// A link's state has changed.
+    pub fn set(&self, address: SocketAddr, state: LinkState, reason: Option<String>, failure: Option<ConnectFailure>) {
+        if let Some(record) = self.lock().get_mut(&address) {
+            let before = std::mem::replace(&mut record.state, state);
+            record.reason = reason;
+            if (before == LinkState::Connected) != (state == LinkState::Connected) {
+                self.board.peer(address, state == LinkState::Connected);
+            }
+            if failure.is_some() || state == LinkState::Connected {
+                self.board.peer_trouble(address, failure.as_ref().map(ConnectFailure::reason));
+                record.failure = failure;
+            }
+        }
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// What connecting has come to, once it has: a connection, or every link's failure.
+    fn settled(&self) -> Option<Result<SocketAddr, ConnectFailure>> {
+        let records = self.lock();
+        if let Some(up) = records.values().find(|record| record.state == LinkState::Connected) {
+            return Some(Ok(up.handle.address));
+        }
+        let failures: Option<Vec<_>> = records.values().map(|record| record.failure.clone()).collect();
+        failures?.into_iter().next().map(Err)
+    }
+
+    fn timed_out(&self) -> ConnectFailure {
+        let (host, port) = self.upstream.rsplit_once(':').unwrap_or((&self.upstream, "0"));
+        let known = !self.lock().is_empty();
+        let (errno, code, syscall) =
+            if known { (-110, "ETIMEDOUT", "connect") } else { (-3008, "ENOTFOUND", "getaddrinfo") };
+        ConnectFailure {
+            errno,
+            code: code.to_owned(),
+            syscall,
+            address: host.to_owned(),
+            port: port.parse().unwrap_or_default(),
+            message: None,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, Record>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The links by which a request could go, without those to the addresses.
+fn usable<'a>(
+    records: &'a BTreeMap<SocketAddr, Record>,
+    not: &'a BTreeSet<SocketAddr>,
+) -> impl Iterator<Item = &'a Record> {
+    records.values().filter(|record| record.state == LinkState::Connected && !not.contains(&record.handle.address))
+}
+
+impl LinkHandle {
+    pub fn new(address: SocketAddr, sendings: mpsc::UnboundedSender<Sending>) -> Self {
+        Self { address, sendings, pending: Arc::default() }
+    }
+
+    /// Requests sent by it that have not ended.
+    pub fn pending(&self) -> usize {
+        *self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set_pending(&self, count: usize) {
+        *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = count;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::board;
+
+    #[test]
+    fn equals_are_chosen_in_turn_and_asking_takes_nobodys_turn() {
+        let links = Links::new(true, board(), "requester:5678".into(), Duration::from_secs(1));
+        let addresses = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        for address in addresses {
+            links.add(LinkHandle::new(address, mpsc::unbounded_channel().0));
+        }
+        let none = BTreeSet::new();
+        assert!(!links.any(&none) && links.choose(FanOut::One, &none).is_empty());
+        for address in addresses {
+            links.set(address, LinkState::Connected, None, None);
+        }
+        let choose = || links.choose(FanOut::One, &none)[0].address;
+        let first = choose();
+        let others = [(); 3].map(|()| (links.any(&none), choose()).1);
+        assert!(others[0] != first && others[1] == first && others[2] == others[0], "{first} {others:?}");
+        assert!(links.any(&BTreeSet::from([first])) && !links.any(&BTreeSet::from(addresses)));
+    }
+}

@@ -1,0 +1,12 @@
+//! The web tier: HTTP API, links to the requesters, and the hub that feeds dashboards. Begin with `tier.rs`.
+
+pub mod experiments;
+pub mod http;
+pub mod hub;
+pub mod links;
+pub mod load;
+pub mod requests;
+mod tier;
+
+pub use load::{Load, LoadView};
+pub use tier::WebTier;

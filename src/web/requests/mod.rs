@@ -1,0 +1,11 @@
+//! The requests that this web instance has accepted. Begin with `store.rs`.
+
+mod active_request;
+mod ended_request;
+mod store;
+
+pub use active_request::NewRequest;
+use active_request::{Entry, RequestProgress};
+pub use ended_request::{CallEnd, News};
+use ended_request::{Ended, Kept};
+pub use store::Requests;

@@ -1,0 +1,380 @@
+//! The requests this web instance has taken on: each is sent by one or more links, and ends when all of those calls
+//! have ended.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::{CallEnd, Ended, Entry, Kept, NewRequest, News, RequestProgress};
+use crate::runtime::{Board, Memory, Room};
+use crate::web::links::{LinkHandle, Links, Sending};
+use crate::wire::{
+    Accepted, ErrorCode, Event, FanOut, Hop, Outcome, Problem, Reply, RequestStatus, RequestView, now_ms,
+};
+
+/// A request may take this part of the memory for all.
+const SHARE: usize = 4;
+
+#[derive(Default)]
+struct Book {
+    running: HashMap<String, Entry>,
+    kept: Kept,
+}
+
+/// Every request of this instance.
+pub struct Requests {
+    book: Mutex<Book>,
+    in_flight: watch::Sender<usize>,
+    links: Arc<Links>,
+    board: Arc<Board>,
+    /// Requests at one time; more are refused.
+    max_in_flight: usize,
+    /// Ended requests that are remembered.
+    keep: usize,
+    /// What all requests, ended or under way, take with their replies.
+    memory: Memory,
+    /// The requesters' timeout, for requests that bring none.
+    timeout: Duration,
+}
+
+impl Requests {
+    /// `keep` ended requests are remembered, within `keep_bytes` for these and those under way.
+    pub fn new(
+        links: Arc<Links>,
+        board: Arc<Board>,
+        max_in_flight: usize,
+        (keep, keep_bytes): (usize, usize),
+        timeout: Duration,
+    ) -> Self {
+        let (book, in_flight, memory) = (Mutex::default(), watch::Sender::new(0), Memory::of(keep_bytes));
+        Self { book, in_flight, links, board, max_in_flight, keep, memory, timeout }
+    }
+
+    /// Takes a request on and sends it. The problem says why that can't be.
+    pub fn submit(&self, new: NewRequest) -> Result<String, Problem> {
+        let mut book = self.lock();
+        let Book { running, kept } = &mut *book;
+        let problem = |code, message| Err(Problem { code, message });
+        if self.board.is_draining() {
+            return problem(ErrorCode::Draining, "this web instance is shutting down: ask another".to_owned());
+        }
+        if running.len() >= self.max_in_flight {
+            let message = format!("overloaded: {} requests are under way (web.max_in_flight)", self.max_in_flight);
+            return problem(ErrorCode::Overloaded, message);
+        }
+        let links = self.links.choose(new.fan_out, &BTreeSet::new());
+        if links.is_empty() {
+            return problem(ErrorCode::NotConnected, self.why_not_connected());
+        }
+        let entry = Entry::begin(new, links.len(), self.timeout, |bytes| self.take(kept, bytes));
+        let Some(mut entry) = entry else { return Err(self.no_room()) };
+        let request_id = entry.view.request_id.clone();
+        for link in &links {
+            self.call(&mut entry, link);
+        }
+        if entry.calls.is_empty() {
+            return problem(ErrorCode::NotConnected, self.why_not_connected());
+        }
+        entry.told = self.board.teller.message_event(|| entry.view.opening());
+        running.insert(request_id.clone(), entry);
+        self.in_flight.send_replace(running.len());
+        Ok(request_id)
+    }
+
+    /// How far a request is, from now on. None for one that is not known (any more).
+    pub fn progress(&self, request_id: &str) -> Option<watch::Receiver<RequestProgress>> {
+        let book = self.lock();
+        if let Some(entry) = book.running.get(request_id) {
+            return Some(entry.progress.subscribe());
+        }
+        let ended = book.kept.by_id.get(request_id)?.clone();
+        Some(watch::Sender::new(RequestProgress { replies: ended.view.replies.len(), ended: Some(ended) }).subscribe())
+    }
+
+    /// Waits until a request has ended. None for one that is not known (any more).
+    pub async fn wait(&self, request_id: &str) -> Option<Arc<Ended>> {
+        let mut progress = self.progress(request_id)?;
+        // Fails when the request is gone before its end, which cannot be.
+        progress.wait_for(|progress| progress.ended.is_some()).await.ok()?.ended.clone()
+    }
+
+    /// Waits until a request has more than `known` replies, or has ended.
+    pub async fn news(
+        &self,
+        request_id: &str,
+        progress: &mut watch::Receiver<RequestProgress>,
+        known: usize,
+    ) -> Option<News> {
+        let now = progress.wait_for(|progress| progress.ended.is_some() || progress.replies > known).await.ok()?;
+        if let Some(ended) = &now.ended {
+            return Some(News::Ended(ended.clone()));
+        }
+        drop(now);
+        let book = self.lock();
+        // One that has ended in this moment is told as that the next time.
+        let replies = book.running.get(request_id).map(|entry| entry.view.replies[known..].to_vec());
+        Some(News::Replies(replies.unwrap_or_default()))
+    }
+
+    /// Looks at a request as it is now. None for one that is not known (any more).
+    pub fn look<T>(&self, request_id: &str, look: impl FnOnce(&RequestView) -> T) -> Option<T> {
+        let book = self.lock();
+        if let Some(entry) = book.running.get(request_id) {
+            return Some(look(&entry.view));
+        }
+        let ended = book.kept.by_id.get(request_id)?.clone();
+        drop(book);
+        Some(look(&ended.view))
+    }
+
+    /// What all requests take, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.memory.taken()
+    }
+
+    /// Returns when no request is under way.
+    pub async fn all_ended(&self) {
+        // The sender is this struct's own, so that waiting cannot fail.
+        let _ = self.in_flight.subscribe().wait_for(|count| *count == 0).await;
+    }
+
+    /// Ends every request that is under way, each with the replies it has; how many these were.
+    pub fn end_all(&self, problem: &Problem) -> usize {
+        let mut book = self.lock();
+        let (ended, running) = (book.running.len(), book.running.iter());
+        let calls: Vec<_> =
+            running.flat_map(|(id, entry)| entry.calls.keys().map(|link| (id.clone(), *link))).collect();
+        for (id, link) in calls {
+            self.end_call(&mut book, &id, link, CallEnd::Failed(problem.clone()));
+        }
+        ended
+    }
+
+    /// The requester has taken its part on. The call fails where there is no room for its messages' replies.
+    pub fn call_accepted(&self, request_id: &str, link: SocketAddr, accepted: Accepted) {
+        self.with_call(request_id, link, |entry, kept| {
+            let before = entry.calls.insert(link, Some(accepted.instance.clone())).flatten();
+            if before.as_ref() == Some(&accepted.instance) {
+                return Ok(()); // The same instance goes on by a new connection.
+            }
+            if let Some(before) = before {
+                entry.lose(&before, "its requester ended; the request was sent again", &self.board);
+            }
+            if !self.grow(entry, kept, Entry::bytes_of_promise(&accepted)) {
+                return Err(self.no_room());
+            }
+            entry.tell(Event::Accepted { request_id: request_id.to_owned(), at: now_ms(), accepted }, &self.board);
+            Ok(())
+        });
+    }
+
+    pub fn call_reply(&self, link: SocketAddr, reply: Reply) {
+        let request_id = reply.request_id.clone();
+        self.with_call(&request_id, link, |entry, kept| self.take_reply(entry, kept, reply));
+    }
+
+    /// The whole set at once, as the article's requester sends it.
+    pub fn call_set(&self, request_id: &str, link: SocketAddr, replies: Vec<Reply>) {
+        self.with_call(request_id, link, |entry, kept| {
+            replies.into_iter().try_for_each(|reply| self.take_reply(entry, kept, reply))
+        });
+        self.call_ended(request_id, link, CallEnd::Complete);
+    }
+
+    /// Takes a reply in; a second one for the same message is a duplicate. Without room for it, its body is left out; where
+    /// that is not enough, which only a reply that was not promised can be, the call fails.
+    fn take_reply(&self, entry: &mut Entry, kept: &mut Kept, mut reply: Reply) -> Result<(), Problem> {
+        if entry.view.has_reply(&reply.message_id) {
+            self.board.ledger.duplicate();
+            return Ok(());
+        }
+        let bytes = entry.bytes_of(&reply);
+        if !self.grow(entry, kept, bytes) {
+            reply.leave_out(&format!(
+                "its body was left out: a request may have a fourth of web.keep_bytes = {}, and all together the whole",
+                self.memory.bytes()
+            ));
+            let bytes = entry.bytes_of(&reply);
+            if !self.grow(entry, kept, bytes) {
+                return Err(self.no_room());
+            }
+        }
+        entry.take_reply(reply, &self.board);
+        Ok(())
+    }
+
+    pub fn call_sent_again(&self, request_id: &str, link: SocketAddr, attempt: u32) {
+        self.with_call(request_id, link, |entry, _| {
+            self.board.ledger.retry();
+            let (request_id, reason) = (request_id.to_owned(), format!("the connection to {link} was lost"));
+            entry.tell(Event::Retry { request_id, message_id: None, at: now_ms(), attempt, reason }, &self.board);
+            Ok(())
+        });
+    }
+
+    /// A call has ended; the request has, when it was the last.
+    pub fn call_ended(&self, request_id: &str, link: SocketAddr, end: CallEnd) {
+        self.end_call(&mut self.lock(), request_id, link, end);
+    }
+
+    fn end_call(&self, book: &mut Book, request_id: &str, link: SocketAddr, end: CallEnd) {
+        let Some(entry) = book.running.get_mut(request_id) else { return };
+        let Some(instance) = entry.calls.remove(&link) else { return };
+        let outcome = match &end {
+            CallEnd::Complete => Outcome::Response,
+            CallEnd::Failed(Problem { code: ErrorCode::Timeout, .. }) => Outcome::Timeout,
+            CallEnd::Failed(_) | CallEnd::Gone(_) => Outcome::Error,
+        };
+        self.board.ledger.ended(outcome);
+        match end {
+            CallEnd::Complete => {}
+            CallEnd::Gone(reason) => {
+                instance.iter().for_each(|instance| entry.lose(instance, &reason, &self.board));
+                self.replace_call(entry, reason);
+            }
+            CallEnd::Failed(problem) => {
+                instance.iter().for_each(|instance| entry.lose(instance, &problem.message, &self.board));
+                entry.problem = Some(problem);
+            }
+        }
+        if entry.calls.is_empty() {
+            self.end(book, request_id);
+        }
+    }
+
+    /// Takes a call off a link whose connection is lost, if an instance is there that can take it on. False: it stays.
+    pub fn call_moved(&self, request_id: &str, link: SocketAddr, reason: &str) -> bool {
+        let movable = match self.lock().running.get(request_id) {
+            Some(entry) => self.links.any(&entry.tried),
+            None => true,
+        };
+        if movable {
+            self.call_ended(request_id, link, CallEnd::Gone(reason.to_owned()));
+        }
+        movable
+    }
+
+    /// Gives the part of an instance that is gone to one that has no part yet, if there is one.
+    fn replace_call(&self, entry: &mut Entry, reason: String) {
+        while Instant::now() < entry.give_up_at
+            && let [link] = &self.links.choose(FanOut::One, &entry.tried)[..]
+        {
+            self.board.ledger.retry();
+            if self.call(entry, link) {
+                return;
+            }
+        }
+        if entry.calls.is_empty() && entry.view.counts.responses == 0 {
+            let message = format!("{reason}, and no other requester is connected");
+            entry.problem = Some(Problem { code: ErrorCode::Lost, message });
+        }
+    }
+
+    /// Sends a request by a link. False when that has ended a moment ago.
+    fn call(&self, entry: &mut Entry, link: &LinkHandle) -> bool {
+        entry.calls.insert(link.address, None);
+        entry.tried.insert(link.address);
+        self.board.ledger.sent();
+        let (request, room) = (entry.request.clone(), entry.request_room.clone());
+        let sending = Sending { request, give_up_at: entry.give_up_at, _room: room };
+        let sent = link.sendings.send(sending).is_ok();
+        if !sent {
+            self.board.ledger.ended(Outcome::Error);
+            entry.calls.remove(&link.address);
+        }
+        sent
+    }
+
+    fn end(&self, book: &mut Book, request_id: &str) {
+        let Some(mut entry) = book.running.remove(request_id) else { return };
+        let total = entry.started.elapsed();
+        self.board.hops.record(Hop::Total, total);
+        let status = if entry.problem.is_some() { RequestStatus::Failed } else { RequestStatus::Complete };
+        let event = Event::Outcome {
+            request_id: request_id.to_owned(),
+            at: now_ms(),
+            status,
+            counts: entry.view.counts,
+            total_us: total.as_micros() as u64,
+            reason: entry.problem.as_ref().map(|problem| problem.message.clone()),
+        };
+        entry.tell(event, &self.board);
+        let Entry { view, problem, room, progress, .. } = entry;
+        let ended = Arc::new(Ended { view: view.into_view(), problem, _room: room });
+        progress.send_modify(|progress| progress.ended = Some(ended.clone()));
+        self.in_flight.send_replace(book.running.len());
+        let kept = &mut book.kept;
+        kept.add(ended);
+        if kept.len() > self.keep {
+            kept.forget();
+        }
+    }
+
+    /// Does something to a request for a call that is under way; a problem ends the call.
+    fn with_call(
+        &self,
+        request_id: &str,
+        link: SocketAddr,
+        act: impl FnOnce(&mut Entry, &mut Kept) -> Result<(), Problem>,
+    ) {
+        let mut book = self.lock();
+        let Book { running, kept } = &mut *book;
+        match running.get_mut(request_id) {
+            Some(entry) if entry.calls.contains_key(&link) => {
+                if let Err(problem) = act(entry, kept) {
+                    self.end_call(&mut book, request_id, link, CallEnd::Failed(problem));
+                }
+            }
+            // The call had ended before, or never was.
+            _ => self.board.ledger.late(),
+        }
+    }
+
+    /// Takes memory, for which the oldest of the ended requests are forgotten. None where that is not enough.
+    fn take(&self, kept: &mut Kept, bytes: usize) -> Option<Room> {
+        if bytes > self.memory.bytes() / SHARE {
+            return None;
+        }
+        loop {
+            match self.memory.take(bytes) {
+                Some(room) => return Some(room),
+                None => drop(kept.forget()?),
+            }
+        }
+    }
+
+    /// Takes memory for a request. False where there is none, or it has its share.
+    fn grow(&self, entry: &mut Entry, kept: &mut Kept, bytes: usize) -> bool {
+        let room = if Memory::of_room(&entry.room) + bytes > self.memory.bytes() / SHARE {
+            None
+        } else {
+            self.take(kept, bytes)
+        };
+        room.map(|room| entry.room.merge(room)).is_some()
+    }
+
+    fn no_room(&self) -> Problem {
+        let message = format!(
+            "overloaded: requests under way, and answers that clients are reading, take all of web.keep_bytes = {}, or this \
+             one a fourth of it",
+            self.memory.bytes()
+        );
+        Problem { code: ErrorCode::Overloaded, message }
+    }
+
+    fn why_not_connected(&self) -> String {
+        let upstream = &self.links.upstream;
+        match *self.links.wanted().borrow() {
+            true => format!("no requester is connected at {upstream}: is one running? It will be connected by itself"),
+            false => "please connect the socket before making a request: GET /api/v1/dispatcher/connect".to_owned(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

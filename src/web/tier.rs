@@ -1,0 +1,170 @@
+//! The web tier: HTTP server, links and hub.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use actix_web::dev::ServerHandle;
+use anyhow::{Context, Result};
+use slog::{Logger, warn};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+use super::Load;
+use crate::config::Connect;
+use crate::runtime::http::{Guard, HttpLimits, Permission};
+use crate::runtime::supervision::{Drain, Factory, Supervisor};
+use crate::runtime::telemetry::Subscriber;
+use crate::runtime::{Board, Memory, Process, listen};
+use crate::web::experiments::{Experiments, Program, Runs};
+use crate::web::http::{Answers, WebContext, access, serve_web};
+use crate::web::hub::{Hub, OwnSettings, run_hub};
+use crate::web::links::{LinkContext, Links, run_links};
+use crate::web::requests::Requests;
+use crate::wire::{ErrorCode, Problem, Tier};
+
+/// What the bodies of requests that are being received may take, in bytes, where no single one may be larger.
+const BODIES: usize = 16 << 20;
+
+/// Before the end of a shutdown's deadline, for the answers to requests that did not end within it.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// A web instance, started.
+pub struct WebTier {
+    /// Where its HTTP server listens.
+    pub address: SocketAddr,
+    requests: Arc<Requests>,
+    load: Arc<Load>,
+    experiments: Arc<Experiments>,
+    hub: Arc<Hub>,
+    board: Arc<Board>,
+    server: ServerHandle,
+    components: [Addr<Supervisor>; 2],
+}
+
+impl WebTier {
+    pub fn start(process: &mut Process, subscriber: Subscriber) -> Result<Self> {
+        let (settings, discovery) = (process.settings.web.clone(), process.settings.discovery.clone());
+        let listener = listen("the web server", settings.bind, settings.port.port(), "web.port")?;
+        let address = listener.local_addr()?;
+        let board = process.board(Tier::Web, true, false);
+        let wanted = settings.connect == Connect::Auto;
+        let upstream = settings.requester.as_str().to_owned();
+        let links = Arc::new(Links::new(wanted, board.clone(), upstream, discovery.connect_timeout.get()));
+        let keep_bytes = settings.keep_bytes.usize();
+        let requests = Arc::new(Requests::new(
+            links.clone(),
+            board.clone(),
+            settings.max_in_flight.usize(),
+            (settings.keep_requests.usize(), keep_bytes),
+            process.settings.requester.timeout.get(),
+        ));
+        let interval = process.settings.telemetry.interval.get();
+        let admin = &process.settings.admin;
+        let permission = Permission::of(admin.token.as_ref(), &[settings.bind, admin.bind]);
+        let own = OwnSettings {
+            id: board.instance.id.clone(),
+            timeout: process.settings.requester.timeout.get(),
+            task: process.settings.task.name.name().to_owned(),
+            batch: settings.batch.get(),
+            controls: matches!(permission, Permission::Open),
+        };
+        let load = Arc::new(Load::default());
+        let hub = Arc::new(Hub::new(
+            (settings.keep_requests.usize(), keep_bytes / 2),
+            settings.max_dashboards.usize(),
+            interval,
+            own,
+            links.clone(),
+            load.clone(),
+        ));
+        let program = Program {
+            path: std::env::current_exe().context("this program's own path is not known")?,
+            token: process.settings.admin.token.clone(),
+            url: format!("http://{}", reachable(address)),
+        };
+        let runs = Runs::new(process.settings.experiments.dir.clone());
+        let experiments = Arc::new(Experiments::new(runs, program, hub.clone()));
+        let context = LinkContext {
+            links: links.clone(),
+            requests: requests.clone(),
+            addresses: process.follow(&settings.requester),
+            policy: process.policy,
+            connect_timeout: discovery.connect_timeout.get(),
+            heartbeat: discovery.heartbeat.get(),
+            heartbeat_timeout: discovery.heartbeat_timeout.get(),
+            // A whole set of replies, as the article's requester sends it, has several.
+            largest_frame: (8 * process.settings.requester.max_message_bytes.usize()).max(8 << 20),
+        };
+        let factory: Factory = Arc::new(move |seat| Box::pin(run_links(seat, context.clone())));
+        let link_master = process.single("links", &process.arbiters, &board, factory);
+        let (hub_again, subscriber) = (hub.clone(), Arc::new(Mutex::new(subscriber)));
+        let factory: Factory = Arc::new(move |seat| Box::pin(run_hub(seat, hub_again.clone(), subscriber.clone())));
+        // Whatever telemetry costs, the links do not wait for it.
+        let hub_arbiter = process.arbiter_pool(1, 1)?;
+        let hub_master = process.single("hub", &hub_arbiter, &board, factory);
+        let context = WebContext {
+            hub: hub.clone(),
+            links,
+            requests: requests.clone(),
+            answers: Arc::new(Answers::new(keep_bytes / 2)),
+            load: load.clone(),
+            experiments: experiments.clone(),
+            guard: Arc::new(Guard::new(settings.bind, permission, settings.hosts.clone(), access())),
+            max_body_bytes: settings.max_body_bytes.usize(),
+            limits: HttpLimits {
+                connections: settings.max_connections.usize(),
+                body_timeout: settings.body_timeout.get(),
+                send_timeout: settings.send_timeout.get(),
+                bodies: Memory::of(BODIES.max(settings.max_body_bytes.usize())),
+            },
+            threads: settings.threads.usize(),
+        };
+        let server = serve_web(listener, context, 1)?;
+        let handle = server.handle();
+        actix_rt::spawn(server);
+        Ok(Self {
+            address,
+            requests,
+            load,
+            experiments,
+            hub,
+            board,
+            server: handle,
+            components: [link_master, hub_master],
+        })
+    }
+
+    /// Takes no more requests; returns when all have ended and the connections are closed. What would end too late for its
+    /// answer to leave before `deadline` ends as an error with the replies it has.
+    pub async fn drain(&self, deadline: Instant, log: &Logger) {
+        self.board.set_draining();
+        self.load.stop();
+        self.experiments.drain().await;
+        let left = deadline.saturating_duration_since(Instant::now());
+        if timeout(left.saturating_sub(LAST_ANSWERS), self.requests.all_ended()).await.is_err() {
+            let message = "the web instance that held this request was shut down before all replies were there";
+            let problem = Problem { code: ErrorCode::Draining, message: message.to_owned() };
+            let ended = self.requests.end_all(&problem);
+            warn!(log, "requests had to end before their replies were there (shutdown.deadline)"; "requests" => ended);
+        }
+        self.hub.close_sessions();
+        // The server waits for its connections within its own, short deadline.
+        let _ = timeout(Duration::from_secs(2), self.server.stop(true)).await;
+        for component in &self.components {
+            // An error means that the supervisor is gone, and all it kept.
+            let _ = component.send(Drain).await;
+        }
+    }
+}
+
+/// An address at which this machine itself reaches a server.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(ip, address.port())
+}

@@ -1,0 +1,46 @@
+//! What goes over each hop: requests, messages, replies, frames, events, snapshots and counters. No sockets, no
+//! actors. Begin with `message.rs` and `reply.rs`.
+
+mod broker_frames;
+mod control;
+mod event;
+mod experiment;
+mod footprint;
+mod frame;
+mod latency;
+mod ledger;
+mod message;
+mod reply;
+mod request_fold;
+mod request_log;
+mod request_view;
+mod snapshot;
+#[cfg(test)]
+mod testing;
+mod topology;
+mod whole;
+mod work;
+
+pub use broker_frames::{BrokerStamp, RETURNED};
+pub use control::{DispatchChoice, PoolSize, Stall};
+pub use event::{Event, LinkState, OutcomeCounts, RequestStatus, Sample};
+pub use experiment::{ExperimentState, ExperimentView, TrialView};
+pub use footprint::Footprint;
+pub use frame::{Accepted, Complete, Frame, Problem, Promise, reply_line, set_line};
+use latency::Hops;
+pub use latency::{Hop, HopBook, Latency};
+pub use ledger::{Ledger, LedgerBook};
+use message::{BadMessage, foreign, parse};
+pub use message::{FanOut, LONGEST_TIMEOUT_MS, Message, Request, now_ms};
+pub use reply::{ErrorCode, NO_RESPONDER, Outcome, Reply, ResponseType, Timings};
+pub use request_fold::RequestFold;
+pub use request_log::{RequestLog, SHOWN_BODY};
+use request_view::MessageView;
+pub use request_view::RequestView;
+pub use snapshot::{Instance, InstanceState, PeerView, Snapshot, Tier, Usage, WorkerState, WorkerView};
+#[cfg(test)]
+pub use testing::snapshot;
+pub use topology::{InstanceView, LinkView, Topology};
+use whole::whole;
+pub use whole::whole_or_none;
+pub use work::{DelayShape, DelayView, Dispatch, Faults, TaskName};

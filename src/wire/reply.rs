@@ -1,0 +1,305 @@
+//! Replies: a responder's answer to a message, or what is said where none came.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::{BadMessage, Hop, Message, foreign, parse};
+
+/// The longest id, file or task, in bytes, that an error about a reply's size repeats.
+const LONGEST_NAME: usize = 128;
+
+/// `responderId` of a reply that no responder made: a timeout, a refusal.
+pub const NO_RESPONDER: i64 = -1;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+pub enum ResponseType {
+    Response,
+    Error,
+}
+
+/// What kind of error an error reply or an HTTP error is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorCode {
+    /// The message or request is not of the protocol.
+    BadRequest,
+    /// No such thing.
+    NotFound,
+    /// The path is known, but not with this method.
+    MethodNotAllowed,
+    /// The call accepts nothing of what there is.
+    NotAcceptable,
+    /// The body is larger than allowed.
+    TooLarge,
+    /// The body is not JSON, or is encoded in a way that is not taken.
+    UnsupportedMediaType,
+    /// Each part of it is as described, and together they can't be carried out.
+    Unprocessable,
+    /// The body did not come in time.
+    RequestTimeout,
+    /// A bounded queue is full; try again later.
+    Overloaded,
+    /// The instance is shutting down; another one will take it.
+    Draining,
+    /// The deadline passed first.
+    Timeout,
+    /// The task ended with an error.
+    TaskFailed,
+    /// The task panicked.
+    Panicked,
+    /// A peer went away with the message and it could not be sent again.
+    Lost,
+    /// No peer to send to.
+    NotConnected,
+    /// Something else is in the way: it has to end first.
+    Conflict,
+    /// Not permitted: the token is missing or wrong.
+    Forbidden,
+    /// A fault in this program.
+    Internal,
+}
+
+/// How a message ended. Each message has exactly one outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    Response,
+    Error,
+    Timeout,
+}
+
+/// Where a message's time went, in microseconds, each measured by one clock as a duration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Timings {
+    /// In the requester, waiting for its worker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queued_us: Option<u64>,
+    /// Between requester and broker, both ways.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wire_us: Option<u64>,
+    /// At the broker, waiting for a responder worker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broker_us: Option<u64>,
+    /// In the responder worker: the delay and the task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_us: Option<u64>,
+    /// From the request's arrival at the requester to its reply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_us: Option<u64>,
+}
+
+impl Timings {
+    /// The stretches that are known, with their times.
+    pub fn hops(self) -> impl Iterator<Item = (Hop, Duration)> {
+        let hops = [
+            (Hop::Queued, self.queued_us),
+            (Hop::Wire, self.wire_us),
+            (Hop::Broker, self.broker_us),
+            (Hop::Service, self.service_us),
+            (Hop::Total, self.total_us),
+        ];
+        hops.into_iter().filter_map(|(hop, us)| Some((hop, Duration::from_micros(us?))))
+    }
+}
+
+/// A responder's answer to one message, or the requester's when none came.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Reply {
+    /// Unique per responder worker across the deployment; -1 where no responder answered.
+    pub responder_id: i64,
+    pub requester_id: String,
+    pub responded_at: u64,
+    #[serde(deserialize_with = "text")]
+    pub body: String,
+    pub response_type: ResponseType,
+    pub request_id: String,
+    pub message_id: String,
+    pub requested_at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<ErrorCode>,
+    /// More about an error, where the body is fixed by the article's program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// The length of the whole body in bytes, where what is shown of it was cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_bytes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// The host that the responder ran on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slot: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timings: Option<Timings>,
+    /// The message's fields that this program does not know.
+    #[serde(flatten, deserialize_with = "foreign")]
+    #[schema(value_type = Object)]
+    pub extra: Map<String, Value>,
+}
+
+impl Reply {
+    /// Leaves the first `bytes` of a longer body, and says in `body_bytes` how long the whole is.
+    pub fn cut(&mut self, bytes: usize) {
+        if self.body.len() > bytes {
+            self.body_bytes = Some(self.body.len());
+            let end = (0..=bytes).rev().find(|end| self.body.is_char_boundary(*end)).unwrap_or_default();
+            self.body.truncate(end);
+            self.body.shrink_to_fit();
+        }
+    }
+
+    /// This reply and its JSON; where that has more bytes than `limit`, an error in its place that says so.
+    ///
+    /// # Errors
+    /// Only where JSON can't hold what is in it.
+    pub fn into_json(self, limit: usize) -> serde_json::Result<(Self, Vec<u8>)> {
+        let json = serde_json::to_vec(&self)?;
+        if json.len() <= limit {
+            return Ok((self, json));
+        }
+        let error = self.too_large(json.len(), limit);
+        let json = serde_json::to_vec(&error)?;
+        Ok((error, json))
+    }
+
+    fn too_large(mut self, bytes: usize, limit: usize) -> Self {
+        self.body = format!(
+            "the reply has {bytes} bytes as JSON, and {limit} are allowed (requester.max_message_bytes): ask for less, \
+             or raise the limit on requesters, brokers and responders"
+        );
+        self.response_type = ResponseType::Error;
+        self.code = self.attempt.map(|_| ErrorCode::TooLarge);
+        // What else came from the message may be what made it too large.
+        self.filename = self.filename.filter(|name| name.len() <= LONGEST_NAME);
+        self.task = self.task.filter(|name| name.len() <= LONGEST_NAME);
+        self.extra.clear();
+        for id in [&mut self.request_id, &mut self.message_id, &mut self.requester_id] {
+            if id.len() > LONGEST_NAME {
+                id.clear();
+            }
+        }
+        self
+    }
+
+    /// Leaves out what may be long, and says why: the body, of which `bodyBytes` has the length, and unknown fields.
+    pub fn leave_out(&mut self, why: &str) {
+        self.extra = Map::new();
+        self.cut(0);
+        self.detail = Some(why.to_owned());
+    }
+
+    /// Reads a reply; fails on what is no JSON object of this shape.
+    pub fn parse(json: &[u8]) -> Result<Self, BadMessage> {
+        parse(json)
+    }
+
+    /// True when it has the ids of this message.
+    pub fn answers(&self, message: &Message) -> bool {
+        self.message_id == message.message_id
+            && self.request_id == message.request_id
+            && self.requester_id == message.requester_id
+    }
+
+    /// How the message this answers ended.
+    pub fn outcome(&self) -> Outcome {
+        match (self.response_type, self.code) {
+            (ResponseType::Response, _) => Outcome::Response,
+            (ResponseType::Error, Some(ErrorCode::Timeout)) => Outcome::Timeout,
+            // The article's requester has no code for its timeouts, but says them as no responder.
+            (ResponseType::Error, None) if self.responder_id == NO_RESPONDER => Outcome::Timeout,
+            (ResponseType::Error, _) => Outcome::Error,
+        }
+    }
+
+    /// The reply with the article's fields (and unknown ones) alone, for a peer that speaks its program's formats.
+    pub fn plain(mut self) -> Self {
+        self.code = None;
+        self.detail = None;
+        self.body_bytes = None;
+        self.task = None;
+        self.node = None;
+        self.service = None;
+        self.slot = None;
+        self.attempt = None;
+        self.timings = None;
+        self
+    }
+}
+
+/// A body that is not a string is kept as its JSON text, so that another program's reply is never refused for it.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => text,
+        other => other.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Request;
+
+    #[test]
+    fn the_error_in_place_of_a_reply_that_is_too_large_is_small_whatever_made_it_so() {
+        let long = "\0".repeat(10_000);
+        let short = Reply::parse(br#"{"responderId":1,"requesterId":"a","respondedAt":1,"body":"","responseType":"Response","requestId":"b","messageId":"c","requestedAt":1,"filename":"f","attempt":1}"#).unwrap();
+        let error = short.clone().too_large(2_000, 1_000);
+        assert_eq!((error.outcome(), error.code), (Outcome::Error, Some(ErrorCode::TooLarge)));
+        assert_eq!((&*error.message_id, error.filename.as_deref()), ("c", Some("f")));
+        assert!(
+            error.body.contains("2000 bytes") && error.body.contains("requester.max_message_bytes"),
+            "{}",
+            error.body
+        );
+        let extra = Map::from_iter([("color".to_owned(), Value::from(long.clone()))]);
+        let reply = |filename: Option<&str>, message_id: &str, extra: &Map<String, Value>| Reply {
+            filename: filename.map(str::to_owned),
+            message_id: message_id.to_owned(),
+            extra: extra.clone(),
+            ..short.clone()
+        };
+        for reply in [reply(Some(&long), "c", &extra), reply(None, &long, &extra)] {
+            let error = serde_json::to_string(&reply.too_large(2_000, 1_000)).unwrap();
+            assert!(error.len() < 1_000, "{error}");
+        }
+        assert_eq!(short.plain().too_large(2_000, 1_000).code, None, "the article's program has no codes");
+    }
+
+    #[test]
+    fn a_body_of_another_type_is_kept_as_text() {
+        let json = r#"{"responderId":1,"requesterId":"a","respondedAt":1,"body":{"a":1},"responseType":"Response","requestId":"b","messageId":"c","requestedAt":1}"#;
+        assert_eq!(Reply::parse(json.as_bytes()).unwrap().body, r#"{"a":1}"#);
+    }
+
+    #[test]
+    fn a_long_body_is_cut_between_characters_and_its_length_kept() {
+        let reply = Request::default().message("m".into(), "r".into()).reply(7, "abcdé".into());
+        let cut = |bytes| {
+            let mut cut = reply.clone();
+            cut.cut(bytes);
+            cut
+        };
+        assert_eq!(cut(6), reply);
+        let shown = serde_json::to_value(cut(5)).unwrap();
+        assert_eq!((&shown["body"], &shown["bodyBytes"]), (&"abcd".into(), &6.into()));
+        let mut left_out = reply;
+        left_out.extra.insert("x".into(), "long".into());
+        left_out.leave_out("no room");
+        let left_out = serde_json::to_value(left_out).unwrap();
+        assert_eq!((&left_out["body"], &left_out["bodyBytes"]), (&"".into(), &6.into()));
+        assert_eq!((&left_out["detail"], left_out.get("x")), (&"no room".into(), None));
+    }
+}

@@ -1,0 +1,183 @@
+//! The latest requests of the whole deployment, by their events, within a number and an amount of memory.
+
+use std::collections::{HashMap, VecDeque};
+use std::mem::size_of;
+
+use super::{Event, Footprint, RequestFold, RequestView};
+
+/// Longest body of a reply that is shown for requests of the whole deployment, in bytes; the web instance that took a
+/// request on has the whole.
+pub const SHOWN_BODY: usize = 16 << 10;
+
+/// A request may take this part of the log's memory.
+const SHARE: usize = 4;
+
+/// The latest requests.
+#[derive(Debug)]
+pub struct RequestLog {
+    /// How many are kept.
+    most: usize,
+    /// How much memory they may take together, in bytes.
+    most_bytes: usize,
+    bytes: usize,
+    by_id: HashMap<String, Logged>,
+    /// Oldest first.
+    order: VecDeque<String>,
+}
+
+#[derive(Debug)]
+struct Logged {
+    request: RequestFold,
+    bytes: usize,
+}
+
+impl RequestLog {
+    /// Keeps up to `most` requests in up to `most_bytes` of memory.
+    pub fn new(most: usize, most_bytes: usize) -> Self {
+        Self { most, most_bytes, bytes: 0, by_id: HashMap::new(), order: VecDeque::new() }
+    }
+
+    /// Takes an event in, for which the oldest requests make room; events of requests that are not known (any more)
+    /// change nothing. False for an event by which a single request would take a fourth of the memory.
+    pub fn apply(&mut self, event: &Event) -> bool {
+        let Some(id) = event.request_id() else { return true };
+        let known = self.by_id.get(id).map(|logged| logged.bytes);
+        let begun = RequestView::begin(event).filter(|_| known.is_none());
+        let base = if begun.is_some() { size_of::<Logged>() + id.len() } else { 0 };
+        let adds = base + event.footprint();
+        if known.unwrap_or_default() + adds > self.most_bytes / SHARE {
+            return false;
+        }
+        if let Some(view) = begun {
+            self.order.push_back(id.to_owned());
+            self.by_id.insert(id.to_owned(), Logged { request: view.into(), bytes: adds });
+        } else if let Some(logged) = self.by_id.get_mut(id) {
+            logged.request.apply(event);
+            logged.bytes += adds;
+        } else {
+            return true;
+        }
+        self.bytes += adds;
+        while (self.order.len() > self.most || self.bytes > self.most_bytes)
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.bytes -= self.by_id.remove(&oldest).map_or(0, |logged| logged.bytes);
+        }
+        true
+    }
+
+    pub fn get(&self, request_id: &str) -> Option<&RequestView> {
+        self.by_id.get(request_id).map(|logged| &*logged.request)
+    }
+
+    /// Newest first.
+    pub fn views(&self) -> impl ExactSizeIterator<Item = &RequestView> {
+        self.order.iter().rev().map(|id| &*self.by_id[id].request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::wire::{Accepted, FanOut, OutcomeCounts, Promise, Reply, Request};
+
+    const MUCH: usize = 1 << 30;
+
+    fn request(id: &str) -> Event {
+        let (request_id, fan_out) = (id.to_owned(), FanOut::All);
+        Event::Request { request_id, at: 1, task: None, fan_out, timeout_ms: None, links: 1 }
+    }
+
+    #[test]
+    fn a_request_gathers_its_messages_replies_and_outcome() {
+        let mut log = RequestLog::new(10, MUCH);
+        assert!(log.apply(&request("a")));
+        let messages = ["m1", "m2"].map(|id| Promise { message_id: id.into(), requester_id: "r".into() }).to_vec();
+        let accepted = Accepted { instance: "i".into(), messages };
+        log.apply(&Event::Accepted { request_id: "a".into(), at: 2, accepted });
+        let wire = Request { request_id: "a".into(), ..Request::default() };
+        let reply = wire.message("m1".into(), "r".into()).reply(7, "Hello".into());
+        log.apply(&Event::Reply { at: 3, reply: Box::new(reply) });
+        let view = &log.by_id["a"].request;
+        assert_eq!(view.unanswered("i").map(|message| &message.message_id[..]).collect::<Vec<_>>(), ["m2"]);
+        let (request_id, message_id, reason) = ("a".into(), "m2".into(), "gone".into());
+        log.apply(&Event::Lost { request_id, message_id, at: 4, reason });
+        let view = &log.by_id["a"].request;
+        assert_eq!(view.unanswered("i").count(), 0);
+        assert_eq!(view.counts, OutcomeCounts { responses: 1, errors: 1, timeouts: 0 });
+    }
+
+    /// The dashboard's fold runs the same log.
+    #[test]
+    fn the_event_log_folds_into_the_requests_it_says() {
+        #[derive(Deserialize)]
+        struct Log {
+            events: Vec<Step>,
+            requests: Vec<RequestView>,
+        }
+        #[derive(Deserialize)]
+        struct Step {
+            event: Event,
+        }
+        let told: Log = serde_json::from_str(include_str!("../../tests/fixtures/events.json")).unwrap();
+        let mut log = RequestLog::new(10, MUCH);
+        assert!(told.events.iter().all(|step| log.apply(&step.event)));
+        assert_eq!(log.views().cloned().collect::<Vec<_>>(), told.requests);
+        assert!(!told.requests.is_empty());
+    }
+
+    #[test]
+    fn the_oldest_make_room_for_the_newest() {
+        let mut log = RequestLog::new(2, MUCH);
+        assert!(["a", "b", "c"].iter().all(|id| log.apply(&request(id))));
+        assert_eq!(log.views().map(|view| &view.request_id[..]).collect::<Vec<_>>(), ["c", "b"]);
+        assert!(log.get("a").is_none());
+    }
+
+    fn reply(request: &str, message: String, body: usize) -> Event {
+        let wire = Request { request_id: request.into(), ..Request::default() };
+        let reply: Reply = wire.message(message, "r".into()).reply(7, "x".repeat(body));
+        Event::Reply { at: 3, reply: Box::new(reply) }
+    }
+
+    #[test]
+    fn whatever_is_told_the_log_stays_within_its_memory() {
+        let most_bytes = 1 << 20;
+        let mut log = RequestLog::new(1_000, most_bytes);
+        let mut refused = 0;
+        for number in 0..200 {
+            let id = number.to_string();
+            assert!(log.apply(&request(&id)));
+            for message in 0..100 {
+                refused += usize::from(!log.apply(&reply(&id, message.to_string(), 5_000)));
+                assert!(log.bytes <= most_bytes);
+            }
+        }
+        assert!(refused > 200 * 40, "a request has a fourth of it: {refused} replies were refused");
+        assert!((2..=5).contains(&log.views().len()) && log.get("199").is_some() && log.get("0").is_none());
+        assert_eq!(log.bytes, log.by_id.values().map(|logged| logged.bytes).sum::<usize>());
+        assert!(!log.apply(&request(&"i".repeat(most_bytes))), "an id counts too");
+    }
+
+    #[test]
+    fn a_request_that_is_told_twice_is_one() {
+        let mut log = RequestLog::new(2, MUCH);
+        ["a", "a", "a", "b"].iter().for_each(|id| assert!(log.apply(&request(id))));
+        assert_eq!(log.views().len(), 2);
+    }
+
+    #[test]
+    fn ten_thousand_messages_and_replies_are_found_by_their_ids() {
+        let mut log = RequestLog::new(1, MUCH);
+        log.apply(&request("a"));
+        let messages = (0..10_000).map(|id| Promise { message_id: id.to_string(), requester_id: "r".into() }).collect();
+        let accepted = Accepted { instance: "i".into(), messages };
+        log.apply(&Event::Accepted { request_id: "a".into(), at: 2, accepted });
+        assert!((1..10_000).all(|id| log.apply(&reply("a", id.to_string(), 1))));
+        let view = &log.by_id["a"].request;
+        assert_eq!(view.unanswered("i").map(|message| &message.message_id[..]).collect::<Vec<_>>(), ["0"]);
+        assert!(view.has_reply("9999") && !view.has_reply("0"));
+    }
+}

@@ -1,0 +1,36 @@
+//! What tests begin with.
+
+use super::{Hops, Instance, InstanceState, Ledger, Snapshot, Tier};
+
+/// An instance without workers and peers, that has counted nothing.
+pub fn snapshot(id: &str, tier: Tier) -> Snapshot {
+    let instance = Instance {
+        id: id.to_owned(),
+        tier,
+        node: "pi-1".into(),
+        service: tier.name().to_owned(),
+        slot: None,
+        version: "0".into(),
+        pid: 1,
+        started_at: 0,
+        admin: None,
+    };
+    Snapshot {
+        instance,
+        at: 0,
+        state: InstanceState::Ready,
+        reason: None,
+        workers: vec![],
+        queue: 0,
+        queue_bytes: None,
+        peers: vec![],
+        ledger: Ledger::default(),
+        hops: Hops::default(),
+        dropped_events: 0,
+        delay: None,
+        faults: None,
+        stalled: vec![],
+        dispatch: None,
+        usage: None,
+    }
+}
