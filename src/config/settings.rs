@@ -21,25 +21,25 @@ pub struct Settings {
     pub web: Web,
     /// The requester tier: the socket master and its workers.
     pub requester: Requester,
-    /// The broker inside a responder, or on its own.
+    /// The broker inside a responder, or in its own process.
     pub broker: Broker,
     /// The responder tier's workers.
     pub responder: Responder,
     /// What a responder does with a message.
     pub task: TaskSettings,
-    /// How workers that died are started again.
+    /// How the supervisor restarts workers that died.
     pub supervision: Supervision,
-    /// How other tiers are found, and how their loss is noticed.
+    /// How an instance finds the other tiers, and notices their loss.
     pub discovery: Discovery,
-    /// Encryption of what goes over ZeroMQ, and who may take part. The same key for every instance.
+    /// Encryption and authentication of ZeroMQ connections. Set the same key on every instance.
     pub curve: Curve,
-    /// What instances tell the dashboard.
+    /// What instances report to the dashboard.
     pub telemetry: Telemetry,
     /// The small HTTP server of each instance: health, metrics, control.
     pub admin: Admin,
-    /// Experiments that are started on the dashboard.
+    /// Experiments started on the dashboard.
     pub experiments: Experiments,
-    /// What the process writes about itself.
+    /// The process's log.
     pub log: Log,
     /// How the process ends.
     pub shutdown: Shutdown,
@@ -63,7 +63,7 @@ pub struct Instance {
     pub service: Option<String>,
     /// Its slot in the service; in a global service, the node's id.
     pub slot: Option<String>,
-    /// Version it is shown with, for images that have one of their own. None: the program's.
+    /// Version that the page shows for it, such as the image's. None: the program's version.
     pub version: Option<String>,
 }
 
@@ -71,9 +71,9 @@ pub struct Instance {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Supervision {
-    /// Restarts of a pool's workers allowed within `period`; one more ends the process.
+    /// Number of restarts allowed within `period`, for each pool of workers; one more ends the process.
     pub restarts: Int<0, 10_000>,
-    /// The time in which restarts are counted.
+    /// Time over which restarts are counted.
     pub period: Span<100, 3_600_000>,
     /// Wait before the first restart, and before the first reconnect of a lost connection; it doubles from there.
     pub backoff_min: Span<1, 300_000>,
@@ -102,7 +102,7 @@ pub struct Discovery {
     pub connect_timeout: Span<10, 60_000>,
     /// Time between two ZMTP heartbeats.
     pub heartbeat: Span<10, 60_000>,
-    /// A connection silent for so long is lost; above `heartbeat`.
+    /// A connection on which nothing arrives for this time counts as lost; above `heartbeat`.
     pub heartbeat_timeout: Span<10, 300_000>,
 }
 
@@ -121,8 +121,8 @@ impl Default for Discovery {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Curve {
-    /// The deployment's key: requesters, brokers, responders and telemetry talk to none but those that have it. None:
-    /// ZeroMQ is open to all who reach its ports, as in the article.
+    /// The deployment's key: ZeroMQ connections are encrypted, and only programs with this key can connect. None: every
+    /// program that reaches the ZeroMQ ports can connect, as in the article.
     pub key: Option<CurveKey>,
     /// File to read `key` from, such as a Docker secret; not together with `key`.
     pub key_file: Option<PathBuf>,
@@ -136,11 +136,12 @@ pub struct Telemetry {
     pub bind: IpAddr,
     /// Port of the web tier's SUB socket; 0: any free one.
     pub port: Port,
-    /// Where instances find the web tier's SUB sockets.
+    /// Address of the web tier's SUB sockets, to which each instance connects.
     pub web: Upstream,
     /// Time between two snapshots of an instance.
     pub interval: Span<50, 60_000>,
-    /// Per-message events an instance sends each second; more are left out and counted.
+    /// Largest number of per-message events that an instance sends in a second; it leaves out further ones and counts
+    /// them.
     pub events_per_second: Int<0, 100_000>,
 }
 
@@ -165,8 +166,9 @@ pub struct Admin {
     /// Port of the admin server; 0: any free one. None: 9090 for the web tier or all tiers in one process, 9091 for a
     /// requester, 9092 for a responder, 9093 for a broker.
     pub port: Option<Port>,
-    /// What a control call must show as its bearer token, and telemetry must prove; the same for every instance. None:
-    /// control calls are refused where other hosts reach the admin server or the web tier, and open on loopback addresses.
+    /// Bearer token that each control call must carry, and key of the proof that telemetry must carry; set the same on
+    /// every instance. None: control calls are open if both servers listen on loopback addresses, and refused
+    /// otherwise.
     pub token: Option<Secret>,
     /// File to read `token` from, such as a Docker secret; not together with `token`.
     pub token_file: Option<PathBuf>,
@@ -196,9 +198,10 @@ impl Default for Experiments {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
-    /// The least severe lines that are written.
+    /// Least severe level that is written.
     pub level: LogLevel,
-    /// Lines for people on stderr (`terminal`), or JSON on stdout; `auto`: terminal when stdout is one.
+    /// Lines for people on stderr (`terminal`), or JSON on stdout (`json`); `auto`: `terminal` if stdout is a terminal,
+    /// else `json`.
     pub format: LogFormat,
 }
 
@@ -230,7 +233,8 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Shutdown {
-    /// Time for messages in flight to end after SIGTERM; then the process ends without them. Below Docker's grace period.
+    /// Time that messages in flight have to end after SIGTERM; then the process ends without them. Keep it below
+    /// Docker's grace period.
     pub deadline: Span<0, 3_600_000>,
 }
 

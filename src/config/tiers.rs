@@ -25,35 +25,36 @@ pub struct Web {
     pub bind: IpAddr,
     /// Port of the HTTP server; 0: any free one.
     pub port: Port,
-    /// Further names by which this server, and the admin server, are called: a proxy's, or this machine's own. Pages there
-    /// may call them, and they answer to these names where they listen on a loopback address without `admin.token`, which
-    /// they else do to loopback names alone.
+    /// Further names by which browsers call this server and the admin server: a proxy's, or this machine's own. Pages
+    /// of these sites may call both servers. A server on a loopback address without `admin.token` answers only to
+    /// loopback names and to these.
     pub hosts: Option<Hosts>,
     /// HTTP worker threads.
     pub threads: Int<1, 64>,
-    /// Where the requester tier is found.
+    /// Address of the requester tier.
     pub requester: Upstream,
     /// When to connect to the requester tier: at start, or on GET /api/v1/dispatcher/connect.
     pub connect: Connect,
-    /// Requests without an outcome at one time; more are answered 503 with Retry-After.
+    /// Largest number of requests under way; the web tier answers further ones with 503 and Retry-After.
     pub max_in_flight: Int<1, 100_000>,
-    /// Finished requests kept for GET /api/v1/requests/{id}.
+    /// Number of ended requests that GET /api/v1/requests/{id} can still return.
     pub keep_requests: Int<1, 100_000>,
-    /// Memory for requests and their replies, kept or under way, in bytes. Without room the oldest finished ones are
-    /// forgotten, then bodies of replies left out, then requests answered 503. A request may have a fourth of it. Half as much
-    /// again is for answers that clients are reading, and half for what the page shows of the whole deployment.
+    /// Memory for requests and their replies, ended or under way, in bytes. When it is full, the web tier removes the
+    /// oldest ended requests, then leaves out bodies of replies, then answers requests with 503. One request may use a
+    /// fourth. Two further areas have half this size each: answers that clients are reading, and the page's data on the
+    /// whole deployment.
     pub keep_bytes: Int<MIB, { 16_384 * MIB }>,
-    /// Longest body of a request, in bytes.
+    /// Longest body of an HTTP request, in bytes.
     pub max_body_bytes: Int<256, { 16 * MIB }>,
-    /// HTTP connections at one time, dashboards among them; more wait to be taken.
+    /// Largest number of open HTTP connections, dashboards included; further ones wait until one closes.
     pub max_connections: Int<1, 65_536>,
-    /// Dashboards (WebSockets) at one time; more are answered 503.
+    /// Largest number of open dashboards (WebSockets); the web tier answers further ones with 503.
     pub max_dashboards: Int<0, 65_536>,
-    /// Time for the body of a request to come; then it is answered 408.
+    /// Longest time that the body of an HTTP request may take to arrive; then the web tier answers 408.
     pub body_timeout: Span<100, 600_000>,
-    /// A client that reads nothing of what it is sent for so long is dropped.
+    /// The web tier closes the connection of a client that has read nothing for this time.
     pub send_timeout: Span<100, 600_000>,
-    /// Time between two sendings of WebSocket events.
+    /// Shortest time between two batches of WebSocket events.
     pub batch: Span<10, 1_000>,
 }
 
@@ -97,34 +98,34 @@ pub struct Requester {
     pub bind: IpAddr,
     /// Port of the socket master; 0: any free one.
     pub port: Port,
-    /// Requester workers.
+    /// Number of requester workers.
     pub workers: Int<0, 10_000>,
     /// Threads that the workers share.
     pub arbiters: Int<1, 64>,
-    /// Where the brokers are found.
+    /// Address of the brokers.
     pub responder: Upstream,
-    /// Time a message has until its reply, unless it brings a timeout of its own.
+    /// Time from a request's arrival until its messages time out, unless the request has its own `timeoutMs`.
     pub timeout: Span<1, 3_600_000>,
-    /// ZeroMQ socket of a worker: `req` waits for each reply, `dealer` has `window` messages in flight.
+    /// ZeroMQ socket of a worker: `req` waits for each reply, `dealer` keeps up to `window` messages in flight.
     pub socket: Socket,
-    /// Messages in flight per worker, with `socket = "dealer"` only.
+    /// Largest number of messages in flight per worker, with `socket = "dealer"` only.
     pub window: Int<1, 10_000>,
-    /// Messages waiting per worker; more are answered `overloaded`.
+    /// Length of each worker's queue, in messages; the requester answers further ones with `overloaded`.
     pub queue: Int<1, 1_000_000>,
-    /// A message without a reply for so long is sent again, if its deadline allows.
+    /// The worker sends a message again when it has no reply after this time and its deadline is later.
     pub retry_after: Span<10, 3_600_000>,
-    /// Sendings of one message, the first included.
+    /// Largest number of times that one message is sent, the first included.
     pub max_attempts: Int<1, 100>,
-    /// TCP connections at one time. When there are as many, an idle one gives its place to who comes.
+    /// Largest number of open TCP connections. When all are open, a new connection replaces an idle one.
     pub max_connections: Int<1, 65_536>,
-    /// Requests under way on one TCP connection; then no more are read from it. Not below the web tier's
-    /// `max_in_flight`.
+    /// Largest number of requests under way on one TCP connection; then the requester stops reading from it. Not below
+    /// the web tier's `max_in_flight`.
     pub max_in_flight: Int<1, 100_000>,
-    /// Longest JSON object on the TCP hop, and message or reply on the ZeroMQ hop, in bytes; a longer one is answered
-    /// `too-large`. The same for requesters, brokers and responders.
+    /// Longest JSON object on the TCP hop, and longest message or reply on the ZeroMQ hop, in bytes; a longer one ends
+    /// as an error, `too-large`. Set it to the same on requesters, brokers and responders.
     pub max_message_bytes: Int<4_096, { 64 * MIB }>,
-    /// Most bytes of requests and replies in memory: those under way, and those kept for a web tier that lost its
-    /// connection. More are answered `overloaded`. At least 8 times `max_message_bytes`.
+    /// Memory for requests and replies, in bytes: those under way, and those kept for a web tier that lost its
+    /// connection. When it is full, the requester answers with `overloaded`. At least 8 times `max_message_bytes`.
     pub max_memory_bytes: Int<{ MIB }, { MIB * MIB }>,
 }
 
@@ -169,16 +170,17 @@ pub struct Broker {
     pub port: Port,
     /// Threads of the broker.
     pub arbiters: Int<1, 64>,
-    /// Which worker gets the next message: each in turn, or the one with the fewest in flight.
+    /// Which worker gets the next message: each in turn, or one that is idle (while none is, messages wait at the
+    /// broker).
     pub dispatch: Dispatch,
-    /// Messages at the broker and its workers; more are answered `overloaded`.
+    /// Largest number of messages at the broker and its workers; the broker answers further ones with `overloaded`.
     pub queue: Int<1, 1_000_000>,
-    /// Bytes of the messages at the broker and its workers, each with some room for its frames; more are answered
-    /// `overloaded`. As much again may wait for requesters that do not read their replies.
+    /// Memory for the messages at the broker and its workers, overhead of their frames included, in bytes; the broker
+    /// answers further ones with `overloaded`. Unread replies to requesters may take the same again.
     pub queue_bytes: Int<65_536, { 64 << 30 }>,
-    /// A message whose worker has not answered for so long is forgotten, and counts as a timeout.
+    /// The broker removes a message whose worker has not answered for this time, and counts it as a timeout.
     pub forget_after: Span<1_000, 3_600_000>,
-    /// Where a separate broker (`swarmq broker`) listens for workers. None: tcp://127.0.0.1:5433.
+    /// Address on which a separate broker (`swarmq broker`) listens for workers. None: tcp://127.0.0.1:5433.
     pub backend: Option<BindUrl>,
 }
 
@@ -201,13 +203,13 @@ impl Default for Broker {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Responder {
-    /// Responder workers. A ZeroMQ context holds 1,023 sockets: for more, run more instances.
+    /// Number of responder workers. A ZeroMQ context holds 1,023 sockets: for more workers, run more instances.
     pub workers: Int<0, 1_000>,
     /// Threads that the workers share.
     pub arbiters: Int<1, 64>,
     /// Threads per arbiter for reading files and hashing.
     pub blocking_threads: Int<1, 64>,
-    /// A broker elsewhere to work for. None: this process holds the broker.
+    /// Address of a separate broker, to which the workers connect. None: this process runs the broker.
     pub backend: Option<BrokerUrl>,
 }
 
@@ -226,20 +228,22 @@ impl Default for Responder {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TaskSettings {
-    /// Task of a message that names none.
+    /// Task of a message without `task`.
     pub name: TaskName,
-    /// The only folder that the file task reads. Names that begin with a dot, and the program's own settings, secrets and
-    /// experiments, are not read there either. One that is not there is looked for again at each read.
+    /// The only folder that the file task reads. It never reads names that begin with a dot, nor the program's own
+    /// settings, secrets and experiments. If the folder is missing at start, the responder looks for it again at each
+    /// read.
     pub root: PathBuf,
-    /// File read for a message without `filename`, relative to `root`. Where `root` has no `target.txt`, the one that
-    /// comes with the program is read.
+    /// File that the task reads for a message without `filename`, relative to `root`. If `root` has no `target.txt`, it
+    /// reads the one built into the program.
     pub file: PathBuf,
-    /// Longest file that is read, in bytes. As JSON a byte can take six: `requester.max_message_bytes` must allow that.
+    /// Longest file that the task reads, in bytes. One byte can take six in JSON: `requester.max_message_bytes` must
+    /// allow that.
     pub max_file_bytes: Int<1, { 16 * MIB }>,
-    /// Most rounds of hashing that a message may ask for: whoever reaches the web tier may ask. A million took 0.1 s of a core
-    /// where it was measured, a desktop's; a small machine takes several times as long.
+    /// Largest number of hashing rounds that a message may ask for; everybody who reaches the web tier may ask. A
+    /// million rounds took 0.1 s on a desktop's core; a small machine takes several times as long.
     pub max_cpu_rounds: Int<1, 1_000_000_000>,
-    /// The wait before each task, which stands for work.
+    /// The wait before each task, in place of real work.
     pub delay: DelaySettings,
 }
 
@@ -272,8 +276,8 @@ pub struct DelaySettings {
     pub sigma: Shape,
     /// Longest delay drawn from `exponential` and `log-normal`.
     pub cap: Span<0, 600_000>,
-    /// The same seed draws the same sequence in each worker again; workers of other places and other slots have others.
-    /// None: new sequences at each start.
+    /// With a seed, each worker draws the same delays at every start; workers with another index or `instance.slot`
+    /// draw different ones. None: different delays at every start.
     pub seed: Option<Int<0, { u64::MAX }>>,
 }
 
