@@ -11,7 +11,7 @@ use slog::{Discard, Logger, o};
 use swarmq::app::App;
 use swarmq::config::Role;
 use swarmq::config::{Config, Override, Sources};
-use swarmq::requester::Calls;
+use swarmq::requester::RequestCoordinator;
 use swarmq::wire::Request;
 use tokio::sync::mpsc;
 
@@ -120,10 +120,10 @@ fn run_swarmq(workers: usize) -> f64 {
     let settings = Config::load(&sources).unwrap().settings;
     actix_rt::System::new().block_on(async move {
         let app = App::build(settings, Role::All, Logger::root(Discard, o!())).unwrap();
-        let calls = app.calls().unwrap();
+        let coordinator = app.coordinator().unwrap();
         let count = Arc::new(AtomicU64::new(0));
         for _ in 0..UNDER_WAY {
-            actix_rt::spawn(keep_asking(calls.clone(), count.clone()));
+            actix_rt::spawn(keep_asking(coordinator.clone(), count.clone()));
         }
         actix_rt::time::sleep(RUN / 5).await;
         let (before, begun) = (count.load(Ordering::Relaxed), Instant::now());
@@ -134,14 +134,14 @@ fn run_swarmq(workers: usize) -> f64 {
     })
 }
 
-async fn keep_asking(calls: Arc<Calls>, count: Arc<AtomicU64>) {
+async fn keep_asking(coordinator: Arc<RequestCoordinator>, count: Arc<AtomicU64>) {
     let log = Logger::root(Discard, o!());
     let mut parameters = serde_json::Map::new();
     parameters.insert("payload".into(), "Hello Paul".into());
     for id in 0_u64.. {
         let request = Request { request_id: id.to_string(), parameters: parameters.clone(), ..Request::default() };
         let (sink, mut frames) = mpsc::channel(1);
-        calls.carry_out(request, sink, &log).await;
+        coordinator.carry_out(request, sink, &log).await;
         // None: the program is being shut down.
         let Some(line) = frames.recv().await else { return };
         let (replies, responses) =

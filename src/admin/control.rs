@@ -6,14 +6,14 @@ use actix::Addr;
 use tokio::sync::watch;
 
 use crate::responder::{ChangeError, ResponderControls};
-use crate::runtime::Board;
+use crate::runtime::InstanceStatus;
 use crate::runtime::supervision::{CrashWorker, Resize, Supervisor};
 use crate::wire::{DelayView, Dispatch, Faults};
 
 /// The handles of one instance; those it does not have are none.
 #[derive(Clone)]
 pub struct Control {
-    pub board: Arc<Board>,
+    pub status: Arc<InstanceStatus>,
     pub workers: Option<Workers>,
     pub responder: Option<ResponderControls>,
     pub dispatch: Option<watch::Sender<Dispatch>>,
@@ -51,10 +51,10 @@ impl Control {
         }
         match workers.pool.send(Resize(size)).await {
             Ok(true) => {
-                self.board.tell();
+                self.status.publish();
                 Ok(())
             }
-            Ok(false) => Err(ControlError::Draining(self.board.instance.id.clone())),
+            Ok(false) => Err(ControlError::Draining(self.status.instance.id.clone())),
             Err(_) => Err(self.not_here("supervisor")),
         }
     }
@@ -91,8 +91,8 @@ impl Control {
     pub fn set_dispatch(&self, dispatch: Dispatch) -> Result<(), ControlError> {
         let current = self.dispatch.as_ref().ok_or_else(|| self.not_here("dispatch"))?;
         current.send_replace(dispatch);
-        self.board.set_dispatch(dispatch);
-        self.board.tell();
+        self.status.set_dispatch(dispatch);
+        self.status.publish();
         Ok(())
     }
 
@@ -101,6 +101,6 @@ impl Control {
     }
 
     fn not_here(&self, what: &'static str) -> ControlError {
-        ControlError::NotHere(self.board.instance.id.clone(), what)
+        ControlError::NotHere(self.status.instance.id.clone(), what)
     }
 }

@@ -11,7 +11,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use crate::runtime::Board;
+use crate::runtime::InstanceStatus;
 use crate::wire::{InstanceState, Latency, Snapshot};
 
 /// What `/metrics` answers with.
@@ -22,9 +22,9 @@ const BUCKETS: [f64; 16] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// The metrics of all instances of the process. Fails only where a text can't be written.
-pub fn text(boards: &[Arc<Board>]) -> Result<String, fmt::Error> {
+pub fn text(instances: &[Arc<InstanceStatus>]) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("swarmq");
-    let instances = boards.iter().map(|board| Figures { snapshot: board.snapshot(), restarts: board.restarts() });
+    let instances = instances.iter().map(|status| Figures { snapshot: status.snapshot(), restarts: status.restarts() });
     registry.register_collector(Box::new(AllFigures(instances.collect())));
     let mut text = String::new();
     encode_registry(&mut text, &registry)?;
@@ -181,11 +181,11 @@ impl EncodeMetric for Buckets<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::telemetry::Teller;
+    use crate::runtime::telemetry::EventSink;
     use crate::wire::{Hop, Outcome, Tier, snapshot};
 
-    fn board(id: &str) -> Arc<Board> {
-        Arc::new(Board::new(snapshot(id, Tier::Responder).instance, Teller::new(0).0, false, false))
+    fn status(id: &str) -> Arc<InstanceStatus> {
+        Arc::new(InstanceStatus::new(snapshot(id, Tier::Responder).instance, EventSink::new(0).0, false, false))
     }
 
     /// The value of a sample, by the beginning of its line.
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn odd_characters_of_an_id_are_escaped() {
-        let text = text(&[board("küche \"1\"\\a\nb{},=")]).unwrap();
+        let text = text(&[status("küche \"1\"\\a\nb{},=")]).unwrap();
         let sample = r#"swarmq_ready{tier="responder",instance="küche \"1\"\\a\nb{},="} 1"#;
         assert!(text.lines().any(|line| line == sample), "{text}");
         assert!(text.lines().all(|line| line.starts_with("# ") || line.starts_with("swarmq_")), "{text}");
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn every_family_has_one_help_line_and_counters_have_their_whole_name_in_it() {
-        let text = text(&[board("a"), board("b")]).unwrap();
+        let text = text(&[status("a"), status("b")]).unwrap();
         let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
         assert!(types.len() > 10, "{text}");
         for (name, kind) in types {
@@ -216,21 +216,21 @@ mod tests {
 
     #[test]
     fn no_counter_falls_when_a_worker_leaves_or_a_time_is_short() {
-        let board = board("a");
-        let cells = [board.add_cell(0), board.add_cell(1)];
+        let status = status("a");
+        let cells = [status.add_worker(0), status.add_worker(1)];
         cells.iter().for_each(|cell| cell.restarting("panicked".to_owned()));
-        board.ledger.sent();
-        board.ledger.ended(Outcome::Response);
+        status.ledger.sent();
+        status.ledger.ended(Outcome::Response);
         let mut sum = 0.0;
         for micros in [3_599_000_000, 1, 7, 0, 123_456, 0] {
-            board.hops.record(Hop::Total, Duration::from_micros(micros));
-            let now = value(&text(std::slice::from_ref(&board)).unwrap(), "swarmq_hop_seconds_sum");
+            status.hops.record(Hop::Total, Duration::from_micros(micros));
+            let now = value(&text(std::slice::from_ref(&status)).unwrap(), "swarmq_hop_seconds_sum");
             assert!(now >= sum, "{now} after {sum}");
             sum = now;
         }
         for _ in cells {
-            board.drop_cell();
-            let text = text(std::slice::from_ref(&board)).unwrap();
+            status.drop_worker();
+            let text = text(std::slice::from_ref(&status)).unwrap();
             assert_eq!(value(&text, "swarmq_worker_restarts_total"), 2.0, "{text}");
         }
     }

@@ -15,14 +15,14 @@ use serde_json::json;
 use super::{Control, ControlError, metrics};
 use crate::responder::ChangeError;
 use crate::runtime::http::{Access, ApiError, Guard, HttpLimits, Route, answer, guard as check_access, headers};
-use crate::runtime::{Board, Memory};
+use crate::runtime::{InstanceStatus, Memory};
 use crate::wire::{DelayView, DispatchChoice, ErrorCode, Faults, InstanceState, PoolSize, Stall};
 
 /// Connections at one time: checks, scrapes, and controls from web instances, none of which takes long.
 pub const CONNECTIONS: usize = 256;
 
 /// Longest body of a control, in bytes, and what all that are being received may take.
-const LONGEST_BODY: usize = 64 << 10;
+const MAX_BODY: usize = 64 << 10;
 const BODIES: usize = 2 << 20;
 
 /// Time for a body to come, and for an answer to be read.
@@ -32,13 +32,13 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// The instances of the process.
 struct Instances {
     controls: Vec<Control>,
-    boards: Vec<Arc<Board>>,
+    instances: Vec<Arc<InstanceStatus>>,
 }
 
 impl Instances {
     fn control(&self, id: &str) -> Result<&Control, ApiError> {
-        self.controls.iter().find(|control| control.board.instance.id == id).ok_or_else(|| {
-            let known: Vec<_> = self.controls.iter().map(|control| &control.board.instance.id[..]).collect();
+        self.controls.iter().find(|control| control.status.instance.id == id).ok_or_else(|| {
+            let known: Vec<_> = self.controls.iter().map(|control| &control.status.instance.id[..]).collect();
             let message = format!("no instance {id} with controls here: there is {}", known.join(", "));
             ApiError::new(ErrorCode::NotFound, message)
         })
@@ -73,11 +73,11 @@ async fn healthz() -> HttpResponse {
 /// Ready: every instance would do work now. With the reasons where not, and 503.
 #[get("/readyz")]
 async fn readyz(instances: Data<Instances>) -> HttpResponse {
-    let states: Vec<_> = instances.boards.iter().map(|board| (board, board.state())).collect();
+    let states: Vec<_> = instances.instances.iter().map(|status| (status, status.state())).collect();
     let ready = states.iter().all(|(_, (state, _))| *state == InstanceState::Ready);
     let list: Vec<_> = states
         .into_iter()
-        .map(|(board, (state, reason))| json!({ "id": board.instance.id, "state": state, "reason": reason }))
+        .map(|(status, (state, reason))| json!({ "id": status.instance.id, "state": state, "reason": reason }))
         .collect();
     let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     response.json(json!({ "ready": ready, "instances": list }))
@@ -86,7 +86,7 @@ async fn readyz(instances: Data<Instances>) -> HttpResponse {
 /// Prometheus text.
 #[get("/metrics")]
 async fn figures(instances: Data<Instances>) -> HttpResponse {
-    match metrics::text(&instances.boards) {
+    match metrics::text(&instances.instances) {
         Ok(text) => HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(text),
         Err(error) => ApiError::new(ErrorCode::Internal, error.to_string()).error_response(),
     }
@@ -168,11 +168,11 @@ pub fn admin_routes() -> Vec<Route> {
 /// The admin server on a bound listener; it runs until it is stopped by its handle.
 pub fn serve_admin(
     listener: TcpListener,
-    boards: Vec<Arc<Board>>,
+    instances: Vec<Arc<InstanceStatus>>,
     controls: Vec<Control>,
     guard: Guard,
 ) -> io::Result<Server> {
-    let (instances, guard) = (Data::new(Instances { controls, boards }), Data::new(guard));
+    let (instances, guard) = (Data::new(Instances { controls, instances }), Data::new(guard));
     let limits = HttpLimits {
         connections: CONNECTIONS,
         body_timeout: BODY_TIMEOUT,
@@ -192,7 +192,7 @@ pub fn serve_admin(
             .app_data(guard.clone())
             .app_data(
                 JsonConfig::default()
-                    .limit(LONGEST_BODY)
+                    .limit(MAX_BODY)
                     .error_handler(|error, _| ApiError::of_body(error, "no control is longer")),
             )
             .service((healthz, readyz, figures))

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::App;
 use crate::config::Role;
 use crate::experiment::plan::{Plan, Trial};
-use crate::experiment::target::{Deployment, Laboratory, load_settings, settings_of};
+use crate::experiment::target::{Deployment, TargetDriver, load_settings, settings_of};
 
 /// Longest wait for the tiers of this process.
 const STARTING: std::time::Duration = std::time::Duration::from_secs(30);
@@ -20,7 +20,7 @@ pub struct InProcess {
     running: Option<(oneshot::Sender<()>, JoinHandle<Result<()>>)>,
 }
 
-impl Laboratory for InProcess {
+impl TargetDriver for InProcess {
     async fn set_up(&mut self, plan: &Plan, trial: &Trial) -> Result<Deployment> {
         let setup = &plan.cells[trial.cell].setup;
         let settings = load_settings(&settings_of(plan, setup, plan.seed_of(trial)))?;

@@ -15,11 +15,11 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::admin::{Control, Workers, admin_routes, serve_admin};
 use crate::broker::{BrokerTier, INPROC, MAX_LEAST_BUSY, worker_endpoint};
 use crate::config::{Role, Settings, Upstream};
-use crate::requester::{Calls, MAX_WORKERS, RequesterTier};
+use crate::requester::{MAX_WORKERS, RequestCoordinator, RequesterTier};
 use crate::responder::{LocalBroker, ResponderTier};
 use crate::runtime::http::{Guard, Permission};
 use crate::runtime::supervision::{CrashWorker, Resize};
-use crate::runtime::{Board, Process, bind_telemetry, listen};
+use crate::runtime::{InstanceStatus, Process, bind_telemetry, listen};
 use crate::web::WebTier;
 use crate::wire::{InstanceState, Tier};
 pub use in_process_target::InProcess;
@@ -122,11 +122,11 @@ impl App {
             addresses.web = Some(tier.address);
             web = Some(tier);
         }
-        process.start_monitor(addresses.telemetry)?;
+        process.start_telemetry(addresses.telemetry)?;
         let max_responders = MAX_LEAST_BUSY.max(process.settings.responder.workers.usize());
         let server = serve_admin(
             admin_listener,
-            process.boards.clone(),
+            process.instances.clone(),
             controls(requester.as_ref(), broker.as_ref(), (responder.as_ref(), max_responders)),
             Guard::new(
                 process.settings.admin.bind,
@@ -144,7 +144,7 @@ impl App {
     /// Waits until every instance would do work, for `patience` at most.
     pub async fn ready(&self, patience: Duration) {
         let find_each_other = async {
-            while self.boards().iter().any(|board| board.state().0 != InstanceState::Ready) {
+            while self.instances().iter().any(|status| status.state().0 != InstanceState::Ready) {
                 sleep(LOOK_AGAIN).await;
             }
         };
@@ -153,13 +153,13 @@ impl App {
     }
 
     /// What each instance of this process shows of itself.
-    pub fn boards(&self) -> &[Arc<Board>] {
-        &self.process.boards
+    pub fn instances(&self) -> &[Arc<InstanceStatus>] {
+        &self.process.instances
     }
 
     /// The requester's way in, for load made in this process.
-    pub fn calls(&self) -> Option<Arc<Calls>> {
-        self.requester.as_ref().map(|tier| tier.calls.clone())
+    pub fn coordinator(&self) -> Option<Arc<RequestCoordinator>> {
+        self.requester.as_ref().map(|tier| tier.coordinator.clone())
     }
 
     /// Runs until `shutdown` is ready, then drains every tier, front to back, within the deadline. An error when a
@@ -173,7 +173,7 @@ impl App {
         info!(log, "shutting down"; "deadline" => ?self.deadline);
         let until = Instant::now() + self.deadline;
         if timeout_at(until, self.drain(until)).await.is_err() {
-            let left: u64 = self.process.boards.iter().map(|board| board.ledger.read().in_flight).sum();
+            let left: u64 = self.process.instances.iter().map(|status| status.ledger.read().in_flight).sum();
             warn!(log, "not all that was in flight has ended (shutdown.deadline)"; "left" => left);
         }
         self.admin.stop(true).await;
@@ -246,19 +246,19 @@ fn controls(
     (responder, max_responders): (Option<&ResponderTier>, usize),
 ) -> Vec<Control> {
     let requester = requester.map(|tier| Control {
-        board: tier.board.clone(),
+        status: tier.status.clone(),
         workers: Some(Workers { pool: tier.workers.clone(), max: MAX_WORKERS }),
         responder: None,
         dispatch: None,
     });
     let broker = broker.map(|tier| Control {
-        board: tier.board.clone(),
+        status: tier.status.clone(),
         workers: None,
         responder: None,
         dispatch: (!tier.separate).then(|| tier.dispatch.clone()),
     });
     let responder = responder.map(|tier| Control {
-        board: tier.controls.board.clone(),
+        status: tier.controls.status.clone(),
         workers: Some(Workers { pool: tier.workers.clone(), max: max_responders }),
         responder: Some(tier.controls.clone()),
         dispatch: None,

@@ -11,9 +11,9 @@ use slog::{debug, warn};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{Backends, Dropped, Envelope, OnItsWay, Outboxes};
-use crate::runtime::Board;
-use crate::runtime::supervision::{Seat, WorkError, next_change};
+use super::{Dispatcher, Dropped, Envelope, InFlightTable, Outboxes};
+use crate::runtime::InstanceStatus;
+use crate::runtime::supervision::{Slot, WorkError, next_change};
 use crate::runtime::zeromq::memory;
 use crate::runtime::zeromq::{Frames, Routed, Socket};
 use crate::wire::{BrokerStamp, ErrorCode, Hop, Message, NO_RESPONDER, Outcome, WorkerState};
@@ -28,15 +28,15 @@ const RETRY: Duration = Duration::from_millis(10);
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// The most frames of a message, its envelope's included.
-const MOST_FRAMES: usize = 32;
+const MAX_FRAMES: usize = 32;
 
 /// What the broker works with. The actor holds it locked for its life, so that sockets, and the messages in them,
 /// survive its death.
-pub struct BrokerDesk {
+pub struct BrokerState {
     /// Bound, with ROUTER_MANDATORY.
     pub router: Socket,
-    pub backends: Backends,
-    pub on_its_way: OnItsWay,
+    pub dispatcher: Dispatcher,
+    pub in_flight: InFlightTable,
     /// Replies that requesters have not read yet.
     pub outboxes: Outboxes,
     /// Messages at the broker and its workers at one time, and their bytes.
@@ -46,7 +46,7 @@ pub struct BrokerDesk {
     pub max_message_bytes: usize,
     /// A message whose worker never answers is forgotten after so long.
     pub forget_after: Duration,
-    pub board: Arc<Board>,
+    pub status: Arc<InstanceStatus>,
     /// How many messages are here that no worker has begun, as far as the broker can tell.
     pub depth: Arc<AtomicUsize>,
     /// The memory that messages and replies take here.
@@ -54,35 +54,35 @@ pub struct BrokerDesk {
 }
 
 /// Passes messages and replies on until it is drained and nothing is on its way any more.
-pub async fn run_broker(seat: Seat, desk: Arc<Mutex<BrokerDesk>>) -> Result<(), WorkError> {
-    let mut desk = desk.lock().await;
-    desk.attach()?;
-    seat.cell.set(WorkerState::Idle, None);
-    let (mut dispatch, mut size) = desk.backends.watches();
-    let mut sweep_at = Instant::now() + desk.forget_after;
+pub async fn run_broker(slot: Slot, state: Arc<Mutex<BrokerState>>) -> Result<(), WorkError> {
+    let mut state = state.lock().await;
+    state.attach()?;
+    slot.status.set(WorkerState::Idle, None);
+    let (mut dispatch, mut size) = state.dispatcher.watches();
+    let mut sweep_at = Instant::now() + state.forget_after;
     loop {
-        desk.pass_on(&seat).await?;
+        state.pass_on(&slot).await?;
         let at_work = size.as_ref().map_or(0, |size| *size.borrow());
-        desk.depth.store(desk.on_its_way.len().saturating_sub(at_work), Ordering::Relaxed);
-        desk.bytes.store(desk.on_its_way.bytes() + desk.outboxes.bytes(), Ordering::Relaxed);
-        let (draining, empty) = (seat.drain.is_cancelled(), desk.on_its_way.is_empty());
-        let unsent = !desk.outboxes.is_empty();
+        state.depth.store(state.in_flight.len().saturating_sub(at_work), Ordering::Relaxed);
+        state.bytes.store(state.in_flight.bytes() + state.outboxes.bytes(), Ordering::Relaxed);
+        let (draining, empty) = (slot.drain.is_cancelled(), state.in_flight.is_empty());
+        let unsent = !state.outboxes.is_empty();
         if draining && empty {
-            desk.send_last(&seat).await?;
-            desk.backends.release_all();
+            state.send_last(&slot).await?;
+            state.dispatcher.release_all();
             return Ok(());
         }
         tokio::select! {
-            news = std::future::poll_fn(|cx| desk.poll_news(cx)) => news?,
+            news = std::future::poll_fn(|cx| state.poll_news(cx)) => news?,
             () = next_change(Some(&mut dispatch)) => {}
             () = next_change(size.as_mut()) => {}
             () = sleep_until(sweep_at), if !empty => {
-                desk.forget(&seat);
-                sweep_at = Instant::now() + desk.forget_after / 2;
+                state.expire(&slot);
+                sweep_at = Instant::now() + state.forget_after / 2;
             }
             // An edge that said that there is room again may have been swallowed by a call for something else.
             () = sleep(RETRY), if unsent => {}
-            () = seat.drain.cancelled(), if !draining => debug!(seat.log, "draining"; "onItsWay" => desk.on_its_way.len()),
+            () = slot.drain.cancelled(), if !draining => debug!(slot.log, "draining"; "onItsWay" => state.in_flight.len()),
         }
     }
 }
@@ -93,25 +93,25 @@ fn is_sent_again(json: &[u8]) -> bool {
     Message::parse(json).is_ok_and(|message| message.attempt.is_some_and(|attempt| attempt > 1))
 }
 
-impl BrokerDesk {
+impl BrokerState {
     /// Moves the sockets to the arbiter that runs the broker.
     fn attach(&mut self) -> io::Result<()> {
         self.router.attach_here()?;
-        self.backends.attach_here()
+        self.dispatcher.attach_here()
     }
 
     /// Passes on what is here, both ways.
-    async fn pass_on(&mut self, seat: &Seat) -> io::Result<()> {
+    async fn pass_on(&mut self, slot: &Slot) -> io::Result<()> {
         loop {
-            let mut moved = self.backends.flush()?;
+            let mut moved = self.dispatcher.flush()?;
             for _ in 0..BATCH {
                 let Some(frames) = self.router.try_recv()? else { break };
-                self.take_message(frames, seat)?;
+                self.take_message(frames, slot)?;
                 moved = true;
             }
             for _ in 0..BATCH {
-                let Some(frames) = self.backends.try_reply()? else { break };
-                self.take_reply(frames, seat)?;
+                let Some(frames) = self.dispatcher.try_reply()? else { break };
+                self.take_reply(frames, slot)?;
                 moved = true;
             }
             moved |= self.outboxes.flush(|reply| self.router.try_route(reply))?;
@@ -130,7 +130,7 @@ impl BrokerDesk {
                 return Poll::Ready(Ok(()));
             }
             if self.router.poll_edge(cx)?.is_pending() {
-                return self.backends.poll_news(cx);
+                return self.dispatcher.poll_news(cx);
             }
             if !self.outboxes.is_empty() {
                 return Poll::Ready(Ok(()));
@@ -139,35 +139,35 @@ impl BrokerDesk {
     }
 
     /// Passes a message on to a worker, or answers why not.
-    fn take_message(&mut self, mut frames: Frames, seat: &Seat) -> io::Result<()> {
+    fn take_message(&mut self, mut frames: Frames, slot: &Slot) -> io::Result<()> {
         let Some(envelope) = Envelope::of(&frames) else {
-            warn!(seat.log, "not a message: no empty frame with JSON behind it, or too much before that";
+            warn!(slot.log, "not a message: no empty frame with JSON behind it, or too much before that";
                 "frames" => frames.len(), "bytes" => memory(&frames));
-            self.board.ledger.sent();
-            self.board.ledger.ended(Outcome::Error);
+            self.status.ledger.sent();
+            self.status.ledger.ended(Outcome::Error);
             return Ok(());
         };
-        if seat.drain.is_cancelled() && !is_sent_again(&frames[envelope.json_at()]) {
-            return self.answer(&frames, &envelope, ErrorCode::Draining, "this broker is shutting down", seat);
+        if slot.drain.is_cancelled() && !is_sent_again(&frames[envelope.json_at()]) {
+            return self.answer(&frames, &envelope, ErrorCode::Draining, "this broker is shutting down", slot);
         }
-        self.board.ledger.sent();
+        self.status.ledger.sent();
         if let Some((code, reason)) = self.refusal(&frames, &envelope) {
-            self.board.ledger.ended(Outcome::Error);
-            return self.answer(&frames, &envelope, code, &reason, seat);
+            self.status.ledger.ended(Outcome::Error);
+            return self.answer(&frames, &envelope, code, &reason, slot);
         }
         let wants_stamp = frames.last().is_some_and(|last| &last[..] == BrokerStamp::ASKED);
         if wants_stamp {
             frames.pop();
         }
-        self.on_its_way.add(envelope, wants_stamp, memory(&frames));
-        self.backends.pass(frames)
+        self.in_flight.add(envelope, wants_stamp, memory(&frames));
+        self.dispatcher.pass(frames)
     }
 
     /// Why a message is not passed on, where it is not.
     fn refusal(&self, frames: &Frames, envelope: &Envelope) -> Option<(ErrorCode, String)> {
         let bytes: usize = frames[envelope.json_at()..].iter().map(|frame| frame.len()).sum();
-        if frames.len() > MOST_FRAMES {
-            let reason = format!("the message has {} frames, and {MOST_FRAMES} are allowed", frames.len());
+        if frames.len() > MAX_FRAMES {
+            let reason = format!("the message has {} frames, and {MAX_FRAMES} are allowed", frames.len());
             return Some((ErrorCode::TooLarge, reason));
         }
         if bytes > self.max_message_bytes + BrokerStamp::ASKED.len() {
@@ -177,12 +177,12 @@ impl BrokerDesk {
             );
             return Some((ErrorCode::TooLarge, reason));
         }
-        let reason = if self.on_its_way.len() >= self.limit {
+        let reason = if self.in_flight.len() >= self.limit {
             format!("overloaded: {} messages are at this broker already (broker.queue)", self.limit)
-        } else if self.on_its_way.bytes() + memory(frames) > self.limit_bytes {
+        } else if self.in_flight.bytes() + memory(frames) > self.limit_bytes {
             format!(
                 "overloaded: {} bytes of messages are at this broker already, and {} are allowed (broker.queue_bytes)",
-                self.on_its_way.bytes(),
+                self.in_flight.bytes(),
                 self.limit_bytes
             )
         } else if let Some(unread) = self.outboxes.unread(&frames[0]) {
@@ -200,70 +200,70 @@ impl BrokerDesk {
         envelope: &Envelope,
         code: ErrorCode,
         reason: &str,
-        seat: &Seat,
+        slot: &Slot,
     ) -> io::Result<()> {
         let reply = match Message::parse(&frames[envelope.json_at()]) {
             Ok(message) if message.attempt.is_some() => message.error(NO_RESPONDER, code, reason),
             Ok(message) => message.error(NO_RESPONDER, code, reason).plain(),
             Err(error) => {
-                warn!(seat.log, "dropped a message that can't be read"; "error" => %error, "reason" => reason);
+                warn!(slot.log, "dropped a message that can't be read"; "error" => %error, "reason" => reason);
                 return Ok(());
             }
         };
-        debug!(seat.log, "refused"; "messageId" => &reply.message_id, "reason" => reason);
+        debug!(slot.log, "refused"; "messageId" => &reply.message_id, "reason" => reason);
         let mut answer: Frames = envelope.frames(frames);
         let (_, json) = reply.into_json(self.max_message_bytes)?;
         answer.push(json.into());
-        self.pass_to_requester(answer, seat)
+        self.pass_to_requester(answer, slot)
     }
 
     /// Passes a reply on to whoever sent the message.
-    fn take_reply(&mut self, mut frames: Frames, seat: &Seat) -> io::Result<()> {
+    fn take_reply(&mut self, mut frames: Frames, slot: &Slot) -> io::Result<()> {
         let Some(envelope) = Envelope::of(&frames) else {
-            warn!(seat.log, "not a reply: no empty frame with JSON behind it"; "frames" => frames.len());
+            warn!(slot.log, "not a reply: no empty frame with JSON behind it"; "frames" => frames.len());
             return Ok(());
         };
         if let Some(message) = envelope.returned(&mut frames) {
             // Its worker has been taken away before it began: another one's turn.
-            return self.backends.pass(message);
+            return self.dispatcher.pass(message);
         }
-        match self.on_its_way.end(&envelope) {
+        match self.in_flight.end(&envelope) {
             Some((residence, wants_stamp)) => {
-                self.board.ledger.ended(Outcome::Response);
-                self.board.hops.record(Hop::Total, residence);
-                seat.cell.handled();
+                self.status.ledger.ended(Outcome::Response);
+                self.status.hops.record(Hop::Total, residence);
+                slot.status.handled();
                 if wants_stamp {
                     let stamp = BrokerStamp { residence_us: residence.as_micros() as u64 };
                     frames.push(serde_json::to_vec(&stamp)?.into());
                 }
             }
-            None => self.board.ledger.late(),
+            None => self.status.ledger.late(),
         }
-        self.pass_to_requester(frames, seat)
+        self.pass_to_requester(frames, slot)
     }
 
     /// Sends a reply, or keeps it until its requester has room for it.
-    fn pass_to_requester(&mut self, frames: Frames, seat: &Seat) -> io::Result<()> {
+    fn pass_to_requester(&mut self, frames: Frames, slot: &Slot) -> io::Result<()> {
         let reply = match self.outboxes.has(&frames[0]) {
             true => frames,
             false => match self.router.try_route(frames)? {
                 Routed::Sent => return Ok(()),
                 Routed::Gone => {
-                    debug!(seat.log, "the requester that a reply is for is gone");
+                    debug!(slot.log, "the requester that a reply is for is gone");
                     return Ok(());
                 }
                 Routed::Full(reply) => reply,
             },
         };
         if let Some(Dropped { replies, bytes }) = self.outboxes.add(reply) {
-            warn!(seat.log, "dropped the replies of a requester that does not read them (broker.queue_bytes)";
+            warn!(slot.log, "dropped the replies of a requester that does not read them (broker.queue_bytes)";
                 "replies" => replies, "bytes" => bytes);
         }
         Ok(())
     }
 
     /// Waits a moment for requesters to read what waits for them.
-    async fn send_last(&mut self, seat: &Seat) -> io::Result<()> {
+    async fn send_last(&mut self, slot: &Slot) -> io::Result<()> {
         let until = Instant::now() + LAST_WAIT;
         while !self.outboxes.is_empty() && Instant::now() < until {
             if !self.outboxes.flush(|reply| self.router.try_route(reply))? {
@@ -271,16 +271,16 @@ impl BrokerDesk {
             }
         }
         if !self.outboxes.is_empty() {
-            warn!(seat.log, "replies are left that requesters did not read"; "bytes" => self.outboxes.bytes());
+            warn!(slot.log, "replies are left that requesters did not read"; "bytes" => self.outboxes.bytes());
         }
         Ok(())
     }
 
     /// Gives up on messages whose workers never answered.
-    fn forget(&mut self, seat: &Seat) {
-        for _ in 0..self.on_its_way.forget(self.forget_after) {
-            warn!(seat.log, "a message's worker never answered: forgotten"; "after" => ?self.forget_after);
-            self.board.ledger.ended(Outcome::Timeout);
+    fn expire(&mut self, slot: &Slot) {
+        for _ in 0..self.in_flight.expire(self.forget_after) {
+            warn!(slot.log, "a message's worker never answered: forgotten"; "after" => ?self.forget_after);
+            self.status.ledger.ended(Outcome::Timeout);
         }
     }
 }

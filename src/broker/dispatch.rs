@@ -14,16 +14,16 @@ use crate::wire::Dispatch;
 pub const MAX_LEAST_BUSY: usize = 500;
 
 /// The broker's back. Dispatch can change while it runs: messages that wait change sides, those at a worker stay.
-pub struct Backends {
+pub struct Dispatcher {
     dispatch: watch::Receiver<Dispatch>,
     round_robin: RoundRobin,
     /// Where the workers are in this process; made when it is used first.
-    least_busy: Result<LeastBusy, Option<Parts>>,
+    least_busy: Result<LeastBusy, Option<LeastBusyConfig>>,
     waiting: VecDeque<Frames>,
 }
 
 /// What least-busy dispatch is made of.
-pub struct Parts {
+pub struct LeastBusyConfig {
     pub contexts: Arc<Contexts>,
     /// How many workers there shall be.
     pub size: watch::Receiver<usize>,
@@ -41,7 +41,7 @@ type Answer = (usize, Frames);
 
 /// One DEALER per worker and one queue for all: a message goes to a worker that has nothing to do.
 struct LeastBusy {
-    parts: Parts,
+    parts: LeastBusyConfig,
     /// Senders to the workers' pumps.
     workers: Vec<mpsc::UnboundedSender<Frames>>,
     idle: VecDeque<usize>,
@@ -50,10 +50,10 @@ struct LeastBusy {
     arrived: VecDeque<Answer>,
 }
 
-impl Backends {
+impl Dispatcher {
     /// `dealer` is bound already, for workers in turn; `parts` are those of least-busy dispatch, where the workers are
     /// in this process and connect to [`worker_endpoint`] in the first of the contexts.
-    pub fn new(dispatch: watch::Receiver<Dispatch>, dealer: Socket, parts: Option<Parts>) -> Self {
+    pub fn new(dispatch: watch::Receiver<Dispatch>, dealer: Socket, parts: Option<LeastBusyConfig>) -> Self {
         Self { dispatch, round_robin: RoundRobin { dealer }, least_busy: Err(parts), waiting: VecDeque::new() }
     }
 
@@ -157,7 +157,7 @@ impl RoundRobin {
 }
 
 impl LeastBusy {
-    fn new(parts: Parts) -> Self {
+    fn new(parts: LeastBusyConfig) -> Self {
         Self {
             parts,
             workers: vec![],
@@ -228,7 +228,7 @@ impl LeastBusy {
     }
 }
 
-/// Where the worker on a seat finds its own DEALER.
+/// Where the worker in a slot finds its own DEALER.
 pub fn worker_endpoint(index: usize) -> String {
     format!("inproc://worker-{index}")
 }

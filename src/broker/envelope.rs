@@ -16,15 +16,15 @@ pub struct Envelope {
 }
 
 /// The most frames before a message's JSON, and bytes in them: routing and request ids are short.
-const MOST_FRAMES: usize = 16;
-const MOST_BYTES: usize = 1_024;
+const MAX_FRAMES: usize = 16;
+const MAX_BYTES: usize = 1_024;
 
 impl Envelope {
     /// None where there is no empty frame behind the routing id, nothing behind the empty frame, or too much before it.
     pub fn of(frames: &Frames) -> Option<Self> {
-        let empty = frames.iter().take(MOST_FRAMES).skip(1).position(|frame| frame.is_empty())? + 1;
+        let empty = frames.iter().take(MAX_FRAMES).skip(1).position(|frame| frame.is_empty())? + 1;
         frames.get(empty + 1)?;
-        if frames[..empty].iter().map(|frame| frame.len()).sum::<usize>() > MOST_BYTES {
+        if frames[..empty].iter().map(|frame| frame.len()).sum::<usize>() > MAX_BYTES {
             return None;
         }
         let mut key = Vec::with_capacity(16);
@@ -58,7 +58,7 @@ impl Envelope {
     }
 }
 
-struct Passed {
+struct InFlightEntry {
     arrived: Instant,
     wants_stamp: bool,
     /// More than one only from a DEALER that gives its messages no ids.
@@ -69,13 +69,13 @@ struct Passed {
 
 /// The messages a broker has passed on and not yet seen a reply to.
 #[derive(Default)]
-pub struct OnItsWay {
-    by_envelope: HashMap<Envelope, Passed>,
+pub struct InFlightTable {
+    by_envelope: HashMap<Envelope, InFlightEntry>,
     count: usize,
     bytes: usize,
 }
 
-impl OnItsWay {
+impl InFlightTable {
     pub fn len(&self) -> usize {
         self.count
     }
@@ -90,7 +90,7 @@ impl OnItsWay {
     }
 
     pub fn add(&mut self, envelope: Envelope, wants_stamp: bool, bytes: usize) {
-        let passed = Passed { arrived: Instant::now(), wants_stamp, copies: 0, bytes: 0 };
+        let passed = InFlightEntry { arrived: Instant::now(), wants_stamp, copies: 0, bytes: 0 };
         let passed = self.by_envelope.entry(envelope).or_insert(passed);
         passed.copies += 1;
         passed.bytes += bytes;
@@ -116,7 +116,7 @@ impl OnItsWay {
     }
 
     /// Forgets what was passed on longer ago than `age`, and says how many those were.
-    pub fn forget(&mut self, age: Duration) -> u32 {
+    pub fn expire(&mut self, age: Duration) -> u32 {
         let mut forgotten = 0;
         let bytes = &mut self.bytes;
         self.by_envelope.retain(|_, passed| {
@@ -171,14 +171,14 @@ mod tests {
 
     #[test]
     fn each_message_on_its_way_ends_once() {
-        let mut way = OnItsWay::default();
+        let mut way = InFlightTable::default();
         let envelope = Envelope::of(&frames_of([b"id", b"", b"json"])).unwrap();
         way.add(envelope.clone(), true, 100);
         way.add(envelope.clone(), true, 51);
         assert_eq!(way.bytes(), 151);
         assert!(way.end(&envelope).is_some());
         assert_eq!((way.len(), way.bytes()), (1, 76));
-        assert_eq!(way.forget(Duration::ZERO), 1);
+        assert_eq!(way.expire(Duration::ZERO), 1);
         assert!(way.end(&envelope).is_none() && way.is_empty());
         assert_eq!(way.bytes(), 0);
     }

@@ -6,10 +6,10 @@ mod envelope;
 mod outboxes;
 mod tier;
 
-pub use broker::{BrokerDesk, run_broker};
-pub use dispatch::{Backends, MAX_LEAST_BUSY, Parts, worker_endpoint};
+pub use broker::{BrokerState, run_broker};
+pub use dispatch::{Dispatcher, LeastBusyConfig, MAX_LEAST_BUSY, worker_endpoint};
 use envelope::Envelope;
-pub use envelope::OnItsWay;
+pub use envelope::InFlightTable;
 use outboxes::Dropped;
 pub use outboxes::Outboxes;
 pub use tier::{BrokerTier, INPROC};

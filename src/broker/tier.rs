@@ -8,10 +8,10 @@ use actix::Addr;
 use anyhow::{Context, Result};
 use tokio::sync::{Mutex, watch};
 
-use super::{Backends, BrokerDesk, OnItsWay, Outboxes, Parts, run_broker};
+use super::{BrokerState, Dispatcher, InFlightTable, LeastBusyConfig, Outboxes, run_broker};
 use crate::runtime::supervision::{Drain, Factory, Supervisor};
 use crate::runtime::zeromq::{Socket, bind};
-use crate::runtime::{Board, Process, bind_zmq, bound};
+use crate::runtime::{InstanceStatus, Process, bind_zmq, bound};
 use crate::wire::{Dispatch, Tier};
 
 /// Where the workers of this process find their broker under round-robin dispatch.
@@ -27,7 +27,7 @@ pub struct BrokerTier {
     /// Where its DEALER listens, for workers elsewhere.
     pub backend: Option<SocketAddr>,
     pub pool: Addr<Supervisor>,
-    pub board: Arc<Board>,
+    pub status: Arc<InstanceStatus>,
     /// How many workers it shall deal to, and does.
     pub workers: watch::Sender<usize>,
     pub released: watch::Receiver<usize>,
@@ -69,36 +69,36 @@ impl BrokerTier {
             format!("the broker can't listen for workers on {endpoint}: is something else there? Set broker.backend")
         })?;
         let backend = bound(&dealer).ok();
-        let parts = (!separate).then(|| Parts { contexts, size: workers.subscribe(), released });
+        let parts = (!separate).then(|| LeastBusyConfig { contexts, size: workers.subscribe(), released });
         let dispatch = watch::Sender::new(settings.dispatch);
-        let board = process.board(Tier::Broker, false, true);
-        board.set_dispatch(settings.dispatch);
+        let status = process.status(Tier::Broker, false, true);
+        status.set_dispatch(settings.dispatch);
         let (depth, bytes) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let shown = (depth.clone(), bytes.clone());
-        board.watch_queue(move || shown.0.load(Ordering::Relaxed));
-        board.watch_queue_bytes(move || shown.1.load(Ordering::Relaxed));
-        let desk = Arc::new(Mutex::new(BrokerDesk {
+        status.watch_queue(move || shown.0.load(Ordering::Relaxed));
+        status.watch_queue_bytes(move || shown.1.load(Ordering::Relaxed));
+        let state = Arc::new(Mutex::new(BrokerState {
             router: Socket::attach(router)?,
-            backends: Backends::new(dispatch.subscribe(), Socket::attach(dealer)?, parts),
-            on_its_way: OnItsWay::default(),
+            dispatcher: Dispatcher::new(dispatch.subscribe(), Socket::attach(dealer)?, parts),
+            in_flight: InFlightTable::default(),
             outboxes: Outboxes::new(limit_bytes),
             limit: settings.queue.usize(),
             limit_bytes,
             max_message_bytes,
             forget_after: settings.forget_after.get(),
-            board: board.clone(),
+            status: status.clone(),
             depth,
             bytes,
         }));
         let arbiters = process.arbiter_pool(settings.arbiters.usize(), 1)?;
-        let factory: Factory = Arc::new(move |seat| Box::pin(run_broker(seat, desk.clone())));
-        let pool = process.pool("broker", &arbiters, &board, watch::Sender::new(1), factory);
-        Ok(Self { router: address, backend, pool, board, workers, released: released_to, dispatch, separate })
+        let factory: Factory = Arc::new(move |slot| Box::pin(run_broker(slot, state.clone())));
+        let pool = process.pool("broker", &arbiters, &status, watch::Sender::new(1), factory);
+        Ok(Self { router: address, backend, pool, status, workers, released: released_to, dispatch, separate })
     }
 
     /// Takes no more messages; returns when the reply to each that is here has left.
     pub async fn drain(&self) {
-        self.board.set_draining();
+        self.status.set_draining();
         // An error means that the supervisor is gone, and all it kept.
         let _ = self.pool.send(Drain).await;
     }

@@ -9,7 +9,7 @@ use figment::error::Kind;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{AROUND_BYTES, ConfigError, Layer, MOST_ESCAPED, Secret, Section, Settings, Sources, files, sections};
+use super::{AROUND_BYTES, ConfigError, Layer, MAX_ESCAPED, Secret, Section, Settings, Sources, files, sections};
 use crate::wire::Dispatch;
 
 /// The settings that are secrets; for each there is one of the same name with `_file`.
@@ -162,7 +162,7 @@ impl Loader {
                 "least-busy needs the broker and its workers in one process",
             ),
             (
-                task.max_file_bytes.get() * MOST_ESCAPED + AROUND_BYTES > largest_message,
+                task.max_file_bytes.get() * MAX_ESCAPED + AROUND_BYTES > largest_message,
                 ["task.max_file_bytes", "requester.max_message_bytes"],
                 "a byte of a file can take six in its reply, and 1024 bytes are around it: lower the first, or raise the \
                  second on every instance",

@@ -31,5 +31,5 @@ use shape::Shape;
 use text::{BindUrl, BrokerUrl};
 pub use text::{Hosts, Secret, Upstream};
 pub use tiers::DelaySettings;
-use tiers::{AROUND_BYTES, Broker, MOST_ESCAPED, Requester, Responder, TaskSettings, Web};
+use tiers::{AROUND_BYTES, Broker, MAX_ESCAPED, Requester, Responder, TaskSettings, Web};
 pub use tiers::{Connect, Socket};

@@ -15,7 +15,7 @@ const MIB: u64 = 1 << 20;
 pub const AROUND_BYTES: u64 = 1_024;
 
 /// The most bytes of JSON that a byte of text becomes: a control character is `\u0000`.
-pub const MOST_ESCAPED: u64 = 6;
+pub const MAX_ESCAPED: u64 = 6;
 
 /// The `[web]` section.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

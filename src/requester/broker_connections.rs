@@ -12,7 +12,7 @@ use std::task::Poll;
 
 use tokio::time::Instant;
 
-use crate::runtime::Board;
+use crate::runtime::InstanceStatus;
 use crate::runtime::zeromq::{Contexts, Frames, PeerNews, Renewal, Socket, connect, renew};
 
 /// Which socket a requester worker sends by.
@@ -35,7 +35,7 @@ impl RequesterSocket {
 }
 
 /// What a socket had to say.
-pub enum News {
+pub enum SocketEvent {
     Received(Frames),
     Connected,
     Disconnected,
@@ -62,7 +62,7 @@ impl Broker {
 pub struct Brokers {
     kind: RequesterSocket,
     contexts: Arc<Contexts>,
-    board: Arc<Board>,
+    status: Arc<InstanceStatus>,
     all: Vec<Broker>,
     /// This worker hears for all why a broker can't be talked to.
     listens: bool,
@@ -71,10 +71,16 @@ pub struct Brokers {
 }
 
 impl Brokers {
-    /// `listens`: it hears why a broker can't be talked to, and tells the board and the log. One worker for all, because
+    /// `listens`: it hears why a broker can't be talked to, and writes it to the instance status and the log. One worker for all, because
     /// they connect alike and each monitor has two sockets.
-    pub fn new(kind: RequesterSocket, contexts: Arc<Contexts>, board: Arc<Board>, turn: usize, listens: bool) -> Self {
-        Self { kind, contexts, board, all: vec![], listens, turn }
+    pub fn new(
+        kind: RequesterSocket,
+        contexts: Arc<Contexts>,
+        status: Arc<InstanceStatus>,
+        turn: usize,
+        listens: bool,
+    ) -> Self {
+        Self { kind, contexts, status, all: vec![], listens, turn }
     }
 
     /// Connects to addresses that are new. Brokers that are not among the addresses any more are sent nothing new, and
@@ -86,18 +92,18 @@ impl Brokers {
                 continue;
             }
             if left {
-                self.board.forget_peer(broker.address);
+                self.status.forget_peer(broker.address);
             } else {
-                self.board.know_peer(broker.address);
+                self.status.know_peer(broker.address);
                 if broker.connection.is_up() {
-                    self.board.peer(broker.address, true);
+                    self.status.peer(broker.address, true);
                 }
             }
         }
         for address in addresses {
             if !self.all.iter().any(|broker| broker.address == *address) {
                 let socket = self.connect(*address)?;
-                self.board.know_peer(*address);
+                self.status.know_peer(*address);
                 let connection = Renewal::new(self.contexts.renewal());
                 self.all.push(Broker { address: *address, socket, connection, draining: false, left: false });
             }
@@ -128,11 +134,11 @@ impl Brokers {
     fn connect(&self, address: SocketAddr) -> io::Result<Socket> {
         let make = |kind| match self.listens {
             true => {
-                let board = self.board.clone();
+                let status = self.status.clone();
                 let told = move |address, news| match news {
                     // Whether it is up the socket tells by itself, as those of the other workers do.
                     PeerNews::Up | PeerNews::Lost => {}
-                    news => board.peer_news(address, news),
+                    news => status.peer_news(address, news),
                 };
                 self.contexts.watched_socket(kind, "requester worker", told)
             }
@@ -185,12 +191,12 @@ impl Brokers {
     fn disconnect(&mut self, address: SocketAddr) {
         for broker in self.all.iter_mut().filter(|broker| broker.address == address && broker.connection.is_up()) {
             broker.connection.set(false);
-            self.board.peer(address, false);
+            self.status.peer(address, false);
         }
     }
 
     /// Waits for what any of the sockets has to say. Dropping the future loses nothing.
-    pub async fn next(&mut self) -> io::Result<(SocketAddr, News)> {
+    pub async fn next(&mut self) -> io::Result<(SocketAddr, SocketEvent)> {
         let (address, news) = std::future::poll_fn(|cx| {
             for broker in &self.all {
                 loop {
@@ -200,14 +206,14 @@ impl Brokers {
                     if events.readable {
                         match broker.socket.try_recv()? {
                             Some(frames) => {
-                                return Poll::Ready(io::Result::Ok((broker.address, News::Received(frames))));
+                                return Poll::Ready(io::Result::Ok((broker.address, SocketEvent::Received(frames))));
                             }
                             None => continue,
                         }
                     }
                     match (broker.connection.is_up(), events.writable) {
-                        (false, true) => return Poll::Ready(Ok((broker.address, News::Connected))),
-                        (true, false) => return Poll::Ready(Ok((broker.address, News::Disconnected))),
+                        (false, true) => return Poll::Ready(Ok((broker.address, SocketEvent::Connected))),
+                        (true, false) => return Poll::Ready(Ok((broker.address, SocketEvent::Disconnected))),
                         _ => {}
                     }
                     if broker.socket.poll_edge(cx)?.is_pending() {
@@ -219,14 +225,14 @@ impl Brokers {
         })
         .await?;
         match news {
-            News::Received(_) => {}
-            News::Disconnected => self.disconnect(address),
-            News::Connected => {
+            SocketEvent::Received(_) => {}
+            SocketEvent::Disconnected => self.disconnect(address),
+            SocketEvent::Connected => {
                 self.all.iter_mut().filter(|broker| broker.address == address).for_each(|broker| {
                     broker.connection.set(true);
                     broker.draining = false;
                 });
-                self.board.peer(address, true);
+                self.status.peer(address, true);
             }
         }
         Ok((address, news))

@@ -9,19 +9,19 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use super::{Attached, Hold, Lane, Lanes, Line, Memory, ReplyTo, Settled, Stream, Ticket};
-use crate::runtime::{Board, LogLimit};
+use super::{Attached, Completed, Hold, Line, Memory, PendingMessage, ReplayLog, ReplyTo, WorkerQueue, WorkerQueues};
+use crate::runtime::{InstanceStatus, LogLimit};
 use crate::wire::{
-    Accepted, Complete, ErrorCode, Frame, NO_RESPONDER, Problem, Promise, Request, reply_line, set_line,
+    Accepted, Complete, ErrorCode, Frame, MessageRef, NO_RESPONDER, Problem, Request, reply_line, set_line,
 };
 
 /// Where the lines of a connection go; closed when the connection is.
 pub type Sink = mpsc::Sender<Arc<Line>>;
 
 /// The requests of one requester instance.
-pub struct Calls {
-    board: Arc<Board>,
-    lanes: Arc<Lanes>,
+pub struct RequestCoordinator {
+    status: Arc<InstanceStatus>,
+    worker_queues: Arc<WorkerQueues>,
     memory: Arc<Memory>,
     /// For requests that have none of their own.
     timeout: Duration,
@@ -46,9 +46,14 @@ impl Drop for Open {
     }
 }
 
-impl Calls {
-    pub fn new(board: Arc<Board>, lanes: Arc<Lanes>, memory: Arc<Memory>, timeout: Duration) -> Self {
-        Self { board, lanes, memory, timeout, open: watch::Sender::new(0), warnings: LogLimit::default() }
+impl RequestCoordinator {
+    pub fn new(
+        status: Arc<InstanceStatus>,
+        worker_queues: Arc<WorkerQueues>,
+        memory: Arc<Memory>,
+        timeout: Duration,
+    ) -> Self {
+        Self { status, worker_queues, memory, timeout, open: watch::Sender::new(0), warnings: LogLimit::default() }
     }
 
     /// Returns when every call has been delivered, or given up.
@@ -58,17 +63,17 @@ impl Calls {
     }
 
     /// Carries a request out and sends its lines to `sink`, until its last message has an outcome.
-    pub async fn carry_out(&self, request: Request, sink: Sink, log: &Logger) {
+    pub async fn handle(&self, request: Request, sink: Sink, log: &Logger) {
         let _open = Open::new(&self.open);
-        if self.board.is_draining() {
+        if self.status.is_draining() {
             return refuse(&request, &sink, ErrorCode::Draining, "this requester is shutting down").await;
         }
-        let lanes = self.lanes.choose(request.fan_out.unwrap_or_default());
-        if lanes.is_empty() {
+        let worker_queues = self.worker_queues.choose(request.fan_out.unwrap_or_default());
+        if worker_queues.is_empty() {
             return refuse(&request, &sink, ErrorCode::NotConnected, NO_WORKER).await;
         }
         // Each of its messages is a copy.
-        let Some(_hold) = self.memory.admit(request.bytes(), 1 + lanes.len()) else {
+        let Some(_hold) = self.memory.admit(request.bytes(), 1 + worker_queues.len()) else {
             let reason = format!(
                 "overloaded: with this request, more than {} bytes of requests and replies would be here \
                  (requester.max_memory_bytes)",
@@ -77,11 +82,11 @@ impl Calls {
             return refuse(&request, &sink, ErrorCode::Overloaded, &reason).await;
         };
         if request.stream != Some(true) {
-            return self.carry_out_whole(request, &lanes, sink, log).await;
+            return self.handle_batch(request, &worker_queues, sink, log).await;
         }
         match self.memory.attach(&request) {
             Attached::New(stream) => {
-                join(self.carry_out_stream(request, &lanes, &stream, log), stream.tell(&sink)).await;
+                join(self.handle_stream(request, &worker_queues, &stream, log), stream.tell(&sink)).await;
             }
             Attached::Again(stream) => {
                 debug!(log, "request goes on by a new connection"; "requestId" => &request.request_id);
@@ -96,10 +101,10 @@ impl Calls {
     }
 
     /// The article's way: the whole set at once.
-    async fn carry_out_whole(&self, request: Request, lanes: &[Arc<Lane>], sink: Sink, log: &Logger) {
-        let (tickets, mut replies) = self.split(&request, lanes, log);
-        let (mut set, mut hold) = (Vec::with_capacity(tickets.len()), None);
-        let all = collect(&tickets, &mut replies, |reply: Settled| {
+    async fn handle_batch(&self, request: Request, worker_queues: &[Arc<WorkerQueue>], sink: Sink, log: &Logger) {
+        let (pending_messages, mut replies) = self.split(&request, worker_queues, log);
+        let (mut set, mut hold) = (Vec::with_capacity(pending_messages.len()), None);
+        let all = collect(&pending_messages, &mut replies, |reply: Completed| {
             set.push(reply.json);
             match (&mut hold, reply.hold) {
                 (Some(all), Some(more)) => Hold::merge(all, more),
@@ -108,31 +113,37 @@ impl Calls {
         });
         tokio::select! {
             () = all => {}
-            () = give_up_when_closed(&sink, &tickets) => {}
+            () = give_up_when_closed(&sink, &pending_messages) => {}
         }
         if sink.send(Line::new(set_line(&request.request_id, &set), hold)).await.is_err()
-            && let Some(times) = self.warnings.tell("nobody is left")
+            && let Some(times) = self.warnings.allow("nobody is left")
         {
             warn!(log, "nobody is left to take the replies to requests"; "times" => times);
         }
     }
 
     /// Each reply as it arrives.
-    async fn carry_out_stream(&self, request: Request, lanes: &[Arc<Lane>], stream: &Stream, log: &Logger) {
+    async fn handle_stream(
+        &self,
+        request: Request,
+        worker_queues: &[Arc<WorkerQueue>],
+        stream: &ReplayLog,
+        log: &Logger,
+    ) {
         let request_id = request.request_id.clone();
-        let (tickets, mut replies) = self.split(&request, lanes, log);
-        let promise = |ticket: &Arc<Ticket>| Promise {
-            message_id: ticket.message.message_id.clone(),
-            requester_id: ticket.message.requester_id.clone(),
+        let (pending_messages, mut replies) = self.split(&request, worker_queues, log);
+        let promise = |pending: &Arc<PendingMessage>| MessageRef {
+            message_id: pending.message.message_id.clone(),
+            requester_id: pending.message.requester_id.clone(),
         };
-        let messages = tickets.iter().map(promise).collect();
-        let accepted = Accepted { instance: self.board.instance.id.clone(), messages };
+        let messages = pending_messages.iter().map(promise).collect();
+        let accepted = Accepted { instance: self.status.instance.id.clone(), messages };
         stream.say(Frame::Accepted { request_id: request_id.clone(), accepted }.into(), false);
-        collect(&tickets, &mut replies, |reply: Settled| {
+        collect(&pending_messages, &mut replies, |reply: Completed| {
             stream.say(Line::new(reply_line(&request_id, &reply.json), reply.hold), false);
         })
         .await;
-        let complete = Complete { replies: tickets.len() };
+        let complete = Complete { replies: pending_messages.len() };
         stream.say(Frame::Complete { request_id: request_id.clone(), complete }.into(), true);
         self.memory.ended(request_id);
     }
@@ -141,22 +152,26 @@ impl Calls {
     fn split(
         &self,
         request: &Request,
-        lanes: &[Arc<Lane>],
+        worker_queues: &[Arc<WorkerQueue>],
         log: &Logger,
-    ) -> (Vec<Arc<Ticket>>, mpsc::UnboundedReceiver<Settled>) {
+    ) -> (Vec<Arc<PendingMessage>>, mpsc::UnboundedReceiver<Completed>) {
         let (sender, replies) = mpsc::unbounded_channel();
         let reply_to = ReplyTo { sender, memory: self.memory.clone(), plain: !request.is_extended() };
         let now = Instant::now();
         let deadline = now + request.timeout_ms.map_or(self.timeout, Duration::from_millis);
         let make = |requester_id: &str| {
             let message = request.message(Uuid::new_v4().to_string(), requester_id.to_owned());
-            Ticket::new(message, now, deadline, reply_to.clone(), self.board.clone())
+            PendingMessage::new(message, now, deadline, reply_to.clone(), self.status.clone())
         };
-        let tickets: Vec<_> = lanes.iter().map(|lane| make(&lane.requester_id)).collect();
-        debug!(log, "request"; "requestId" => &request.request_id, "messages" => tickets.len(),
+        let pending_messages: Vec<_> =
+            worker_queues.iter().map(|worker_queue| make(&worker_queue.requester_id)).collect();
+        debug!(log, "request"; "requestId" => &request.request_id, "messages" => pending_messages.len(),
             "attempt" => request.attempt);
-        lanes.iter().zip(&tickets).for_each(|(lane, ticket)| self.lanes.push(lane, ticket.clone()));
-        (tickets, replies)
+        worker_queues
+            .iter()
+            .zip(&pending_messages)
+            .for_each(|(worker_queue, pending)| self.worker_queues.push(worker_queue, pending.clone()));
+        (pending_messages, replies)
     }
 }
 
@@ -164,12 +179,12 @@ const NO_WORKER: &str = "the requester has no workers (requester.workers)";
 
 /// Takes the replies to all messages, as they come; at the deadline, those that are missing time out.
 async fn collect(
-    tickets: &[Arc<Ticket>],
-    replies: &mut mpsc::UnboundedReceiver<Settled>,
-    mut take: impl FnMut(Settled),
+    pending_messages: &[Arc<PendingMessage>],
+    replies: &mut mpsc::UnboundedReceiver<Completed>,
+    mut take: impl FnMut(Completed),
 ) {
-    let deadline = tickets.iter().map(|ticket| ticket.deadline).max().unwrap_or_else(Instant::now);
-    let mut missing = tickets.len();
+    let deadline = pending_messages.iter().map(|pending| pending.deadline).max().unwrap_or_else(Instant::now);
+    let mut missing = pending_messages.len();
     let mut expired = false;
     while missing > 0 {
         tokio::select! {
@@ -179,8 +194,8 @@ async fn collect(
             }
             () = sleep_until(deadline), if !expired => {
                 expired = true;
-                tickets.iter().for_each(|ticket| {
-                    ticket.settle(ticket.message.timed_out(ticket.waited_in_vain()));
+                pending_messages.iter().for_each(|pending| {
+                    pending.complete(pending.message.timed_out(pending.timeout_detail()));
                 });
             }
         }
@@ -189,11 +204,11 @@ async fn collect(
 
 /// When the sender of a request closes its connection, ends the request's messages that wait for a worker: nobody can come
 /// back for a whole set. Messages that were sent already end as any other. Never returns.
-async fn give_up_when_closed(sink: &Sink, tickets: &[Arc<Ticket>]) {
+async fn give_up_when_closed(sink: &Sink, pending_messages: &[Arc<PendingMessage>]) {
     sink.closed().await;
-    for ticket in tickets.iter().filter(|ticket| ticket.sendings() == 0) {
+    for pending in pending_messages.iter().filter(|pending| pending.attempts() == 0) {
         let reason = "its sender has closed the connection";
-        ticket.settle(ticket.message.error(NO_RESPONDER, ErrorCode::Lost, reason));
+        pending.complete(pending.message.error(NO_RESPONDER, ErrorCode::Lost, reason));
     }
     std::future::pending().await
 }
@@ -216,7 +231,7 @@ async fn refuse(request: &Request, sink: &Sink, code: ErrorCode, reason: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::board;
+    use crate::runtime::status;
 
     fn request(attempt: u32) -> Request {
         Request {
@@ -230,22 +245,23 @@ mod tests {
 
     #[actix_rt::test]
     async fn a_request_that_goes_on_by_a_new_connection_is_told_whole_and_in_order() {
-        let (board, size) = (board(), watch::Sender::new(3));
-        let lanes = Arc::new(Lanes::new(size.subscribe(), 10));
+        let (status, size) = (status(), watch::Sender::new(3));
+        let worker_queues = Arc::new(WorkerQueues::new(size.subscribe(), 10));
         let memory = Arc::new(Memory::new(1 << 20));
-        let calls = Arc::new(Calls::new(board, lanes.clone(), memory, Duration::from_secs(60)));
+        let coordinator =
+            Arc::new(RequestCoordinator::new(status, worker_queues.clone(), memory, Duration::from_secs(60)));
         let log = Logger::root(slog::Discard, slog::o!());
-        let carry_out = |attempt, sink| {
-            let (calls, log) = (calls.clone(), log.clone());
-            actix_rt::spawn(async move { calls.carry_out(request(attempt), sink, &log).await })
+        let handle = |attempt, sink| {
+            let (coordinator, log) = (coordinator.clone(), log.clone());
+            actix_rt::spawn(async move { coordinator.handle(request(attempt), sink, &log).await })
         };
         let answer = |index: usize| {
-            let ticket = lanes.lane(index).pop().unwrap();
-            ticket.settle(ticket.message.reply(7, index.to_string()));
+            let pending = worker_queues.worker_queue(index).pop().unwrap();
+            pending.complete(pending.message.reply(7, index.to_string()));
         };
         let frame = |line: Option<Arc<Line>>| line.map(|line| Frame::parse(line.text.as_bytes()).unwrap());
         let (sink, mut frames) = mpsc::channel(10);
-        let first = carry_out(1, sink);
+        let first = handle(1, sink);
         assert!(matches!(frame(frames.recv().await), Some(Frame::Accepted { .. })));
         answer(0);
         answer(1);
@@ -254,7 +270,7 @@ mod tests {
         drop(frames);
         // So narrow that what was said before still waits for its turn when more is said.
         let (sink, mut frames) = mpsc::channel(1);
-        let second = carry_out(2, sink);
+        let second = handle(2, sink);
         tokio::task::yield_now().await;
         answer(2);
         let mut told = vec![];
@@ -269,28 +285,29 @@ mod tests {
             other => panic!("{other:?}"),
         });
         assert_eq!(bodies.collect::<Vec<_>>(), ["0", "1", "2"]);
-        calls.all_delivered().await;
+        coordinator.all_delivered().await;
     }
 
     #[actix_rt::test]
     async fn messages_that_nobody_waits_for_are_not_sent() {
-        let (board, size) = (board(), watch::Sender::new(2));
-        let lanes = Arc::new(Lanes::new(size.subscribe(), 10));
+        let (status, size) = (status(), watch::Sender::new(2));
+        let worker_queues = Arc::new(WorkerQueues::new(size.subscribe(), 10));
         let memory = Arc::new(Memory::new(1 << 20));
-        let calls = Arc::new(Calls::new(board.clone(), lanes.clone(), memory, Duration::from_secs(60)));
+        let coordinator =
+            Arc::new(RequestCoordinator::new(status.clone(), worker_queues.clone(), memory, Duration::from_secs(60)));
         let (sink, connection) = mpsc::channel(10);
         let log = Logger::root(slog::Discard, slog::o!());
         let request = Request { request_id: "a".into(), ..Request::default() };
-        let carried_out = actix_rt::spawn(async move { calls.carry_out(request, sink, &log).await });
+        let carried_out = actix_rt::spawn(async move { coordinator.handle(request, sink, &log).await });
         tokio::task::yield_now().await;
-        let sent = lanes.lane(0).pop().unwrap();
-        sent.sending();
+        let sent = worker_queues.worker_queue(0).pop().unwrap();
+        sent.begin_attempt();
         drop(connection);
         tokio::task::yield_now().await;
-        assert!(lanes.lane(1).pop().is_none(), "it is not to be sent any more");
-        sent.settle(sent.message.reply(7, "done".to_owned()));
+        assert!(worker_queues.worker_queue(1).pop().is_none(), "it is not to be sent any more");
+        sent.complete(sent.message.reply(7, "done".to_owned()));
         carried_out.await.unwrap();
-        let ledger = board.ledger.read();
+        let ledger = status.ledger.read();
         assert_eq!((ledger.sent, ledger.responses, ledger.errors), (2, 1, 1));
     }
 }

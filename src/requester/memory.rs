@@ -57,7 +57,7 @@ pub struct Memory {
 
 #[derive(Default)]
 struct Streams {
-    by_id: HashMap<String, Arc<Stream>>,
+    by_id: HashMap<String, Arc<ReplayLog>>,
     ended: VecDeque<String>,
 }
 
@@ -82,7 +82,7 @@ impl From<Frame> for Arc<Line> {
 
 /// What was said on a streamed request so far, for whoever listens from whenever on.
 #[derive(Default)]
-pub struct Stream {
+pub struct ReplayLog {
     key: Option<String>,
     said: Mutex<Said>,
     /// How many lines that are.
@@ -96,9 +96,9 @@ struct Said {
 }
 
 pub enum Attached {
-    New(Arc<Stream>),
+    New(Arc<ReplayLog>),
     /// It was here before.
-    Again(Arc<Stream>),
+    Again(Arc<ReplayLog>),
     /// Another request has this id.
     Twice,
 }
@@ -161,7 +161,7 @@ impl Memory {
     pub fn attach(&self, request: &Request) -> Attached {
         let mut streams = self.lock();
         let Some(stream) = streams.by_id.get(&request.request_id) else {
-            let stream = Arc::new(Stream { key: request.attempt_key.clone(), ..Stream::default() });
+            let stream = Arc::new(ReplayLog { key: request.attempt_key.clone(), ..ReplayLog::default() });
             streams.by_id.insert(request.request_id.clone(), stream.clone());
             return Attached::New(stream);
         };
@@ -192,7 +192,7 @@ impl Streams {
     }
 }
 
-impl Stream {
+impl ReplayLog {
     /// Says one more line, which may be the last.
     pub fn say(&self, line: Arc<Line>, is_last: bool) {
         let mut said = self.lock();

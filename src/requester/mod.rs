@@ -2,10 +2,10 @@
 //! with `tier.rs`, then `socket_master.rs`, `coordinator.rs` and `worker.rs`.
 
 mod broker_connections;
-mod connection_slots;
 mod coordinator;
 mod in_flight;
 mod memory;
+mod open_connections;
 mod pending_message;
 mod socket_master;
 mod tier;
@@ -13,17 +13,17 @@ mod worker;
 mod worker_queues;
 
 pub use broker_connections::RequesterSocket;
-use broker_connections::{Brokers, News};
-use connection_slots::{Guest, Guests};
-pub use coordinator::Calls;
+use broker_connections::{Brokers, SocketEvent};
+pub use coordinator::RequestCoordinator;
 use coordinator::Sink;
 pub use in_flight::RetryPolicy;
-use in_flight::{Hand, Held};
+use in_flight::{InFlight, InFlightWindow};
 pub use memory::Memory;
-use memory::{Attached, Hold, Line, Stream};
-use pending_message::{Lane, Refusal, Settled};
-pub use pending_message::{ReplyTo, Ticket};
+use memory::{Attached, Hold, Line, ReplayLog};
+use open_connections::{OpenConnection, OpenConnections};
+use pending_message::{Completed, Refusal, WorkerQueue};
+pub use pending_message::{PendingMessage, ReplyTo};
 use socket_master::{MasterContext, run_socket_master};
 pub use tier::{MAX_WORKERS, RequesterTier};
 pub use worker::{RequesterContext, run_requester};
-pub use worker_queues::Lanes;
+pub use worker_queues::WorkerQueues;

@@ -10,13 +10,13 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Hold, Memory};
-use crate::runtime::Board;
+use crate::runtime::InstanceStatus;
 use crate::wire::{ErrorCode, Message, NO_RESPONDER, Outcome, Reply};
 
 /// Where the reply to a message goes.
 #[derive(Clone)]
 pub struct ReplyTo {
-    pub sender: mpsc::UnboundedSender<Settled>,
+    pub sender: mpsc::UnboundedSender<Completed>,
     pub memory: Arc<Memory>,
     /// With the article's fields alone.
     pub plain: bool,
@@ -24,54 +24,54 @@ pub struct ReplyTo {
 
 /// The reply that a message ended with.
 #[derive(Debug)]
-pub struct Settled {
+pub struct Completed {
     pub json: String,
     /// Its part of the memory; a short error has its message's.
     pub hold: Option<Hold>,
 }
 
 /// A message that the requester has taken on. Shared by the collector, which knows the deadline, and by the worker.
-pub struct Ticket {
+pub struct PendingMessage {
     pub message: Message,
     pub deadline: Instant,
     /// When the request arrived here.
     pub taken_at: Instant,
     /// How often it was sent.
-    sendings: AtomicU32,
+    attempts: AtomicU32,
     /// How often the connection was lost by which it was sent.
     losses: AtomicU32,
     first_sent: OnceLock<Instant>,
     ended: Mutex<Option<Outcome>>,
     reply_to: ReplyTo,
-    board: Arc<Board>,
+    status: Arc<InstanceStatus>,
 }
 
-impl Ticket {
+impl PendingMessage {
     /// Takes a message on; its reply, the first that is given, goes to `reply_to`.
     pub fn new(
         message: Message,
         taken_at: Instant,
         deadline: Instant,
         reply_to: ReplyTo,
-        board: Arc<Board>,
+        status: Arc<InstanceStatus>,
     ) -> Arc<Self> {
-        board.ledger.sent();
+        status.ledger.sent();
         Arc::new(Self {
             message,
             deadline,
             taken_at,
-            sendings: AtomicU32::new(0),
+            attempts: AtomicU32::new(0),
             losses: AtomicU32::new(0),
             first_sent: OnceLock::new(),
             ended: Mutex::new(None),
             reply_to,
-            board,
+            status,
         })
     }
 
     /// Ends the message with this reply. False when it had ended before: the reply is dropped, and how the message
     /// ended stands. A reply that there is no memory for becomes an error.
-    pub fn settle(&self, reply: Reply) -> bool {
+    pub fn complete(&self, reply: Reply) -> bool {
         if self.outcome().is_some() {
             return false;
         }
@@ -95,9 +95,9 @@ impl Ticket {
             }
             *ended = Some(outcome);
         }
-        self.board.ledger.ended(outcome);
+        self.status.ledger.ended(outcome);
         // Nobody waits for it when the collector has gone; the ledger has it all the same.
-        let _ = self.reply_to.sender.send(Settled { json, hold });
+        let _ = self.reply_to.sender.send(Completed { json, hold });
         true
     }
 
@@ -112,24 +112,24 @@ impl Ticket {
         *self.lock()
     }
 
-    /// Counts a sending; the number of this one, from 1.
-    pub fn sending(&self) -> u32 {
+    /// Counts an attempt; the number of this one, from 1.
+    pub fn begin_attempt(&self) -> u32 {
         self.first_sent.get_or_init(Instant::now);
-        self.sendings.fetch_add(1, Ordering::Relaxed) + 1
+        self.attempts.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// What a timeout's `detail` says.
-    pub fn waited_in_vain(&self) -> String {
+    pub fn timeout_detail(&self) -> String {
         let waited = self.taken_at.elapsed();
-        match self.sendings() {
+        match self.attempts() {
             0 => format!("never sent within {waited:.1?}: no broker was connected, or its worker was busy"),
             times => format!("no reply within {waited:.1?}, sent {times} times"),
         }
     }
 
-    /// Takes a sending back that no worker has seen.
-    pub fn not_sent(&self) {
-        self.sendings.fetch_sub(1, Ordering::Relaxed);
+    /// Takes an attempt back that no worker has seen.
+    pub fn undo_attempt(&self) {
+        self.attempts.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// The connection was lost by which it was sent.
@@ -143,13 +143,13 @@ impl Ticket {
         self.losses.load(Ordering::Relaxed) >= 2
     }
 
-    /// From its arrival to its first sending, or until now.
+    /// From its arrival to its first attempt, or until now.
     pub fn queued(&self) -> Duration {
         self.first_sent.get().map_or_else(|| self.taken_at.elapsed(), |sent| sent.duration_since(self.taken_at))
     }
 
-    pub fn sendings(&self) -> u32 {
-        self.sendings.load(Ordering::Relaxed)
+    pub fn attempts(&self) -> u32 {
+        self.attempts.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Outcome>> {
@@ -157,17 +157,17 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for PendingMessage {
     fn drop(&mut self) {
         if self.outcome().is_none() {
             let reply =
                 self.message.error(NO_RESPONDER, ErrorCode::Lost, "the requester lost the message: a fault in it");
-            self.settle(reply);
+            self.complete(reply);
         }
     }
 }
 
-/// Why a lane did not take a message.
+/// Why a worker queue did not take a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Its queue is full.
@@ -177,31 +177,31 @@ pub enum Refusal {
 }
 
 /// A requester worker's queue. It belongs to the pool, and outlives the worker.
-pub struct Lane {
+pub struct WorkerQueue {
     pub index: usize,
     /// Fixed per worker, as in the article.
     pub requester_id: String,
     limit: usize,
-    queue: Mutex<LaneQueue>,
+    queue: Mutex<QueueState>,
     news: Notify,
 }
 
 #[derive(Default)]
-struct LaneQueue {
-    waiting: VecDeque<Arc<Ticket>>,
+struct QueueState {
+    waiting: VecDeque<Arc<PendingMessage>>,
     in_hand: usize,
     closed: bool,
 }
 
-impl Lane {
-    /// An open lane in which up to `limit` messages may wait.
+impl WorkerQueue {
+    /// An open worker queue in which up to `limit` messages may wait.
     pub fn new(index: usize, limit: usize) -> Self {
         let (queue, news) = (Mutex::default(), Notify::new());
         Self { index, requester_id: Uuid::new_v4().to_string(), limit, queue, news }
     }
 
     /// Appends a message.
-    pub fn push(&self, ticket: Arc<Ticket>) -> Result<(), Refusal> {
+    pub fn push(&self, pending: Arc<PendingMessage>) -> Result<(), Refusal> {
         {
             let mut queue = self.lock();
             if queue.closed {
@@ -213,36 +213,36 @@ impl Lane {
             if queue.waiting.len() >= self.limit {
                 return Err(Refusal::Full);
             }
-            queue.waiting.push_back(ticket);
+            queue.waiting.push_back(pending);
         }
         self.news.notify_one();
         Ok(())
     }
 
     /// Gives a message back that could not be ended: it is the next one.
-    pub fn give_back(&self, ticket: Arc<Ticket>) {
+    pub fn requeue(&self, pending: Arc<PendingMessage>) {
         let mut queue = self.lock();
         queue.in_hand = queue.in_hand.saturating_sub(1);
-        queue.waiting.push_front(ticket);
+        queue.waiting.push_front(pending);
         drop(queue);
         self.news.notify_one();
     }
 
-    /// The message in the worker's hand is no more its concern.
+    /// The message in flight at the worker is not its concern any more.
     pub fn done(&self) {
         let mut queue = self.lock();
         queue.in_hand = queue.in_hand.saturating_sub(1);
     }
 
     /// Takes the next message that has no outcome yet.
-    pub fn pop(&self) -> Option<Arc<Ticket>> {
+    pub fn pop(&self) -> Option<Arc<PendingMessage>> {
         self.pop_if(|_| true)
     }
 
     /// The same, unless the next one is not wanted now.
-    pub fn pop_if(&self, wanted: impl FnOnce(&Ticket) -> bool) -> Option<Arc<Ticket>> {
+    pub fn pop_if(&self, wanted: impl FnOnce(&PendingMessage) -> bool) -> Option<Arc<PendingMessage>> {
         let mut queue = self.lock();
-        while queue.waiting.front().is_some_and(|ticket| ticket.outcome().is_some()) {
+        while queue.waiting.front().is_some_and(|pending| pending.outcome().is_some()) {
             queue.waiting.pop_front();
         }
         if !wanted(queue.waiting.front()?) {
@@ -257,7 +257,7 @@ impl Lane {
         self.news.notified().await;
     }
 
-    /// Messages waiting and in hand.
+    /// Messages waiting and in flight.
     pub fn load(&self) -> usize {
         let queue = self.lock();
         queue.waiting.len() + queue.in_hand
@@ -265,27 +265,27 @@ impl Lane {
 
     /// Messages waiting that have no outcome yet.
     pub fn waiting(&self) -> usize {
-        self.lock().waiting.iter().filter(|ticket| ticket.outcome().is_none()).count()
+        self.lock().waiting.iter().filter(|pending| pending.outcome().is_none()).count()
     }
 
     /// When the first deadline of the waiting messages passes.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.lock().waiting.iter().map(|ticket| ticket.deadline).min()
+        self.lock().waiting.iter().map(|pending| pending.deadline).min()
     }
 
     /// Ends the waiting messages whose deadline has passed.
     pub fn expire(&self) {
         let now = Instant::now();
         let mut expired = Vec::new();
-        self.lock().waiting.retain(|ticket| {
-            let keep = ticket.deadline > now;
+        self.lock().waiting.retain(|pending| {
+            let keep = pending.deadline > now;
             if !keep {
-                expired.push(ticket.clone());
+                expired.push(pending.clone());
             }
             keep
         });
-        expired.iter().for_each(|ticket| {
-            ticket.settle(ticket.message.timed_out(ticket.waited_in_vain()));
+        expired.iter().for_each(|pending| {
+            pending.complete(pending.message.timed_out(pending.timeout_detail()));
         });
     }
 
@@ -301,7 +301,7 @@ impl Lane {
         self.lock().closed = false;
     }
 
-    fn lock(&self) -> MutexGuard<'_, LaneQueue> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,13 +14,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Calls, Guest, Guests, Line, Sink};
+use super::{Line, OpenConnection, OpenConnections, RequestCoordinator, Sink};
 use crate::runtime::LogLimit;
-use crate::runtime::supervision::{Seat, WorkError};
+use crate::runtime::supervision::{Slot, WorkError};
 use crate::runtime::tcp::{ObjectReader, StreamError, keep_alive};
 use crate::wire::{ErrorCode, Frame, Problem, Request, WorkerState};
 
-/// Lines that may wait for a slow reader, per connection; then its replies wait in their calls.
+/// Lines that may wait for a slow reader, per connection; then its replies wait with their requests.
 const OUTBOX: usize = 256;
 
 /// Lines that are written at once.
@@ -32,7 +32,7 @@ const STALLED: Duration = Duration::from_secs(10);
 /// What the socket master works with; it outlives the actor.
 pub struct MasterContext {
     pub listener: StdListener,
-    pub calls: Arc<Calls>,
+    pub coordinator: Arc<RequestCoordinator>,
     pub max_connections: usize,
     /// Requests under way on one connection; then no more are read from it.
     pub max_in_flight: usize,
@@ -46,48 +46,49 @@ pub struct MasterContext {
 }
 
 /// Accepts connections until it is drained; then every call is delivered before the connections are closed.
-pub async fn run_socket_master(seat: Seat, context: Arc<MasterContext>) -> Result<(), WorkError> {
+pub async fn run_socket_master(slot: Slot, context: Arc<MasterContext>) -> Result<(), WorkError> {
     let listener = TcpListener::from_std(context.listener.try_clone()?)?;
-    let guests = Arc::new(Guests::new(context.max_connections));
+    let open_connections = Arc::new(OpenConnections::new(context.max_connections));
     let closing = CancellationToken::new();
     let connections = TaskTracker::new();
     // However this function ends, its connections do too: their peers connect again.
     let _close = closing.clone().drop_guard();
-    seat.cell.set(WorkerState::Idle, None);
+    slot.status.set(WorkerState::Idle, None);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = seat.drain.cancelled() => break,
+            () = slot.drain.cancelled() => break,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Most often a lack of file descriptors; the connections that end give some back.
-                warn!(seat.log, "a connection can't be accepted"; "error" => %error);
+                warn!(slot.log, "a connection can't be accepted"; "error" => %error);
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
-        let log = seat.log.new(o!("peer" => peer));
-        let Some(guest) = guests.admit(context.max_in_flight) else {
-            if let Some(times) = context.warnings.tell("too many connections") {
+        let log = slot.log.new(o!("peer" => peer));
+        let Some(connection) = open_connections.admit(context.max_in_flight) else {
+            if let Some(times) = context.warnings.allow("too many connections") {
                 warn!(log, "refused: too many connections"; "limit" => context.max_connections, "times" => times);
             }
             actix_rt::spawn(turn_away(stream, context.max_connections));
             continue;
         };
-        let (context, seat, closing, guests) = (context.clone(), seat.clone(), closing.clone(), guests.clone());
+        let (context, slot, closing, open_connections) =
+            (context.clone(), slot.clone(), closing.clone(), open_connections.clone());
         connections.spawn_local(async move {
             debug!(log, "connected");
             match keep_alive(&stream, context.heartbeat, context.heartbeat_timeout) {
-                Ok(()) => serve(stream, &guest, &context, &seat.drain, &closing, &log).await,
+                Ok(()) => serve(stream, &connection, &context, &slot.drain, &closing, &log).await,
                 Err(error) => warn!(log, "the connection can't be used"; "error" => %error),
             }
-            guests.gone(&guest);
+            open_connections.gone(&connection);
             debug!(log, "disconnected");
         });
     }
-    context.calls.all_delivered().await;
+    context.coordinator.all_delivered().await;
     // What was delivered to a connection has still to be written.
     closing.cancel();
     connections.close();
@@ -109,7 +110,7 @@ fn no_place(limit: usize) -> Frame {
 /// Serves one connection, until its peer ends it, it has to leave, or the closing token is cancelled.
 async fn serve(
     stream: impl AsyncRead + AsyncWrite + 'static,
-    guest: &Guest,
+    connection: &OpenConnection,
     context: &Arc<MasterContext>,
     drain: &CancellationToken,
     closing: &CancellationToken,
@@ -126,10 +127,10 @@ async fn serve(
         tokio::select! {
             object = objects.next() => match object {
                 Some(Ok(object)) => {
-                    guest.asks();
+                    connection.asks();
                     // No more is read while as many requests are under way as may be: TCP slows the sender down.
                     let permit = tokio::select! {
-                        permit = guest.requests.clone().acquire_owned() => permit,
+                        permit = connection.requests.clone().acquire_owned() => permit,
                         () = cut_off.cancelled() => break,
                         () = closing.cancelled() => break,
                     };
@@ -138,7 +139,7 @@ async fn serve(
                     speaks_frames |= take(&object, permit, &sink, context, log).await;
                 }
                 Some(Err(error)) => {
-                    if let Some(times) = context.warnings.tell("not readable") {
+                    if let Some(times) = context.warnings.allow("not readable") {
                         warn!(log, "the stream can't be read on"; "error" => %error, "times" => times);
                     }
                     if !matches!(error, StreamError::Io(_)) {
@@ -155,7 +156,7 @@ async fn serve(
                     let _ = sink.send(Frame::Draining.into()).await;
                 }
             }
-            () = guest.leave.cancelled() => {
+            () = connection.leave.cancelled() => {
                 debug!(log, "an idle connection gives its place to another");
                 if speaks_frames {
                     let _ = sink.send(no_place(context.max_connections).into()).await;
@@ -166,18 +167,18 @@ async fn serve(
             () = closing.cancelled() => break,
         }
     }
-    // The calls still running hold a sink each: what they have to say is written before the connection is closed, unless
+    // The requests still under way hold a sink each: what they have to say is written before the connection is closed, unless
     // others need its place meanwhile.
     drop(sink);
-    guest.ends();
-    let had_to_leave = guest.leave.is_cancelled();
+    connection.ends();
+    let had_to_leave = connection.leave.is_cancelled();
     let written = tokio::select! {
         written = &mut writing => written,
-        () = guest.leave.cancelled(), if !had_to_leave => return writing.abort(),
+        () = connection.leave.cancelled(), if !had_to_leave => return writing.abort(),
     };
     if let Ok(Err(error)) = written
         && error.kind() == io::ErrorKind::TimedOut
-        && let Some(times) = context.warnings.tell("stalled")
+        && let Some(times) = context.warnings.allow("stalled")
     {
         warn!(log, "a peer that takes nothing of what is sent to it is given up"; "error" => %error, "times" => times);
     }
@@ -196,13 +197,13 @@ async fn take(
             let extended = request.is_extended();
             let (context, sink, log) = (context.clone(), sink.clone(), log.clone());
             actix_rt::spawn(async move {
-                context.calls.carry_out(request, sink, &log).await;
+                context.coordinator.handle(request, sink, &log).await;
                 drop(permit);
             });
             extended
         }
         Err(error) => {
-            if let Some(times) = context.warnings.tell("not a request") {
+            if let Some(times) = context.warnings.allow("not a request") {
                 warn!(log, "not a request"; "error" => %error, "times" => times);
             }
             say_no(sink, Request::id_of(object), format!("not a request: {error}")).await;
@@ -277,7 +278,7 @@ mod tests {
         let (sink, outbox) = mpsc::channel(OUTBOX);
         let writing = tokio::spawn(write(writer, outbox, CancellationToken::new().drop_guard()));
         let mut expected = String::new();
-        let sending = tokio::spawn(async move {
+        let begin_attempt = tokio::spawn(async move {
             for number in 0..200 {
                 sink.send(Line::new(format!("line {number}\n"), None)).await.unwrap();
             }
@@ -286,7 +287,7 @@ mod tests {
         let mut text = String::new();
         peer.read_to_string(&mut text).await.unwrap();
         assert_eq!(text, expected);
-        sending.await.unwrap();
+        begin_attempt.await.unwrap();
         writing.await.unwrap().unwrap();
     }
 }

@@ -8,13 +8,13 @@ use anyhow::Result;
 use tokio::sync::watch;
 
 use super::{
-    Calls, Lanes, MasterContext, Memory, RequesterContext, RequesterSocket, RetryPolicy, run_requester,
-    run_socket_master,
+    MasterContext, Memory, RequestCoordinator, RequesterContext, RequesterSocket, RetryPolicy, WorkerQueues,
+    run_requester, run_socket_master,
 };
 use crate::config::Socket;
 use crate::runtime::supervision::{Drain, Factory, Supervisor};
 use crate::runtime::tcp::room;
-use crate::runtime::{Board, LogLimit, Process, listen};
+use crate::runtime::{InstanceStatus, LogLimit, Process, listen};
 use crate::wire::Tier;
 
 /// The most workers that `requester.workers` allows, and so the control call.
@@ -25,9 +25,9 @@ pub struct RequesterTier {
     /// Where the socket master listens.
     pub address: SocketAddr,
     pub workers: Addr<Supervisor>,
-    pub calls: Arc<Calls>,
+    pub coordinator: Arc<RequestCoordinator>,
     master: Addr<Supervisor>,
-    pub board: Arc<Board>,
+    pub status: Arc<InstanceStatus>,
 }
 
 impl RequesterTier {
@@ -35,15 +35,15 @@ impl RequesterTier {
         let settings = process.settings.requester.clone();
         let listener = listen("the socket master", settings.bind, settings.port.port(), "requester.port")?;
         let address = listener.local_addr()?;
-        let board = process.board(Tier::Requester, true, true);
+        let status = process.status(Tier::Requester, true, true);
         let arbiters = process.arbiter_pool(settings.arbiters.usize(), 1)?;
         let size = watch::Sender::new(settings.workers.usize());
-        let lanes = Arc::new(Lanes::new(size.subscribe(), settings.queue.usize()));
+        let worker_queues = Arc::new(WorkerQueues::new(size.subscribe(), settings.queue.usize()));
         // A quarter for what is still being read; the rest for what is under way.
         let max_memory = settings.max_memory_bytes.usize();
         let memory = Arc::new(Memory::new(max_memory - max_memory / 4));
-        let queued = lanes.clone();
-        board.watch_queue(move || queued.waiting());
+        let queued = worker_queues.clone();
+        status.watch_queue(move || queued.waiting());
         let context = Arc::new(RequesterContext {
             socket: match settings.socket {
                 Socket::Req => RequesterSocket::Req,
@@ -52,19 +52,20 @@ impl RequesterTier {
             retry: RetryPolicy { after: settings.retry_after.get(), max_attempts: settings.max_attempts.get() as u32 },
             contexts: process.contexts.clone(),
             brokers: process.follow(&settings.responder),
-            board: board.clone(),
+            status: status.clone(),
             max_message_bytes: settings.max_message_bytes.usize(),
             memory: memory.clone(),
         });
-        let calls = Arc::new(Calls::new(board.clone(), lanes.clone(), memory, settings.timeout.get()));
-        let factory: Factory = Arc::new(move |seat| {
-            let lane = lanes.lane(seat.index);
-            Box::pin(run_requester(seat, lane, context.clone()))
+        let coordinator =
+            Arc::new(RequestCoordinator::new(status.clone(), worker_queues.clone(), memory, settings.timeout.get()));
+        let factory: Factory = Arc::new(move |slot| {
+            let worker_queue = worker_queues.worker_queue(slot.index);
+            Box::pin(run_requester(slot, worker_queue, context.clone()))
         });
-        let workers = process.pool("requester worker", &arbiters, &board, size, factory);
+        let workers = process.pool("requester worker", &arbiters, &status, size, factory);
         let context = Arc::new(MasterContext {
             listener,
-            calls: calls.clone(),
+            coordinator: coordinator.clone(),
             max_connections: settings.max_connections.usize(),
             max_in_flight: settings.max_in_flight.usize(),
             room: room(max_memory / 4),
@@ -73,14 +74,14 @@ impl RequesterTier {
             heartbeat: process.settings.discovery.heartbeat.get(),
             heartbeat_timeout: process.settings.discovery.heartbeat_timeout.get(),
         });
-        let factory: Factory = Arc::new(move |seat| Box::pin(run_socket_master(seat, context.clone())));
-        let master = process.single("socket master", &arbiters, &board, factory);
-        Ok(Self { address, workers, calls, master, board })
+        let factory: Factory = Arc::new(move |slot| Box::pin(run_socket_master(slot, context.clone())));
+        let master = process.single("socket master", &arbiters, &status, factory);
+        Ok(Self { address, workers, coordinator, master, status })
     }
 
     /// Takes no more requests; returns when all that are here have been answered and the workers have left.
     pub async fn drain(&self) {
-        self.board.set_draining();
+        self.status.set_draining();
         // Errors mean that the supervisors are gone, and all they kept.
         let _ = self.master.send(Drain).await;
         let _ = self.workers.send(Drain).await;

@@ -1,4 +1,4 @@
-//! A requester worker: takes messages from its lane, sends each to a broker, and ends it with the reply.
+//! A requester worker: takes messages from its worker queue, sends each to a broker, and ends it with the reply.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -9,9 +9,11 @@ use slog::{Logger, debug, info, o, warn};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Brokers, Hand, Held, Lane, Memory, News, RequesterSocket, RetryPolicy, Ticket};
-use crate::runtime::Board;
-use crate::runtime::supervision::{Seat, WorkError};
+use super::{
+    Brokers, InFlight, InFlightWindow, Memory, PendingMessage, RequesterSocket, RetryPolicy, SocketEvent, WorkerQueue,
+};
+use crate::runtime::InstanceStatus;
+use crate::runtime::supervision::{Slot, WorkError};
 use crate::runtime::zeromq::{Contexts, Frames, frames_of};
 use crate::wire::{
     BrokerStamp, ErrorCode, Event, NO_RESPONDER, Outcome, Reply, ResponseType, Timings, WorkerState, now_ms,
@@ -26,7 +28,7 @@ pub struct RequesterContext {
     pub retry: RetryPolicy,
     pub contexts: Arc<Contexts>,
     pub brokers: watch::Receiver<BTreeSet<SocketAddr>>,
-    pub board: Arc<Board>,
+    pub status: Arc<InstanceStatus>,
     /// The longest message sent, and reply taken, in bytes of JSON.
     pub max_message_bytes: usize,
     pub memory: Arc<Memory>,
@@ -34,47 +36,51 @@ pub struct RequesterContext {
 
 struct Worker {
     context: Arc<RequesterContext>,
-    lane: Arc<Lane>,
+    worker_queue: Arc<WorkerQueue>,
     brokers: Brokers,
-    hand: Hand,
+    window: InFlightWindow,
     /// Until when it waits for memory, once it lacks some.
     room_until: Option<Instant>,
     log: Logger,
 }
 
 /// Runs one requester worker until it is drained. An error means that a socket can't be made or used.
-pub async fn run_requester(seat: Seat, lane: Arc<Lane>, context: Arc<RequesterContext>) -> Result<(), WorkError> {
-    seat.cell.name(&lane.requester_id);
-    lane.open();
+pub async fn run_requester(
+    slot: Slot,
+    worker_queue: Arc<WorkerQueue>,
+    context: Arc<RequesterContext>,
+) -> Result<(), WorkError> {
+    slot.status.name(&worker_queue.requester_id);
+    worker_queue.open();
     let mut addresses = context.brokers.clone();
     // Other instances' workers of the same place begin elsewhere, or a fan-out would send to a few brokers only.
-    let turn = lane.index + context.board.instance.id.bytes().map(usize::from).sum::<usize>();
-    let (contexts, board) = (context.contexts.clone(), context.board.clone());
-    let brokers = Brokers::new(context.socket, contexts, board, turn, lane.index == 0);
-    let log = seat.log.new(o!("requesterId" => lane.requester_id.clone()));
-    let hand = Hand::new(lane.clone());
-    let mut worker = Worker { brokers, hand, lane: lane.clone(), context, room_until: None, log };
+    let turn = worker_queue.index + context.status.instance.id.bytes().map(usize::from).sum::<usize>();
+    let (contexts, status) = (context.contexts.clone(), context.status.clone());
+    let brokers = Brokers::new(context.socket, contexts, status, turn, worker_queue.index == 0);
+    let log = slot.log.new(o!("requesterId" => worker_queue.requester_id.clone()));
+    let window = InFlightWindow::new(worker_queue.clone());
+    let mut worker = Worker { brokers, window, worker_queue: worker_queue.clone(), context, room_until: None, log };
     worker.brokers.set(&addresses.borrow_and_update().clone())?;
     loop {
-        worker.brokers.leave(|broker| worker.hand.has_any_at(broker));
-        let has_room = worker.fill_hand()?;
-        seat.cell.set(if worker.hand.is_empty() { WorkerState::Idle } else { WorkerState::Busy }, None);
-        let draining = seat.drain.is_cancelled();
-        if draining && lane.close_if_empty() {
+        worker.brokers.leave(|broker| worker.window.has_any_at(broker));
+        let has_room = worker.fill_window()?;
+        slot.status.set(if worker.window.is_empty() { WorkerState::Idle } else { WorkerState::Busy }, None);
+        let draining = slot.drain.is_cancelled();
+        if draining && worker_queue.close_if_empty() {
             return Ok(());
         }
-        let leftover = draining.then(|| lane.next_deadline()).flatten();
+        let leftover = draining.then(|| worker_queue.next_deadline()).flatten();
         let patience = worker.room_until.filter(|_| !has_room);
-        let timers = [worker.hand.next_timer(worker.retry()), leftover, worker.brokers.next_renewal(), patience];
+        let timers = [worker.window.next_timer(worker.retry()), leftover, worker.brokers.next_renewal(), patience];
         let timer = timers.into_iter().flatten().min();
         tokio::select! {
             news = worker.brokers.next() => {
                 let (address, news) = news?;
-                if worker.take_news(address, news) {
-                    seat.cell.handled();
+                if worker.on_socket_event(address, news) {
+                    slot.status.handled();
                 }
             }
-            () = lane.news() => {}
+            () = worker_queue.news() => {}
             () = worker.context.memory.room(), if !has_room => {}
             () = sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => worker.on_timer()?,
             changed = addresses.changed() => {
@@ -83,58 +89,58 @@ pub async fn run_requester(seat: Seat, lane: Arc<Lane>, context: Arc<RequesterCo
                 }
                 worker.brokers.set(&addresses.borrow_and_update().clone())?;
             }
-            () = seat.drain.cancelled(), if !draining => {}
+            () = slot.drain.cancelled(), if !draining => {}
         }
     }
 }
 
 impl Worker {
-    /// Takes messages from the lane while there is room in the hand, a broker to send them to, and memory for the
+    /// Takes messages from the worker queue while there is room in the window, a broker to send them to, and memory for the
     /// replies: false where it was that which lacked. Web tiers that read slowly so slow the work down, for a while: what
     /// takes the memory may be the other replies to the very request that waits. A message that may be what costs
     /// connections is sent when there is no other, and alone.
-    fn fill_hand(&mut self) -> Result<bool, WorkError> {
-        while self.hand.len() < self.context.socket.window() && !self.hand.has_suspect() {
+    fn fill_window(&mut self) -> Result<bool, WorkError> {
+        while self.window.len() < self.context.socket.window() && !self.window.has_suspect() {
             if self.context.memory.has_room() {
                 self.room_until = None;
             } else if Instant::now() < *self.room_until.get_or_insert_with(|| Instant::now() + ROOM_PATIENCE) {
                 return Ok(false);
             }
             let Some(broker) = self.brokers.choose() else { break };
-            let next = self.lane.pop_if(|ticket| self.hand.is_empty() || !ticket.is_suspect());
-            let Some(ticket) = next else { break };
-            self.send(ticket, broker)?;
+            let next = self.worker_queue.pop_if(|pending| self.window.is_empty() || !pending.is_suspect());
+            let Some(pending) = next else { break };
+            self.send(pending, broker)?;
         }
         Ok(true)
     }
 
-    fn send(&mut self, ticket: Arc<Ticket>, broker: SocketAddr) -> Result<(), WorkError> {
+    fn send(&mut self, pending: Arc<PendingMessage>, broker: SocketAddr) -> Result<(), WorkError> {
         let limit = self.context.max_message_bytes;
-        let mut message = ticket.message.clone();
-        (message.attempt, message.max_reply_bytes) = (Some(ticket.sendings() + 1), Some(limit as u64));
+        let mut message = pending.message.clone();
+        (message.attempt, message.max_reply_bytes) = (Some(pending.attempts() + 1), Some(limit as u64));
         let json = serde_json::to_vec(&message).map_err(|error| WorkError::Other(error.to_string()))?;
         if json.len() > limit {
-            self.refuse_too_large(&ticket, json.len());
+            self.refuse_too_large(&pending, json.len());
             return Ok(());
         }
-        let attempt = ticket.sending();
+        let attempt = pending.begin_attempt();
         let frames = match self.context.socket {
             RequesterSocket::Req => frames_of([&json, BrokerStamp::ASKED]),
             // The id before the empty frame comes back with the reply, and tells the broker its messages apart.
             RequesterSocket::Dealer(_) => frames_of([message.message_id.as_bytes(), b"", &json, BrokerStamp::ASKED]),
         };
-        // Held in either case: where the connection is lost, the news of it recalls the message.
-        self.hand.hold(Held { ticket, broker, sent_at: Instant::now() });
+        // In flight in either case: where the connection is lost, the news of it recalls the message.
+        self.window.insert(InFlight { pending, broker, sent_at: Instant::now() });
         if !self.brokers.send(broker, frames)? {
             return Ok(());
         }
         debug!(self.log, "sent"; "requestId" => &message.request_id, "messageId" => &message.message_id,
             "attempt" => attempt, "broker" => %broker);
-        self.context.board.teller.message_event(|| Event::Dispatched {
+        self.context.status.events.emit_for_message(|| Event::Dispatched {
             request_id: message.request_id,
             message_id: message.message_id,
             requester_id: message.requester_id,
-            instance: self.context.board.instance.id.clone(),
+            instance: self.context.status.instance.id.clone(),
             at: now_ms(),
             attempt,
             broker: broker.to_string(),
@@ -142,15 +148,15 @@ impl Worker {
         Ok(())
     }
 
-    /// Ends a message from the lane that no broker would take.
-    fn refuse_too_large(&self, ticket: &Ticket, bytes: usize) {
+    /// Ends a message from the worker queue that no broker would take.
+    fn refuse_too_large(&self, pending: &PendingMessage, bytes: usize) {
         let limit = self.context.max_message_bytes;
         let body = format!(
             "the message has {bytes} bytes as JSON, and {limit} are allowed (requester.max_message_bytes): ask with \
              less, or raise the limit on requesters, brokers and responders"
         );
-        ticket.settle(ticket.message.error(NO_RESPONDER, ErrorCode::TooLarge, body));
-        self.lane.done();
+        pending.complete(pending.message.error(NO_RESPONDER, ErrorCode::TooLarge, body));
+        self.worker_queue.done();
     }
 
     /// How messages are sent again: not at all while there is nobody to send them to. Whoever has one may still reply.
@@ -161,14 +167,14 @@ impl Worker {
     /// Ends what is past its deadline, puts back what has waited for too long, and makes connections anew that stay down.
     fn on_timer(&mut self) -> Result<(), WorkError> {
         self.brokers.renew()?;
-        self.lane.expire();
+        self.worker_queue.expire();
         let now = Instant::now();
-        for id in self.hand.due(self.retry()) {
-            let Some(Held { ticket, broker, .. }) = self.hand.get(&id) else { continue };
-            if ticket.deadline <= now || ticket.outcome().is_some() {
+        for id in self.window.due(self.retry()) {
+            let Some(InFlight { pending, broker, .. }) = self.window.get(&id) else { continue };
+            if pending.deadline <= now || pending.outcome().is_some() {
                 // The collector may be a moment ahead or behind; whoever is first, the outcome is the same.
-                ticket.settle(ticket.message.timed_out(ticket.waited_in_vain()));
-                self.hand.let_go(&id);
+                pending.complete(pending.message.timed_out(pending.timeout_detail()));
+                self.window.remove(&id);
             } else {
                 let reason = format!("no reply from {broker} within {:?}", self.context.retry.after);
                 self.send_again(&id, &reason);
@@ -177,46 +183,46 @@ impl Worker {
         Ok(())
     }
 
-    /// Puts a message back in the lane, to be sent by the next broker that is connected.
+    /// Puts a message back in the worker queue, to be sent by the next broker that is connected.
     fn send_again(&mut self, message_id: &str, reason: &str) {
-        let Some(Held { ticket, .. }) = self.hand.get(message_id) else { return };
-        let (message, attempt) = (&ticket.message, ticket.sendings() + 1);
+        let Some(InFlight { pending, .. }) = self.window.get(message_id) else { return };
+        let (message, attempt) = (&pending.message, pending.attempts() + 1);
         debug!(self.log, "to be sent again"; "requestId" => &message.request_id, "messageId" => message_id,
             "attempt" => attempt, "reason" => reason);
-        self.context.board.ledger.retry();
-        self.context.board.teller.message_event(|| Event::Retry {
+        self.context.status.ledger.retry();
+        self.context.status.events.emit_for_message(|| Event::Retry {
             request_id: message.request_id.clone(),
             message_id: Some(message_id.to_owned()),
             at: now_ms(),
             attempt,
             reason: reason.to_owned(),
         });
-        self.hand.give_back(message_id);
+        self.window.requeue(message_id);
     }
 
     /// Takes in what a socket said; true when it ended a message.
-    fn take_news(&mut self, broker: SocketAddr, news: News) -> bool {
+    fn on_socket_event(&mut self, broker: SocketAddr, news: SocketEvent) -> bool {
         match news {
-            News::Received(frames) => return self.take_reply(broker, &frames),
-            News::Connected => debug!(self.log, "connected"; "broker" => %broker),
-            News::Disconnected => {
-                info!(self.log, "connection lost"; "broker" => %broker, "inHand" => self.hand.len());
-                self.recall(broker, &format!("the connection to {broker} was lost"));
+            SocketEvent::Received(frames) => return self.take_reply(broker, &frames),
+            SocketEvent::Connected => debug!(self.log, "connected"; "broker" => %broker),
+            SocketEvent::Disconnected => {
+                info!(self.log, "connection lost"; "broker" => %broker, "inHand" => self.window.len());
+                self.requeue_from(broker, &format!("the connection to {broker} was lost"));
             }
         }
         false
     }
 
     /// Takes back what a lost broker had: to be sent again if it may be, else it ends here.
-    fn recall(&mut self, broker: SocketAddr, reason: &str) {
-        for id in self.hand.at_broker(broker) {
-            let Some(Held { ticket, .. }) = self.hand.get(&id) else { continue };
-            ticket.lost_with_connection();
-            if ticket.sendings() < self.context.retry.max_attempts {
+    fn requeue_from(&mut self, broker: SocketAddr, reason: &str) {
+        for id in self.window.at_broker(broker) {
+            let Some(InFlight { pending, .. }) = self.window.get(&id) else { continue };
+            pending.lost_with_connection();
+            if pending.attempts() < self.context.retry.max_attempts {
                 self.send_again(&id, reason);
                 continue;
             }
-            let body = format!("{reason}, and it was sent {} times (requester.max_attempts)", ticket.sendings());
+            let body = format!("{reason}, and it was sent {} times (requester.max_attempts)", pending.attempts());
             self.end(&id, ErrorCode::Lost, body);
         }
     }
@@ -233,13 +239,13 @@ impl Worker {
         let asked = match self.context.socket {
             // CORRELATE lets nothing pass but the reply to what this socket sent last. That may have ended meanwhile.
             RequesterSocket::Req => match &reply {
-                Ok(reply) if self.hand.knows(&reply.message_id) => Some(reply.message_id.clone()),
-                _ => self.hand.only_at(broker).map(|held| held.ticket.message.message_id.clone()),
+                Ok(reply) if self.window.knows(&reply.message_id) => Some(reply.message_id.clone()),
+                _ => self.window.only_at(broker).map(|held| held.pending.message.message_id.clone()),
             },
             RequesterSocket::Dealer(_) => frames.first().and_then(|frame| frame.as_str()).map(str::to_owned),
         };
-        let problem = match (reply, asked.as_deref().and_then(|id| self.hand.get(id))) {
-            (Ok(reply), Some(Held { ticket, .. })) if !reply.answers(&ticket.message) => {
+        let problem = match (reply, asked.as_deref().and_then(|id| self.window.get(id))) {
+            (Ok(reply), Some(InFlight { pending, .. })) if !reply.answers(&pending.message) => {
                 let of = &reply.message_id;
                 match reply.response_type {
                     ResponseType::Error => format!("it has other ids than were sent, and says: {}", reply.body),
@@ -257,56 +263,56 @@ impl Worker {
         self.end(&id, ErrorCode::BadRequest, format!("the reply from {broker} is none to this message: {problem}"))
     }
 
-    /// Ends a message with an error, if it is still in hand; true when that was its outcome.
+    /// Ends a message with an error, if it is still in flight; true when that was its outcome.
     fn end(&mut self, id: &str, code: ErrorCode, body: String) -> bool {
-        let Some(Held { ticket, .. }) = self.hand.get(id) else { return false };
-        let ended = ticket.settle(ticket.message.error(NO_RESPONDER, code, body));
-        self.hand.let_go(id);
+        let Some(InFlight { pending, .. }) = self.window.get(id) else { return false };
+        let ended = pending.complete(pending.message.error(NO_RESPONDER, code, body));
+        self.window.remove(id);
         ended
     }
 
     fn take_parsed(&mut self, broker: SocketAddr, id: &str, mut reply: Reply, stamp: Option<BrokerStamp>) -> bool {
-        let Some(held) = self.hand.get(id) else {
-            let late = self.hand.remembered(id) != Some(Outcome::Response);
+        let Some(held) = self.window.get(id) else {
+            let late = self.window.recent_outcome(id) != Some(Outcome::Response);
             debug!(self.log, "a reply too many"; "messageId" => id, "late" => late, "broker" => %broker);
             if late {
-                self.context.board.ledger.late()
+                self.context.status.ledger.late()
             } else {
-                self.context.board.ledger.duplicate()
+                self.context.status.ledger.duplicate()
             };
             return false;
         };
         if reply.code == Some(ErrorCode::Draining) {
-            held.ticket.not_sent();
+            held.pending.undo_attempt();
             self.brokers.set_draining(broker);
             self.send_again(id, &format!("{broker} is shutting down"));
             return false;
         }
         let timings = timings(held, &reply, stamp);
-        self.context.board.hops.record_all(timings.hops());
+        self.context.status.hops.record_all(timings.hops());
         reply.timings = Some(timings);
         debug!(self.log, "reply"; "requestId" => &reply.request_id, "messageId" => id,
             "responderId" => reply.responder_id, "type" => ?reply.response_type);
-        let ended = held.ticket.settle(reply);
+        let ended = held.pending.complete(reply);
         if !ended {
             // The collector's timer was first.
-            self.context.board.ledger.late();
+            self.context.status.ledger.late();
         }
-        self.hand.let_go(id);
+        self.window.remove(id);
         ended
     }
 }
 
 /// Where the message's time went, as far as the stamps on its reply tell.
-fn timings(held: &Held, reply: &Reply, stamp: Option<BrokerStamp>) -> Timings {
+fn timings(held: &InFlight, reply: &Reply, stamp: Option<BrokerStamp>) -> Timings {
     let micros = |time: Duration| time.as_micros() as u64;
     let service_us = reply.timings.and_then(|timings| timings.service_us);
     let residence_us = stamp.map(|stamp| stamp.residence_us);
     Timings {
-        queued_us: Some(micros(held.ticket.queued())),
+        queued_us: Some(micros(held.pending.queued())),
         wire_us: residence_us.map(|residence| micros(held.sent_at.elapsed()).saturating_sub(residence)),
         broker_us: residence_us.zip(service_us).map(|(residence, service)| residence.saturating_sub(service)),
         service_us,
-        total_us: Some(micros(held.ticket.taken_at.elapsed())),
+        total_us: Some(micros(held.pending.taken_at.elapsed())),
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::{Delay, DelayError, FaultInjector};
-use crate::runtime::Board;
+use crate::runtime::InstanceStatus;
 use crate::wire::{DelayShape, DelayView, Faults};
 
 /// The longest wait that a control call may ask for: ten minutes.
-const LONGEST_MS: u64 = 600_000;
+const MAX_MS: u64 = 600_000;
 
 /// Delays beyond this are cut: those of `exponential` and `log-normal` have no bound of their own.
 const CAP: Duration = Duration::from_secs(60);
@@ -20,7 +20,7 @@ const CAP: Duration = Duration::from_secs(60);
 pub struct ResponderControls {
     pub delay: watch::Sender<Delay>,
     pub faults: Arc<FaultInjector>,
-    pub board: Arc<Board>,
+    pub status: Arc<InstanceStatus>,
 }
 
 /// Why a responder was not changed.
@@ -37,18 +37,18 @@ pub enum ChangeError {
 impl ResponderControls {
     /// Makes a worker stall on its next message.
     pub fn stall(&self, index: usize, time_ms: u64) -> Result<(), ChangeError> {
-        if !self.board.snapshot().workers.iter().any(|worker| worker.index == index) {
+        if !self.status.snapshot().workers.iter().any(|worker| worker.index == index) {
             return Err(ChangeError::NoWorker(index));
         }
         self.faults.stall(index, Duration::from_millis(within("ms", time_ms)?));
-        self.board.tell();
+        self.status.publish();
         Ok(())
     }
 
     pub fn set_delay(&self, view: DelayView) -> Result<(), ChangeError> {
         self.delay.send_replace(delay_of(&view)?);
-        self.board.set_delay(view);
-        self.board.tell();
+        self.status.set_delay(view);
+        self.status.publish();
         Ok(())
     }
 
@@ -58,21 +58,21 @@ impl ResponderControls {
         }
         within("extraLatencyMs", faults.extra_latency_ms)?;
         self.faults.set(faults);
-        self.board.tell();
+        self.status.publish();
         Ok(())
     }
 
     /// Back to normal, stalls included.
     pub fn clear_faults(&self) {
         self.faults.clear();
-        self.board.tell();
+        self.status.publish();
     }
 }
 
 fn within(name: &str, millis: u64) -> Result<u64, ChangeError> {
-    match millis <= LONGEST_MS {
+    match millis <= MAX_MS {
         true => Ok(millis),
-        false => Err(ChangeError::Invalid(format!("{name} {millis}: give 0 to {LONGEST_MS} milliseconds"))),
+        false => Err(ChangeError::Invalid(format!("{name} {millis}: give 0 to {MAX_MS} milliseconds"))),
     }
 }
 

@@ -51,7 +51,7 @@ impl FaultInjector {
     }
 
     /// What a worker suffers before a message's task: waits are waited for; an error is the reply's body.
-    pub async fn suffer(&self, worker: usize) -> Result<(), &'static str> {
+    pub async fn apply(&self, worker: usize) -> Result<(), &'static str> {
         let cleared = self.cleared.notified();
         let (faults, stall) = {
             let state = self.lock();
@@ -101,13 +101,13 @@ mod tests {
         let injector = FaultInjector::default();
         injector.stall(1, Duration::from_secs(60));
         let begun = tokio::time::Instant::now();
-        injector.suffer(0).await.unwrap();
+        injector.apply(0).await.unwrap();
         assert_eq!(begun.elapsed(), Duration::ZERO);
         assert_eq!(injector.stalled(), [1]);
-        injector.suffer(1).await.unwrap();
+        injector.apply(1).await.unwrap();
         assert!(begun.elapsed() >= Duration::from_secs(60));
         assert!(injector.stalled().is_empty());
-        injector.suffer(1).await.unwrap();
+        injector.apply(1).await.unwrap();
         assert!(begun.elapsed() < Duration::from_secs(61));
     }
 
@@ -122,7 +122,7 @@ mod tests {
             assert_eq!(injector.stalled(), [0], "it shows while it stalls");
             injector.clear();
         };
-        let (suffered, ()) = tokio::join!(injector.suffer(0), clear);
+        let (suffered, ()) = tokio::join!(injector.apply(0), clear);
         suffered.unwrap();
         assert_eq!(begun.elapsed(), Duration::from_secs(1));
         assert!(injector.stalled().is_empty());
@@ -134,7 +134,7 @@ mod tests {
         injector.stall(0, Duration::from_secs(60));
         tokio::select! {
             biased;
-            _ = injector.suffer(0) => unreachable!("it stalls"),
+            _ = injector.apply(0) => unreachable!("it stalls"),
             () = std::future::ready(()) => {}
         }
         assert!(injector.stalled().is_empty());
@@ -145,10 +145,10 @@ mod tests {
         let injector = FaultInjector::default();
         for faults in [Faults { failing: true, ..Faults::default() }, Faults { error_rate: 1.0, ..Faults::default() }] {
             injector.set(faults);
-            assert!(injector.suffer(0).await.is_err());
-            assert!(injector.suffer(0).await.is_err());
+            assert!(injector.apply(0).await.is_err());
+            assert!(injector.apply(0).await.is_err());
             injector.clear();
-            assert!(injector.suffer(0).await.is_ok());
+            assert!(injector.apply(0).await.is_ok());
         }
     }
 }

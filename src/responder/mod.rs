@@ -14,5 +14,5 @@ pub use delay::{Delay, DelaySource};
 pub use faults::FaultInjector;
 pub use tier::{LocalBroker, ResponderTier};
 pub use worker::{ResponderContext, run_responder};
-use worker_state::ResponderDesk;
-pub use worker_state::{Backend, Desks};
+use worker_state::ResponderState;
+pub use worker_state::{Backend, ResponderStates};

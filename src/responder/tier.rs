@@ -9,7 +9,7 @@ use slog::warn;
 use tokio::sync::watch;
 
 use super::tasks::{BUILT_IN_FILE, Tasks, TasksConfig, Withheld};
-use super::{Backend, Delay, Desks, FaultInjector, ResponderContext, ResponderControls, run_responder};
+use super::{Backend, Delay, FaultInjector, ResponderContext, ResponderControls, ResponderStates, run_responder};
 use crate::config::{DelaySettings, Settings};
 use crate::runtime::supervision::{Drain, Factory, Supervisor};
 use crate::runtime::{Process, first_responder_id};
@@ -36,14 +36,14 @@ impl ResponderTier {
     /// `local`: the broker of this process; none: it is elsewhere.
     pub fn start(process: &mut Process, local: Option<LocalBroker>) -> Result<Self> {
         let settings = process.settings.responder.clone();
-        let board = process.board(Tier::Responder, local.is_none(), true);
+        let status = process.status(Tier::Responder, local.is_none(), true);
         let tasks = Arc::new(tasks(&process.settings)?);
         let view = delay_view(&process.settings.task.delay);
         let delay = watch::Sender::new(delay(&process.settings.task.delay)?);
-        board.set_delay(view);
+        status.set_delay(view);
         let faults = Arc::new(FaultInjector::default());
         let injector = faults.clone();
-        board.watch_faults(move || (injector.faults(), injector.stalled()));
+        status.watch_faults(move || (injector.faults(), injector.stalled()));
         let never = watch::Sender::new(0);
         let (size, released, backend) = match (local, &settings.backend) {
             (Some(LocalBroker { workers, released, shared, own, dispatch }), _) => {
@@ -59,19 +59,20 @@ impl ResponderTier {
             (None, None) => anyhow::bail!("a responder without a broker needs responder.backend"),
         };
         let seed = process.settings.task.delay.seed.map(|seed| seed.get());
-        let desks = Desks::new(process.contexts.clone(), backend, board.clone(), first_responder_id(), seed);
+        let states =
+            ResponderStates::new(process.contexts.clone(), backend, status.clone(), first_responder_id(), seed);
         let context = Arc::new(ResponderContext {
-            desks,
+            states,
             released,
             tasks,
             delay: delay.subscribe(),
             faults: faults.clone(),
-            board: board.clone(),
+            status: status.clone(),
             max_reply_bytes: process.settings.requester.max_message_bytes.usize(),
         });
         let arbiters = process.arbiter_pool(settings.arbiters.usize(), settings.blocking_threads.usize())?;
-        let factory: Factory = Arc::new(move |seat| Box::pin(run_responder(seat, context.clone())));
-        let workers = process.pool("responder worker", &arbiters, &board, size, factory);
+        let factory: Factory = Arc::new(move |slot| Box::pin(run_responder(slot, context.clone())));
+        let workers = process.pool("responder worker", &arbiters, &status, size, factory);
         let task = &process.settings.task;
         if task.name == TaskName::File && task.file != Path::new(BUILT_IN_FILE) {
             let path = task.root.join(&task.file);
@@ -80,12 +81,12 @@ impl ResponderTier {
                     "path" => %path.display());
             }
         }
-        Ok(Self { workers, controls: ResponderControls { delay, faults, board } })
+        Ok(Self { workers, controls: ResponderControls { delay, faults, status } })
     }
 
     /// Returns when every worker has ended what it has in hand and left.
     pub async fn drain(&self) {
-        self.controls.board.set_draining();
+        self.controls.status.set_draining();
         // An error means that the supervisor is gone, and all it kept.
         let _ = self.workers.send(Drain).await;
     }

@@ -11,10 +11,10 @@ use futures_util::FutureExt;
 use slog::{debug, info, warn};
 use tokio::sync::watch;
 
-use super::{Backend, Delay, Desks, FaultInjector, ResponderDesk};
+use super::{Backend, Delay, FaultInjector, ResponderState, ResponderStates};
 use crate::responder::tasks::{TaskError, TaskInput, TaskOutput, Tasks};
-use crate::runtime::Board;
-use crate::runtime::supervision::{Seat, WorkError, next_change, panic_message};
+use crate::runtime::InstanceStatus;
+use crate::runtime::supervision::{Slot, WorkError, next_change, panic_message};
 use crate::runtime::zeromq::{Peers, frames_of, peers_news};
 use crate::wire::{Dispatch, ErrorCode, Hop, Message, RETURNED, Reply, Timings, WorkerState};
 
@@ -23,87 +23,87 @@ const DEATHS_ALLOWED: u32 = 2;
 
 /// What all responder workers of an instance share.
 pub struct ResponderContext {
-    pub desks: Desks,
+    pub states: ResponderStates,
     /// How many workers the broker deals to: one at or above it may leave at once.
     pub released: watch::Receiver<usize>,
     pub tasks: Arc<Tasks>,
     pub delay: watch::Receiver<Delay>,
     pub faults: Arc<FaultInjector>,
-    pub board: Arc<Board>,
+    pub status: Arc<InstanceStatus>,
     /// The longest reply sent, in bytes of JSON.
     pub max_reply_bytes: usize,
 }
 
 /// Runs one responder worker until it is drained. An error means that its socket failed.
-pub async fn run_responder(seat: Seat, context: Arc<ResponderContext>) -> Result<(), WorkError> {
+pub async fn run_responder(slot: Slot, context: Arc<ResponderContext>) -> Result<(), WorkError> {
     let delay = *context.delay.borrow();
-    let desk = context.desks.desk(seat.index, &delay)?;
-    let mut desk = desk.lock().await;
-    seat.cell.name(&desk.responder_id.to_string());
+    let state = context.states.state(slot.index, &delay)?;
+    let mut state = state.lock().await;
+    slot.status.name(&state.responder_id.to_string());
     // A successor may be on another arbiter than the worker before it.
-    desk.socket.attach_here()?;
-    let mut addresses = match &context.desks.backend {
+    state.socket.attach_here()?;
+    let mut addresses = match &context.states.backend {
         Backend::Addresses(addresses) => Some(addresses.clone()),
         _ => None,
     };
-    follow_brokers(&mut desk, addresses.as_mut(), &context, &seat)?;
-    let mut dispatch = match &context.desks.backend {
+    follow_brokers(&mut state, addresses.as_mut(), &context, &slot)?;
+    let mut dispatch = match &context.states.backend {
         Backend::Here { dispatch, .. } => Some(dispatch.clone()),
         _ => None,
     };
-    follow_dispatch(&mut desk, dispatch.as_mut(), &context, &seat)?;
-    if desk.in_hand.is_some() {
-        desk.deaths += 1;
-        seat.cell.set(WorkerState::Busy, None);
-        answer(&mut desk, &seat, &context).await?;
+    follow_dispatch(&mut state, dispatch.as_mut(), &context, &slot)?;
+    if state.in_hand.is_some() {
+        state.deaths += 1;
+        slot.status.set(WorkerState::Busy, None);
+        answer(&mut state, &slot, &context).await?;
     }
     let mut released = context.released.clone();
     loop {
-        seat.cell.set(WorkerState::Idle, None);
-        let ResponderDesk { socket, brokers, up, .. } = &mut *desk;
+        slot.status.set(WorkerState::Idle, None);
+        let ResponderState { socket, brokers, up, .. } = &mut *state;
         let frames = tokio::select! {
             frames = socket.recv() => frames?,
-            () = may_leave(&seat, &mut released) => break,
+            () = may_leave(&slot, &mut released) => break,
             () = next_change(dispatch.as_mut()) => {
-                follow_dispatch(&mut desk, dispatch.as_mut(), &context, &seat)?;
+                follow_dispatch(&mut state, dispatch.as_mut(), &context, &slot)?;
                 continue;
             }
             () = news_of_brokers(brokers, up, addresses.as_mut()) => {
-                follow_brokers(&mut desk, addresses.as_mut(), &context, &seat)?;
+                follow_brokers(&mut state, addresses.as_mut(), &context, &slot)?;
                 continue;
             }
         };
-        seat.cell.set(WorkerState::Busy, None);
-        context.board.ledger.sent();
-        desk.in_hand = Some(frames);
-        desk.deaths = 0;
-        answer(&mut desk, &seat, &context).await?;
+        slot.status.set(WorkerState::Busy, None);
+        context.status.ledger.sent();
+        state.in_hand = Some(frames);
+        state.deaths = 0;
+        answer(&mut state, &slot, &context).await?;
     }
-    give_back(&desk, &seat).await?;
-    context.desks.clear(seat.index);
+    give_back(&state, &slot).await?;
+    context.states.clear(slot.index);
     Ok(())
 }
 
 /// Returns when the worker is to leave, and the broker deals it nothing any more.
-async fn may_leave(seat: &Seat, released: &mut watch::Receiver<usize>) {
-    seat.drain.cancelled().await;
+async fn may_leave(slot: &Slot, released: &mut watch::Receiver<usize>) {
+    slot.drain.cancelled().await;
     // An error means that the broker is gone, and deals out nothing.
-    let _ = released.wait_for(|released| *released <= seat.index).await;
+    let _ = released.wait_for(|released| *released <= slot.index).await;
 }
 
 /// Connects to the worker's own endpoint when the broker deals out by it.
 fn follow_dispatch(
-    desk: &mut ResponderDesk,
+    state: &mut ResponderState,
     dispatch: Option<&mut watch::Receiver<Dispatch>>,
     context: &ResponderContext,
-    seat: &Seat,
+    slot: &Slot,
 ) -> io::Result<()> {
-    if let (Backend::Here { own, .. }, Some(dispatch)) = (&context.desks.backend, dispatch)
+    if let (Backend::Here { own, .. }, Some(dispatch)) = (&context.states.backend, dispatch)
         && *dispatch.borrow_and_update() == Dispatch::LeastBusy
-        && !desk.own_endpoint
+        && !state.own_endpoint
     {
-        desk.socket.raw().connect(&own(seat.index))?;
-        desk.own_endpoint = true;
+        state.socket.raw().connect(&own(slot.index))?;
+        state.own_endpoint = true;
     }
     Ok(())
 }
@@ -121,53 +121,53 @@ async fn news_of_brokers(brokers: &Peers, up: &mut Addresses, known: Option<&mut
 
 /// Connects to brokers that are new, disconnects from those that have left, and makes connections anew that stay down.
 fn follow_brokers(
-    desk: &mut ResponderDesk,
+    state: &mut ResponderState,
     known: Option<&mut Addresses>,
     context: &ResponderContext,
-    seat: &Seat,
+    slot: &Slot,
 ) -> io::Result<()> {
     let Some(known) = known else { return Ok(()) };
-    let (known, up) = (known.borrow_and_update().clone(), desk.up.borrow_and_update().clone());
-    let changes = desk.brokers.follow(desk.socket.raw(), &known, &up)?;
+    let (known, up) = (known.borrow_and_update().clone(), state.up.borrow_and_update().clone());
+    let changes = state.brokers.follow(state.socket.raw(), &known, &up)?;
     for gone in changes.gone {
-        info!(seat.log, "broker gone"; "broker" => %gone);
-        context.board.forget_peer(gone);
+        info!(slot.log, "broker gone"; "broker" => %gone);
+        context.status.forget_peer(gone);
     }
     for new in changes.new {
-        context.board.know_peer(new);
+        context.status.know_peer(new);
     }
     Ok(())
 }
 
 /// Does what the message in hand asks for and replies.
-async fn answer(desk: &mut ResponderDesk, seat: &Seat, context: &ResponderContext) -> Result<(), WorkError> {
-    let Some(frames) = &desk.in_hand else { return Ok(()) };
+async fn answer(state: &mut ResponderState, slot: &Slot, context: &ResponderContext) -> Result<(), WorkError> {
+    let Some(frames) = &state.in_hand else { return Ok(()) };
     let started = Instant::now();
     let mut limit = context.max_reply_bytes;
     let mut reply = match Message::parse(&frames[0]) {
         Err(error) => {
-            warn!(seat.log, "a message can't be read"; "error" => %error);
+            warn!(slot.log, "a message can't be read"; "error" => %error);
             let message = Message::default();
             message
-                .error(desk.responder_id, ErrorCode::BadRequest, format!("the message can't be read: {error}"))
+                .error(state.responder_id, ErrorCode::BadRequest, format!("the message can't be read: {error}"))
                 .plain()
         }
         Ok(message) => {
-            debug!(seat.log, "message"; "requestId" => &message.request_id, "messageId" => &message.message_id);
+            debug!(slot.log, "message"; "requestId" => &message.request_id, "messageId" => &message.message_id);
             limit = message.max_reply_bytes.map_or(limit, |most| limit.min(usize::try_from(most).unwrap_or(limit)));
-            let reply = if desk.deaths >= DEATHS_ALLOWED {
-                let body = format!("the worker died {} times on this message", desk.deaths);
-                message.error(desk.responder_id, ErrorCode::Panicked, body)
+            let reply = if state.deaths >= DEATHS_ALLOWED {
+                let body = format!("the worker died {} times on this message", state.deaths);
+                message.error(state.responder_id, ErrorCode::Panicked, body)
             } else {
-                desk.delays.replace(&context.delay.borrow());
-                desk.delays.wait().await;
-                match context.faults.suffer(seat.index).await {
-                    Ok(()) => to_reply(&message, desk.responder_id, run_task(&message, &context.tasks).await),
-                    Err(fault) => message.error(desk.responder_id, ErrorCode::TaskFailed, fault),
+                state.delays.replace(&context.delay.borrow());
+                state.delays.wait().await;
+                match context.faults.apply(slot.index).await {
+                    Ok(()) => to_reply(&message, state.responder_id, run_task(&message, &context.tasks).await),
+                    Err(fault) => message.error(state.responder_id, ErrorCode::TaskFailed, fault),
                 }
             };
             // Only a message with `attempt` comes from a requester that reads the optional fields.
-            if message.attempt.is_some() { placed(reply, &context.board) } else { reply.plain() }
+            if message.attempt.is_some() { placed(reply, &context.status) } else { reply.plain() }
         }
     };
     let service = started.elapsed();
@@ -175,14 +175,14 @@ async fn answer(desk: &mut ResponderDesk, seat: &Seat, context: &ResponderContex
         reply.timings = Some(Timings { service_us: Some(service.as_micros() as u64), ..Timings::default() });
     }
     let (reply, json) = reply.into_json(limit).map_err(io::Error::from)?;
-    debug!(seat.log, "reply"; "requestId" => &reply.request_id, "messageId" => &reply.message_id, "type" => ?reply.response_type);
+    debug!(slot.log, "reply"; "requestId" => &reply.request_id, "messageId" => &reply.message_id, "type" => ?reply.response_type);
     let mut answer = frames_of([&json]);
     // Frames that this program does not know go back as they came.
-    answer.extend(desk.in_hand.take().into_iter().flatten().skip(1));
-    desk.socket.send(answer).await?;
-    context.board.ledger.ended(reply.outcome());
-    context.board.hops.record(Hop::Service, service);
-    seat.cell.handled();
+    answer.extend(state.in_hand.take().into_iter().flatten().skip(1));
+    state.socket.send(answer).await?;
+    context.status.ledger.ended(reply.outcome());
+    context.status.hops.record(Hop::Service, service);
+    slot.status.handled();
     Ok(())
 }
 
@@ -216,8 +216,8 @@ fn to_reply(message: &Message, responder_id: i64, result: Result<Result<TaskOutp
 }
 
 /// Says where the reply was made.
-fn placed(mut reply: Reply, board: &Board) -> Reply {
-    let instance = &board.instance;
+fn placed(mut reply: Reply, status: &InstanceStatus) -> Reply {
+    let instance = &status.instance;
     reply.node = Some(instance.node.clone());
     reply.service = Some(instance.service.clone());
     reply.slot.clone_from(&instance.slot);
@@ -225,17 +225,17 @@ fn placed(mut reply: Reply, board: &Board) -> Reply {
 }
 
 /// Returns the messages that are here already, for other workers, and leaves.
-async fn give_back(desk: &ResponderDesk, seat: &Seat) -> Result<(), WorkError> {
-    while let Some(frames) = desk.socket.try_recv()? {
+async fn give_back(state: &ResponderState, slot: &Slot) -> Result<(), WorkError> {
+    while let Some(frames) = state.socket.try_recv()? {
         let mut message = Message::parse(&frames[0]).unwrap_or_default();
         // The message itself goes back whole behind the reply.
         (message.filename, message.task) = (None, None);
         message.extra.clear();
-        debug!(seat.log, "given back"; "requestId" => &message.request_id, "messageId" => &message.message_id);
-        let reply = message.error(desk.responder_id, ErrorCode::Draining, "this worker has been taken away");
+        debug!(slot.log, "given back"; "requestId" => &message.request_id, "messageId" => &message.message_id);
+        let reply = message.error(state.responder_id, ErrorCode::Draining, "this worker has been taken away");
         let mut answer = frames_of([&serde_json::to_vec(&reply).map_err(io::Error::from)?, RETURNED]);
         answer.extend(frames);
-        desk.socket.send(answer).await?;
+        state.socket.send(answer).await?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The responder workers' desks: what belongs to a seat, and survives the death of its occupant.
+//! The responder workers' states: what belongs to a slot, and survives the death of its worker.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, watch};
 
 use super::{Delay, DelaySource};
-use crate::runtime::Board;
+use crate::runtime::InstanceStatus;
 use crate::runtime::zeromq::{Contexts, Frames, Peers, Socket, follow_up};
 use crate::wire::Dispatch;
 
@@ -25,8 +25,8 @@ pub enum Backend {
     Addresses(watch::Receiver<BTreeSet<SocketAddr>>),
 }
 
-/// A seat's things. Its occupant holds them locked for its life.
-pub struct ResponderDesk {
+/// A slot's things. Its worker holds them locked for its life.
+pub struct ResponderState {
     pub socket: Socket,
     pub delays: DelaySource,
     /// Unique per worker across the deployment.
@@ -53,28 +53,34 @@ fn stream(slot: Option<&str>, index: usize) -> u64 {
     u64::from(slot) << 32 | index as u64
 }
 
-/// The desks of one responder instance, made as they are needed.
-pub struct Desks {
+/// The states of one responder instance, made as they are needed.
+pub struct ResponderStates {
     pub contexts: Arc<Contexts>,
     pub backend: Backend,
-    pub board: Arc<Board>,
+    pub status: Arc<InstanceStatus>,
     /// The first worker's `responderId`; the others' follow.
     pub first_id: i64,
     pub seed: Option<u64>,
-    desks: StdMutex<HashMap<usize, Arc<Mutex<ResponderDesk>>>>,
+    states: StdMutex<HashMap<usize, Arc<Mutex<ResponderState>>>>,
 }
 
-impl Desks {
-    pub fn new(contexts: Arc<Contexts>, backend: Backend, board: Arc<Board>, first_id: i64, seed: Option<u64>) -> Self {
-        Self { contexts, backend, board, first_id, seed, desks: StdMutex::default() }
+impl ResponderStates {
+    pub fn new(
+        contexts: Arc<Contexts>,
+        backend: Backend,
+        status: Arc<InstanceStatus>,
+        first_id: i64,
+        seed: Option<u64>,
+    ) -> Self {
+        Self { contexts, backend, status, first_id, seed, states: StdMutex::default() }
     }
 
-    /// The desk of a seat; a new one is connected to the broker, unless that is elsewhere. Fails without a free file
+    /// The state of a slot; a new one is connected to the broker, unless that is elsewhere. Fails without a free file
     /// descriptor.
-    pub fn desk(&self, index: usize, delay: &Delay) -> io::Result<Arc<Mutex<ResponderDesk>>> {
-        let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(desk) = desks.get(&index) {
-            return Ok(desk.clone());
+    pub fn state(&self, index: usize, delay: &Delay) -> io::Result<Arc<Mutex<ResponderState>>> {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = states.get(&index) {
+            return Ok(state.clone());
         }
         let up = watch::Sender::default();
         let connections = up.subscribe();
@@ -82,16 +88,16 @@ impl Desks {
             Backend::Here { shared: endpoint, .. } => self.connected(endpoint)?,
             Backend::Ipc(endpoint) => self.connected(endpoint)?,
             Backend::Addresses(_) => {
-                let board = self.board.clone();
+                let status = self.status.clone();
                 self.contexts.watched_socket(zmq::REP, "worker", move |address, news| {
-                    board.peer_news(address, news);
+                    status.peer_news(address, news);
                     follow_up(&up, address, news);
                 })?
             }
         };
-        let desk = Arc::new(Mutex::new(ResponderDesk {
+        let state = Arc::new(Mutex::new(ResponderState {
             socket: Socket::attach(socket)?,
-            delays: DelaySource::new(delay, self.seed, stream(self.board.instance.slot.as_deref(), index)),
+            delays: DelaySource::new(delay, self.seed, stream(self.status.instance.slot.as_deref(), index)),
             responder_id: self.first_id + index as i64,
             own_endpoint: false,
             brokers: Peers::new(self.contexts.renewal()),
@@ -99,8 +105,8 @@ impl Desks {
             in_hand: None,
             deaths: 0,
         }));
-        desks.insert(index, desk.clone());
-        Ok(desk)
+        states.insert(index, state.clone());
+        Ok(state)
     }
 
     fn connected(&self, endpoint: &str) -> io::Result<zmq::Socket> {
@@ -109,9 +115,9 @@ impl Desks {
         Ok(socket)
     }
 
-    /// The worker has left for good: its socket is closed with its desk.
+    /// The worker has left for good: its socket is closed with its state.
     pub fn clear(&self, index: usize) {
-        self.desks.lock().unwrap_or_else(PoisonError::into_inner).remove(&index);
+        self.states.lock().unwrap_or_else(PoisonError::into_inner).remove(&index);
     }
 }
 

@@ -21,7 +21,7 @@ struct Kind {
 
 impl LogLimit {
     /// One more of a kind; how many there were since the last telling, when it is time to tell.
-    pub fn tell(&self, kind: &'static str) -> Option<u64> {
+    pub fn allow(&self, kind: &'static str) -> Option<u64> {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let kind = kinds.entry(kind).or_default();
         kind.times += 1;
@@ -41,10 +41,10 @@ mod tests {
     async fn the_first_of_a_kind_is_told_at_once_and_later_ones_together() {
         let limit = LogLimit::default();
         assert_eq!(
-            [limit.tell("a"), limit.tell("a"), limit.tell("b"), limit.tell("a")],
+            [limit.allow("a"), limit.allow("a"), limit.allow("b"), limit.allow("a")],
             [Some(1), None, Some(1), None]
         );
         tokio::time::advance(TELL_EVERY).await;
-        assert_eq!([limit.tell("a"), limit.tell("a")], [Some(3), None]);
+        assert_eq!([limit.allow("a"), limit.allow("a")], [Some(3), None]);
     }
 }

@@ -23,8 +23,8 @@ pub use identity::first_responder_id;
 pub use log_limit::LogLimit;
 pub use memory::{Memory, Room, pieces};
 pub use process::{Process, bind_telemetry, bind_zmq, bound, listen};
-pub use status::{Board, WorkerCell};
+pub use status::{InstanceStatus, WorkerStatus};
 #[cfg(test)]
-pub use testing::board;
-pub use tie_breaker::Rotation;
+pub use testing::status;
+pub use tie_breaker::TieBreaker;
 use usage::usage;

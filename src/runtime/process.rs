@@ -12,10 +12,10 @@ use slog::{Logger, o};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::{Mutex, mpsc, watch};
 
-use super::{Board, follow, identity};
+use super::{InstanceStatus, follow, identity};
 use crate::config::{Role, Settings, Upstream};
 use crate::runtime::supervision::{ArbiterPool, Drain, Factory, Fatal, PoolSpec, RestartPolicy, Supervisor};
-use crate::runtime::telemetry::{LARGEST_REPORT, Monitor, Proof, Subscriber, Teller, run_monitor};
+use crate::runtime::telemetry::{EventSink, MAX_REPORT, Proof, Subscriber, TelemetryContext, run_telemetry_publisher};
 use crate::runtime::zeromq::{Contexts, SocketOptions, bind, endpoint};
 use crate::wire::{Event, SHOWN_BODY, Tier, now_ms};
 
@@ -37,17 +37,17 @@ pub struct Process {
     pub settings: Settings,
     pub role: Role,
     pub log: Logger,
-    pub boards: Vec<Arc<Board>>,
+    pub instances: Vec<Arc<InstanceStatus>>,
     pub policy: RestartPolicy,
     /// For the messages' sockets.
     pub contexts: Arc<Contexts>,
     /// For what is neither requester, broker nor responder.
     pub arbiters: Arc<ArbiterPool>,
-    teller: Teller,
+    event_sink: EventSink,
     events: Arc<Mutex<mpsc::Receiver<Event>>>,
     fatal: (mpsc::UnboundedSender<Fatal>, mpsc::UnboundedReceiver<Fatal>),
     admin: Option<SocketAddr>,
-    monitor: Option<Addr<Supervisor>>,
+    telemetry: Option<Addr<Supervisor>>,
     /// Every pool of arbiters, to be stopped at the end.
     pools: Vec<Arc<ArbiterPool>>,
 }
@@ -62,22 +62,22 @@ impl Process {
             backoff_min: supervision.backoff_min.get(),
             backoff_max: supervision.backoff_max.get(),
         };
-        let (teller, events) = Teller::new(settings.telemetry.events_per_second.get());
-        let arbiters = Arc::new(ArbiterPool::start(1, 1).context("no thread for the links and the monitor")?);
+        let (event_sink, events) = EventSink::new(settings.telemetry.events_per_second.get());
+        let arbiters = Arc::new(ArbiterPool::start(1, 1).context("no thread for the links and the telemetry")?);
         let high_water_mark = settings.broker.queue.get() as u32;
         let options = socket_options(&settings, settings.requester.max_message_bytes.get(), high_water_mark, LINGER);
         let contexts = Arc::new(Contexts::new(options, settings.curve.key.clone(), log.clone()));
         Ok(Self {
             role,
             log,
-            boards: vec![],
+            instances: vec![],
             policy,
             contexts,
-            teller,
+            event_sink,
             events: Arc::new(Mutex::new(events)),
             fatal: mpsc::unbounded_channel(),
             admin,
-            monitor: None,
+            telemetry: None,
             pools: vec![arbiters.clone()],
             arbiters,
             settings,
@@ -91,45 +91,45 @@ impl Process {
         Ok(pool)
     }
 
-    /// The board of a tier's instance in this process.
-    pub fn board(&mut self, tier: Tier, needs_peer: bool, needs_worker: bool) -> Arc<Board> {
+    /// The status of a tier's instance in this process.
+    pub fn status(&mut self, tier: Tier, needs_peer: bool, needs_worker: bool) -> Arc<InstanceStatus> {
         let instance = identity::instance(&self.settings, self.role, tier, self.admin);
-        let board = Arc::new(Board::new(instance, self.teller.clone(), needs_peer, needs_worker));
-        self.boards.push(board.clone());
-        board
+        let status = Arc::new(InstanceStatus::new(instance, self.event_sink.clone(), needs_peer, needs_worker));
+        self.instances.push(status.clone());
+        status
     }
 
-    /// Starts a pool of components. `board` shows its workers.
+    /// Starts a pool of components. `status` shows its workers.
     pub fn pool(
         &self,
         name: &'static str,
         arbiters: &Arc<ArbiterPool>,
-        board: &Arc<Board>,
+        status: &Arc<InstanceStatus>,
         size: watch::Sender<usize>,
         factory: Factory,
     ) -> Addr<Supervisor> {
-        let log = self.log.new(o!("component" => name, "instance" => board.instance.id.clone()));
+        let log = self.log.new(o!("component" => name, "instance" => status.instance.id.clone()));
         Supervisor::launch(PoolSpec {
             name,
             arbiters: arbiters.clone(),
             policy: self.policy,
             factory,
-            board: board.clone(),
+            status: status.clone(),
             size,
             fatal: self.fatal.0.clone(),
             log,
         })
     }
 
-    /// Starts a component of which there is one, and which the board does not show.
+    /// Starts a component of which there is one, and which the status does not show.
     pub fn single(
         &self,
         name: &'static str,
         arbiters: &Arc<ArbiterPool>,
-        board: &Board,
+        status: &InstanceStatus,
         factory: Factory,
     ) -> Addr<Supervisor> {
-        let aside = Arc::new(Board::new(board.instance.clone(), Teller::new(0).0, false, false));
+        let aside = Arc::new(InstanceStatus::new(status.instance.clone(), EventSink::new(0).0, false, false));
         self.pool(name, arbiters, &aside, watch::Sender::new(1), factory)
     }
 
@@ -148,21 +148,22 @@ impl Process {
         receiver
     }
 
-    /// Starts the process's voice, once all boards are there. `own`: where this process listens for telemetry itself.
-    pub fn start_monitor(&mut self, own: Option<SocketAddr>) -> Result<()> {
+    /// Starts the process's telemetry publisher, once all instances are there. `own`: where this process listens for telemetry itself.
+    pub fn start_telemetry(&mut self, own: Option<SocketAddr>) -> Result<()> {
         let contexts = Arc::new(telemetry_contexts(&self.settings, &self.log));
-        let monitor = Monitor {
-            boards: self.boards.clone(),
-            teller: self.teller.clone(),
+        let telemetry = TelemetryContext {
+            instances: self.instances.clone(),
+            event_sink: self.event_sink.clone(),
             interval: self.settings.telemetry.interval.get(),
             contexts,
             proof: proof(&self.settings),
             web: self.follow_with(&self.settings.telemetry.web, own),
         };
         let events = self.events.clone();
-        let factory: Factory = Arc::new(move |seat| Box::pin(run_monitor(seat, monitor.clone(), events.clone())));
-        let board = self.boards.first().context("a process has at least one instance")?.clone();
-        self.monitor = Some(self.single("monitor", &self.arbiters.clone(), &board, factory));
+        let factory: Factory =
+            Arc::new(move |slot| Box::pin(run_telemetry_publisher(slot, telemetry.clone(), events.clone())));
+        let status = self.instances.first().context("a process has at least one instance")?.clone();
+        self.telemetry = Some(self.single("telemetry", &self.arbiters.clone(), &status, factory));
         Ok(())
     }
 
@@ -178,13 +179,13 @@ impl Process {
     /// Says goodbye and stops every thread. What still runs is cut off.
     pub async fn stop(self) {
         let reason = "it was shut down".to_owned();
-        for board in &self.boards {
-            let id = board.instance.id.clone();
-            self.teller.event(Event::InstanceGone { id, at: now_ms(), reason: reason.clone() });
+        for status in &self.instances {
+            let id = status.instance.id.clone();
+            self.event_sink.emit(Event::InstanceGone { id, at: now_ms(), reason: reason.clone() });
         }
-        if let Some(monitor) = &self.monitor {
-            // An error means that the monitor is gone already.
-            let _ = tokio::time::timeout(LINGER, monitor.send(Drain)).await;
+        if let Some(telemetry) = &self.telemetry {
+            // An error means that the publisher is gone already.
+            let _ = tokio::time::timeout(LINGER, telemetry.send(Drain)).await;
         }
         // In a thread of its own, because joining waits until work stops. The supervisors still hold their pools.
         let pools = self.pools;
@@ -232,7 +233,7 @@ fn telemetry_per_second(settings: &Settings) -> u64 {
     const EVENT: u64 = 1 << 10;
     let telemetry = &settings.telemetry;
     let beats = 1 + (1_000 / telemetry.interval.get().as_millis().max(1)) as u64;
-    telemetry.events_per_second.get() * (SHOWN_BODY as u64 + EVENT) + beats * LARGEST_REPORT as u64
+    telemetry.events_per_second.get() * (SHOWN_BODY as u64 + EVENT) + beats * MAX_REPORT as u64
 }
 
 /// Binds a ZeroMQ socket to a TCP port, or to any free one, and tells which.
@@ -257,7 +258,7 @@ fn proof(settings: &Settings) -> Option<Proof> {
 }
 
 fn telemetry_contexts(settings: &Settings, log: &Logger) -> Contexts {
-    let options = socket_options(settings, LARGEST_REPORT as u64, KEPT_REPORTS, TELEMETRY_LINGER);
+    let options = socket_options(settings, MAX_REPORT as u64, KEPT_REPORTS, TELEMETRY_LINGER);
     Contexts::new(options, settings.curve.key.clone(), log.clone())
 }
 

@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use super::usage;
-use crate::runtime::telemetry::Teller;
+use crate::runtime::telemetry::EventSink;
 use crate::runtime::zeromq::PeerNews;
 use crate::wire::{
-    DelayView, Dispatch, Event, Faults, HopBook, Instance, InstanceState, LedgerBook, PeerView, Snapshot, WorkerState,
-    WorkerView, now_ms,
+    DelayView, Dispatch, Event, Faults, HopCounters, Instance, InstanceState, LedgerCounters, PeerView, Snapshot,
+    WorkerState, WorkerView, now_ms,
 };
 
 /// The state of one worker, kept over its restarts.
-pub struct WorkerCell {
+pub struct WorkerStatus {
     index: usize,
     instance: String,
     id: OnceLock<String>,
@@ -24,10 +24,10 @@ pub struct WorkerCell {
     restarts: AtomicU32,
     /// Those of all workers of the instance.
     all_restarts: Arc<AtomicU64>,
-    teller: Teller,
+    events: EventSink,
 }
 
-impl WorkerCell {
+impl WorkerStatus {
     /// Names the worker, once; a later name is ignored.
     pub fn name(&self, id: &str) {
         self.id.get_or_init(|| id.to_owned());
@@ -42,9 +42,9 @@ impl WorkerCell {
         let event = || Event::Worker { instance: self.instance.clone(), at: now_ms(), worker: self.view(), reason };
         match (before, state) {
             (WorkerState::Busy, WorkerState::Idle) | (WorkerState::Idle, WorkerState::Busy) => {
-                self.teller.message_event(event);
+                self.events.emit_for_message(event);
             }
-            _ => self.teller.event(event()),
+            _ => self.events.emit(event()),
         }
     }
 
@@ -78,12 +78,12 @@ type Depth = Box<dyn Fn() -> usize + Send + Sync>;
 type FaultState = Box<dyn Fn() -> (Faults, Vec<usize>) + Send + Sync>;
 
 /// One instance's state. Everything in it may be read at any time, from any thread.
-pub struct Board {
+pub struct InstanceStatus {
     pub instance: Instance,
-    pub ledger: LedgerBook,
-    pub hops: HopBook,
-    pub teller: Teller,
-    cells: RwLock<Vec<Arc<WorkerCell>>>,
+    pub ledger: LedgerCounters,
+    pub hops: HopCounters,
+    pub events: EventSink,
+    workers: RwLock<Vec<Arc<WorkerStatus>>>,
     restarts: Arc<AtomicU64>,
     peers: Mutex<BTreeMap<SocketAddr, Peer>>,
     depth: OnceLock<Depth>,
@@ -113,16 +113,16 @@ struct WorkState {
     dispatch: Option<Dispatch>,
 }
 
-impl Board {
-    /// A board without workers and peers. `needs_peer`: not ready while no peer is connected; `needs_worker`: nor
+impl InstanceStatus {
+    /// The status of an instance without workers and peers. `needs_peer`: not ready while no peer is connected; `needs_worker`: nor
     /// while no worker is at work.
-    pub fn new(instance: Instance, teller: Teller, needs_peer: bool, needs_worker: bool) -> Self {
+    pub fn new(instance: Instance, events: EventSink, needs_peer: bool, needs_worker: bool) -> Self {
         Self {
             instance,
-            ledger: LedgerBook::default(),
-            hops: HopBook::default(),
-            teller,
-            cells: RwLock::default(),
+            ledger: LedgerCounters::default(),
+            hops: HopCounters::default(),
+            events,
+            workers: RwLock::default(),
             restarts: Arc::default(),
             peers: Mutex::default(),
             depth: OnceLock::new(),
@@ -144,8 +144,8 @@ impl Board {
         self.queue_bytes.get_or_init(|| Box::new(bytes));
     }
 
-    pub fn add_cell(&self, index: usize) -> Arc<WorkerCell> {
-        let cell = Arc::new(WorkerCell {
+    pub fn add_worker(&self, index: usize) -> Arc<WorkerStatus> {
+        let status = Arc::new(WorkerStatus {
             index,
             instance: self.instance.id.clone(),
             id: OnceLock::new(),
@@ -153,10 +153,10 @@ impl Board {
             handled: AtomicU64::new(0),
             restarts: AtomicU32::new(0),
             all_restarts: self.restarts.clone(),
-            teller: self.teller.clone(),
+            events: self.events.clone(),
         });
-        self.cells.write().unwrap_or_else(PoisonError::into_inner).push(cell.clone());
-        cell
+        self.workers.write().unwrap_or_else(PoisonError::into_inner).push(status.clone());
+        status
     }
 
     /// Restarts of workers since the instance's start, those of workers that have left among them.
@@ -164,9 +164,9 @@ impl Board {
         self.restarts.load(Ordering::Relaxed)
     }
 
-    /// Takes the last worker off the board.
-    pub fn drop_cell(&self) {
-        self.cells.write().unwrap_or_else(PoisonError::into_inner).pop();
+    /// Takes the last worker off the list.
+    pub fn drop_worker(&self) {
+        self.workers.write().unwrap_or_else(PoisonError::into_inner).pop();
     }
 
     /// A connection to the address came up (or, with `false`, was lost).
@@ -215,7 +215,7 @@ impl Board {
     /// From now on the instance takes no new work.
     pub fn set_draining(&self) {
         *lock(&self.draining) = true;
-        self.tell();
+        self.publish();
     }
 
     pub fn set_delay(&self, delay: DelayView) {
@@ -238,8 +238,8 @@ impl Board {
     /// Whether the instance would do work, and if not, why.
     pub fn state(&self) -> (InstanceState, Option<String>) {
         let workers = || {
-            let cells = self.cells.read().unwrap_or_else(PoisonError::into_inner);
-            cells.iter().any(|cell| matches!(cell.view().state, WorkerState::Idle | WorkerState::Busy))
+            let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
+            workers.iter().any(|status| matches!(status.view().state, WorkerState::Idle | WorkerState::Busy))
         };
         if self.is_draining() {
             (InstanceState::Draining, Some("shutting down".to_owned()))
@@ -254,7 +254,7 @@ impl Board {
 
     pub fn snapshot(&self) -> Snapshot {
         let (state, reason) = self.state();
-        let cells = self.cells.read().unwrap_or_else(PoisonError::into_inner);
+        let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
         let peers = lock(&self.peers);
         let work = lock(&self.work);
         let (faults, stalled) = work.faults.as_ref().map(|read| read()).unzip();
@@ -263,7 +263,7 @@ impl Board {
             at: now_ms(),
             state,
             reason,
-            workers: cells.iter().map(|cell| cell.view()).collect(),
+            workers: workers.iter().map(|status| status.view()).collect(),
             queue: self.depth.get().map_or(0, |depth| depth() as u64),
             queue_bytes: self.queue_bytes.get().map(|bytes| bytes() as u64),
             peers: peers
@@ -272,7 +272,7 @@ impl Board {
                 .collect(),
             ledger: self.ledger.read(),
             hops: self.hops.read(),
-            dropped_events: self.teller.dropped(),
+            dropped_events: self.events.dropped(),
             delay: work.delay,
             faults: faults.filter(Faults::any),
             stalled: stalled.unwrap_or_default(),
@@ -282,8 +282,8 @@ impl Board {
     }
 
     /// Sends the whole state to the web tier now.
-    pub fn tell(&self) {
-        self.teller.event(Event::Instance { snapshot: Box::new(self.snapshot()) });
+    pub fn publish(&self) {
+        self.events.emit(Event::Instance { snapshot: Box::new(self.snapshot()) });
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::Board;
-use crate::runtime::telemetry::Teller;
+use super::InstanceStatus;
+use crate::runtime::telemetry::EventSink;
 use crate::wire::{Tier, snapshot};
 
-/// A board that nobody listens to.
-pub fn board() -> Arc<Board> {
-    Arc::new(Board::new(snapshot("requester-1", Tier::Requester).instance, Teller::new(0).0, false, false))
+/// A status that nobody listens to.
+pub fn status() -> Arc<InstanceStatus> {
+    Arc::new(InstanceStatus::new(snapshot("requester-1", Tier::Requester).instance, EventSink::new(0).0, false, false))
 }

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Counts choices, so that equals are chosen in turn.
 #[derive(Debug, Default)]
-pub struct Rotation(AtomicUsize);
+pub struct TieBreaker(AtomicUsize);
 
-impl Rotation {
+impl TieBreaker {
     /// Which of `count` candidates has the least load; of several, not always the same one. None of none.
     pub fn least(&self, count: usize, load: impl Fn(usize) -> usize) -> Option<usize> {
         let begin = self.0.fetch_add(1, Ordering::Relaxed).checked_rem(count)?;
@@ -20,8 +20,8 @@ mod tests {
 
     #[test]
     fn the_least_loaded_is_chosen_and_equals_in_turn() {
-        let rotation = Rotation::default();
-        let chosen = |loads: &[usize]| rotation.least(loads.len(), |index| loads[index]);
+        let tie_breaker = TieBreaker::default();
+        let chosen = |loads: &[usize]| tie_breaker.least(loads.len(), |index| loads[index]);
         let turns: Vec<_> = (0..6).map(|_| chosen(&[1, 1, 1]).unwrap()).collect();
         assert_eq!(turns, [0, 1, 2, 0, 1, 2]);
         assert!((0..6).all(|_| chosen(&[1, 2, 0]) == Some(2)));

@@ -23,7 +23,7 @@ const RATES: std::ops::RangeInclusive<f64> = 0.1..=1_000.0;
 const MOST: u64 = 1_000_000;
 
 /// Requests that may be asked for all at once.
-const LARGEST_BURST: u64 = 10_000;
+const MAX_BURST: u64 = 10_000;
 
 /// What load to make.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -144,9 +144,9 @@ async fn start_load(new: Json<NewLoad>, load: Data<Load>, requests: Data<Request
         (_, Some(count)) if !(1..=MOST).contains(&count) => {
             return bad(format!("`count` is {count}: give 1 to {MOST}"));
         }
-        (None, Some(count)) if count > LARGEST_BURST => {
+        (None, Some(count)) if count > MAX_BURST => {
             return unprocessable(format!(
-                "`count` is {count}: give up to {LARGEST_BURST} to send all at once, or a `rate`"
+                "`count` is {count}: give up to {MAX_BURST} to send all at once, or a `rate`"
             ));
         }
         _ => {}

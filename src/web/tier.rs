@@ -16,7 +16,7 @@ use crate::config::Connect;
 use crate::runtime::http::{Guard, HttpLimits, Permission};
 use crate::runtime::supervision::{Drain, Factory, Supervisor};
 use crate::runtime::telemetry::Subscriber;
-use crate::runtime::{Board, Memory, Process, listen};
+use crate::runtime::{InstanceStatus, Memory, Process, listen};
 use crate::web::experiments::{Experiments, Program, Runs};
 use crate::web::http::{Answers, WebContext, access, serve_web};
 use crate::web::hub::{Hub, OwnSettings, run_hub};
@@ -38,7 +38,7 @@ pub struct WebTier {
     load: Arc<Load>,
     experiments: Arc<Experiments>,
     hub: Arc<Hub>,
-    board: Arc<Board>,
+    status: Arc<InstanceStatus>,
     server: ServerHandle,
     components: [Addr<Supervisor>; 2],
 }
@@ -48,14 +48,14 @@ impl WebTier {
         let (settings, discovery) = (process.settings.web.clone(), process.settings.discovery.clone());
         let listener = listen("the web server", settings.bind, settings.port.port(), "web.port")?;
         let address = listener.local_addr()?;
-        let board = process.board(Tier::Web, true, false);
+        let status = process.status(Tier::Web, true, false);
         let wanted = settings.connect == Connect::Auto;
         let upstream = settings.requester.as_str().to_owned();
-        let links = Arc::new(Links::new(wanted, board.clone(), upstream, discovery.connect_timeout.get()));
+        let links = Arc::new(Links::new(wanted, status.clone(), upstream, discovery.connect_timeout.get()));
         let keep_bytes = settings.keep_bytes.usize();
         let requests = Arc::new(Requests::new(
             links.clone(),
-            board.clone(),
+            status.clone(),
             settings.max_in_flight.usize(),
             (settings.keep_requests.usize(), keep_bytes),
             process.settings.requester.timeout.get(),
@@ -64,7 +64,7 @@ impl WebTier {
         let admin = &process.settings.admin;
         let permission = Permission::of(admin.token.as_ref(), &[settings.bind, admin.bind]);
         let own = OwnSettings {
-            id: board.instance.id.clone(),
+            id: status.instance.id.clone(),
             timeout: process.settings.requester.timeout.get(),
             task: process.settings.task.name.name().to_owned(),
             batch: settings.batch.get(),
@@ -97,13 +97,13 @@ impl WebTier {
             // A whole set of replies, as the article's requester sends it, has several.
             largest_frame: (8 * process.settings.requester.max_message_bytes.usize()).max(8 << 20),
         };
-        let factory: Factory = Arc::new(move |seat| Box::pin(run_links(seat, context.clone())));
-        let link_master = process.single("links", &process.arbiters, &board, factory);
+        let factory: Factory = Arc::new(move |slot| Box::pin(run_links(slot, context.clone())));
+        let link_master = process.single("links", &process.arbiters, &status, factory);
         let (hub_again, subscriber) = (hub.clone(), Arc::new(Mutex::new(subscriber)));
-        let factory: Factory = Arc::new(move |seat| Box::pin(run_hub(seat, hub_again.clone(), subscriber.clone())));
+        let factory: Factory = Arc::new(move |slot| Box::pin(run_hub(slot, hub_again.clone(), subscriber.clone())));
         // Whatever telemetry costs, the links do not wait for it.
         let hub_arbiter = process.arbiter_pool(1, 1)?;
-        let hub_master = process.single("hub", &hub_arbiter, &board, factory);
+        let hub_master = process.single("hub", &hub_arbiter, &status, factory);
         let context = WebContext {
             hub: hub.clone(),
             links,
@@ -130,7 +130,7 @@ impl WebTier {
             load,
             experiments,
             hub,
-            board,
+            status,
             server: handle,
             components: [link_master, hub_master],
         })
@@ -139,7 +139,7 @@ impl WebTier {
     /// Takes no more requests; returns when all have ended and the connections are closed. What would end too late for its
     /// answer to leave before `deadline` ends as an error with the replies it has.
     pub async fn drain(&self, deadline: Instant, log: &Logger) {
-        self.board.set_draining();
+        self.status.set_draining();
         self.load.stop();
         self.experiments.drain().await;
         let left = deadline.saturating_duration_since(Instant::now());

@@ -20,7 +20,7 @@ pub struct Problem {
 /// One message that the requester has taken responsibility for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Promise {
+pub struct MessageRef {
     pub message_id: String,
     pub requester_id: String,
 }
@@ -31,7 +31,7 @@ pub struct Promise {
 pub struct Accepted {
     /// The requester instance's id.
     pub instance: String,
-    pub messages: Vec<Promise>,
+    pub messages: Vec<MessageRef>,
 }
 
 /// The end of a streamed set.
@@ -140,7 +140,7 @@ mod tests {
         let reply = Request { request_id: request_id.clone(), ..Request::default() }
             .message("m".into(), "r".into())
             .reply(7, "Hello".into());
-        let messages = vec![Promise { message_id: "m".into(), requester_id: "r".into() }];
+        let messages = vec![MessageRef { message_id: "m".into(), requester_id: "r".into() }];
         let error = Problem { code: ErrorCode::Overloaded, message: "full".into() };
         for frame in [
             Frame::Set { request_id: request_id.clone(), replies: vec![reply.clone(), reply.clone()] },

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::Footprint;
 
 /// The longest time told apart, in microseconds: one hour, the longest timeout. Longer ones count as this.
-const LONGEST_US: u64 = 3_600_000_000;
+const MAX_US: u64 = 3_600_000_000;
 
 /// A stretch of a message's way, or all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -67,7 +67,7 @@ impl Latency {
 
     pub fn record(&mut self, time: Duration) {
         // Cannot fail: the histogram grows by itself, and the longest time bounds it.
-        let _ = self.0.record(time.as_micros().min(u128::from(LONGEST_US)) as u64);
+        let _ = self.0.record(time.as_micros().min(u128::from(MAX_US)) as u64);
     }
 
     /// Adds another histogram's counts to these.
@@ -159,7 +159,7 @@ impl<'de> Deserialize<'de> for Latency {
 }
 
 /// Whether the head of a histogram announces more than a [`Latency`] ever has: more than three digits, times far longer
-/// than [`LONGEST_US`], more counts than follow, or compressed ones. The format V2: cookie, length, offset and digits of
+/// than [`MAX_US`], more counts than follow, or compressed ones. The format V2: cookie, length, offset and digits of
 /// four bytes each, least and most of eight.
 fn announces_more(bytes: &[u8]) -> bool {
     const COOKIE: u64 = 0x1c84_9313;
@@ -170,7 +170,7 @@ fn announces_more(bytes: &[u8]) -> bool {
     !(is(0..4, &|cookie| cookie == COOKIE)
         && is(4..8, &|length| length <= bytes.len() as u64)
         && is(12..16, &|digits| digits <= 3)
-        && is(24..32, &|most| most <= 4 * LONGEST_US))
+        && is(24..32, &|most| most <= 4 * MAX_US))
 }
 
 impl Footprint for Latency {
@@ -184,9 +184,9 @@ pub type Hops = BTreeMap<Hop, Latency>;
 
 /// The histograms that an instance's workers write in.
 #[derive(Debug, Default)]
-pub struct HopBook(Mutex<Hops>);
+pub struct HopCounters(Mutex<Hops>);
 
-impl HopBook {
+impl HopCounters {
     pub fn record(&self, hop: Hop, time: Duration) {
         self.record_all([(hop, time)]);
     }
@@ -257,13 +257,13 @@ mod tests {
         let read = |bytes: &[u8]| {
             serde_json::from_value::<Latency>(serde_json::json!({ "histogram": BASE64_STANDARD.encode(bytes) }))
         };
-        let sound = of(3, LONGEST_US);
+        let sound = of(3, MAX_US);
         assert!(read(&sound).is_ok());
         let mut long = sound.clone();
         long[4] = 0x7f;
         let mut compressed = sound;
         compressed[3] = 0x14;
-        for bytes in [of(4, LONGEST_US), of(2, 1 << 60), long, compressed] {
+        for bytes in [of(4, MAX_US), of(2, 1 << 60), long, compressed] {
             assert!(read(&bytes).unwrap_err().to_string().contains("three digits"));
         }
         assert!(Latency::precise().footprint() > Latency::default().footprint());

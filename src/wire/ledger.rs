@@ -47,9 +47,9 @@ impl Ledger {
 
 /// The ledger that an instance's workers write in. One lock, so that it balances at any moment it is read.
 #[derive(Debug, Default)]
-pub struct LedgerBook(Mutex<Ledger>);
+pub struct LedgerCounters(Mutex<Ledger>);
 
-impl LedgerBook {
+impl LedgerCounters {
     /// A message was taken on.
     pub fn sent(&self) {
         let mut ledger = self.lock();
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn it_balances_after_every_step_and_not_when_one_is_missed() {
-        let book = LedgerBook::default();
+        let book = LedgerCounters::default();
         for outcome in [Outcome::Response, Outcome::Error, Outcome::Timeout] {
             book.sent();
             book.sent();
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn an_outcome_counted_twice_unbalances_it() {
-        let book = LedgerBook::default();
+        let book = LedgerCounters::default();
         book.sent();
         book.ended(Outcome::Response);
         book.ended(Outcome::Timeout);

@@ -14,10 +14,10 @@ use utoipa::ToSchema;
 use super::{ErrorCode, NO_RESPONDER, Reply, ResponseType};
 
 /// The longest `requestId` taken, in bytes. The article's are UUIDs of 36.
-const LONGEST_ID: usize = 128;
+const MAX_ID: usize = 128;
 
 /// The longest time that a message may be given, in milliseconds: one hour.
-pub const LONGEST_TIMEOUT_MS: u64 = 3_600_000;
+pub const MAX_TIMEOUT_MS: u64 = 3_600_000;
 
 /// The names of all fields that requests, messages and replies have. What a peer sends under such a name, where it is
 /// not that object's own field, is not passed on: it would stand in the next object as if this program had said it.
@@ -51,9 +51,9 @@ pub enum FanOut {
 pub enum BadMessage {
     #[error("not valid: {0}; docs/protocol.md has the fields")]
     Json(#[from] serde_json::Error),
-    #[error("`requestId` must have 1 to {LONGEST_ID} bytes, this one has {0}")]
+    #[error("`requestId` must have 1 to {MAX_ID} bytes, this one has {0}")]
     IdLength(usize),
-    #[error("`timeoutMs` must be from 1 to {LONGEST_TIMEOUT_MS}, this one is {0}")]
+    #[error("`timeoutMs` must be from 1 to {MAX_TIMEOUT_MS}, this one is {0}")]
     Timeout(u64),
 }
 
@@ -72,7 +72,7 @@ pub struct Request {
     pub parameters: Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fan_out: Option<FanOut>,
-    /// Milliseconds each message may take, from 1 to [`LONGEST_TIMEOUT_MS`]; none: the requester's configured timeout.
+    /// Milliseconds each message may take, from 1 to [`MAX_TIMEOUT_MS`]; none: the requester's configured timeout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     /// Send each reply as it arrives, instead of the whole set at once.
@@ -97,7 +97,7 @@ impl Request {
         let request: Self = parse(json)?;
         check_id(&request.request_id)?;
         match request.timeout_ms {
-            Some(ms) if !(1..=LONGEST_TIMEOUT_MS).contains(&ms) => Err(BadMessage::Timeout(ms)),
+            Some(ms) if !(1..=MAX_TIMEOUT_MS).contains(&ms) => Err(BadMessage::Timeout(ms)),
             _ => Ok(request),
         }
     }
@@ -251,7 +251,7 @@ fn bytes_of(value: &Value) -> usize {
 
 fn check_id(id: &str) -> Result<(), BadMessage> {
     match id.len() {
-        1..=LONGEST_ID => Ok(()),
+        1..=MAX_ID => Ok(()),
         other => Err(BadMessage::IdLength(other)),
     }
 }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::{BadMessage, Hop, Message, foreign, parse};
 
 /// The longest id, file or task, in bytes, that an error about a reply's size repeats.
-const LONGEST_NAME: usize = 128;
+const MAX_NAME: usize = 128;
 
 /// `responderId` of a reply that no responder made: a timeout, a refusal.
 pub const NO_RESPONDER: i64 = -1;
@@ -183,11 +183,11 @@ impl Reply {
         self.response_type = ResponseType::Error;
         self.code = self.attempt.map(|_| ErrorCode::TooLarge);
         // What else came from the message may be what made it too large.
-        self.filename = self.filename.filter(|name| name.len() <= LONGEST_NAME);
-        self.task = self.task.filter(|name| name.len() <= LONGEST_NAME);
+        self.filename = self.filename.filter(|name| name.len() <= MAX_NAME);
+        self.task = self.task.filter(|name| name.len() <= MAX_NAME);
         self.extra.clear();
         for id in [&mut self.request_id, &mut self.message_id, &mut self.requester_id] {
-            if id.len() > LONGEST_NAME {
+            if id.len() > MAX_NAME {
                 id.clear();
             }
         }

@@ -81,7 +81,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::wire::{Accepted, FanOut, OutcomeCounts, Promise, Reply, Request};
+    use crate::wire::{Accepted, FanOut, MessageRef, OutcomeCounts, Reply, Request};
 
     const MUCH: usize = 1 << 30;
 
@@ -94,7 +94,7 @@ mod tests {
     fn a_request_gathers_its_messages_replies_and_outcome() {
         let mut log = RequestLog::new(10, MUCH);
         assert!(log.apply(&request("a")));
-        let messages = ["m1", "m2"].map(|id| Promise { message_id: id.into(), requester_id: "r".into() }).to_vec();
+        let messages = ["m1", "m2"].map(|id| MessageRef { message_id: id.into(), requester_id: "r".into() }).to_vec();
         let accepted = Accepted { instance: "i".into(), messages };
         log.apply(&Event::Accepted { request_id: "a".into(), at: 2, accepted });
         let wire = Request { request_id: "a".into(), ..Request::default() };
@@ -172,7 +172,8 @@ mod tests {
     fn ten_thousand_messages_and_replies_are_found_by_their_ids() {
         let mut log = RequestLog::new(1, MUCH);
         log.apply(&request("a"));
-        let messages = (0..10_000).map(|id| Promise { message_id: id.to_string(), requester_id: "r".into() }).collect();
+        let messages =
+            (0..10_000).map(|id| MessageRef { message_id: id.to_string(), requester_id: "r".into() }).collect();
         let accepted = Accepted { instance: "i".into(), messages };
         log.apply(&Event::Accepted { request_id: "a".into(), at: 2, accepted });
         assert!((1..10_000).all(|id| log.apply(&reply("a", id.to_string(), 1))));

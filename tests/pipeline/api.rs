@@ -172,9 +172,9 @@ async fn the_figures_are_those_of_the_ledgers() {
     let answer = app.admin().get("/metrics").await;
     assert!(answer.headers.get("content-type").unwrap().to_str().unwrap().starts_with("text/plain; version=0.0.4"));
     let samples = samples(&answer.text());
-    for board in app.boards() {
-        let ledger = board.ledger.read();
-        let labels = format!(r#"tier="{}",instance="{}""#, board.instance.tier.name(), board.instance.id);
+    for status in app.instances() {
+        let ledger = status.ledger.read();
+        let labels = format!(r#"tier="{}",instance="{}""#, status.instance.tier.name(), status.instance.id);
         let value = |name: &str| samples[&format!("swarmq_{name}{{{labels}}}")];
         assert_eq!(value("messages_sent_total"), ledger.sent as f64);
         assert_eq!((value("messages_in_flight"), value("ready")), (0.0, 1.0));

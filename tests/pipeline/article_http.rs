@@ -68,7 +68,7 @@ async fn manual_connections_are_made_and_closed_when_asked_for() {
 
         let answer = web.post("/api/v1/dispatcher/disconnect", "").await;
         assert_eq!((answer.status, &answer.json()["connected"]), (200, &json!(false)));
-        app.until("the end of the connection", || !app.board(Tier::Web).has_peer()).await;
+        app.until("the end of the connection", || !app.status(Tier::Web).has_peer()).await;
     }
     app.stop().await;
 }

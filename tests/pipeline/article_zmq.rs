@@ -148,7 +148,7 @@ async fn messages_that_come_one_at_a_time_go_to_the_brokers_in_turn() {
         let settings = [("requester.responder", &*brokers), ("requester.socket", socket), ("requester.workers", "1")];
         let app = start(Role::Requester, &settings);
         app.until("both brokers", || {
-            app.board(Tier::Requester).snapshot().peers.iter().filter(|peer| peer.connected).count() == 2
+            app.status(Tier::Requester).snapshot().peers.iter().filter(|peer| peer.connected).count() == 2
         })
         .await;
         let mut peer = Peer::connect(app.addresses.requester.unwrap()).await;

@@ -99,7 +99,7 @@ async fn workers_that_die_all_the_time_lose_nothing() {
     let requests = futures_util::future::join_all((0..30).map(|_| web.ask(json!({ "task": "echo" }))));
     let dying = async {
         for turn in 0..30 {
-            app.until("a worker at work", || app.board(Tier::Responder).snapshot().busy_workers() > 0).await;
+            app.until("a worker at work", || app.status(Tier::Responder).snapshot().busy_workers() > 0).await;
             app.crash_worker(Tier::Responder, turn % 3).await;
             app.crash_worker(Tier::Requester, 0).await;
         }

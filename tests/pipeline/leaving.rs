@@ -10,15 +10,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use slog::{Discard, Logger, o};
 use swarmq::requester::{
-    Lanes, Memory, ReplyTo, RequesterContext, RequesterSocket, RetryPolicy, Ticket, run_requester,
+    Memory, PendingMessage, ReplyTo, RequesterContext, RequesterSocket, RetryPolicy, WorkerQueues, run_requester,
 };
 use swarmq::responder::tasks::{Tasks, TasksConfig, Withheld};
-use swarmq::responder::{Backend, Desks, ResponderContext, run_responder};
+use swarmq::responder::{Backend, ResponderContext, ResponderStates, run_responder};
 use swarmq::responder::{Delay, FaultInjector};
-use swarmq::runtime::Board;
-use swarmq::runtime::supervision::{RestartPolicy, Seat};
+use swarmq::runtime::InstanceStatus;
+use swarmq::runtime::supervision::{RestartPolicy, Slot};
+use swarmq::runtime::telemetry::EventSink;
 use swarmq::runtime::telemetry::Publisher;
-use swarmq::runtime::telemetry::Teller;
 use swarmq::runtime::zeromq::{Contexts, SocketOptions};
 use swarmq::web::links::{LinkContext, Links, run_links};
 use swarmq::web::requests::Requests;
@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{ArticleTier, PATIENCE, Peer, article_reply, eventually, frames, in_time, zmq_socket};
 
-fn board(tier: Tier) -> Arc<Board> {
+fn status(tier: Tier) -> Arc<InstanceStatus> {
     let instance = Instance {
         id: format!("{}-1", tier.name()),
         tier,
@@ -42,11 +42,11 @@ fn board(tier: Tier) -> Arc<Board> {
         started_at: 0,
         admin: None,
     };
-    Arc::new(Board::new(instance, Teller::new(0).0, true, false))
+    Arc::new(InstanceStatus::new(instance, EventSink::new(0).0, true, false))
 }
 
-fn seat(board: &Board) -> Seat {
-    Seat { index: 0, drain: CancellationToken::new(), cell: board.add_cell(0), log: Logger::root(Discard, o!()) }
+fn slot(status: &InstanceStatus) -> Slot {
+    Slot { index: 0, drain: CancellationToken::new(), status: status.add_worker(0), log: Logger::root(Discard, o!()) }
 }
 
 fn contexts() -> Arc<Contexts> {
@@ -71,16 +71,16 @@ fn set(addresses: &[SocketAddr]) -> BTreeSet<SocketAddr> {
 struct Web {
     links: Arc<Links>,
     requests: Arc<Requests>,
-    board: Arc<Board>,
+    status: Arc<InstanceStatus>,
     addresses: watch::Sender<BTreeSet<SocketAddr>>,
-    seat: Seat,
+    slot: Slot,
 }
 
 impl Web {
     fn start(addresses: &[SocketAddr]) -> Self {
-        let board = board(Tier::Web);
-        let links = Arc::new(Links::new(true, board.clone(), "requester:1".into(), PATIENCE));
-        let requests = Arc::new(Requests::new(links.clone(), board.clone(), 100, (100, 1 << 20), PATIENCE));
+        let status = status(Tier::Web);
+        let links = Arc::new(Links::new(true, status.clone(), "requester:1".into(), PATIENCE));
+        let requests = Arc::new(Requests::new(links.clone(), status.clone(), 100, (100, 1 << 20), PATIENCE));
         let addresses = watch::Sender::new(set(addresses));
         let second = Duration::from_secs(1);
         let context = LinkContext {
@@ -98,9 +98,9 @@ impl Web {
             heartbeat_timeout: PATIENCE,
             largest_frame: 8 << 20,
         };
-        let seat = seat(&board);
-        actix_rt::spawn(run_links(seat.clone(), context));
-        Self { links, requests, board, addresses, seat }
+        let slot = slot(&status);
+        actix_rt::spawn(run_links(slot.clone(), context));
+        Self { links, requests, status, addresses, slot }
     }
 
     /// Waits until the links that are up are to these.
@@ -164,9 +164,9 @@ async fn a_requester_that_leaves_ends_what_it_has_and_gets_nothing_new() {
     web.completed(&new).await;
     web.completed(&begun).await;
     assert_eq!(leaving.next().await, None, "the link is closed when it has nothing under way, and not before");
-    let ledger = web.board.ledger.read();
+    let ledger = web.status.ledger.read();
     assert_eq!((ledger.sent, ledger.responses, ledger.retries), (2, 2, 0));
-    web.seat.drain.cancel();
+    web.slot.drain.cancel();
 }
 
 #[actix_rt::test]
@@ -188,7 +188,7 @@ async fn a_requester_that_is_back_before_it_ended_is_used_again() {
     assert_eq!(request(&mut peer).await, next, "by the same connection");
     answer(&mut peer, &next).await;
     web.completed(&next).await;
-    web.seat.drain.cancel();
+    web.slot.drain.cancel();
 }
 
 #[actix_rt::test]
@@ -206,16 +206,16 @@ async fn what_a_lost_requester_had_is_given_to_another_at_once() {
     assert_eq!(request(&mut peers[0]).await, id);
     answer(&mut peers[0], &id).await;
     web.completed(&id).await;
-    let ledger = web.board.ledger.read();
+    let ledger = web.status.ledger.read();
     assert_eq!((ledger.sent, ledger.responses, ledger.errors, ledger.retries), (2, 1, 1, 1));
-    web.seat.drain.cancel();
+    web.slot.drain.cancel();
 }
 
 #[actix_rt::test]
 async fn a_broker_that_leaves_answers_what_it_has_and_gets_nothing_new() {
     for socket in [RequesterSocket::Req, RequesterSocket::Dealer(4)] {
         let (leaving, staying) = (ArticleTier::bind(), ArticleTier::bind());
-        let board = board(Tier::Requester);
+        let status = status(Tier::Requester);
         let brokers = watch::Sender::new(set(&[leaving.address]));
         let retry = RetryPolicy { after: PATIENCE, max_attempts: 1 };
         let (contexts, subscribed, memory) = (contexts(), brokers.subscribe(), Arc::new(Memory::new(1 << 20)));
@@ -224,27 +224,27 @@ async fn a_broker_that_leaves_answers_what_it_has_and_gets_nothing_new() {
             retry,
             contexts,
             brokers: subscribed,
-            board: board.clone(),
+            status: status.clone(),
             max_message_bytes: 1 << 20,
             memory: memory.clone(),
         };
-        let lanes = Lanes::new(watch::Sender::new(1).subscribe(), 10);
-        let (seat, lane) = (seat(&board), lanes.lane(0));
-        actix_rt::spawn(run_requester(seat.clone(), lane.clone(), Arc::new(context)));
+        let worker_queues = WorkerQueues::new(watch::Sender::new(1).subscribe(), 10);
+        let (slot, worker_queue) = (slot(&status), worker_queues.worker_queue(0));
+        actix_rt::spawn(run_requester(slot.clone(), worker_queue.clone(), Arc::new(context)));
         let (sender, mut told) = mpsc::unbounded_channel();
         let reply_to = ReplyTo { sender, memory, plain: false };
         let send = |id: &str| {
             let message = Message { message_id: id.into(), requested_at: now_ms(), ..Message::default() };
             let now = Instant::now();
-            let ticket = Ticket::new(message, now, now + PATIENCE, reply_to.clone(), board.clone());
-            lanes.push(&lane, ticket.clone());
-            ticket
+            let pending = PendingMessage::new(message, now, now + PATIENCE, reply_to.clone(), status.clone());
+            worker_queues.push(&worker_queue, pending.clone());
+            pending
         };
         let first = send("first");
         let (envelope, message) = leaving.message().await;
         brokers.send_replace(set(&[staying.address]));
         eventually("the other broker", async || {
-            let peers = board.snapshot().peers;
+            let peers = status.snapshot().peers;
             peers.iter().any(|peer| peer.address == staying.address.to_string() && peer.connected).then_some(())
         })
         .await;
@@ -252,21 +252,21 @@ async fn a_broker_that_leaves_answers_what_it_has_and_gets_nothing_new() {
         leaving.reply(&envelope, &article_reply(&message, "from the one that leaves")).await;
         let (envelope, message) = staying.message().await;
         staying.reply(&envelope, &article_reply(&message, "from the one that stays")).await;
-        for ticket in [first, second] {
+        for pending in [first, second] {
             in_time("a reply", told.recv()).await.unwrap();
-            eventually("an outcome", async || ticket.outcome()).await;
-            assert_eq!((ticket.outcome(), ticket.sendings()), (Some(Outcome::Response), 1));
+            eventually("an outcome", async || pending.outcome()).await;
+            assert_eq!((pending.outcome(), pending.attempts()), (Some(Outcome::Response), 1));
         }
-        let ledger = board.ledger.read();
+        let ledger = status.ledger.read();
         assert_eq!((ledger.sent, ledger.responses, ledger.retries, ledger.late), (2, 2, 0, 0));
-        seat.drain.cancel();
+        slot.drain.cancel();
     }
 }
 
 #[actix_rt::test]
 async fn a_worker_does_what_a_leaving_broker_has_dealt_to_it_and_then_forgets_that_broker() {
     let (dealer, address) = zmq_socket(zmq::DEALER, None);
-    let board = board(Tier::Responder);
+    let status = status(Tier::Responder);
     let brokers = watch::Sender::new(set(&[address]));
     let backend = Backend::Addresses(brokers.subscribe());
     let tasks = TasksConfig {
@@ -279,31 +279,31 @@ async fn a_worker_does_what_a_leaving_broker_has_dealt_to_it_and_then_forgets_th
     };
     let delay = watch::Sender::new(Delay::fixed(Duration::from_millis(100)));
     let context = ResponderContext {
-        desks: Desks::new(contexts(), backend, board.clone(), 1, None),
+        states: ResponderStates::new(contexts(), backend, status.clone(), 1, None),
         released: watch::Sender::new(0).subscribe(),
         tasks: Arc::new(Tasks::new(tasks).unwrap()),
         delay: delay.subscribe(),
         faults: Arc::new(FaultInjector::default()),
-        board: board.clone(),
+        status: status.clone(),
         max_reply_bytes: 1 << 20,
     };
-    let seat = seat(&board);
-    actix_rt::spawn(run_responder(seat.clone(), Arc::new(context)));
+    let slot = slot(&status);
+    actix_rt::spawn(run_responder(slot.clone(), Arc::new(context)));
     for id in ["1", "2", "3"] {
         let message = json!({ "messageId": id, "requestId": "r", "requesterId": "q", "requestedAt": 1 }).to_string();
         dealer.send(frames([b"", message.as_bytes()])).await.unwrap();
     }
-    eventually("the first in hand", async || (board.ledger.read().in_flight == 1).then_some(())).await;
+    eventually("the first in hand", async || (status.ledger.read().in_flight == 1).then_some(())).await;
     brokers.send_replace(set(&[]));
     for id in ["1", "2", "3"] {
         let reply = in_time("a reply", dealer.recv()).await.unwrap();
         let reply: Value = serde_json::from_slice(&reply[1]).unwrap();
         assert_eq!(reply["messageId"], id);
     }
-    assert!(!board.snapshot().peers.is_empty());
+    assert!(!status.snapshot().peers.is_empty());
     drop(dealer);
-    eventually("no broker known", async || board.snapshot().peers.is_empty().then_some(())).await;
-    seat.drain.cancel();
+    eventually("no broker known", async || status.snapshot().peers.is_empty().then_some(())).await;
+    slot.drain.cancel();
 }
 
 #[actix_rt::test]

@@ -23,7 +23,7 @@ async fn a_full_queue_at_the_requester_answers_overloaded() {
     let first = app.web().submit(json!({ "task": "echo" })).await;
     app.busy(Tier::Requester, 1).await;
     let second = app.web().submit(json!({ "task": "echo" })).await;
-    app.until("one waits", || app.board(Tier::Requester).snapshot().queue == 1).await;
+    app.until("one waits", || app.status(Tier::Requester).snapshot().queue == 1).await;
     let third = app.web().ask(json!({ "task": "echo" })).await;
     assert_one_outcome_each(&third);
     assert_eq!(third.replies[0].code, Some(ErrorCode::Overloaded), "{third:#?}");

@@ -35,7 +35,7 @@ async fn a_broker_that_is_killed_and_started_again_loses_nothing() {
         let ids = [web.web().submit(json!({})).await, web.web().submit(json!({})).await];
         requester.busy(Tier::Requester, 3).await;
         broker.kill().await;
-        requester.until("the loss seen", || !requester.board(Tier::Requester).has_peer()).await;
+        requester.until("the loss seen", || !requester.status(Tier::Requester).has_peer()).await;
         let broker = Child::start(&["broker", "--port", &port, "--backend", &backend], &SLOW);
         for id in ids {
             let view = web.web().ended(&id).await;

@@ -260,7 +260,7 @@ async fn bytes_that_wait_at_the_broker_are_bounded_and_more_is_overloaded() {
         let body = replies[0]["body"].as_str().unwrap();
         assert!(body.contains("131072 are allowed (broker.queue_bytes)"), "{body}");
         assert!(replies[1..].iter().all(|reply| reply["responseType"] == "Response"), "{replies:?}");
-        app.until("nothing left", || app.board(Tier::Broker).snapshot().queue_bytes == Some(0)).await;
+        app.until("nothing left", || app.status(Tier::Broker).snapshot().queue_bytes == Some(0)).await;
         app.stop().await;
     }
 }
@@ -282,17 +282,17 @@ async fn a_requester_that_does_not_read_costs_the_broker_no_more_than_its_bound(
     let mut most = 0;
     for _ in 0..MESSAGES {
         silent.send(frames([b"", ask.to_string().as_bytes()])).await.unwrap();
-        most = most.max(app.board(Tier::Broker).snapshot().queue_bytes.unwrap());
+        most = most.max(app.status(Tier::Broker).snapshot().queue_bytes.unwrap());
     }
     eventually("every message ended", async || {
         let ledger = app.ledger(Tier::Broker);
-        most = most.max(app.board(Tier::Broker).snapshot().queue_bytes.unwrap());
+        most = most.max(app.status(Tier::Broker).snapshot().queue_bytes.unwrap());
         (ledger.sent == MESSAGES && ledger.in_flight == 0).then_some(())
     })
     .await;
     eventually("a refusal of whoever does not read", async || {
         silent.send(frames([b"", ask.to_string().as_bytes()])).await.unwrap();
-        most = most.max(app.board(Tier::Broker).snapshot().queue_bytes.unwrap());
+        most = most.max(app.status(Tier::Broker).snapshot().queue_bytes.unwrap());
         (app.ledger(Tier::Broker).errors > 0).then_some(())
     })
     .await;
@@ -301,7 +301,7 @@ async fn a_requester_that_does_not_read_costs_the_broker_no_more_than_its_bound(
     other.send(frames([ask.to_string().as_bytes()])).await.unwrap();
     assert!(in_time("another's reply", other.recv()).await.unwrap()[0].len() > 100_000);
     drop(silent);
-    app.until("its replies forgotten", || app.board(Tier::Broker).snapshot().queue_bytes == Some(0)).await;
+    app.until("its replies forgotten", || app.status(Tier::Broker).snapshot().queue_bytes == Some(0)).await;
     app.stop().await;
 }
 

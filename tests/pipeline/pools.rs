@@ -90,7 +90,7 @@ async fn what_waits_for_a_pool_without_workers_is_done_when_it_has_some() {
         resized(&app, Tier::Responder, 0).await;
         let id = app.web().submit(json!({ "task": "echo" })).await;
         app.until("all at the broker", || app.ledger(Tier::Broker).in_flight == 3).await;
-        assert!(!app.board(Tier::Responder).snapshot().reason.unwrap().is_empty());
+        assert!(!app.status(Tier::Responder).snapshot().reason.unwrap().is_empty());
         resized(&app, Tier::Responder, 1).await;
         let view = app.web().ended(&id).await;
         assert_one_outcome_each(&view);
@@ -141,7 +141,7 @@ async fn a_dealer_has_a_window_of_messages_in_flight_and_a_req_has_one() {
         app.busy(Tier::Responder, in_flight).await;
         let most = in_flight as u64;
         app.until("all sent or waiting", || {
-            let requester = app.board(Tier::Requester).snapshot();
+            let requester = app.status(Tier::Requester).snapshot();
             let at_broker = app.ledger(Tier::Broker).in_flight;
             assert!(at_broker <= most, "{at_broker} of {most}");
             requester.queue + at_broker == requester.ledger.in_flight

@@ -22,7 +22,7 @@ fn front(broker: &str, changes: &[(&str, &str)]) -> [Running; 2] {
 
 /// Waits until a tier says why it has no connection.
 async fn told(app: &Running, tier: Tier, reason: &str) {
-    app.until(reason, || app.board(tier).state().1.is_some_and(|told| told.contains(reason))).await;
+    app.until(reason, || app.status(tier).state().1.is_some_and(|told| told.contains(reason))).await;
 }
 
 /// Another program at a port, which answers whatever it is sent as a web server would, until it is dropped.
@@ -166,7 +166,7 @@ async fn a_separate_broker_and_a_web_tier_that_are_started_again_with_the_right_
         web.stop().await;
         let (broker, mut web) = (start_broker(&ours), start_web(&ours));
         responder.ready().await;
-        known(&web.web().await, &responder.board(Tier::Responder).instance.id).await;
+        known(&web.web().await, &responder.status(Tier::Responder).instance.id).await;
         web.stop().await;
         responder.stop().await;
         broker.stop().await;

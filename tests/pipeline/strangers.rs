@@ -19,7 +19,7 @@ pub fn publisher(from: &str, telemetry: SocketAddr) -> zmq::Socket {
 
 /// What an instance would tell of itself.
 fn told(app: &Running, id: &str, admin: &str) -> Value {
-    let mut snapshot = json!(app.board(Tier::Responder).snapshot());
+    let mut snapshot = json!(app.status(Tier::Responder).snapshot());
     snapshot["instance"]["id"] = id.into();
     snapshot["instance"]["admin"] = admin.into();
     snapshot["instance"]["node"] = "evil".into();
@@ -53,7 +53,7 @@ async fn with_a_token_telemetry_has_to_prove_it() {
 async fn nobody_speaks_for_another_host() {
     let app = Running::all(&[]).await;
     let stranger = publisher("127.0.0.2", app.addresses.telemetry.unwrap());
-    let real = app.board(Tier::Responder).instance.clone();
+    let real = app.status(Tier::Responder).instance.clone();
     let gone = json!({ "type": "instance-gone", "id": real.id, "at": 1, "reason": "forged" });
     let forged = json!([
         told(&app, &real.id, "127.0.0.2:9666"),

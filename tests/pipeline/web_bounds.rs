@@ -164,7 +164,7 @@ async fn answer_to_half(address: SocketAddr, call: &str, length: &str) -> String
 async fn a_body_that_does_not_come_ends_its_connection_with_408() {
     let app = Running::all(&[("web.body_timeout", "100ms")]).await;
     let (web, admin) = (app.addresses.web.unwrap(), app.addresses.admin.unwrap());
-    let control = format!("PUT /control/{}/workers", app.boards()[0].instance.id);
+    let control = format!("PUT /control/{}/workers", app.instances()[0].instance.id);
     for length in ["Content-Length: 60", "Transfer-Encoding: chunked"] {
         let gzip = format!("Content-Encoding: gzip\r\n{length}");
         let (asked, controlled, ignored, compressed) = tokio::join!(
@@ -186,7 +186,7 @@ async fn a_body_that_does_not_come_ends_its_connection_with_408() {
 #[actix_rt::test]
 async fn a_compressed_body_is_refused_unread_by_both_servers() {
     let app = Running::all(&[]).await;
-    let control = format!("/control/{}/workers", app.boards()[0].instance.id);
+    let control = format!("/control/{}/workers", app.instances()[0].instance.id);
     for (base, path) in [(app.web().base, "/api/v1/requests"), (app.admin().base, &*control)] {
         for (encoding, refused) in [("gzip", true), ("br", true), ("identity", false)] {
             let request = awc::Client::default().request("POST".parse().unwrap(), format!("{base}{path}"));

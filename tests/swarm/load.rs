@@ -24,7 +24,7 @@ const ALL_EVERY: usize = 10;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Longer than the program itself lets a request take (`requester.timeout` and a second).
-const LONGEST_ANSWER: Duration = Duration::from_secs(15);
+const MAX_ANSWER: Duration = Duration::from_secs(15);
 
 /// What became of a request.
 pub enum End {
@@ -124,7 +124,7 @@ async fn ask(number: usize, addresses: &[String]) -> End {
     let fan_out = if number.is_multiple_of(ALL_EVERY) { "all" } else { "one" };
     let body = json!({ "task": "echo", "parameters": { "payload": number.to_string() }, "fanOut": fan_out });
     let connector = Connector::new().timeout(Duration::from_secs(1));
-    let client = awc::Client::builder().connector(connector).timeout(LONGEST_ANSWER).finish();
+    let client = awc::Client::builder().connector(connector).timeout(MAX_ANSWER).finish();
     let begun = Instant::now();
     for address in addresses.iter().cycle().skip(number) {
         let sent = client.post(format!("http://{address}/api/v1/requests")).force_close().send_json(&body).await;
@@ -158,7 +158,7 @@ async fn follow(client: &awc::Client, address: &str, id: &Value) -> End {
         answer.body().limit(1 << 20).await.map_err(|error| error.to_string())
     };
     // A node that died says nothing more, not even that.
-    let lines = timeout(LONGEST_ANSWER, lines).await.unwrap_or_else(|_| Err("nothing more was heard".to_owned()));
+    let lines = timeout(MAX_ANSWER, lines).await.unwrap_or_else(|_| Err("nothing more was heard".to_owned()));
     let last = lines.map(|lines| lines.trim_ascii_end().split(|byte| *byte == b'\n').next_back().map(<[u8]>::to_vec));
     match last {
         Ok(line) => match serde_json::from_slice(&line.unwrap_or_default()) {

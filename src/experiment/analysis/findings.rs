@@ -9,7 +9,7 @@ use crate::experiment::statistics::{Limit, SUSTAINED, TOLERATED};
 use crate::experiment::statistics::{Metric, short};
 
 /// Contrasts and knees that are told one by one; reports have them all.
-const MOST_TOLD: usize = 6;
+const MAX_TOLD: usize = 6;
 
 /// Repetitions for intervals of 95 %.
 const ENOUGH_REPETITIONS: u32 = 6;
@@ -25,8 +25,8 @@ pub(super) fn findings(results: &Results, summary: &Summary) -> Vec<Finding> {
         1 if results.plan.cells.len() == 1 => vec![one_cell(&summary.cells[0])],
         _ => effects(&results.plan, &summary.cells),
     };
-    shown.extend(summary.contrasts.iter().take(MOST_TOLD).filter_map(contrast));
-    shown.extend(summary.knees.iter().take(MOST_TOLD).map(knee));
+    shown.extend(summary.contrasts.iter().take(MAX_TOLD).filter_map(contrast));
+    shown.extend(summary.knees.iter().take(MAX_TOLD).map(knee));
     shown.extend(expected(&results.plan, summary));
     let repetitions = results.plan.repetitions;
     if repetitions > 1 && repetitions < ENOUGH_REPETITIONS {

@@ -20,7 +20,7 @@ const TRIALS: u64 = 25;
 const MESSAGES: usize = 200_000;
 
 /// Fewer than this would say little of chance.
-const FEWEST_TRIALS: u64 = 3;
+const MIN_TRIALS: u64 = 3;
 
 /// The share of simulated trials that is within the range that is told.
 const RANGE: f64 = 0.9;
@@ -88,7 +88,7 @@ fn expect(plan: &Plan, cell: &Cell) -> Result<Expected, String> {
         let expectation = expect_load(&scenario, &cell.setup.delay, draw);
         simulated.push(expectation.map_err(|error| error.to_string())?);
         messages += drawn.max(per_request);
-        if messages > MESSAGES && trial + 1 >= FEWEST_TRIALS {
+        if messages > MESSAGES && trial + 1 >= MIN_TRIALS {
             break;
         }
     }
@@ -119,7 +119,7 @@ fn scenario(plan: &Plan, setup: &Setup) -> Result<Scenario, String> {
         seed: plan.seed,
     };
     // Bounded, because a closed loop without a delay has no end of its own.
-    scenario.requests = (MESSAGES / FEWEST_TRIALS as usize / scenario.messages_per_request()).max(100);
+    scenario.requests = (MESSAGES / MIN_TRIALS as usize / scenario.messages_per_request()).max(100);
     if let (Some(count), Some(rate)) = (plan.count, scenario.rate()) {
         let warm_up = rate * plan.warm_up_ms as f64 / 1000.0;
         let all = warm_up + count as f64;

@@ -11,7 +11,7 @@ use crate::wire::{DelayShape, DelayView};
 const NEGLIGIBLE: f64 = 0.001;
 
 /// The highest squared coefficient of variation of service that an approximation is used for.
-const MOST_VARIABLE: f64 = 2.0;
+const MAX_VARIABLE: f64 = 2.0;
 
 /// What a formula is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -134,7 +134,7 @@ impl Case<'_> {
             DelayShape::None | DelayShape::Fixed => ("D", true),
             DelayShape::Exponential => ("M", true),
             // In turn, arrivals at a worker are so regular that an interpolation is half or double at low load.
-            _ if in_turn || servers > 1 && scv > MOST_VARIABLE => return None,
+            _ if in_turn || servers > 1 && scv > MAX_VARIABLE => return None,
             _ => ("G", servers == 1),
         };
         let name = match in_turn {

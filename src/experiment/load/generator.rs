@@ -24,7 +24,7 @@ use crate::experiment::run::Generator;
 use crate::wire::RequestView;
 
 /// Requests under way at one time; what is due beyond them is never sent.
-const MOST_UNDER_WAY: usize = 10_000;
+const MAX_UNDER_WAY: usize = 10_000;
 
 /// Between two looks at how far it is.
 const TOLD_EVERY: Duration = Duration::from_millis(250);
@@ -119,7 +119,7 @@ async fn make(task: LoadTask, progress: watch::Sender<Progress>, stop: Cancellat
     let (sent, ended, counted) = Default::default();
     let shared =
         Rc::new(Shared { client, begun: Instant::now(), tally, sent, ended, counted, task, stop: stop.clone() });
-    let teller = actix_rt::spawn(tell(shared.clone(), progress.clone()));
+    let events = actix_rt::spawn(tell(shared.clone(), progress.clone()));
     let (intended, unsent) = match shared.task.load {
         Load::Closed { clients } => {
             shared.closed(clients, length).await;
@@ -127,10 +127,10 @@ async fn make(task: LoadTask, progress: watch::Sender<Progress>, stop: Cancellat
         }
         _ => shared.open(length).await?,
     };
-    teller.abort();
+    events.abort();
     progress.send_modify(|progress| progress.finished = true);
-    // The teller's share is gone once it has seen that it was aborted.
-    let _ = teller.await;
+    // The event sink's share is gone once it has seen that it was aborted.
+    let _ = events.await;
     let shared = Rc::into_inner(shared).ok_or_else(|| anyhow!("a request outlived its load"))?;
     let tally = shared.tally.into_inner();
     let lag = tally.lag.clone();
@@ -200,7 +200,7 @@ impl Shared {
                 Some(_) = under_way.next() => {}
                 next = due.recv() => match next {
                     Some(_) if self.is_enough() => due.close(),
-                    Some(_) if under_way.len() >= MOST_UNDER_WAY => (intended, unsent) = (intended + 1, unsent + 1),
+                    Some(_) if under_way.len() >= MAX_UNDER_WAY => (intended, unsent) = (intended + 1, unsent + 1),
                     Some(due) => {
                         intended += 1;
                         let shared = self.clone();

@@ -10,7 +10,7 @@ use crate::wire::{Hop, Latency, OutcomeCounts, RequestStatus, RequestView};
 const PERCENTILES: [f64; 13] = [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9999, 0.99999, 1.0];
 
 /// Different errors that are told apart; more are counted as one.
-const MOST_ERRORS: usize = 20;
+const MAX_ERRORS: usize = 20;
 
 /// How a request ended, as its client saw it.
 pub enum Answer {
@@ -138,7 +138,7 @@ impl Tally {
     }
 
     fn error(&mut self, text: &str) {
-        let known = self.errors.len() < MOST_ERRORS || self.errors.contains_key(text);
+        let known = self.errors.len() < MAX_ERRORS || self.errors.contains_key(text);
         *self.errors.entry(if known { text } else { "others" }.to_owned()).or_default() += 1;
     }
 
@@ -214,6 +214,6 @@ mod tests {
     fn many_different_errors_are_counted_as_one() {
         let mut tally = Tally::new(Duration::ZERO, MS * 100);
         (0..30).for_each(|number| tally.add(times(1, 1, 2), &Answer::Lost(number.to_string())));
-        assert_eq!((tally.errors.len(), tally.errors["others"]), (MOST_ERRORS + 1, 10));
+        assert_eq!((tally.errors.len(), tally.errors["others"]), (MAX_ERRORS + 1, 10));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use toml::{Spanned, Value};
 
-use super::{Cell, Factor, Given, MOST_TRIALS, Places, PlanError, Setup, Target, plain};
+use super::{Cell, Factor, Located, MAX_TRIALS, PlanError, Setup, SourceMap, Target, plain};
 use crate::wire::TaskName;
 
 /// `[fixed]`, or a `[[case]]`: a level for each of some factors.
@@ -27,17 +27,22 @@ pub struct Combined {
 }
 
 /// A factor's levels.
-type Levels = Vec<Given<Value>>;
+type Levels = Vec<Located<Value>>;
 
 /// Makes every combination. `flags` are `name=level,level`, and go over the tables.
-pub fn combine(tables: Tables, flags: &[String], target: Target, places: &Places<'_>) -> Result<Combined, PlanError> {
-    let mut varied: BTreeMap<Factor, Given<Levels>> = BTreeMap::new();
-    let mut fixed: BTreeMap<Factor, Given<Value>> = BTreeMap::new();
+pub fn combine(
+    tables: Tables,
+    flags: &[String],
+    target: Target,
+    places: &SourceMap<'_>,
+) -> Result<Combined, PlanError> {
+    let mut varied: BTreeMap<Factor, Located<Levels>> = BTreeMap::new();
+    let mut fixed: BTreeMap<Factor, Located<Value>> = BTreeMap::new();
     for (key, levels) in tables.factors {
         let levels = places.given(levels);
         let place = levels.place;
         let levels = levels.value.into_iter().map(|level| places.given(level)).collect();
-        varied.insert(factor(places.given(key))?, Given { value: levels, place });
+        varied.insert(factor(places.given(key))?, Located { value: levels, place });
     }
     for (key, level) in tables.fixed {
         fixed.insert(factor(places.given(key))?, places.given(level));
@@ -84,7 +89,7 @@ pub fn combine(tables: Tables, flags: &[String], target: Target, places: &Places
     Ok(Combined { cells, factors, fixed: fixed.into_keys().collect() })
 }
 
-fn factor(key: Given<String>) -> Result<Factor, PlanError> {
+fn factor(key: Located<String>) -> Result<Factor, PlanError> {
     match Factor::ALL.into_iter().find(|factor| factor.name() == key.value) {
         Some(factor) => Ok(factor),
         None => {
@@ -111,30 +116,30 @@ fn check_target(target: Target, factor: Factor, levels: &[&Value], place: &str) 
 }
 
 /// The levels of `name=level,level`.
-fn from_flag(flag: &str) -> Result<(Factor, Given<Levels>), PlanError> {
+fn from_flag(flag: &str) -> Result<(Factor, Located<Levels>), PlanError> {
     let place = format!("--factor {flag}");
-    let given = |value| Given { value, place: place.clone() };
+    let given = |value| Located { value, place: place.clone() };
     let Some((name, levels)) = flag.split_once('=') else {
         return given(Value::from(flag)).wrong("give NAME=LEVEL or NAME=LEVEL,LEVEL, such as responders=1,2,4");
     };
     let level = |text: &str| text.parse().map_or_else(|_| Value::from(text), Value::Integer);
     let levels = levels.split(',').map(str::trim).filter(|text| !text.is_empty()).map(|text| given(level(text)));
     let levels: Vec<_> = levels.collect();
-    Ok((factor(Given { value: name.trim().to_owned(), place: place.clone() })?, Given { value: levels, place }))
+    Ok((factor(Located { value: name.trim().to_owned(), place: place.clone() })?, Located { value: levels, place }))
 }
 
 /// One cell for each case over a base.
 fn with_cases(
     base: &Cell,
-    cases: Vec<Given<OneEach>>,
+    cases: Vec<Located<OneEach>>,
     target: Target,
-    places: &Places<'_>,
+    places: &SourceMap<'_>,
 ) -> Result<Vec<Cell>, PlanError> {
     let mut cells: Vec<Cell> = vec![];
     for case in cases {
         let mut cell = base.clone();
-        let Given { value: levels, place } = case;
-        let place = Given { value: (), place };
+        let Located { value: levels, place } = case;
+        let place = Located { value: (), place };
         for (key, level) in levels {
             let (key, level) = (places.given(key), places.given(level));
             if key.value == "name" {
@@ -157,13 +162,17 @@ fn with_cases(
 }
 
 /// Every cell with every level of one more factor; and the levels' texts.
-fn multiplied(cells: Vec<Cell>, factor: Factor, levels: &Given<Levels>) -> Result<(Vec<Cell>, Vec<String>), PlanError> {
+fn multiplied(
+    cells: Vec<Cell>,
+    factor: Factor,
+    levels: &Located<Levels>,
+) -> Result<(Vec<Cell>, Vec<String>), PlanError> {
     if levels.value.is_empty() {
         return levels.wrong(format!("{factor} has no level: give one or more"));
     }
-    if cells.len().saturating_mul(levels.value.len()) > MOST_TRIALS {
+    if cells.len().saturating_mul(levels.value.len()) > MAX_TRIALS {
         return levels.wrong(format!(
-            "{} x {} combinations of levels are more than the {MOST_TRIALS} trials that are allowed",
+            "{} x {} combinations of levels are more than the {MAX_TRIALS} trials that are allowed",
             cells.len(),
             levels.value.len()
         ));

@@ -8,13 +8,13 @@ use super::PlanError;
 
 /// A value and the place that it was given at.
 #[derive(Clone)]
-pub struct Given<T> {
+pub struct Located<T> {
     pub value: T,
     /// The file and its line, or the flag.
     pub place: String,
 }
 
-impl<T> Given<T> {
+impl<T> Located<T> {
     /// The error of what is wrong with it.
     pub fn wrong<U>(&self, problem: impl fmt::Display) -> Result<U, PlanError> {
         Err(PlanError::Invalid { place: self.place.clone(), problem: problem.to_string() })
@@ -22,20 +22,20 @@ impl<T> Given<T> {
 }
 
 /// Where in a file something is.
-pub struct Places<'a> {
+pub struct SourceMap<'a> {
     pub file: &'a str,
     pub text: &'a str,
 }
 
-impl Places<'_> {
+impl SourceMap<'_> {
     /// A value with its line.
-    pub fn given<T>(&self, spanned: Spanned<T>) -> Given<T> {
+    pub fn given<T>(&self, spanned: Spanned<T>) -> Located<T> {
         let line = 1 + self.text[..spanned.span().start].matches('\n').count();
-        Given { place: format!("{}, line {line}", self.file), value: spanned.into_inner() }
+        Located { place: format!("{}, line {line}", self.file), value: spanned.into_inner() }
     }
 
     /// A value that is the whole file's.
-    pub fn whole<T>(&self, value: T) -> Given<T> {
-        Given { place: self.file.to_owned(), value }
+    pub fn whole<T>(&self, value: T) -> Located<T> {
+        Located { place: self.file.to_owned(), value }
     }
 }

@@ -6,10 +6,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// Clients that a closed loop may have.
-const MOST_CLIENTS: u32 = 10_000;
+const MAX_CLIENTS: u32 = 10_000;
 
 /// Requests a second that an open loop may send.
-const MOST_PER_S: f64 = 100_000.0;
+const MAX_PER_S: f64 = 100_000.0;
 
 /// When requests are sent. The text that [`fmt::Display`] writes is what [`FromStr`] reads.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,8 +54,8 @@ impl FromStr for Load {
         let words: Vec<&str> = text.split_whitespace().collect();
         match words[..] {
             ["closed", clients] => match clients.parse() {
-                Ok(clients) if (1..=MOST_CLIENTS).contains(&clients) => Ok(Self::Closed { clients }),
-                _ => Err(format!("`{clients}` clients: give 1 to {MOST_CLIENTS}")),
+                Ok(clients) if (1..=MAX_CLIENTS).contains(&clients) => Ok(Self::Closed { clients }),
+                _ => Err(format!("`{clients}` clients: give 1 to {MAX_CLIENTS}")),
             },
             ["constant", per_s] => Ok(Self::Constant { per_s: rate(per_s)? }),
             ["poisson", per_s] => Ok(Self::Poisson { per_s: rate(per_s)? }),
@@ -69,8 +69,8 @@ impl FromStr for Load {
 
 fn rate(text: &str) -> Result<f64, String> {
     match text.strip_suffix("/s").unwrap_or(text).parse() {
-        Ok(rate) if rate > 0.0 && rate <= MOST_PER_S => Ok(rate),
-        _ => Err(format!("the rate `{text}`: give requests a second, above 0 and up to {MOST_PER_S}, such as 50/s")),
+        Ok(rate) if rate > 0.0 && rate <= MAX_PER_S => Ok(rate),
+        _ => Err(format!("the rate `{text}`: give requests a second, above 0 and up to {MAX_PER_S}, such as 50/s")),
     }
 }
 

@@ -8,12 +8,12 @@ mod plan_file;
 mod setup;
 
 use cells::{Combined, OneEach, Tables, combine};
-use given::{Given, Places};
+use given::{Located, SourceMap};
 pub use load::Load;
-use plan::MOST_TRIALS;
+use plan::MAX_TRIALS;
 pub use plan::{Cell, Order, Plan, Target, Trial};
 #[cfg(test)]
 pub use plan_file::read_plan;
 use plan_file::{PlanError, plain};
 pub use plan_file::{PlanFlags, READY_MADE, load_plan};
-pub use setup::{Factor, MOST_PAYLOAD, Setup};
+pub use setup::{Factor, MAX_PAYLOAD, Setup};

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{Factor, Setup};
 
 /// Trials that a plan may come to: more would take days.
-pub const MOST_TRIALS: usize = 2_000;
+pub const MAX_TRIALS: usize = 2_000;
 
 /// What trials run against.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]

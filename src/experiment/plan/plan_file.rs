@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
-use super::{Combined, Factor, Given, MOST_TRIALS, OneEach, Order, Places, Plan, Tables, Target, combine};
+use super::{Combined, Factor, Located, MAX_TRIALS, OneEach, Order, Plan, SourceMap, Tables, Target, combine};
 use crate::runtime::http::web_url;
 
 /// The plans that are part of the program, by name.
@@ -112,13 +112,13 @@ struct PlanFile {
 pub fn read_plan(name: &str, file: &str, text: &str, flags: &PlanFlags) -> Result<Plan, PlanError> {
     let parsed: PlanFile =
         toml::from_str(text).map_err(|problem| PlanError::Syntax { file: file.to_owned(), problem })?;
-    let places = Places { file, text };
+    let places = SourceMap { file, text };
     let target = flags.target.or(parsed.target).unwrap_or_default();
     let tables = Tables { factors: parsed.factors, fixed: parsed.fixed, cases: parsed.case };
     let Combined { cells, factors, fixed } = combine(tables, &flags.factors, target, &places)?;
     let flag = |name: &str| format!("--{name}");
     let repetitions = match flags.repetitions {
-        Some(value) => Given { value, place: flag("repetitions") },
+        Some(value) => Located { value, place: flag("repetitions") },
         None => parsed.repetitions.map_or_else(|| places.whole(3), |given| places.given(given)),
     };
     if !(1..=1_000).contains(&repetitions.value) {
@@ -127,13 +127,13 @@ pub fn read_plan(name: &str, file: &str, text: &str, flags: &PlanFlags) -> Resul
     let span = |flag_name: &str, over: Option<Duration>, written: Option<Spanned<String>>, otherwise: Duration| match (
         over, written,
     ) {
-        (Some(value), _) => Ok(Given { value, place: flag(flag_name) }),
+        (Some(value), _) => Ok(Located { value, place: flag(flag_name) }),
         (None, None) => Ok(places.whole(otherwise)),
         (None, Some(text)) => {
             let text = places.given(text);
             let value = humantime::parse_duration(&text.value);
             let value = value.or_else(|problem| text.wrong(format!("`{}`: {problem}", text.value)))?;
-            Ok(Given { value, place: text.place })
+            Ok(Located { value, place: text.place })
         }
     };
     let warm_up = span("warm-up", flags.warm_up, parsed.warm_up, Duration::from_secs(1))?;
@@ -145,7 +145,7 @@ pub fn read_plan(name: &str, file: &str, text: &str, flags: &PlanFlags) -> Resul
         }
     }
     let count = match flags.count {
-        Some(value) => Some(Given { value, place: flag("count") }),
+        Some(value) => Some(Located { value, place: flag("count") }),
         None => parsed.count.map(|count| places.given(count)),
     };
     if let Some(count) = count.as_ref().filter(|count| count.value == 0) {
@@ -168,7 +168,7 @@ pub fn read_plan(name: &str, file: &str, text: &str, flags: &PlanFlags) -> Resul
     let settings = parsed.settings.into_iter().map(|(key, value)| (key, plain(&value)));
     let mut settings: BTreeMap<String, String> = settings.collect();
     for setting in &flags.settings {
-        let place = Given { value: (), place: format!("--set {setting}") };
+        let place = Located { value: (), place: format!("--set {setting}") };
         let Some((key, value)) = setting.split_once('=') else { return place.wrong("give KEY=VALUE") };
         settings.insert(key.trim().to_owned(), value.trim().to_owned());
     }
@@ -198,12 +198,12 @@ pub fn read_plan(name: &str, file: &str, text: &str, flags: &PlanFlags) -> Resul
         settings,
     };
     match plan.trial_count() {
-        0..=MOST_TRIALS => Ok(plan),
+        0..=MAX_TRIALS => Ok(plan),
         trials => {
             let time = humantime::format_duration(Duration::from_secs(plan.time().as_secs()));
             let cells = plan.cells.len();
             places.whole(()).wrong(format!(
-                "{trials} trials ({cells} combinations, {} times each) would take up to {time}; {MOST_TRIALS} are \
+                "{trials} trials ({cells} combinations, {} times each) would take up to {time}; {MAX_TRIALS} are \
                  allowed: take away levels, factors or repetitions",
                 plan.repetitions
             ))

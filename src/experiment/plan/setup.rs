@@ -11,16 +11,16 @@ use crate::config::Socket;
 use crate::wire::{DelayShape, DelayView, Dispatch, FanOut, TaskName};
 
 /// Instances of a tier that a plan may ask for.
-const MOST_INSTANCES: u32 = 1_000;
+const MAX_INSTANCES: u32 = 1_000;
 
 /// Workers of an instance that a plan may ask for: what fits in one ZeroMQ context.
-const MOST_WORKERS: u32 = 1_000;
+const MAX_WORKERS: u32 = 1_000;
 
 /// Bytes of an echo's payload that a plan may ask for.
-pub const MOST_PAYLOAD: u32 = 1 << 20;
+pub const MAX_PAYLOAD: u32 = 1 << 20;
 
 /// Longest delay that a plan may ask for: ten minutes, as everywhere.
-const LONGEST_DELAY: Duration = Duration::from_secs(600);
+const MAX_DELAY: Duration = Duration::from_secs(600);
 
 /// Something that differs between trials. `Case` stands for several at once, changed together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -147,13 +147,13 @@ impl Setup {
     pub fn set(&mut self, factor: Factor, value: &Value) -> Result<String, String> {
         match factor {
             Factor::Case => return Err("a case is made of other factors: write a [[case]]".to_owned()),
-            Factor::RequesterInstances => self.requester_instances = whole(value, MOST_INSTANCES)?,
-            Factor::Requesters => self.requesters = whole(value, MOST_WORKERS)?,
-            Factor::ResponderInstances => self.responder_instances = whole(value, MOST_INSTANCES)?,
-            Factor::Responders => self.responders = whole(value, MOST_WORKERS)?,
+            Factor::RequesterInstances => self.requester_instances = whole(value, MAX_INSTANCES)?,
+            Factor::Requesters => self.requesters = whole(value, MAX_WORKERS)?,
+            Factor::ResponderInstances => self.responder_instances = whole(value, MAX_INSTANCES)?,
+            Factor::Responders => self.responders = whole(value, MAX_WORKERS)?,
             Factor::Rounds => self.rounds = whole(value, u32::MAX)?.into(),
             Factor::Window => self.window = whole(value, 10_000)?,
-            Factor::PayloadBytes => self.payload_bytes = whole(value, MOST_PAYLOAD)?,
+            Factor::PayloadBytes => self.payload_bytes = whole(value, MAX_PAYLOAD)?,
             Factor::Delay => self.delay = delay(text(value)?)?,
             Factor::Task => self.task = text(value)?.parse().map_err(|error| format!("{error}"))?,
             Factor::FanOut => self.fan_out = one_of(value, &[("all", FanOut::All), ("one", FanOut::One)])?,
@@ -234,9 +234,9 @@ fn delay(text: &str) -> Result<DelayView, String> {
 /// A time in whole milliseconds.
 fn span(text: &str) -> Result<u64, String> {
     let time = humantime::parse_duration(text).map_err(|error| format!("the time `{text}`: {error}"))?;
-    match time <= LONGEST_DELAY {
+    match time <= MAX_DELAY {
         true => Ok(time.as_millis() as u64),
-        false => Err(format!("the time `{text}`: up to {} are allowed", humantime::format_duration(LONGEST_DELAY))),
+        false => Err(format!("the time `{text}`: up to {} are allowed", humantime::format_duration(MAX_DELAY))),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// The longest part of a folder's name that is made of the plan's, in letters.
-const LONGEST_NAME: usize = 50;
+const MAX_NAME: usize = 50;
 
 /// Makes the folder of a run that begins now, `NAME-DATE-TIME`, in `parent`, which is made where it is missing. Runs that
 /// begin in the same second have one each.
@@ -30,7 +30,7 @@ pub fn run_folder(parent: &Path, name: &str) -> io::Result<PathBuf> {
 fn part_of_name(name: &str) -> String {
     let letters =
         name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' });
-    let text: String = letters.take(LONGEST_NAME).collect();
+    let text: String = letters.take(MAX_NAME).collect();
     let words: Vec<_> = text.split('-').filter(|word| !word.is_empty()).collect();
     if words.is_empty() { "plan".to_owned() } else { words.join("-") }
 }

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Generator, LedgerVerdict, RequestCounts, Shares, Store, TrialResult, measure, nodes};
 use crate::experiment::load::Progress;
 use crate::experiment::plan::{Plan, Trial};
-use crate::experiment::target::{Laboratory, Refused};
+use crate::experiment::target::{Refused, TargetDriver};
 use crate::wire::{Latency, OutcomeCounts, now_ms};
 
 /// Who is told how a run goes.
@@ -29,7 +29,7 @@ pub enum Ending {
 /// not permitted; what was measured before it is kept.
 pub async fn run(
     store: &mut Store,
-    laboratory: &mut impl Laboratory,
+    laboratory: &mut impl TargetDriver,
     watcher: &mut impl Watcher,
     stop: &CancellationToken,
 ) -> Result<Ending> {
@@ -73,7 +73,7 @@ pub async fn run(
 
 async fn one(
     store: &mut Store,
-    laboratory: &mut impl Laboratory,
+    laboratory: &mut impl TargetDriver,
     watcher: &mut impl Watcher,
     plan: &Plan,
     trial: &Trial,

@@ -6,10 +6,10 @@ use utoipa::ToSchema;
 use crate::wire::FanOut;
 
 /// Most messages in a simulation, which bounds its time and memory.
-pub const MOST_MESSAGES: usize = 10_000_000;
+pub const MAX_MESSAGES: usize = 10_000_000;
 
 /// Most workers of a tier.
-pub const MOST_WORKERS: usize = 100_000;
+pub const MAX_WORKERS: usize = 100_000;
 
 /// How requests arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -96,11 +96,11 @@ impl Scenario {
         };
         let messages = self.requests.saturating_mul(self.messages_per_request());
         for (what, value, most) in [
-            ("requester workers", self.all_requester_workers(), MOST_WORKERS),
-            ("responder workers", self.all_responder_workers(), MOST_WORKERS),
+            ("requester workers", self.all_requester_workers(), MAX_WORKERS),
+            ("responder workers", self.all_responder_workers(), MAX_WORKERS),
             ("window", self.window, usize::MAX),
-            ("clients", clients, MOST_MESSAGES),
-            ("messages", messages, MOST_MESSAGES),
+            ("clients", clients, MAX_MESSAGES),
+            ("messages", messages, MAX_MESSAGES),
         ] {
             match value {
                 0 => return Err(ScenarioError::None(what)),

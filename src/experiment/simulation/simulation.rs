@@ -31,7 +31,7 @@ pub fn simulate(scenario: &Scenario, draw: impl FnMut() -> f64) -> Result<Simula
 }
 
 /// A message on its way.
-struct Parcel {
+struct SimMessage {
     request: usize,
     lane: usize,
     service: f64,
@@ -41,7 +41,7 @@ struct Parcel {
 #[derive(Default)]
 struct Broker {
     /// What waits for whichever worker is free first.
-    waiting: VecDeque<Parcel>,
+    waiting: VecDeque<SimMessage>,
     /// Workers of its instance, the one that has been idle for longest first.
     idle: VecDeque<usize>,
     /// Counts its workers through.
@@ -50,8 +50,8 @@ struct Broker {
 
 #[derive(Default)]
 struct Worker {
-    waiting: VecDeque<Parcel>,
-    in_hand: Option<Parcel>,
+    waiting: VecDeque<SimMessage>,
+    in_hand: Option<SimMessage>,
 }
 
 struct Simulation<'a, D> {
@@ -59,7 +59,7 @@ struct Simulation<'a, D> {
     draw: D,
     now: f64,
     calls: Vec<Call>,
-    lanes: SimulatedLanes<Parcel>,
+    lanes: SimulatedLanes<SimMessage>,
     brokers: Vec<Broker>,
     /// All brokers' workers, those of one after those of the other.
     workers: Vec<Worker>,
@@ -154,7 +154,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
                 let allowed = "a time of 0 or more milliseconds";
                 return Err(ScenarioError::Range { what: "a service that was drawn", value: service, allowed });
             }
-            self.lanes.all[lane].waiting.push_back(Parcel { request, lane, service, sent: 0.0 });
+            self.lanes.all[lane].waiting.push_back(SimMessage { request, lane, service, sent: 0.0 });
             self.send(lane);
         }
         Ok(())
@@ -163,49 +163,49 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
     /// Sends what waits in a lane, as far as its worker's window allows, to the brokers in turn.
     fn send(&mut self, lane: usize) {
         while self.lanes.all[lane].in_flight < self.scenario.window
-            && let Some(mut parcel) = self.lanes.all[lane].waiting.pop_front()
+            && let Some(mut message) = self.lanes.all[lane].waiting.pop_front()
         {
             let broker = self.lanes.all[lane].turn % self.brokers.len();
             self.lanes.all[lane].turn = broker + 1;
             self.lanes.all[lane].in_flight += 1;
-            parcel.sent = self.now;
-            self.calls[parcel.request].lane_wait += self.now - self.calls[parcel.request].arrived;
-            self.dispatch(broker, parcel);
+            message.sent = self.now;
+            self.calls[message.request].lane_wait += self.now - self.calls[message.request].arrived;
+            self.dispatch(broker, message);
         }
     }
 
     /// The broker deals a message out: to the worker that has been idle for longest, or to the next in turn.
-    fn dispatch(&mut self, broker: usize, parcel: Parcel) {
+    fn dispatch(&mut self, broker: usize, message: SimMessage) {
         let dealer = &mut self.brokers[broker];
         if self.scenario.shared_queue {
             match dealer.idle.pop_front() {
-                Some(worker) => self.serve(worker, parcel),
-                None => dealer.waiting.push_back(parcel),
+                Some(worker) => self.serve(worker, message),
+                None => dealer.waiting.push_back(message),
             }
             return;
         }
         let worker = broker * self.scenario.responder_workers + dealer.turn;
         dealer.turn = (dealer.turn + 1) % self.scenario.responder_workers;
         match self.workers[worker].in_hand {
-            None => self.serve(worker, parcel),
-            Some(_) => self.workers[worker].waiting.push_back(parcel),
+            None => self.serve(worker, message),
+            Some(_) => self.workers[worker].waiting.push_back(message),
         }
     }
 
-    fn serve(&mut self, worker: usize, parcel: Parcel) {
-        let call = &mut self.calls[parcel.request];
-        call.broker_wait += self.now - parcel.sent;
-        call.service += parcel.service;
+    fn serve(&mut self, worker: usize, message: SimMessage) {
+        let call = &mut self.calls[message.request];
+        call.broker_wait += self.now - message.sent;
+        call.service += message.service;
         self.totals.begin_service(self.now);
-        self.ends.push(Reverse(((self.now + parcel.service).to_bits(), self.begun, worker)));
+        self.ends.push(Reverse(((self.now + message.service).to_bits(), self.begun, worker)));
         self.begun += 1;
-        self.workers[worker].in_hand = Some(parcel);
+        self.workers[worker].in_hand = Some(message);
     }
 
     /// The service that is the next to end: its worker takes what waits for it, and the reply goes back.
     fn end_service(&mut self) -> Result<(), ScenarioError> {
         let Some(Reverse((_, _, worker))) = self.ends.pop() else { return Ok(()) };
-        let Some(parcel) = self.workers[worker].in_hand.take() else { return Ok(()) };
+        let Some(message) = self.workers[worker].in_hand.take() else { return Ok(()) };
         self.totals.end_service(self.now);
         let broker = &mut self.brokers[worker / self.scenario.responder_workers];
         let next = match self.scenario.shared_queue {
@@ -217,9 +217,9 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
             None if self.scenario.shared_queue => broker.idle.push_back(worker),
             None => {}
         }
-        self.lanes.all[parcel.lane].in_flight -= 1;
-        self.send(parcel.lane);
-        let call = &mut self.calls[parcel.request];
+        self.lanes.all[message.lane].in_flight -= 1;
+        self.send(message.lane);
+        let call = &mut self.calls[message.request];
         self.sojourns.record(Duration::from_secs_f64((self.now - call.arrived) / 1_000.0));
         call.missing -= 1;
         if call.missing > 0 {

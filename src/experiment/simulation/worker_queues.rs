@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::runtime::Rotation;
+use crate::runtime::TieBreaker;
 use crate::wire::FanOut;
 
 /// What waits for one requester worker, and what it has in flight.
@@ -21,8 +21,8 @@ pub struct SimulatedLanes<T> {
     /// Requests under way, by requester instance.
     pub pending: Vec<usize>,
     /// Among instances with equally many requests, and in each of them among lanes.
-    instances_in_turn: Rotation,
-    lanes_in_turn: Vec<Rotation>,
+    instances_in_turn: TieBreaker,
+    lanes_in_turn: Vec<TieBreaker>,
 }
 
 impl<T> SimulatedLanes<T> {
@@ -34,8 +34,8 @@ impl<T> SimulatedLanes<T> {
             all: (0..instances * per_instance).map(lane).collect(),
             per_instance,
             pending: vec![0; instances],
-            instances_in_turn: Rotation::default(),
-            lanes_in_turn: (0..instances).map(|_| Rotation::default()).collect(),
+            instances_in_turn: TieBreaker::default(),
+            lanes_in_turn: (0..instances).map(|_| TieBreaker::default()).collect(),
         }
     }
 

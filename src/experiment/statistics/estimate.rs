@@ -79,11 +79,6 @@ fn paired(before: &[f64], after: &[f64], confidence: f64, how: impl Fn(f64, f64)
     (before.len() == after.len()).then(|| pairs.collect::<Vec<_>>()).and_then(|pairs| Estimate::of(&pairs, confidence))
 }
 
-/// By how much of the expected a measured figure is above it: 0.1 for 10 % more. None where nothing was expected.
-pub fn relative_difference(measured: f64, expected: f64) -> Option<f64> {
-    Some((measured - expected) / expected).filter(|difference| difference.is_finite())
-}
-
 /// One trial, or the medians of several, at a rate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -204,7 +199,6 @@ mod tests {
         assert_eq!(Estimate::of_differences(&before, &after[1..], 0.95), None);
         assert_eq!(Estimate::of_ratios(&[0.0], &[1.0], 0.95), None);
         assert_eq!((median(&[]), median(&[1.0, f64::NAN])), (None, None));
-        assert_eq!((relative_difference(3.0, 2.0), relative_difference(1.0, 0.0)), (Some(0.5), None));
     }
 
     fn points(points: &[(f64, f64, f64)]) -> Vec<LoadPoint> {

@@ -11,4 +11,4 @@ pub use processes::Processes;
 pub use running::Running;
 pub use swarm::Swarm;
 use target::STARTING;
-pub use target::{Laboratory, check, load_settings, settings_of};
+pub use target::{TargetDriver, check, load_settings, settings_of};

@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-use super::{Deployment, Laboratory, STARTING, settings_of};
+use super::{Deployment, STARTING, TargetDriver, settings_of};
 use crate::experiment::plan::{Plan, Trial};
 
 /// Longest wait for a process to end in order; above its own deadline.
@@ -132,7 +132,7 @@ impl Instance {
     }
 }
 
-impl Laboratory for Processes {
+impl TargetDriver for Processes {
     async fn set_up(&mut self, plan: &Plan, trial: &Trial) -> Result<Deployment> {
         let mut problem = None;
         for _ in 0..STARTS {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use awc::http::Method;
 use serde_json::json;
 
-use super::{Deployment, Laboratory};
+use super::{Deployment, TargetDriver};
 use crate::experiment::plan::{Plan, Setup, Trial};
 use crate::wire::{DelayView, Tier, Topology};
 
@@ -86,7 +86,7 @@ impl Running {
 
 const TOKEN: &str = "the deployment can't be changed; where its controls need a token, give --token";
 
-impl Laboratory for Running {
+impl TargetDriver for Running {
     async fn set_up(&mut self, plan: &Plan, trial: &Trial) -> Result<Deployment> {
         self.change(&plan.cells[trial.cell].setup).await
     }

@@ -9,7 +9,7 @@ use bollard::models::{ServiceSpec, ServiceUpdateStatusStateEnum as State};
 use bollard::query_parameters::{InspectServiceOptions, UpdateServiceOptions};
 use tokio::time::{Instant, sleep};
 
-use super::{Deployment, Laboratory, Running, settings_of};
+use super::{Deployment, Running, TargetDriver, settings_of};
 use crate::experiment::plan::{Plan, Setup, Trial};
 
 /// Longest wait for a scaled or updated service: images may have to be pulled, and tasks start one after the other.
@@ -127,7 +127,7 @@ fn environment(spec: &ServiceSpec) -> Vec<String> {
     variables
 }
 
-impl Laboratory for Swarm {
+impl TargetDriver for Swarm {
     async fn set_up(&mut self, plan: &Plan, trial: &Trial) -> Result<Deployment> {
         let (setup, seed) = (&plan.cells[trial.cell].setup, plan.seed);
         self.update("responder", setup.responder_instances, plan, setup, seed).await?;

@@ -6,14 +6,14 @@ use anyhow::{Context, Result};
 
 use super::Deployment;
 use crate::config::{Config, Override, Settings, Socket, Sources};
-use crate::experiment::plan::{MOST_PAYLOAD, Plan, Setup, Trial};
+use crate::experiment::plan::{MAX_PAYLOAD, Plan, Setup, Trial};
 
 /// Longest wait for a deployment that was started here.
 pub const STARTING: Duration = Duration::from_secs(30);
 
 /// Makes and ends the deployments of a plan's trials.
 #[expect(async_fn_in_trait, reason = "its futures stay on the thread that runs the plan")]
-pub trait Laboratory {
+pub trait TargetDriver {
     /// Makes the deployment of a trial; every tier is ready when it returns.
     async fn set_up(&mut self, plan: &Plan, trial: &Trial) -> Result<Deployment>;
 
@@ -65,8 +65,8 @@ pub fn settings_of(plan: &Plan, setup: &Setup, seed: u64) -> Vec<(String, String
         ("web.max_connections", "12000".to_owned()),
         ("web.keep_bytes", (16_u64 << 30).to_string()),
         // The largest payload of a plan, and room for what is around it.
-        ("web.max_body_bytes", (2 * MOST_PAYLOAD).to_string()),
-        ("requester.max_message_bytes", (3 * MOST_PAYLOAD).to_string()),
+        ("web.max_body_bytes", (2 * MAX_PAYLOAD).to_string()),
+        ("requester.max_message_bytes", (3 * MAX_PAYLOAD).to_string()),
         ("shutdown.deadline", "5s".to_owned()),
     ]
     .map(|(key, value)| (key.to_owned(), value))

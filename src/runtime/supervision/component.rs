@@ -12,13 +12,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Supervisor;
-use crate::runtime::WorkerCell;
+use crate::runtime::WorkerStatus;
 
 /// What a component does, from its start until it is drained or fails.
 pub type Work = Pin<Box<dyn Future<Output = Result<(), WorkError>>>>;
 
-/// Makes the work of a seat; called on the arbiter it will run on, at each start.
-pub type Factory = Arc<dyn Fn(Seat) -> Work + Send + Sync>;
+/// Makes the work of a slot; called on the arbiter it will run on, at each start.
+pub type Factory = Arc<dyn Fn(Slot) -> Work + Send + Sync>;
 
 /// Why a component can't go on.
 #[derive(Debug, thiserror::Error)]
@@ -31,15 +31,15 @@ pub enum WorkError {
     Other(String),
 }
 
-/// A place in a pool, as its occupant sees it.
+/// A place in a pool, as its worker sees it.
 #[derive(Clone)]
-pub struct Seat {
+pub struct Slot {
     /// From 0; the same after a restart.
     pub index: usize,
-    /// Cancelled when the occupant shall end what it has in hand, take nothing new, and return.
+    /// Cancelled when the worker shall end what it has in hand, take nothing new, and return.
     pub drain: CancellationToken,
     /// What the world sees of it.
-    pub cell: Arc<WorkerCell>,
+    pub status: Arc<WorkerStatus>,
     pub log: Logger,
 }
 
@@ -70,10 +70,10 @@ pub struct Exited {
 #[rtype("()")]
 pub struct Crash;
 
-/// The actor of one seat, for one life.
+/// The actor of one slot, for one life.
 pub struct Component {
     factory: Factory,
-    seat: Seat,
+    slot: Slot,
     guard: ExitGuard,
 }
 
@@ -93,10 +93,10 @@ impl Drop for ExitGuard {
 }
 
 impl Component {
-    /// `generation` counts the seat's lives, so that news of an earlier one is told apart.
-    pub fn new(factory: Factory, seat: Seat, generation: u32, supervisor: Addr<Supervisor>) -> Self {
-        let guard = ExitGuard { supervisor, index: seat.index, generation, exit: Exit::Killed };
-        Self { factory, seat, guard }
+    /// `generation` counts the slot's lives, so that news of an earlier one is told apart.
+    pub fn new(factory: Factory, slot: Slot, generation: u32, supervisor: Addr<Supervisor>) -> Self {
+        let guard = ExitGuard { supervisor, index: slot.index, generation, exit: Exit::Killed };
+        Self { factory, slot, guard }
     }
 }
 
@@ -104,8 +104,8 @@ impl Actor for Component {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let (factory, seat) = (self.factory.clone(), self.seat.clone());
-        let work = AssertUnwindSafe(async move { factory(seat).await }).catch_unwind();
+        let (factory, slot) = (self.factory.clone(), self.slot.clone());
+        let work = AssertUnwindSafe(async move { factory(slot).await }).catch_unwind();
         ctx.spawn(work.into_actor(self).map(|end, actor, ctx| {
             actor.guard.exit = match end {
                 Ok(Ok(())) => Exit::Done,

@@ -6,5 +6,5 @@ mod supervisor;
 
 pub use arbiters::ArbiterPool;
 use component::{Component, Crash, Exit, Exited};
-pub use component::{Factory, Seat, Work, WorkError, next_change, panic_message};
+pub use component::{Factory, Slot, Work, WorkError, next_change, panic_message};
 pub use supervisor::{CrashWorker, Drain, Fatal, PoolSpec, Resize, RestartPolicy, Supervisor};

@@ -1,4 +1,4 @@
-//! A pool of components under supervision: seats that are filled, refilled after a death with backoff and within a
+//! A pool of components under supervision: slots that get a worker, and another one after a death with backoff and within a
 //! budget, added and drained. actix's own `Supervisor` does not survive a panic; this one lives apart from its workers.
 
 use std::collections::VecDeque;
@@ -11,8 +11,8 @@ use slog::{Logger, debug, error, info, o, warn};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{ArbiterPool, Component, Crash, Exit, Exited, Factory, Seat};
-use crate::runtime::{Board, WorkerCell};
+use super::{ArbiterPool, Component, Crash, Exit, Exited, Factory, Slot};
+use crate::runtime::{InstanceStatus, WorkerStatus};
 use crate::wire::WorkerState;
 
 /// How deaths are answered, as in OTP: at most `restarts` within `period`, or the whole process ends and whoever runs
@@ -56,26 +56,26 @@ pub struct PoolSpec {
     pub arbiters: Arc<ArbiterPool>,
     pub policy: RestartPolicy,
     pub factory: Factory,
-    pub board: Arc<Board>,
-    /// How many seats there shall be; whoever deals out work reads it too.
+    pub status: Arc<InstanceStatus>,
+    /// How many slots there shall be; whoever deals out work reads it too.
     pub size: watch::Sender<usize>,
     pub fatal: mpsc::UnboundedSender<Fatal>,
     pub log: Logger,
 }
 
-struct SeatRecord {
-    cell: Arc<WorkerCell>,
+struct SlotRecord {
+    status: Arc<WorkerStatus>,
     generation: u32,
-    occupant: Option<Addr<Component>>,
+    worker: Option<Addr<Component>>,
     drain: CancellationToken,
     started: Instant,
     backoff: ExponentialBackoff,
 }
 
-/// The actor that keeps a pool's seats filled.
+/// The actor that keeps a pool at its size.
 pub struct Supervisor {
     spec: PoolSpec,
-    seats: Vec<SeatRecord>,
+    slots: Vec<SlotRecord>,
     deaths: VecDeque<Instant>,
     /// Those who wait for the pool to be empty.
     drained: Vec<oneshot::Sender<()>>,
@@ -86,65 +86,65 @@ pub struct Supervisor {
 impl Supervisor {
     /// Starts a pool on the current arbiter, with the size its `size` channel has.
     pub fn launch(spec: PoolSpec) -> Addr<Self> {
-        Self { spec, seats: Vec::new(), deaths: VecDeque::new(), drained: Vec::new(), draining: false }.start()
+        Self { spec, slots: Vec::new(), deaths: VecDeque::new(), drained: Vec::new(), draining: false }.start()
     }
 
     fn target(&self) -> usize {
         *self.spec.size.borrow()
     }
 
-    fn add_seat(&mut self, ctx: &mut Context<Self>) {
-        let index = self.seats.len();
-        let cell = self.spec.board.add_cell(index);
-        self.seats.push(SeatRecord {
-            cell,
+    fn add_slot(&mut self, ctx: &mut Context<Self>) {
+        let index = self.slots.len();
+        let status = self.spec.status.add_worker(index);
+        self.slots.push(SlotRecord {
+            status,
             generation: 0,
-            occupant: None,
+            worker: None,
             drain: CancellationToken::new(),
             started: Instant::now(),
             backoff: self.spec.policy.backoff(),
         });
-        self.fill(index, ctx);
+        self.spawn_worker(index, ctx);
     }
 
-    /// Puts a new occupant on a seat.
-    fn fill(&mut self, index: usize, ctx: &mut Context<Self>) {
-        let Some(record) = self.seats.get_mut(index) else { return };
+    /// Puts a new worker in a slot.
+    fn spawn_worker(&mut self, index: usize, ctx: &mut Context<Self>) {
+        let Some(record) = self.slots.get_mut(index) else { return };
         record.generation += 1;
         record.started = Instant::now();
         record.drain = CancellationToken::new();
-        record.cell.set(WorkerState::Starting, None);
+        record.status.set(WorkerState::Starting, None);
         let log = self.spec.log.new(o!("worker" => index));
-        let seat = Seat { index, drain: record.drain.clone(), cell: record.cell.clone(), log };
+        let slot = Slot { index, drain: record.drain.clone(), status: record.status.clone(), log };
         let (factory, generation, supervisor) = (self.spec.factory.clone(), record.generation, ctx.address());
         let arbiter = self.spec.arbiters.next();
-        record.occupant =
-            Some(Component::start_in_arbiter(&arbiter, move |_| Component::new(factory, seat, generation, supervisor)));
+        record.worker =
+            Some(Component::start_in_arbiter(&arbiter, move |_| Component::new(factory, slot, generation, supervisor)));
     }
 
     fn resize(&mut self, size: usize, ctx: &mut Context<Self>) {
         self.spec.size.send_replace(size);
-        (self.seats.len()..size).for_each(|_| self.add_seat(ctx));
+        (self.slots.len()..size).for_each(|_| self.add_slot(ctx));
         self.drain_surplus();
         self.trim();
     }
 
-    /// Drains the seats at and above the target; they are taken away as their occupants leave.
+    /// Drains the slots at and above the target; they are taken away as their workers leave.
     fn drain_surplus(&mut self) {
         let target = self.target();
-        for record in self.seats.iter_mut().skip(target) {
-            record.cell.set(WorkerState::Draining, None);
+        for record in self.slots.iter_mut().skip(target) {
+            record.status.set(WorkerState::Draining, None);
             record.drain.cancel();
         }
     }
 
-    /// Takes away the surplus seats at the end of the row that are empty.
+    /// Takes away the surplus slots at the end of the row that are empty.
     fn trim(&mut self) {
-        while self.seats.len() > self.target() && self.seats.last().is_some_and(|last| last.occupant.is_none()) {
-            self.seats.pop();
-            self.spec.board.drop_cell();
+        while self.slots.len() > self.target() && self.slots.last().is_some_and(|last| last.worker.is_none()) {
+            self.slots.pop();
+            self.spec.status.drop_worker();
         }
-        if self.seats.is_empty() {
+        if self.slots.is_empty() {
             for waiting in self.drained.drain(..) {
                 // Whoever asked has stopped waiting.
                 let _ = waiting.send(());
@@ -162,7 +162,7 @@ impl Supervisor {
         self.deaths.len() <= self.spec.policy.restarts
     }
 
-    fn refill_after_death(&mut self, index: usize, reason: String, ctx: &mut Context<Self>) {
+    fn restart(&mut self, index: usize, reason: String, ctx: &mut Context<Self>) {
         let policy = self.spec.policy;
         if !self.within_budget() {
             error!(self.spec.log, "too many deaths, giving up"; "worker" => index, "reason" => &reason);
@@ -171,19 +171,19 @@ impl Supervisor {
             let _ = self.spec.fatal.send(fatal);
             return;
         }
-        let record = &mut self.seats[index];
+        let record = &mut self.slots[index];
         if record.started.elapsed() > policy.period {
             record.backoff = policy.backoff();
         }
         let wait = record.backoff.next().unwrap_or(policy.backoff_max);
         warn!(self.spec.log, "died, starting again"; "worker" => index, "reason" => &reason, "wait" => ?wait);
-        record.cell.restarting(reason);
+        record.status.restarting(reason);
         let generation = record.generation;
         ctx.run_later(wait, move |supervisor, ctx| {
-            let waiting = supervisor.seats.get(index).is_some_and(|seat| seat.generation == generation);
+            let waiting = supervisor.slots.get(index).is_some_and(|slot| slot.generation == generation);
             if !waiting {
             } else if index < supervisor.target() {
-                supervisor.fill(index, ctx);
+                supervisor.spawn_worker(index, ctx);
             } else {
                 supervisor.trim();
             }
@@ -195,7 +195,7 @@ impl Actor for Supervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        (0..self.target()).for_each(|_| self.add_seat(ctx));
+        (0..self.target()).for_each(|_| self.add_slot(ctx));
     }
 }
 
@@ -205,21 +205,21 @@ impl Handler<Exited> for Supervisor {
     fn handle(&mut self, exited: Exited, ctx: &mut Self::Context) {
         let Exited { index, generation, exit } = exited;
         let target = self.target();
-        let Some(record) = self.seats.get_mut(index).filter(|record| record.generation == generation) else { return };
-        record.occupant = None;
+        let Some(record) = self.slots.get_mut(index).filter(|record| record.generation == generation) else { return };
+        record.worker = None;
         let asked = record.drain.is_cancelled();
         match exit {
             _ if index >= target => {
-                record.cell.set(WorkerState::Gone, None);
+                record.status.set(WorkerState::Gone, None);
                 debug!(self.spec.log, "left"; "worker" => index, "exit" => ?exit);
                 self.trim();
             }
-            // The pool shrank and grew again before the occupant had left.
-            Exit::Done if asked => self.fill(index, ctx),
-            Exit::Done => self.refill_after_death(index, "it ended by itself".to_owned(), ctx),
-            Exit::Failed(reason) => self.refill_after_death(index, reason, ctx),
-            Exit::Panicked(reason) => self.refill_after_death(index, format!("panicked: {reason}"), ctx),
-            Exit::Killed => self.refill_after_death(index, "killed".to_owned(), ctx),
+            // The pool shrank and grew again before the worker had left.
+            Exit::Done if asked => self.spawn_worker(index, ctx),
+            Exit::Done => self.restart(index, "it ended by itself".to_owned(), ctx),
+            Exit::Failed(reason) => self.restart(index, reason, ctx),
+            Exit::Panicked(reason) => self.restart(index, format!("panicked: {reason}"), ctx),
+            Exit::Killed => self.restart(index, "killed".to_owned(), ctx),
         }
     }
 }
@@ -269,9 +269,9 @@ impl Handler<CrashWorker> for Supervisor {
     type Result = bool;
 
     fn handle(&mut self, CrashWorker(index): CrashWorker, _: &mut Self::Context) -> bool {
-        let occupant = self.seats.get(index).and_then(|seat| seat.occupant.as_ref());
-        occupant.is_some_and(|occupant| {
-            occupant.do_send(Crash);
+        let worker = self.slots.get(index).and_then(|slot| slot.worker.as_ref());
+        worker.is_some_and(|worker| {
+            worker.do_send(Crash);
             true
         })
     }
@@ -280,7 +280,7 @@ impl Handler<CrashWorker> for Supervisor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::board;
+    use crate::runtime::status;
 
     fn pool(size: usize, factory: Factory) -> (Addr<Supervisor>, watch::Receiver<usize>) {
         let millisecond = Duration::from_millis(1);
@@ -296,7 +296,7 @@ mod tests {
             arbiters: Arc::new(ArbiterPool::start(1, 1).unwrap()),
             policy,
             factory,
-            board: board(),
+            status: status(),
             size,
             fatal: mpsc::unbounded_channel().0,
             log: Logger::root(slog::Discard, o!()),
@@ -311,10 +311,10 @@ mod tests {
         let ends = in_hand.clone();
         let (supervisor, size) = pool(
             2,
-            Arc::new(move |seat| {
+            Arc::new(move |slot| {
                 let ends = ends.clone();
                 Box::pin(async move {
-                    seat.drain.cancelled().await;
+                    slot.drain.cancelled().await;
                     ends.cancelled().await;
                     Ok(())
                 })

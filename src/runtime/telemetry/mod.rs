@@ -7,5 +7,5 @@ mod sockets;
 
 use allowance::Allowance;
 pub use proof::Proof;
-pub use publisher::{Monitor, Teller, run_monitor};
-pub use sockets::{LARGEST_REPORT, Publisher, Report, Subscriber, TelemetryError};
+pub use publisher::{EventSink, TelemetryContext, run_telemetry_publisher};
+pub use sockets::{MAX_REPORT, Publisher, Report, Subscriber, TelemetryError};

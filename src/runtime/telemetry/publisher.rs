@@ -1,4 +1,4 @@
-//! The instance's voice: events at once, the boards' snapshots on the beat, to every web instance.
+//! Publishes the instance's telemetry: events at once, the instances' snapshots on the beat, to every web instance.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -11,8 +11,8 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Proof, Publisher};
-use crate::runtime::Board;
-use crate::runtime::supervision::{Seat, WorkError};
+use crate::runtime::InstanceStatus;
+use crate::runtime::supervision::{Slot, WorkError};
 use crate::runtime::zeromq::Contexts;
 use crate::wire::{Event, WorkerState};
 
@@ -24,7 +24,7 @@ const BATCH: usize = 512;
 
 /// Tells events. Cheap to clone, never waits.
 #[derive(Clone)]
-pub struct Teller {
+pub struct EventSink {
     outbox: mpsc::Sender<Event>,
     budget: Arc<Budget>,
 }
@@ -36,8 +36,8 @@ struct Budget {
     dropped: AtomicU64,
 }
 
-impl Teller {
-    /// A teller and the end that the monitor reads. `per_second` bounds the per-message events.
+impl EventSink {
+    /// An event sink and the end that the publisher reads. `per_second` bounds the per-message events.
     pub fn new(per_second: u64) -> (Self, mpsc::Receiver<Event>) {
         let (outbox, inbox) = mpsc::channel(OUTBOX);
         let second = Mutex::new((Instant::now(), 0));
@@ -45,14 +45,14 @@ impl Teller {
     }
 
     /// Tells an event of an instance's or a worker's life.
-    pub fn event(&self, event: Event) {
+    pub fn emit(&self, event: Event) {
         if self.outbox.try_send(event).is_err() {
             self.budget.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Tells an event of a single message, if this second's budget has room; it is made only then. False: it was left out.
-    pub fn message_event(&self, event: impl FnOnce() -> Event) -> bool {
+    pub fn emit_for_message(&self, event: impl FnOnce() -> Event) -> bool {
         let room = {
             let mut second = self.budget.second.lock().unwrap_or_else(PoisonError::into_inner);
             if second.0.elapsed() >= Duration::from_secs(1) {
@@ -62,7 +62,7 @@ impl Teller {
             second.1 <= self.budget.per_second
         };
         match room {
-            true => self.event(event()),
+            true => self.emit(event()),
             false => drop(self.budget.dropped.fetch_add(1, Ordering::Relaxed)),
         }
         room
@@ -79,11 +79,11 @@ impl Teller {
     }
 }
 
-/// What the monitor of a process works with.
+/// What the publisher of a process works with.
 #[derive(Clone)]
-pub struct Monitor {
-    pub boards: Vec<Arc<Board>>,
-    pub teller: Teller,
+pub struct TelemetryContext {
+    pub instances: Vec<Arc<InstanceStatus>>,
+    pub event_sink: EventSink,
     pub interval: Duration,
     pub contexts: Arc<Contexts>,
     /// What every report comes with.
@@ -92,19 +92,19 @@ pub struct Monitor {
 }
 
 /// Publishes until the process ends.
-pub async fn run_monitor(
-    seat: Seat,
-    mut monitor: Monitor,
+pub async fn run_telemetry_publisher(
+    slot: Slot,
+    mut context: TelemetryContext,
     inbox: Arc<AsyncMutex<mpsc::Receiver<Event>>>,
 ) -> Result<(), WorkError> {
     let mut inbox = inbox.lock().await;
-    let teller = monitor.teller.clone();
-    let mut publisher = Publisher::new(&monitor.contexts, monitor.proof.clone())?;
-    publisher.set_peers(&monitor.web.borrow_and_update().clone())?;
-    let mut beat = interval(monitor.interval);
+    let event_sink = context.event_sink.clone();
+    let mut publisher = Publisher::new(&context.contexts, context.proof.clone())?;
+    publisher.set_peers(&context.web.borrow_and_update().clone())?;
+    let mut beat = interval(context.interval);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut events = Vec::with_capacity(BATCH);
-    seat.cell.set(WorkerState::Idle, None);
+    slot.status.set(WorkerState::Idle, None);
     loop {
         tokio::select! {
             count = inbox.recv_many(&mut events, BATCH) => {
@@ -112,31 +112,31 @@ pub async fn run_monitor(
                     return Ok(());
                 }
             }
-            _ = beat.tick() => events.extend(snapshots(&monitor.boards)),
-            () = seat.drain.cancelled() => {
+            _ = beat.tick() => events.extend(snapshots(&context.instances)),
+            () = slot.drain.cancelled() => {
                 // The last figures come before the goodbye.
-                events.extend(snapshots(&monitor.boards));
+                events.extend(snapshots(&context.instances));
                 while let Ok(event) = inbox.try_recv() {
                     events.push(event);
                 }
-                teller.left_out(publisher.publish(&events)?);
+                event_sink.left_out(publisher.publish(&events)?);
                 return Ok(());
             }
-            () = publisher.news() => publisher.set_peers(&monitor.web.borrow().clone())?,
-            changed = monitor.web.changed() => {
+            () = publisher.news() => publisher.set_peers(&context.web.borrow().clone())?,
+            changed = context.web.changed() => {
                 if changed.is_err() {
                     return Ok(());
                 }
-                let web = monitor.web.borrow_and_update().clone();
+                let web = context.web.borrow_and_update().clone();
                 publisher.set_peers(&web)?;
-                debug!(seat.log, "telemetry goes to"; "web" => ?web);
+                debug!(slot.log, "telemetry goes to"; "web" => ?web);
             }
         }
-        teller.left_out(publisher.publish(&events)?);
+        event_sink.left_out(publisher.publish(&events)?);
         events.clear();
     }
 }
 
-fn snapshots(boards: &[Arc<Board>]) -> impl Iterator<Item = Event> {
-    boards.iter().map(|board| Event::Instance { snapshot: Box::new(board.snapshot()) })
+fn snapshots(instances: &[Arc<InstanceStatus>]) -> impl Iterator<Item = Event> {
+    instances.iter().map(|status| Event::Instance { snapshot: Box::new(status.snapshot()) })
 }

@@ -12,7 +12,7 @@ use crate::runtime::zeromq::{Contexts, Frames, Peers, Socket, follow_up, memory,
 use crate::wire::Event;
 
 /// The largest report that is taken, in bytes: the states of 10,000 workers, the most that a setting allows, take half of it.
-pub const LARGEST_REPORT: usize = 2 << 20;
+pub const MAX_REPORT: usize = 2 << 20;
 
 /// About the most bytes of a report: what waits for a peer is counted in reports.
 const REPORT: usize = 64 << 10;
@@ -69,7 +69,7 @@ fn reports(events: &[Event]) -> serde_json::Result<(Vec<String>, usize)> {
     for event in events {
         let event = serde_json::to_string(event)?;
         match reports.last_mut() {
-            _ if event.len() + "[]".len() > LARGEST_REPORT => left_out += 1,
+            _ if event.len() + "[]".len() > MAX_REPORT => left_out += 1,
             Some(report) if report.len() + event.len() < REPORT => report.extend([",", &event]),
             _ => reports.push(format!("[{event}")),
         }
@@ -167,7 +167,7 @@ mod tests {
             let reason = "x".repeat(length);
             Event::InstanceGone { id: "a".into(), at: 1, reason }
         };
-        let lengths = [10, 40_000, 40_000, 10, REPORT * 2, 10, LARGEST_REPORT, 10];
+        let lengths = [10, 40_000, 40_000, 10, REPORT * 2, 10, MAX_REPORT, 10];
         let mut events: Vec<Event> = lengths.into_iter().map(event).collect();
         let (reports, left_out) = reports(&events).unwrap();
         assert_eq!(left_out, 1);

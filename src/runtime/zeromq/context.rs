@@ -9,7 +9,7 @@ use slog::Logger;
 
 use super::{
     CONNECTIONS, Connections, FRAME_OVERHEAD, PeerNews, REFUSALS, RefusalLog, RenewalPolicy, Told, bind_with,
-    bound_unfinished, connect_with, monitor, refusal, set_tcp_user_timeout, start_doorman, watch,
+    bound_unfinished, connect_with, monitor, refusal, set_tcp_user_timeout, start_authenticator, watch,
 };
 use crate::config::CurveKey;
 
@@ -42,15 +42,15 @@ pub struct Contexts {
     options: SocketOptions,
     /// What both ends of a connection between processes have to have.
     key: Option<CurveKey>,
-    /// The doorman of the first context, once there is something to guard.
-    doorman: Once,
+    /// The authenticator of the first context, once there is something to guard.
+    authenticator: Once,
     log: Logger,
 }
 
 impl Contexts {
     pub fn new(options: SocketOptions, key: Option<CurveKey>, log: Logger) -> Self {
         bound_unfinished(options.max_frame_bytes);
-        Self { all: Mutex::new(vec![zmq::Context::new()]), options, key, doorman: Once::new(), log }
+        Self { all: Mutex::new(vec![zmq::Context::new()]), options, key, authenticator: Once::new(), log }
     }
 
     /// The context that sockets meet in over `inproc://`.
@@ -122,7 +122,8 @@ impl Contexts {
         match &self.key {
             Some(key) => {
                 let mut started = Ok(());
-                self.doorman.call_once(|| started = start_doorman(&self.first(), key.clone(), self.log.clone()));
+                self.authenticator
+                    .call_once(|| started = start_authenticator(&self.first(), key.clone(), self.log.clone()));
                 started?;
                 bind_with(key, &socket)?;
             }

@@ -1,7 +1,7 @@
 //! CURVE: ZeroMQ between processes encrypted, and for those alone that have the deployment's key.
 //!
 //! All instances share one key pair, and each end of a connection proves that it has it: whoever binds is the CURVE
-//! server under that key, whoever connects is a client that knows the server's key and shows the same one. The doorman
+//! server under that key, whoever connects is a client that knows the server's key and shows the same one. The authenticator
 //! admits no other (ZAP, ZeroMQ RFC 27): without it a client could make up a key of its own.
 
 use std::io;
@@ -31,7 +31,7 @@ pub fn connect_with(key: &CurveKey, socket: &zmq::Socket) -> zmq::Result<()> {
     socket.set_curve_serverkey(key.public())
 }
 
-/// Makes a socket one that those with the key can connect to. Its context needs a doorman before it is bound.
+/// Makes a socket one that those with the key can connect to. Its context needs an authenticator before it is bound.
 pub fn bind_with(key: &CurveKey, socket: &zmq::Socket) -> zmq::Result<()> {
     socket.set_curve_server(true)?;
     socket.set_curve_publickey(key.public())?;
@@ -40,7 +40,7 @@ pub fn bind_with(key: &CurveKey, socket: &zmq::Socket) -> zmq::Result<()> {
 
 /// Starts to admit those with the key, and nobody else, to what binds in a context. One for each context, until the
 /// runtime ends.
-pub fn start_doorman(context: &zmq::Context, key: CurveKey, log: Logger) -> io::Result<()> {
+pub fn start_authenticator(context: &zmq::Context, key: CurveKey, log: Logger) -> io::Result<()> {
     let socket = context.socket(zmq::REP)?;
     socket.set_linger(0)?;
     socket.bind(DOORMAN)?;
@@ -50,7 +50,7 @@ pub fn start_doorman(context: &zmq::Context, key: CurveKey, log: Logger) -> io::
         while let Ok(call) = socket.recv().await {
             let answer = admit(&call, &key);
             if !answer.admitted
-                && let Some(times) = refusals.tell("")
+                && let Some(times) = refusals.allow("")
             {
                 let peer = call.get(3).and_then(|frame| frame.as_str()).unwrap_or("unknown").to_owned();
                 warn!(log, "a peer was refused: it knows the public key, but shows another one than the deployment's";
@@ -109,7 +109,7 @@ impl RefusalLog {
 
     /// `peer`: the address that this socket connects to; none where it listens.
     pub fn tell(&mut self, reason: &'static str, peer: Option<SocketAddr>) {
-        if let Some(times) = self.limit.tell(reason) {
+        if let Some(times) = self.limit.allow(reason) {
             let peer = peer.map(|peer| peer.to_string());
             warn!(self.log, "a peer can't be talked to: {}", reason;
                 "socket" => self.here, "peer" => peer, "times" => times);

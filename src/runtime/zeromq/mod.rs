@@ -12,7 +12,7 @@ mod unfinished;
 pub use connections::PeerNews;
 use connections::{CONNECTIONS, Connections, Told, monitor, watch};
 pub use context::{Contexts, SocketOptions};
-use curve::{FRAME_OVERHEAD, REFUSALS, RefusalLog, bind_with, connect_with, refusal, start_doorman};
+use curve::{FRAME_OVERHEAD, REFUSALS, RefusalLog, bind_with, connect_with, refusal, start_authenticator};
 pub use endpoint::endpoint;
 pub use endpoint::{bind, connect};
 pub use peers::{Peers, follow_up, peers_news};

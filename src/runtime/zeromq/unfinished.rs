@@ -11,7 +11,7 @@ use super::FRAME_OVERHEAD;
 use crate::runtime::LogLimit;
 
 /// As many of the largest frames are taken in one message, so that what is only somewhat too large gets an answer.
-const LARGEST_FRAMES: u64 = 4;
+const MAX_FRAMES: u64 = 4;
 
 /// And so many bytes of small ones.
 const SMALL_FRAMES: u64 = 256 << 10;
@@ -64,7 +64,7 @@ impl Unfinished {
 
 /// Bounds what a message may take while it comes, by the largest frame that is taken. The largest bound of a process holds.
 pub fn bound_unfinished(max_frame_bytes: u64) {
-    let bytes = (max_frame_bytes + FRAME_OVERHEAD).saturating_mul(LARGEST_FRAMES).saturating_add(SMALL_FRAMES);
+    let bytes = (max_frame_bytes + FRAME_OVERHEAD).saturating_mul(MAX_FRAMES).saturating_add(SMALL_FRAMES);
     ALLOWED.fetch_max(bytes, Ordering::Relaxed);
 }
 
@@ -86,7 +86,7 @@ pub fn forget(pipe: usize) {
 
 /// Logs that a connection was closed.
 pub fn tell_closed(peer: &str) {
-    if let Some(times) = TOLD.tell("") {
+    if let Some(times) = TOLD.allow("") {
         slog_scope::warn!(
             "a ZeroMQ connection was closed: the frames of one message from it are more than is kept for one that is not \
              whole yet. Is it a program of this deployment, and is requester.max_message_bytes the same everywhere?";

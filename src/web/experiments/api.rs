@@ -110,16 +110,16 @@ struct PlanProblem {
 }
 
 /// Most characters of a plan's name.
-const LONGEST_NAME: usize = 100;
+const MAX_NAME: usize = 100;
 
 fn wanted(plan: String, name: Option<String>, target: Option<String>) -> Result<Wanted, ApiError> {
     let bad = |message: String| Err(ApiError::new(ErrorCode::BadRequest, message));
     let name = name.unwrap_or_else(|| "plan".to_owned());
     let target = target.unwrap_or_else(|| TARGETS[0].to_owned());
     let begins_well = name.starts_with(|first: char| first != '-' && !first.is_whitespace());
-    if !begins_well || name.chars().count() > LONGEST_NAME || name.contains(char::is_control) {
+    if !begins_well || name.chars().count() > MAX_NAME || name.contains(char::is_control) {
         return bad(format!(
-            "`name`: give 1 to {LONGEST_NAME} characters, none of them a control character, that begin with neither a dash nor \
+            "`name`: give 1 to {MAX_NAME} characters, none of them a control character, that begin with neither a dash nor \
              white space"
         ));
     }

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::wire::TrialView;
 
 /// The longest line that is read: a plan of as many trials as there may be is shorter.
-pub const LONGEST_LINE: u64 = 8 << 20;
+pub const MAX_LINE: u64 = 8 << 20;
 
 /// How much of what it says to people is kept: the end.
 const WORDS_KEPT: usize = 4 << 10;
@@ -98,7 +98,7 @@ impl Experiment {
     pub async fn next(&mut self) -> io::Result<Option<Progress>> {
         let Some(lines) = &mut self.lines else { return Ok(None) };
         loop {
-            let room = LONGEST_LINE - self.line.len() as u64;
+            let room = MAX_LINE - self.line.len() as u64;
             if lines.take(room).read_until(b'\n', &mut self.line).await? == 0 && self.line.is_empty() {
                 return Ok(None);
             }

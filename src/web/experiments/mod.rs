@@ -7,7 +7,7 @@ mod program;
 mod running;
 mod runs;
 
-use child::{Experiment, GRACE, LONGEST_LINE, Progress, tail};
+use child::{Experiment, GRACE, MAX_LINE, Progress, tail};
 use files::{FILES, Mark, PLAN, RESULTS, RunView, mark, read_run};
 use program::CheckedPlan;
 pub use program::Program;

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::{Experiment, LONGEST_LINE, Progress, tail};
+use super::{Experiment, MAX_LINE, Progress, tail};
 use crate::config::{ENV_PREFIX, Secret};
 use crate::runtime::http::ApiError;
 use crate::wire::ErrorCode;
@@ -137,7 +137,7 @@ impl Program {
             let _ = stdin.write_all(input.as_bytes()).await;
         };
         let mut lines = String::new();
-        let mut limited = stdout.take(LONGEST_LINE);
+        let mut limited = stdout.take(MAX_LINE);
         let all = async { tokio::join!(feed, limited.read_to_string(&mut lines), tail(stderr), child.wait()) };
         let ((), read, words, status) = timeout(CHECK, all).await.map_err(|_| failed(&"it takes too long"))?;
         read.map_err(|error| failed(&error))?;

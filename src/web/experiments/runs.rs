@@ -14,10 +14,10 @@ use crate::runtime::http::ApiError;
 use crate::wire::ErrorCode;
 
 /// Runs that are listed: the newest.
-const MOST_LISTED: usize = 500;
+const MAX_LISTED: usize = 500;
 
 /// Longest name of a run.
-const LONGEST_ID: usize = 100;
+const MAX_ID: usize = 100;
 
 /// The folder of runs.
 pub struct Runs {
@@ -104,7 +104,7 @@ impl Runs {
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
         let mut found: Vec<_> = names.filter_map(|id| Some((mark(&self.folder(&id).ok()?), id))).collect();
         found.sort_unstable_by(|a, b| b.cmp(a));
-        found.truncate(MOST_LISTED);
+        found.truncate(MAX_LISTED);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut now = HashMap::new();
         for (mark, id) in found {
@@ -132,7 +132,7 @@ impl Runs {
 /// Whether a text is a name that a run's folder can have: no way out of the folder of runs.
 fn is_name(id: &str) -> bool {
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
-    id.len() <= LONGEST_ID && id.chars().all(allowed) && id.starts_with(|first: char| first.is_ascii_alphanumeric())
+    id.len() <= MAX_ID && id.chars().all(allowed) && id.starts_with(|first: char| first.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]
@@ -144,7 +144,7 @@ mod tests {
         for id in ["quick-20261125-101500", "a", "A.b_c-9"] {
             assert!(is_name(id), "{id}");
         }
-        let long = "x".repeat(LONGEST_ID + 1);
+        let long = "x".repeat(MAX_ID + 1);
         for id in ["", ".", "..", "a/b", "/etc", ".hidden", "a\0", "a b", "ä", &long] {
             assert!(!is_name(id), "{id}");
         }

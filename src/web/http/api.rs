@@ -11,7 +11,7 @@ use crate::runtime::http::{ApiError, ErrorAnswer};
 use crate::runtime::pieces;
 use crate::web::hub::Hub;
 use crate::web::requests::{NewRequest, News, Requests};
-use crate::wire::{ErrorCode, LONGEST_TIMEOUT_MS, Problem, Reply, RequestView, TaskName, Topology};
+use crate::wire::{ErrorCode, MAX_TIMEOUT_MS, Problem, Reply, RequestView, TaskName, Topology};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -71,8 +71,8 @@ pub fn check(new: NewRequest) -> Result<NewRequest, ApiError> {
         task.parse::<TaskName>().map_err(|error| ApiError::new(ErrorCode::BadRequest, format!("`task`: {error}")))?;
     }
     match new.timeout_ms {
-        Some(timeout) if !(1..=LONGEST_TIMEOUT_MS).contains(&timeout) => {
-            let message = format!("`timeoutMs` is {timeout}: give 1 to {LONGEST_TIMEOUT_MS} milliseconds");
+        Some(timeout) if !(1..=MAX_TIMEOUT_MS).contains(&timeout) => {
+            let message = format!("`timeoutMs` is {timeout}: give 1 to {MAX_TIMEOUT_MS} milliseconds");
             Err(ApiError::new(ErrorCode::BadRequest, message))
         }
         _ => Ok(new),

@@ -45,24 +45,24 @@ impl Session {
 }
 
 /// A place among the dashboards, free again when dropped.
-pub type DashboardSeat = OwnedSemaphorePermit;
+pub type DashboardPermit = OwnedSemaphorePermit;
 
 /// Every dashboard of this web instance.
 pub struct Dashboards {
     sessions: Vec<Session>,
     texts: Memory,
-    seats: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
 }
 
 impl Dashboards {
     /// None yet; `most` may watch at one time.
     pub fn new(most: usize) -> Self {
-        Self { sessions: vec![], texts: Memory::of(TEXTS), seats: Arc::new(Semaphore::new(most)) }
+        Self { sessions: vec![], texts: Memory::of(TEXTS), slots: Arc::new(Semaphore::new(most)) }
     }
 
     /// A place for one more, if there is one.
-    pub fn seat(&self) -> Option<DashboardSeat> {
-        self.seats.clone().try_acquire_owned().ok()
+    pub fn permit(&self) -> Option<DashboardPermit> {
+        self.slots.clone().try_acquire_owned().ok()
     }
 
     pub fn join(&mut self, to: Recipient<Push>) {

@@ -14,8 +14,8 @@ use tokio::sync::Notify;
 use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::{DashboardSeat, Dashboards, Instances, Oracle, OwnSettings, Owners, Push, Refused, Said, Sampler};
-use crate::runtime::supervision::{Seat, WorkError};
+use super::{DashboardPermit, Dashboards, Instances, LatencyModel, OwnSettings, Owners, Push, Refused, Said, Sampler};
+use crate::runtime::supervision::{Slot, WorkError};
 use crate::runtime::telemetry::{Report, Subscriber, TelemetryError};
 use crate::web::links::Links;
 use crate::web::{Load, LoadView};
@@ -44,7 +44,7 @@ struct State {
     /// The one of this web tier that runs, or ran last.
     experiment: Option<Box<ExperimentView>>,
     sampler: Sampler,
-    oracle: Oracle,
+    oracle: LatencyModel,
     /// Of the last batch.
     seq: u64,
     /// The events of the next batch, as JSON with commas between.
@@ -88,7 +88,7 @@ impl Hub {
             experiment: None,
             sampler: Sampler::default(),
             seq: 0,
-            oracle: Oracle::default(),
+            oracle: LatencyModel::default(),
             pending: String::new(),
             dashboards: Dashboards::new(max_dashboards),
             refused: Refused::default(),
@@ -108,8 +108,8 @@ impl Hub {
     }
 
     /// A place for one more dashboard, if there is one.
-    pub fn seat(&self) -> Option<DashboardSeat> {
-        self.lock().dashboards.seat()
+    pub fn permit(&self) -> Option<DashboardPermit> {
+        self.lock().dashboards.permit()
     }
 
     /// A dashboard is here; it gets a snapshot with the next batch.
@@ -320,7 +320,7 @@ fn text_of(value: &impl Serialize) -> String {
 
 /// Runs the hub until it is drained.
 pub async fn run_hub(
-    seat: Seat,
+    slot: Slot,
     hub: Arc<Hub>,
     subscriber: Arc<tokio::sync::Mutex<Subscriber>>,
 ) -> Result<(), WorkError> {
@@ -333,7 +333,7 @@ pub async fn run_hub(
     let mut push_at: Option<Instant> = None;
     let mut said = Said::default();
     hub.take_links();
-    seat.cell.set(WorkerState::Idle, None);
+    slot.status.set(WorkerState::Idle, None);
     loop {
         tokio::select! {
             received = subscriber.next() => {
@@ -346,7 +346,7 @@ pub async fn run_hub(
                             TelemetryError::TooFast => refused.too_fast += 1,
                             TelemetryError::Unreadable(_) | TelemetryError::FromNowhere => refused.unreadable += 1,
                         }
-                        debug!(seat.log, "telemetry is left out: {}", error);
+                        debug!(slot.log, "telemetry is left out: {}", error);
                     }
                 }
                 // Where there is always another report, timers would never be looked at.
@@ -361,19 +361,19 @@ pub async fn run_hub(
             _ = samples.tick() => {
                 hub.sample();
                 hub.expect_idle();
-                said.say(hub.lock().refused, &seat.log);
+                said.say(hub.lock().refused, &slot.log);
             }
             () = sleep_until(push_at.unwrap_or_else(Instant::now)), if push_at.is_some() => {
                 push_at = None;
                 hub.push();
                 continue;
             }
-            () = seat.drain.cancelled() => break,
+            () = slot.drain.cancelled() => break,
         }
         if push_at.is_none() && hub.has_news() {
             push_at = Some(Instant::now() + hub.batch);
         }
     }
-    debug!(seat.log, "the hub is closed");
+    debug!(slot.log, "the hub is closed");
     Ok(())
 }

@@ -113,7 +113,7 @@ mod tests {
     use crate::wire::{Tier, WorkerState, WorkerView};
 
     fn snapshot(id: &str, workers: usize) -> Event {
-        let mut snapshot = crate::runtime::board().snapshot();
+        let mut snapshot = crate::runtime::status().snapshot();
         snapshot.instance.id = id.into();
         snapshot.workers = (0..workers).map(worker).collect();
         Event::Instance { snapshot: Box::new(snapshot) }

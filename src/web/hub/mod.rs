@@ -9,11 +9,11 @@ mod refused;
 mod sampler;
 mod session;
 
-use dashboards::{DashboardSeat, Dashboards};
+use dashboards::{DashboardPermit, Dashboards};
 pub use hub::{Hub, run_hub};
 use instances::Instances;
 use owners::Owners;
-use page_settings::Oracle;
+use page_settings::LatencyModel;
 pub use page_settings::OwnSettings;
 use refused::{Refused, Said};
 use sampler::Sampler;

@@ -37,14 +37,14 @@ impl Owners {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::board;
+    use crate::runtime::status;
 
     #[test]
     fn an_instance_is_not_taken_over_while_it_is_alive() {
         let (mut owners, mut topology) = (Owners::default(), Topology::default());
         let (first, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
-        let told = Event::Instance { snapshot: Box::new(board().snapshot()) };
-        let id = board().instance.id.clone();
+        let told = Event::Instance { snapshot: Box::new(status().snapshot()) };
+        let id = status().instance.id.clone();
         let gone = |reason: &str| Event::InstanceGone { id: id.clone(), at: 1, reason: reason.into() };
         assert!(owners.admit(&told, first, &topology));
         topology.apply(&told, 1);

@@ -54,12 +54,12 @@ impl Question {
 
 /// The last expectation, with what it was made for.
 #[derive(Default)]
-pub struct Oracle {
+pub struct LatencyModel {
     last: Option<(Question, Option<IdleExpectation>)>,
     asked: Option<Question>,
 }
 
-impl Oracle {
+impl LatencyModel {
     /// The settings for a deployment in this state; without an expectation while that is worked out.
     pub fn settings(&self, own: &OwnSettings, topology: &Topology) -> PageSettings {
         let question = question(topology);

@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use tokio_util::codec::{Decoder, FramedRead};
 use tokio_util::io::StreamReader;
 
-use super::{DashboardSeat, Hub};
+use super::{DashboardPermit, Hub};
 use crate::runtime::http::ApiError;
 use crate::runtime::{Room, pieces};
 use crate::wire::ErrorCode;
@@ -68,7 +68,7 @@ struct Session {
     hub: Arc<Hub>,
     outbox: Outbox,
     unanswered: Unanswered,
-    _seat: DashboardSeat,
+    _permit: DashboardPermit,
 }
 
 impl Actor for Session {
@@ -250,13 +250,13 @@ pub async fn open_session(
     hub: web::Data<Hub>,
 ) -> Result<HttpResponse, Error> {
     let mut response = ws::handshake(&request)?;
-    let Some(seat) = hub.seat() else {
+    let Some(permit) = hub.permit() else {
         let message = "as many dashboards as allowed are open (web.max_dashboards): close one";
         return Err(ApiError::new(ErrorCode::Overloaded, message).into());
     };
     let (outbox, unanswered) = (Outbox::default(), Unanswered::default());
     let session =
-        Session { hub: hub.into_inner(), outbox: outbox.clone(), unanswered: unanswered.clone(), _seat: seat };
+        Session { hub: hub.into_inner(), outbox: outbox.clone(), unanswered: unanswered.clone(), _permit: permit };
     let received = Received::new(RefCell::new(payload));
     let read = received.clone();
     let payload = stream::poll_fn(move |cx| read.borrow_mut().poll_next_unpin(cx));

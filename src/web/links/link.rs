@@ -17,10 +17,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::FramedRead;
 
-use super::{ConnectFailure, LinkHandle, Links, Sending};
-use crate::runtime::supervision::{RestartPolicy, Seat, WorkError};
+use super::{ConnectFailure, LinkHandle, Links, QueuedRequest};
+use crate::runtime::supervision::{RestartPolicy, Slot, WorkError};
 use crate::runtime::tcp::{JsonStream, StreamError, keep_alive};
-use crate::web::requests::{CallEnd, Requests};
+use crate::web::requests::{PartOutcome, Requests};
 use crate::wire::{ErrorCode, Frame, LinkState, Problem, WorkerState};
 
 /// A requester without a place for this connection says so, or hangs up, within this time. Else all is silent.
@@ -53,10 +53,10 @@ enum Wish {
 }
 
 /// Keeps a link to every address of the requester tier while links are wanted, until it is drained.
-pub async fn run_links(seat: Seat, context: LinkContext) -> Result<(), WorkError> {
+pub async fn run_links(slot: Slot, context: LinkContext) -> Result<(), WorkError> {
     let (mut addresses, mut wanted) = (context.addresses.clone(), context.links.wanted());
     let mut links: BTreeMap<SocketAddr, watch::Sender<Wish>> = BTreeMap::new();
-    seat.cell.set(WorkerState::Idle, None);
+    slot.status.set(WorkerState::Idle, None);
     loop {
         let known = addresses.borrow_and_update().clone();
         if *wanted.borrow_and_update() {
@@ -68,7 +68,7 @@ pub async fn run_links(seat: Seat, context: LinkContext) -> Result<(), WorkError
             for address in known {
                 links.entry(address).or_insert_with(|| {
                     let (wish, wishes) = watch::channel(Wish::Kept);
-                    let log = seat.log.new(o!("requester" => address));
+                    let log = slot.log.new(o!("requester" => address));
                     actix_rt::spawn(Link::run(address, context.clone(), wishes, log));
                     wish
                 });
@@ -81,7 +81,7 @@ pub async fn run_links(seat: Seat, context: LinkContext) -> Result<(), WorkError
                 return Err(WorkError::Other("the discovery of requesters has ended".to_owned()));
             },
             _ = wanted.changed() => {}
-            () = seat.drain.cancelled() => return Ok(()),
+            () = slot.drain.cancelled() => return Ok(()),
         }
     }
 }
@@ -91,7 +91,7 @@ struct Link {
     context: LinkContext,
     handle: LinkHandle,
     /// Sent, or to be sent, and not ended; with the sending's attempt.
-    pending: HashMap<String, Sending>,
+    pending: HashMap<String, QueuedRequest>,
     /// The requester said that it is shutting down, on this connection.
     draining: bool,
     /// Something came by this connection that only a requester at work says.
@@ -171,7 +171,7 @@ impl Link {
             link.pending.insert(sending.request.request_id.clone(), sending);
         }
         for (id, _) in std::mem::take(&mut link.pending) {
-            link.context.requests.call_ended(&id, address, CallEnd::Gone(reason.clone()));
+            link.context.requests.call_ended(&id, address, PartOutcome::Gone(reason.clone()));
         }
     }
 
@@ -196,7 +196,7 @@ impl Link {
     async fn idle_until(
         &mut self,
         until: Instant,
-        sendings: &mut mpsc::UnboundedReceiver<Sending>,
+        sendings: &mut mpsc::UnboundedReceiver<QueuedRequest>,
         wishes: &mut watch::Receiver<Wish>,
     ) -> bool {
         loop {
@@ -218,7 +218,7 @@ impl Link {
     async fn session(
         &mut self,
         stream: TcpStream,
-        sendings: &mut mpsc::UnboundedReceiver<Sending>,
+        sendings: &mut mpsc::UnboundedReceiver<QueuedRequest>,
         wishes: &mut watch::Receiver<Wish>,
     ) -> End {
         let (reader, mut writer) = stream.into_split();
@@ -277,7 +277,7 @@ impl Link {
 
     /// Gives what was under way to other requesters, where there are some that have no part of it: this one may be gone
     /// for good. The rest waits for the next connection.
-    fn hand_over(&mut self, sendings: &mut mpsc::UnboundedReceiver<Sending>, reason: &str) {
+    fn hand_over(&mut self, sendings: &mut mpsc::UnboundedReceiver<QueuedRequest>, reason: &str) {
         while let Ok(sending) = sendings.try_recv() {
             self.hold(sending);
         }
@@ -324,14 +324,14 @@ impl Link {
             }
             Frame::Reply { reply, .. } => return requests.call_reply(self.address, *reply),
             Frame::Complete { request_id, .. } => {
-                requests.call_ended(&request_id, self.address, CallEnd::Complete);
+                requests.call_ended(&request_id, self.address, PartOutcome::Complete);
                 request_id
             }
             Frame::Refused { request_id: Some(request_id), error } => {
                 warn!(self.log, "refused"; "requestId" => &request_id, "reason" => &error.message);
                 let end = match error.code {
-                    ErrorCode::Draining => CallEnd::Gone(error.message),
-                    _ => CallEnd::Failed(error),
+                    ErrorCode::Draining => PartOutcome::Gone(error.message),
+                    _ => PartOutcome::Failed(error),
                 };
                 requests.call_ended(&request_id, self.address, end);
                 request_id
@@ -353,7 +353,7 @@ impl Link {
         self.handle.set_pending(self.pending.len());
     }
 
-    fn hold(&mut self, sending: Sending) {
+    fn hold(&mut self, sending: QueuedRequest) {
         self.pending.insert(sending.request.request_id.clone(), sending);
         self.handle.set_pending(self.pending.len());
     }
@@ -367,7 +367,7 @@ impl Link {
         let now = Instant::now();
         let address = self.address;
         for (id, _) in self.pending.extract_if(|_, sending| sending.give_up_at <= now) {
-            self.context.requests.call_ended(&id, address, CallEnd::Failed(problem(address)));
+            self.context.requests.call_ended(&id, address, PartOutcome::Failed(problem(address)));
         }
         self.handle.set_pending(self.pending.len());
     }
@@ -379,7 +379,7 @@ async fn not_kept(wishes: &mut watch::Receiver<Wish>) {
     let _ = wishes.wait_for(|wish| *wish != Wish::Kept).await;
 }
 
-fn line(sending: &Sending) -> String {
+fn line(sending: &QueuedRequest) -> String {
     // A request is made of texts, numbers and JSON values, none of which can fail to be written.
     serde_json::to_string(&sending.request).map_or_else(|_| String::new(), |json| json + "\n")
 }

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 use utoipa::ToSchema;
 
-use crate::runtime::{Board, Room, Rotation};
+use crate::runtime::{InstanceStatus, Room, TieBreaker};
 use crate::wire::{FanOut, LinkState, LinkView, Request};
 
 /// Why no connection could be made, in the words Node.js has for it: the article's page shows them.
@@ -35,7 +35,7 @@ impl ConnectFailure {
 
 /// A request to be sent by a link, with the moment at which it is given up.
 #[derive(Debug)]
-pub struct Sending {
+pub struct QueuedRequest {
     pub request: Request,
     pub give_up_at: Instant,
     /// The memory it takes.
@@ -46,7 +46,7 @@ pub struct Sending {
 #[derive(Clone)]
 pub struct LinkHandle {
     pub address: SocketAddr,
-    pub sendings: mpsc::UnboundedSender<Sending>,
+    pub sendings: mpsc::UnboundedSender<QueuedRequest>,
     /// Requests sent by it that have not ended.
     pending: Arc<Mutex<usize>>,
 }
@@ -66,19 +66,19 @@ pub struct Links {
     wanted: watch::Sender<bool>,
     /// Changes whenever a link's state does.
     changes: watch::Sender<u64>,
-    board: Arc<Board>,
+    status: Arc<InstanceStatus>,
     /// The upstream as configured, for messages.
     pub upstream: String,
     connect_timeout: Duration,
-    rotation: Rotation,
+    tie_breaker: TieBreaker,
 }
 
 impl Links {
     /// No links yet; `wanted`: connect at start.
-    pub fn new(wanted: bool, board: Arc<Board>, upstream: String, connect_timeout: Duration) -> Self {
+    pub fn new(wanted: bool, status: Arc<InstanceStatus>, upstream: String, connect_timeout: Duration) -> Self {
         let (wanted, changes) = (watch::Sender::new(wanted), watch::Sender::new(0));
-        let rotation = Rotation::default();
-        Self { records: Mutex::default(), wanted, changes, board, upstream, connect_timeout, rotation }
+        let tie_breaker = TieBreaker::default();
+        Self { records: Mutex::default(), wanted, changes, status, upstream, connect_timeout, tie_breaker }
     }
 
     /// Whether connections shall be made.
@@ -94,7 +94,7 @@ impl Links {
         match fan_out {
             FanOut::All => connected,
             FanOut::One => {
-                let least = self.rotation.least(connected.len(), |index| connected[index].pending());
+                let least = self.tie_breaker.least(connected.len(), |index| connected[index].pending());
                 least.map(|index| connected.swap_remove(index)).into_iter().collect()
             }
         }
@@ -147,7 +147,7 @@ impl Links {
     /// A link's task has begun.
     pub fn add(&self, handle: LinkHandle) {
         let record = Record { handle: handle.clone(), state: LinkState::Disconnected, reason: None, failure: None };
-        self.board.know_peer(handle.address);
+        self.status.know_peer(handle.address);
         self.lock().insert(handle.address, record);
     }
 
@@ -155,7 +155,7 @@ impl Links {
     pub fn remove(&self, address: SocketAddr) {
         self.set(address, LinkState::Disconnected, None, None);
         self.lock().remove(&address);
-        self.board.forget_peer(address);
+        self.status.forget_peer(address);
         self.changes.send_modify(|count| *count += 1);
     }
 
@@ -165,10 +165,10 @@ impl Links {
             let before = std::mem::replace(&mut record.state, state);
             record.reason = reason;
             if (before == LinkState::Connected) != (state == LinkState::Connected) {
-                self.board.peer(address, state == LinkState::Connected);
+                self.status.peer(address, state == LinkState::Connected);
             }
             if failure.is_some() || state == LinkState::Connected {
-                self.board.peer_trouble(address, failure.as_ref().map(ConnectFailure::reason));
+                self.status.peer_trouble(address, failure.as_ref().map(ConnectFailure::reason));
                 record.failure = failure;
             }
         }
@@ -214,7 +214,7 @@ fn usable<'a>(
 }
 
 impl LinkHandle {
-    pub fn new(address: SocketAddr, sendings: mpsc::UnboundedSender<Sending>) -> Self {
+    pub fn new(address: SocketAddr, sendings: mpsc::UnboundedSender<QueuedRequest>) -> Self {
         Self { address, sendings, pending: Arc::default() }
     }
 
@@ -231,11 +231,11 @@ impl LinkHandle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::board;
+    use crate::runtime::status;
 
     #[test]
     fn equals_are_chosen_in_turn_and_asking_takes_nobodys_turn() {
-        let links = Links::new(true, board(), "requester:5678".into(), Duration::from_secs(1));
+        let links = Links::new(true, status(), "requester:5678".into(), Duration::from_secs(1));
         let addresses = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         for address in addresses {
             links.add(LinkHandle::new(address, mpsc::unbounded_channel().0));

@@ -4,4 +4,4 @@ mod link;
 mod links;
 
 pub use link::{LinkContext, run_links};
-pub use links::{ConnectFailure, LinkHandle, Links, Sending};
+pub use links::{ConnectFailure, LinkHandle, Links, QueuedRequest};

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Ended;
-use crate::runtime::{Board, Room};
+use crate::runtime::{InstanceStatus, Room};
 use crate::wire::{
     Accepted, Event, FanOut, Footprint, Problem, Reply, Request, RequestFold, RequestView, SHOWN_BODY, TaskName,
     now_ms, whole_or_none,
@@ -56,7 +56,7 @@ pub struct RequestProgress {
 }
 
 /// A request of this instance that is under way.
-pub struct Entry {
+pub struct ActiveRequest {
     pub view: RequestFold,
     pub request: Request,
     pub started: Instant,
@@ -74,7 +74,7 @@ pub struct Entry {
     pub request_room: Arc<Room>,
 }
 
-impl Entry {
+impl ActiveRequest {
     /// What a client asks for, to be sent by so many links. `timeout`: of its messages, where it brings none. `take` gives
     /// it its memory; none where that fails.
     pub fn begin(
@@ -135,27 +135,27 @@ impl Entry {
 
     /// Takes an event into the request's view and tells it to the dashboards, if they know of the request. They always
     /// learn how it ended; what happened before may be left out.
-    pub fn tell(&mut self, event: Event, board: &Board) {
+    pub fn tell(&mut self, event: Event, status: &InstanceStatus) {
         self.view.apply(&event);
         match &event {
             _ if !self.told => {}
-            Event::Outcome { .. } => board.teller.event(event),
-            _ => drop(board.teller.message_event(|| shown(event))),
+            Event::Outcome { .. } => status.events.emit(event),
+            _ => drop(status.events.emit_for_message(|| shown(event))),
         }
     }
 
     /// A message's reply.
-    pub fn take_reply(&mut self, reply: Reply, board: &Board) {
-        self.tell(Event::Reply { at: now_ms(), reply: Box::new(reply) }, board);
+    pub fn take_reply(&mut self, reply: Reply, status: &InstanceStatus) {
+        self.tell(Event::Reply { at: now_ms(), reply: Box::new(reply) }, status);
         self.progress.send_modify(|progress| progress.replies += 1);
     }
 
     /// Ends the messages of an instance that no reply will come for.
-    pub fn lose(&mut self, instance: &str, reason: &str, board: &Board) {
+    pub fn lose(&mut self, instance: &str, reason: &str, status: &InstanceStatus) {
         let lost: Vec<String> = self.view.unanswered(instance).map(|message| message.message_id.clone()).collect();
         for message_id in lost {
             let (request_id, reason) = (self.view.request_id.clone(), reason.to_owned());
-            self.tell(Event::Lost { request_id, message_id, at: now_ms(), reason }, board);
+            self.tell(Event::Lost { request_id, message_id, at: now_ms(), reason }, status);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::wire::{Problem, Reply, RequestView};
 
 /// How a request's way by one link ended.
 #[derive(Debug)]
-pub enum CallEnd {
+pub enum PartOutcome {
     /// Every message has its outcome.
     Complete,
     /// The instance is not there any more: another may take its part.

@@ -5,7 +5,7 @@ mod ended_request;
 mod store;
 
 pub use active_request::NewRequest;
-use active_request::{Entry, RequestProgress};
-pub use ended_request::{CallEnd, News};
+use active_request::{ActiveRequest, RequestProgress};
 use ended_request::{Ended, Kept};
+pub use ended_request::{News, PartOutcome};
 pub use store::Requests;

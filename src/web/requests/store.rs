@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{CallEnd, Ended, Entry, Kept, NewRequest, News, RequestProgress};
-use crate::runtime::{Board, Memory, Room};
-use crate::web::links::{LinkHandle, Links, Sending};
+use super::{ActiveRequest, Ended, Kept, NewRequest, News, PartOutcome, RequestProgress};
+use crate::runtime::{InstanceStatus, Memory, Room};
+use crate::web::links::{LinkHandle, Links, QueuedRequest};
 use crate::wire::{
     Accepted, ErrorCode, Event, FanOut, Hop, Outcome, Problem, Reply, RequestStatus, RequestView, now_ms,
 };
@@ -21,7 +21,7 @@ const SHARE: usize = 4;
 
 #[derive(Default)]
 struct Book {
-    running: HashMap<String, Entry>,
+    running: HashMap<String, ActiveRequest>,
     kept: Kept,
 }
 
@@ -30,7 +30,7 @@ pub struct Requests {
     book: Mutex<Book>,
     in_flight: watch::Sender<usize>,
     links: Arc<Links>,
-    board: Arc<Board>,
+    status: Arc<InstanceStatus>,
     /// Requests at one time; more are refused.
     max_in_flight: usize,
     /// Ended requests that are remembered.
@@ -45,13 +45,13 @@ impl Requests {
     /// `keep` ended requests are remembered, within `keep_bytes` for these and those under way.
     pub fn new(
         links: Arc<Links>,
-        board: Arc<Board>,
+        status: Arc<InstanceStatus>,
         max_in_flight: usize,
         (keep, keep_bytes): (usize, usize),
         timeout: Duration,
     ) -> Self {
         let (book, in_flight, memory) = (Mutex::default(), watch::Sender::new(0), Memory::of(keep_bytes));
-        Self { book, in_flight, links, board, max_in_flight, keep, memory, timeout }
+        Self { book, in_flight, links, status, max_in_flight, keep, memory, timeout }
     }
 
     /// Takes a request on and sends it. The problem says why that can't be.
@@ -59,7 +59,7 @@ impl Requests {
         let mut book = self.lock();
         let Book { running, kept } = &mut *book;
         let problem = |code, message| Err(Problem { code, message });
-        if self.board.is_draining() {
+        if self.status.is_draining() {
             return problem(ErrorCode::Draining, "this web instance is shutting down: ask another".to_owned());
         }
         if running.len() >= self.max_in_flight {
@@ -70,7 +70,7 @@ impl Requests {
         if links.is_empty() {
             return problem(ErrorCode::NotConnected, self.why_not_connected());
         }
-        let entry = Entry::begin(new, links.len(), self.timeout, |bytes| self.take(kept, bytes));
+        let entry = ActiveRequest::begin(new, links.len(), self.timeout, |bytes| self.take(kept, bytes));
         let Some(mut entry) = entry else { return Err(self.no_room()) };
         let request_id = entry.view.request_id.clone();
         for link in &links {
@@ -79,7 +79,7 @@ impl Requests {
         if entry.calls.is_empty() {
             return problem(ErrorCode::NotConnected, self.why_not_connected());
         }
-        entry.told = self.board.teller.message_event(|| entry.view.opening());
+        entry.told = self.status.events.emit_for_message(|| entry.view.opening());
         running.insert(request_id.clone(), entry);
         self.in_flight.send_replace(running.len());
         Ok(request_id)
@@ -149,7 +149,7 @@ impl Requests {
         let calls: Vec<_> =
             running.flat_map(|(id, entry)| entry.calls.keys().map(|link| (id.clone(), *link))).collect();
         for (id, link) in calls {
-            self.end_call(&mut book, &id, link, CallEnd::Failed(problem.clone()));
+            self.end_call(&mut book, &id, link, PartOutcome::Failed(problem.clone()));
         }
         ended
     }
@@ -162,12 +162,12 @@ impl Requests {
                 return Ok(()); // The same instance goes on by a new connection.
             }
             if let Some(before) = before {
-                entry.lose(&before, "its requester ended; the request was sent again", &self.board);
+                entry.lose(&before, "its requester ended; the request was sent again", &self.status);
             }
-            if !self.grow(entry, kept, Entry::bytes_of_promise(&accepted)) {
+            if !self.grow(entry, kept, ActiveRequest::bytes_of_promise(&accepted)) {
                 return Err(self.no_room());
             }
-            entry.tell(Event::Accepted { request_id: request_id.to_owned(), at: now_ms(), accepted }, &self.board);
+            entry.tell(Event::Accepted { request_id: request_id.to_owned(), at: now_ms(), accepted }, &self.status);
             Ok(())
         });
     }
@@ -182,14 +182,14 @@ impl Requests {
         self.with_call(request_id, link, |entry, kept| {
             replies.into_iter().try_for_each(|reply| self.take_reply(entry, kept, reply))
         });
-        self.call_ended(request_id, link, CallEnd::Complete);
+        self.call_ended(request_id, link, PartOutcome::Complete);
     }
 
     /// Takes a reply in; a second one for the same message is a duplicate. Without room for it, its body is left out; where
     /// that is not enough, which only a reply that was not promised can be, the call fails.
-    fn take_reply(&self, entry: &mut Entry, kept: &mut Kept, mut reply: Reply) -> Result<(), Problem> {
+    fn take_reply(&self, entry: &mut ActiveRequest, kept: &mut Kept, mut reply: Reply) -> Result<(), Problem> {
         if entry.view.has_reply(&reply.message_id) {
-            self.board.ledger.duplicate();
+            self.status.ledger.duplicate();
             return Ok(());
         }
         let bytes = entry.bytes_of(&reply);
@@ -203,41 +203,41 @@ impl Requests {
                 return Err(self.no_room());
             }
         }
-        entry.take_reply(reply, &self.board);
+        entry.take_reply(reply, &self.status);
         Ok(())
     }
 
     pub fn call_sent_again(&self, request_id: &str, link: SocketAddr, attempt: u32) {
         self.with_call(request_id, link, |entry, _| {
-            self.board.ledger.retry();
+            self.status.ledger.retry();
             let (request_id, reason) = (request_id.to_owned(), format!("the connection to {link} was lost"));
-            entry.tell(Event::Retry { request_id, message_id: None, at: now_ms(), attempt, reason }, &self.board);
+            entry.tell(Event::Retry { request_id, message_id: None, at: now_ms(), attempt, reason }, &self.status);
             Ok(())
         });
     }
 
     /// A call has ended; the request has, when it was the last.
-    pub fn call_ended(&self, request_id: &str, link: SocketAddr, end: CallEnd) {
+    pub fn call_ended(&self, request_id: &str, link: SocketAddr, end: PartOutcome) {
         self.end_call(&mut self.lock(), request_id, link, end);
     }
 
-    fn end_call(&self, book: &mut Book, request_id: &str, link: SocketAddr, end: CallEnd) {
+    fn end_call(&self, book: &mut Book, request_id: &str, link: SocketAddr, end: PartOutcome) {
         let Some(entry) = book.running.get_mut(request_id) else { return };
         let Some(instance) = entry.calls.remove(&link) else { return };
         let outcome = match &end {
-            CallEnd::Complete => Outcome::Response,
-            CallEnd::Failed(Problem { code: ErrorCode::Timeout, .. }) => Outcome::Timeout,
-            CallEnd::Failed(_) | CallEnd::Gone(_) => Outcome::Error,
+            PartOutcome::Complete => Outcome::Response,
+            PartOutcome::Failed(Problem { code: ErrorCode::Timeout, .. }) => Outcome::Timeout,
+            PartOutcome::Failed(_) | PartOutcome::Gone(_) => Outcome::Error,
         };
-        self.board.ledger.ended(outcome);
+        self.status.ledger.ended(outcome);
         match end {
-            CallEnd::Complete => {}
-            CallEnd::Gone(reason) => {
-                instance.iter().for_each(|instance| entry.lose(instance, &reason, &self.board));
+            PartOutcome::Complete => {}
+            PartOutcome::Gone(reason) => {
+                instance.iter().for_each(|instance| entry.lose(instance, &reason, &self.status));
                 self.replace_call(entry, reason);
             }
-            CallEnd::Failed(problem) => {
-                instance.iter().for_each(|instance| entry.lose(instance, &problem.message, &self.board));
+            PartOutcome::Failed(problem) => {
+                instance.iter().for_each(|instance| entry.lose(instance, &problem.message, &self.status));
                 entry.problem = Some(problem);
             }
         }
@@ -253,17 +253,17 @@ impl Requests {
             None => true,
         };
         if movable {
-            self.call_ended(request_id, link, CallEnd::Gone(reason.to_owned()));
+            self.call_ended(request_id, link, PartOutcome::Gone(reason.to_owned()));
         }
         movable
     }
 
     /// Gives the part of an instance that is gone to one that has no part yet, if there is one.
-    fn replace_call(&self, entry: &mut Entry, reason: String) {
+    fn replace_call(&self, entry: &mut ActiveRequest, reason: String) {
         while Instant::now() < entry.give_up_at
             && let [link] = &self.links.choose(FanOut::One, &entry.tried)[..]
         {
-            self.board.ledger.retry();
+            self.status.ledger.retry();
             if self.call(entry, link) {
                 return;
             }
@@ -275,15 +275,15 @@ impl Requests {
     }
 
     /// Sends a request by a link. False when that has ended a moment ago.
-    fn call(&self, entry: &mut Entry, link: &LinkHandle) -> bool {
+    fn call(&self, entry: &mut ActiveRequest, link: &LinkHandle) -> bool {
         entry.calls.insert(link.address, None);
         entry.tried.insert(link.address);
-        self.board.ledger.sent();
+        self.status.ledger.sent();
         let (request, room) = (entry.request.clone(), entry.request_room.clone());
-        let sending = Sending { request, give_up_at: entry.give_up_at, _room: room };
+        let sending = QueuedRequest { request, give_up_at: entry.give_up_at, _room: room };
         let sent = link.sendings.send(sending).is_ok();
         if !sent {
-            self.board.ledger.ended(Outcome::Error);
+            self.status.ledger.ended(Outcome::Error);
             entry.calls.remove(&link.address);
         }
         sent
@@ -292,7 +292,7 @@ impl Requests {
     fn end(&self, book: &mut Book, request_id: &str) {
         let Some(mut entry) = book.running.remove(request_id) else { return };
         let total = entry.started.elapsed();
-        self.board.hops.record(Hop::Total, total);
+        self.status.hops.record(Hop::Total, total);
         let status = if entry.problem.is_some() { RequestStatus::Failed } else { RequestStatus::Complete };
         let event = Event::Outcome {
             request_id: request_id.to_owned(),
@@ -302,8 +302,8 @@ impl Requests {
             total_us: total.as_micros() as u64,
             reason: entry.problem.as_ref().map(|problem| problem.message.clone()),
         };
-        entry.tell(event, &self.board);
-        let Entry { view, problem, room, progress, .. } = entry;
+        entry.tell(event, &self.status);
+        let ActiveRequest { view, problem, room, progress, .. } = entry;
         let ended = Arc::new(Ended { view: view.into_view(), problem, _room: room });
         progress.send_modify(|progress| progress.ended = Some(ended.clone()));
         self.in_flight.send_replace(book.running.len());
@@ -319,18 +319,18 @@ impl Requests {
         &self,
         request_id: &str,
         link: SocketAddr,
-        act: impl FnOnce(&mut Entry, &mut Kept) -> Result<(), Problem>,
+        act: impl FnOnce(&mut ActiveRequest, &mut Kept) -> Result<(), Problem>,
     ) {
         let mut book = self.lock();
         let Book { running, kept } = &mut *book;
         match running.get_mut(request_id) {
             Some(entry) if entry.calls.contains_key(&link) => {
                 if let Err(problem) = act(entry, kept) {
-                    self.end_call(&mut book, request_id, link, CallEnd::Failed(problem));
+                    self.end_call(&mut book, request_id, link, PartOutcome::Failed(problem));
                 }
             }
             // The call had ended before, or never was.
-            _ => self.board.ledger.late(),
+            _ => self.status.ledger.late(),
         }
     }
 
@@ -348,7 +348,7 @@ impl Requests {
     }
 
     /// Takes memory for a request. False where there is none, or it has its share.
-    fn grow(&self, entry: &mut Entry, kept: &mut Kept, bytes: usize) -> bool {
+    fn grow(&self, entry: &mut ActiveRequest, kept: &mut Kept, bytes: usize) -> bool {
         let room = if Memory::of_room(&entry.room) + bytes > self.memory.bytes() / SHARE {
             None
         } else {

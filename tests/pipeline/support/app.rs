@@ -6,7 +6,7 @@ use slog::{Discard, Logger, o};
 use swarmq::app::App;
 use swarmq::config::Role;
 use swarmq::config::{Config, Override, Settings, Sources};
-use swarmq::runtime::Board;
+use swarmq::runtime::InstanceStatus;
 use swarmq::wire::{Ledger, Tier, WorkerState, WorkerView};
 
 use super::{PATIENT, Web, eventually, in_time, is_ready, is_settled};
@@ -40,7 +40,7 @@ impl Running {
         let web = app.web();
         eventually("telemetry of every instance", async || {
             let topology = web.topology().await;
-            app.boards().iter().all(|board| topology.instances.contains_key(&board.instance.id)).then_some(())
+            app.instances().iter().all(|status| topology.instances.contains_key(&status.instance.id)).then_some(())
         })
         .await;
         app
@@ -49,7 +49,7 @@ impl Running {
     /// Waits until every instance would do work.
     pub async fn ready(&self) {
         eventually("every instance ready", async || {
-            self.boards().iter().all(|board| is_ready(board.state().0)).then_some(())
+            self.instances().iter().all(|status| is_ready(status.state().0)).then_some(())
         })
         .await;
     }
@@ -64,21 +64,21 @@ impl Running {
         Web::at(self.addresses.admin.unwrap())
     }
 
-    pub fn board(&self, tier: Tier) -> &Board {
-        self.boards().iter().find(|board| board.instance.tier == tier).unwrap()
+    pub fn status(&self, tier: Tier) -> &InstanceStatus {
+        self.instances().iter().find(|status| status.instance.tier == tier).unwrap()
     }
 
     pub fn ledger(&self, tier: Tier) -> Ledger {
-        self.board(tier).ledger.read()
+        self.status(tier).ledger.read()
     }
 
     pub fn workers(&self, tier: Tier) -> Vec<WorkerView> {
-        self.board(tier).snapshot().workers
+        self.status(tier).snapshot().workers
     }
 
     /// Waits until so many workers of a tier have something in hand.
     pub async fn busy(&self, tier: Tier, count: usize) {
-        self.until(&format!("{count} busy {tier:?} workers"), || self.board(tier).snapshot().busy_workers() == count)
+        self.until(&format!("{count} busy {tier:?} workers"), || self.status(tier).snapshot().busy_workers() == count)
             .await;
     }
 
@@ -95,9 +95,9 @@ impl Running {
 
     /// Waits until no tier has a message without an outcome.
     pub async fn settle(&self) {
-        for board in self.boards() {
-            let what = format!("{:?} ledger that balances with nothing in flight", board.instance.tier);
-            self.until(&what, || is_settled(&board.ledger.read())).await;
+        for status in self.instances() {
+            let what = format!("{:?} ledger that balances with nothing in flight", status.instance.tier);
+            self.until(&what, || is_settled(&status.ledger.read())).await;
         }
     }
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 const KEEPS: Duration = Duration::from_secs(60);
 
 /// A connection that has a place.
-pub struct Guest {
+pub struct OpenConnection {
     /// One permit for each request that may be under way on it.
     pub requests: Arc<Semaphore>,
     limit: usize,
@@ -26,13 +26,13 @@ pub struct Guest {
 }
 
 /// The connections that have a place. Their number is bounded.
-pub struct Guests {
+pub struct OpenConnections {
     max: usize,
     /// In the order of their coming.
-    all: Mutex<Vec<Arc<Guest>>>,
+    all: Mutex<Vec<Arc<OpenConnection>>>,
 }
 
-impl Guest {
+impl OpenConnection {
     fn new(limit: usize) -> Self {
         let (requests, last, leave) = (Arc::new(Semaphore::new(limit)), Mutex::default(), CancellationToken::new());
         Self { requests, limit, last, since: Instant::now(), ended: AtomicBool::new(false), leave }
@@ -64,7 +64,7 @@ impl Guest {
     }
 }
 
-impl Guests {
+impl OpenConnections {
     /// Places for so many.
     pub fn new(max: usize) -> Self {
         Self { max, all: Mutex::default() }
@@ -72,21 +72,21 @@ impl Guests {
 
     /// A place for a connection on which up to `limit` requests may be under way. When none is left, the idlest
     /// connection gives up its own; none where all have something to do.
-    pub fn admit(&self, limit: usize) -> Option<Arc<Guest>> {
+    pub fn admit(&self, limit: usize) -> Option<Arc<OpenConnection>> {
         let mut all = lock(&self.all);
         if all.len() >= self.max {
-            let idle = all.iter().enumerate().filter(|(_, guest)| guest.is_idle());
-            let (idlest, _) = idle.min_by_key(|(_, guest)| guest.rank())?;
+            let idle = all.iter().enumerate().filter(|(_, connection)| connection.is_idle());
+            let (idlest, _) = idle.min_by_key(|(_, connection)| connection.rank())?;
             all.remove(idlest).leave.cancel();
         }
-        let guest = Arc::new(Guest::new(limit));
-        all.push(guest.clone());
-        Some(guest)
+        let connection = Arc::new(OpenConnection::new(limit));
+        all.push(connection.clone());
+        Some(connection)
     }
 
     /// The connection is closed.
-    pub fn gone(&self, guest: &Arc<Guest>) {
-        lock(&self.all).retain(|other| !Arc::ptr_eq(other, guest));
+    pub fn gone(&self, connection: &Arc<OpenConnection>) {
+        lock(&self.all).retain(|other| !Arc::ptr_eq(other, connection));
     }
 }
 
@@ -100,14 +100,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_idlest_gives_its_place_to_who_comes_when_all_are_taken() {
-        let guests = Guests::new(3);
-        let come = || guests.admit(5);
+        let open_connections = OpenConnections::new(3);
+        let come = || open_connections.admit(5);
         let [first, second, third] = [come().unwrap(), come().unwrap(), come().unwrap()];
         first.asks();
         tokio::time::advance(KEEPS / 2).await;
         second.asks();
         let fourth = come().unwrap();
-        let gone = |guest: &Arc<Guest>| guest.leave.is_cancelled();
+        let gone = |connection: &Arc<OpenConnection>| connection.leave.is_cancelled();
         assert!(gone(&third) && !gone(&first) && !gone(&second), "the third had never asked");
         let under_way = fourth.requests.try_acquire().unwrap();
         assert!(come().is_none(), "one is at work, and two have asked not long ago");
@@ -124,8 +124,8 @@ mod tests {
         second.ends();
         come().unwrap();
         assert!(gone(&second), "it can ask for nothing more");
-        guests.gone(&fifth);
+        open_connections.gone(&fifth);
         come().unwrap();
-        assert_eq!(lock(&guests.all).len(), 3);
+        assert_eq!(lock(&open_connections.all).len(), 3);
     }
 }
