@@ -62,7 +62,7 @@ fn link_libsodium() -> Result<(), Box<dyn error::Error>> {
     Ok(())
 }
 
-/// Has libzmq call functions of ours in place of two of its own, see src/transport/socket.rs.
+/// Has libzmq call functions of ours in place of two of its own, see src/runtime/zeromq/socket.rs.
 fn wrap_libzmq() {
     for function in ["_ZN3zmq6pipe_t5writeEPKNS_5msg_tE", "_ZNK3zmq6pipe_t8rollbackEv"] {
         println!("cargo::rustc-link-arg=-Wl,--wrap={function}");

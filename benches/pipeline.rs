@@ -141,7 +141,7 @@ async fn keep_asking(coordinator: Arc<RequestCoordinator>, count: Arc<AtomicU64>
     for id in 0_u64.. {
         let request = Request { request_id: id.to_string(), parameters: parameters.clone(), ..Request::default() };
         let (sink, mut frames) = mpsc::channel(1);
-        coordinator.carry_out(request, sink, &log).await;
+        coordinator.handle(request, sink, &log).await;
         // None: the program is being shut down.
         let Some(line) = frames.recv().await else { return };
         let (replies, responses) =

@@ -1,4 +1,4 @@
-/** The latest requests as a fold of events: the same as the server's (`src/model/request_view.rs`). */
+/** The latest requests as a fold of events: the same as the server's (`src/wire/request_view.rs`). */
 import type { Event, Outcome, OutcomeCounts, Reply, RequestView } from './wire.ts';
 
 /** How many requests the page remembers. */

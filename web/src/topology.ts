@@ -1,5 +1,5 @@
 /**
- * The deployment as a fold of events: the same as the server's (`src/model/topology.rs`), held together by the event
+ * The deployment as a fold of events: the same as the server's (`src/wire/topology.rs`), held together by the event
  * log in `tests/fixtures/events.json`, which both sides run.
  */
 import type { Event, InstanceView, Ledger, LinkView, Tier, Topology, WorkerView } from './wire.ts';

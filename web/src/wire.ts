@@ -1,5 +1,5 @@
 /**
- * The server's JSON, as types. The Rust side of each is in `src/model/`; names and shapes must stay the same.
+ * The server's JSON, as types. The Rust side of each is in `src/wire/`; names and shapes must stay the same.
  * Times are milliseconds since the epoch, names ending in `Us` are microseconds.
  */
 

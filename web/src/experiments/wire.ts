@@ -1,5 +1,5 @@
 /**
- * The server's JSON of experiments, as types. The Rust side of each is in `src/model/experiment.rs` and `src/edges/web/`.
+ * The server's JSON of experiments, as types. The Rust side of each is in `src/wire/experiment.rs` and `src/web/`.
  * Times are milliseconds since the epoch, names ending in `Us` are microseconds.
  */
 
