@@ -110,6 +110,15 @@ impl Collector for AllFigures {
         )?;
         self.family(
             encoder,
+            (
+                "messages_expired_total",
+                "Messages whose time ran out before they were worked on; timeouts, too",
+                counter,
+            ),
+            |Figures { snapshot, .. }| one(snapshot.ledger.expired),
+        )?;
+        self.family(
+            encoder,
             ("replies_late_total", "Replies to messages that had ended", counter),
             |Figures { snapshot, .. }| one(snapshot.ledger.late),
         )?;

@@ -11,18 +11,21 @@ use slog::{debug, warn};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{Dispatcher, Dropped, Envelope, InFlightTable, Outboxes};
-use crate::runtime::InstanceStatus;
+use super::{Delivery, Dispatcher, Dropped, Ended, Envelope, GivenUp, InFlightTable, Outboxes};
 use crate::runtime::supervision::{Slot, WorkError, next_change};
 use crate::runtime::zeromq::memory;
 use crate::runtime::zeromq::{Frames, Routed, Socket};
-use crate::wire::{BrokerStamp, ErrorCode, Hop, Message, NO_RESPONDER, Outcome, WorkerState};
+use crate::runtime::{InstanceStatus, deadline_of, delivery_frame};
+use crate::wire::{BrokerStamp, DeliveryFrame, EXPIRED, ErrorCode, Hop, Message, NO_RESPONDER, Outcome, WorkerState};
 
 /// Messages passed on in one go before others on the arbiter get their turn.
 const BATCH: usize = 64;
 
 /// After so long a requester that had no room for a reply is tried again.
 const RETRY: Duration = Duration::from_millis(10);
+
+/// How often the broker gives up on messages that nobody waits for.
+const SWEEP: Duration = Duration::from_millis(500);
 
 /// How long a broker that is drained waits for requesters to read.
 const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -44,8 +47,10 @@ pub struct BrokerState {
     pub limit_bytes: usize,
     /// The most bytes in the frames of one message, but for its envelope.
     pub max_message_bytes: usize,
-    /// A message whose worker never answers is forgotten after so long.
+    /// A message without a deadline whose worker never answers is forgotten after so long.
     pub forget_after: Duration,
+    /// The broker can't tell when one of its workers is lost.
+    pub workers_elsewhere: bool,
     pub status: Arc<InstanceStatus>,
     /// How many messages are here that no worker has begun, as far as the broker can tell.
     pub depth: Arc<AtomicUsize>,
@@ -59,7 +64,7 @@ pub async fn run_broker(slot: Slot, state: Arc<Mutex<BrokerState>>) -> Result<()
     state.attach()?;
     slot.status.set(WorkerState::Idle, None);
     let (mut dispatch, mut size) = state.dispatcher.watches();
-    let mut sweep_at = Instant::now() + state.forget_after;
+    let mut sweep_at = Instant::now() + SWEEP;
     loop {
         state.pass_on(&slot).await?;
         let at_work = size.as_ref().map_or(0, |size| *size.borrow());
@@ -77,8 +82,8 @@ pub async fn run_broker(slot: Slot, state: Arc<Mutex<BrokerState>>) -> Result<()
             () = next_change(Some(&mut dispatch)) => {}
             () = next_change(size.as_mut()) => {}
             () = sleep_until(sweep_at), if !empty => {
-                state.expire(&slot);
-                sweep_at = Instant::now() + state.forget_after / 2;
+                state.give_up(&slot);
+                sweep_at = Instant::now() + SWEEP;
             }
             // An edge that said that there is room again may have been swallowed by a call for something else.
             () = sleep(RETRY), if unsent => {}
@@ -87,10 +92,11 @@ pub async fn run_broker(slot: Slot, state: Arc<Mutex<BrokerState>>) -> Result<()
     }
 }
 
-/// True for a message's second and further sendings. A REQ takes the reply to its last sending alone: refused while
-/// the first is worked on here, the message would have no reply at all.
-fn is_sent_again(json: &[u8]) -> bool {
-    Message::parse(json).is_ok_and(|message| message.attempt.is_some_and(|attempt| attempt > 1))
+/// Takes off what the requester says about a message, in its last frame.
+fn take_delivery(frames: &mut Frames) -> Option<Delivery> {
+    let frame = DeliveryFrame::parse(frames.last()?)?;
+    frames.pop();
+    Some(Delivery { message_id: frame.message_id, deadline: deadline_of(&frame) })
 }
 
 impl BrokerState {
@@ -147,19 +153,31 @@ impl BrokerState {
             self.status.ledger.ended(Outcome::Error);
             return Ok(());
         };
-        if slot.drain.is_cancelled() && !is_sent_again(&frames[envelope.json_at()]) {
+        let delivery = take_delivery(&mut frames);
+        // Where its worker is elsewhere the first sending may be lost, and nobody knows: it is dealt out once more.
+        if let Some(delivery) = delivery.filter(|_| !self.workers_elsewhere)
+            && self.in_flight.sent_again(delivery, envelope.frames(&frames))
+        {
+            self.status.ledger.retry();
+            return Ok(());
+        }
+        if slot.drain.is_cancelled() {
             return self.answer(&frames, &envelope, ErrorCode::Draining, "this broker is shutting down", slot);
         }
         self.status.ledger.sent();
+        if delivery.is_some_and(|delivery| delivery.deadline <= Instant::now()) {
+            debug!(slot.log, "expired on its way to the broker");
+            self.status.ledger.expired();
+            return Ok(());
+        }
         if let Some((code, reason)) = self.refusal(&frames, &envelope) {
             self.status.ledger.ended(Outcome::Error);
             return self.answer(&frames, &envelope, code, &reason, slot);
         }
-        let wants_stamp = frames.last().is_some_and(|last| &last[..] == BrokerStamp::ASKED);
-        if wants_stamp {
-            frames.pop();
+        if let Some(Delivery { message_id, deadline }) = delivery {
+            frames.push(delivery_frame(message_id, deadline).encode().into());
         }
-        self.in_flight.add(envelope, wants_stamp, memory(&frames));
+        self.in_flight.add(envelope, delivery, memory(&frames));
         self.dispatcher.pass(frames)
     }
 
@@ -170,7 +188,7 @@ impl BrokerState {
             let reason = format!("the message has {} frames, and {MAX_FRAMES} are allowed", frames.len());
             return Some((ErrorCode::TooLarge, reason));
         }
-        if bytes > self.max_message_bytes + BrokerStamp::ASKED.len() {
+        if bytes > self.max_message_bytes {
             let reason = format!(
                 "the message's frames have {bytes} bytes, and {} are allowed (requester.max_message_bytes)",
                 self.max_message_bytes
@@ -227,8 +245,17 @@ impl BrokerState {
             // Its worker has been taken away before it began: another one's turn.
             return self.dispatcher.pass(message);
         }
+        let expired = frames.last().is_some_and(|last| &last[..] == EXPIRED);
         match self.in_flight.end(&envelope) {
-            Some((residence, wants_stamp)) => {
+            Some(_) if expired => {
+                self.status.ledger.expired();
+                return Ok(());
+            }
+            None if expired => return Ok(()),
+            Some(Ended { residence, wants_stamp, reply_to }) => {
+                if let Some(latest) = reply_to {
+                    frames = latest.into_iter().chain(frames.drain(envelope.json_at()..)).collect();
+                }
                 self.status.ledger.ended(Outcome::Response);
                 self.status.hops.record(Hop::Total, residence);
                 slot.status.handled();
@@ -276,9 +303,14 @@ impl BrokerState {
         Ok(())
     }
 
-    /// Gives up on messages whose workers never answered.
-    fn expire(&mut self, slot: &Slot) {
-        for _ in 0..self.in_flight.expire(self.forget_after) {
+    /// Gives up on messages that nobody waits for, and on those whose workers never answered.
+    fn give_up(&mut self, slot: &Slot) {
+        let GivenUp { expired, forgotten } = self.in_flight.give_up(self.forget_after);
+        (0..expired).for_each(|_| self.status.ledger.expired());
+        if expired > 0 {
+            debug!(slot.log, "messages expired at the broker or its workers"; "messages" => expired);
+        }
+        for _ in 0..forgotten {
             warn!(slot.log, "a message's worker never answered: forgotten"; "after" => ?self.forget_after);
             self.status.ledger.ended(Outcome::Timeout);
         }

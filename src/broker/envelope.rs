@@ -1,10 +1,5 @@
 //! The frames around a message on its way through the broker: `[routing id][request id ...][empty][JSON][more ...]`.
 
-use std::collections::HashMap;
-use std::time::Duration;
-
-use tokio::time::Instant;
-
 use crate::runtime::zeromq::Frames;
 use crate::wire::RETURNED;
 
@@ -58,80 +53,6 @@ impl Envelope {
     }
 }
 
-struct InFlightEntry {
-    arrived: Instant,
-    wants_stamp: bool,
-    /// More than one only from a DEALER that gives its messages no ids.
-    copies: u32,
-    /// Of all copies.
-    bytes: usize,
-}
-
-/// The messages a broker has passed on and not yet seen a reply to.
-#[derive(Default)]
-pub struct InFlightTable {
-    by_envelope: HashMap<Envelope, InFlightEntry>,
-    count: usize,
-    bytes: usize,
-}
-
-impl InFlightTable {
-    pub fn len(&self) -> usize {
-        self.count
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// The memory they take.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    pub fn add(&mut self, envelope: Envelope, wants_stamp: bool, bytes: usize) {
-        let passed = InFlightEntry { arrived: Instant::now(), wants_stamp, copies: 0, bytes: 0 };
-        let passed = self.by_envelope.entry(envelope).or_insert(passed);
-        passed.copies += 1;
-        passed.bytes += bytes;
-        self.count += 1;
-        self.bytes += bytes;
-    }
-
-    /// A reply has come: how long its message was here, and whether the requester wants to know. None for a reply to
-    /// nothing that is known.
-    pub fn end(&mut self, envelope: &Envelope) -> Option<(Duration, bool)> {
-        let passed = self.by_envelope.get_mut(envelope)?;
-        // Copies are of one program, and alike: which of them it is that ends is not known.
-        let bytes = passed.bytes / passed.copies as usize;
-        passed.bytes -= bytes;
-        passed.copies -= 1;
-        self.bytes -= bytes;
-        self.count -= 1;
-        let answer = (passed.arrived.elapsed(), passed.wants_stamp);
-        if passed.copies == 0 {
-            self.by_envelope.remove(envelope);
-        }
-        Some(answer)
-    }
-
-    /// Forgets what was passed on longer ago than `age`, and says how many those were.
-    pub fn expire(&mut self, age: Duration) -> u32 {
-        let mut forgotten = 0;
-        let bytes = &mut self.bytes;
-        self.by_envelope.retain(|_, passed| {
-            let keep = passed.arrived.elapsed() < age;
-            if !keep {
-                forgotten += passed.copies;
-                *bytes -= passed.bytes;
-            }
-            keep
-        });
-        self.count -= forgotten as usize;
-        forgotten
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,19 +88,5 @@ mod tests {
         let mut reply = frames_of([b"id", b"", b"json", b"extra"]);
         assert!(Envelope::of(&reply).unwrap().returned(&mut reply).is_none());
         assert_eq!(reply.len(), 4);
-    }
-
-    #[test]
-    fn each_message_on_its_way_ends_once() {
-        let mut way = InFlightTable::default();
-        let envelope = Envelope::of(&frames_of([b"id", b"", b"json"])).unwrap();
-        way.add(envelope.clone(), true, 100);
-        way.add(envelope.clone(), true, 51);
-        assert_eq!(way.bytes(), 151);
-        assert!(way.end(&envelope).is_some());
-        assert_eq!((way.len(), way.bytes()), (1, 76));
-        assert_eq!(way.expire(Duration::ZERO), 1);
-        assert!(way.end(&envelope).is_none() && way.is_empty());
-        assert_eq!(way.bytes(), 0);
     }
 }

@@ -86,6 +86,7 @@ impl BrokerTier {
             limit_bytes,
             max_message_bytes,
             forget_after: settings.forget_after.get(),
+            workers_elsewhere: separate,
             status: status.clone(),
             depth,
             bytes,

@@ -112,7 +112,9 @@ pub struct Requester {
     pub window: Int<1, 10_000>,
     /// Length of each worker's queue, in messages; the requester answers further ones with `overloaded`.
     pub queue: Int<1, 1_000_000>,
-    /// The worker sends a message again when it has no reply after this time and its deadline is later.
+    /// Last resort: the worker sends a message again when it has no reply after this time and its deadline is later. It
+    /// notices a lost connection, and a broker a lost worker, without it; only a separate `round-robin` broker can lose
+    /// a worker, and its messages, unnoticed.
     pub retry_after: Span<10, 3_600_000>,
     /// Largest number of times that one message is sent, the first included.
     pub max_attempts: Int<1, 100>,
@@ -141,7 +143,7 @@ impl Default for Requester {
             socket: Socket::default(),
             window: Int::literal::<16>(),
             queue: Int::literal::<1_000>(),
-            retry_after: Span::literal::<5_000>(),
+            retry_after: Span::literal::<30_000>(),
             max_attempts: Int::literal::<3>(),
             max_connections: Int::literal::<256>(),
             max_in_flight: Int::literal::<1_024>(),
@@ -178,7 +180,8 @@ pub struct Broker {
     /// Memory for the messages at the broker and its workers, overhead of their frames included, in bytes; the broker
     /// answers further ones with `overloaded`. Unread replies to requesters may take the same again.
     pub queue_bytes: Int<65_536, { 64 << 30 }>,
-    /// The broker removes a message whose worker has not answered for this time, and counts it as a timeout.
+    /// The broker removes a message without a deadline whose worker has not answered for this time, and counts it as a
+    /// timeout. (The article's requesters send no deadlines.)
     pub forget_after: Span<1_000, 3_600_000>,
     /// Address on which a separate broker (`swarmq broker`) listens for workers. None: tcp://127.0.0.1:5433.
     pub backend: Option<BindUrl>,

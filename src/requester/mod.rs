@@ -4,6 +4,8 @@
 mod broker_connections;
 mod coordinator;
 mod in_flight;
+#[cfg(test)]
+mod life_of_a_message;
 mod memory;
 mod open_connections;
 mod pending_message;

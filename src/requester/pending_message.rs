@@ -33,6 +33,8 @@ pub struct Completed {
 /// A message that the requester has taken on. Shared by the collector, which knows the deadline, and by the worker.
 pub struct PendingMessage {
     pub message: Message,
+    /// The `messageId`, as a number.
+    pub id: Uuid,
     pub deadline: Instant,
     /// When the request arrived here.
     pub taken_at: Instant,
@@ -57,6 +59,7 @@ impl PendingMessage {
     ) -> Arc<Self> {
         status.ledger.sent();
         Arc::new(Self {
+            id: Uuid::parse_str(&message.message_id).unwrap_or_else(|_| Uuid::new_v4()),
             message,
             deadline,
             taken_at,
@@ -95,7 +98,10 @@ impl PendingMessage {
             }
             *ended = Some(outcome);
         }
-        self.status.ledger.ended(outcome);
+        match outcome {
+            Outcome::Timeout if self.attempts() == 0 => self.status.ledger.expired(),
+            outcome => self.status.ledger.ended(outcome),
+        }
         // Nobody waits for it when the collector has gone; the ledger has it all the same.
         let _ = self.reply_to.sender.send(Completed { json, hold });
         true
@@ -193,6 +199,15 @@ struct QueueState {
     closed: bool,
 }
 
+impl QueueState {
+    /// Those at the front are the first whose time runs out.
+    fn drop_ended(&mut self) {
+        while self.waiting.front().is_some_and(|pending| pending.outcome().is_some()) {
+            self.waiting.pop_front();
+        }
+    }
+}
+
 impl WorkerQueue {
     /// An open worker queue in which up to `limit` messages may wait.
     pub fn new(index: usize, limit: usize) -> Self {
@@ -242,9 +257,7 @@ impl WorkerQueue {
     /// The same, unless the next one is not wanted now.
     pub fn pop_if(&self, wanted: impl FnOnce(&PendingMessage) -> bool) -> Option<Arc<PendingMessage>> {
         let mut queue = self.lock();
-        while queue.waiting.front().is_some_and(|pending| pending.outcome().is_some()) {
-            queue.waiting.pop_front();
-        }
+        queue.drop_ended();
         if !wanted(queue.waiting.front()?) {
             return None;
         }
@@ -257,9 +270,10 @@ impl WorkerQueue {
         self.news.notified().await;
     }
 
-    /// Messages waiting and in flight.
+    /// Messages in flight, and those that wait; of these, ended ones behind others are counted still.
     pub fn load(&self) -> usize {
-        let queue = self.lock();
+        let mut queue = self.lock();
+        queue.drop_ended();
         queue.waiting.len() + queue.in_hand
     }
 

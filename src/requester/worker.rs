@@ -12,9 +12,9 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     Brokers, InFlight, InFlightWindow, Memory, PendingMessage, RequesterSocket, RetryPolicy, SocketEvent, WorkerQueue,
 };
-use crate::runtime::InstanceStatus;
 use crate::runtime::supervision::{Slot, WorkError};
 use crate::runtime::zeromq::{Contexts, Frames, frames_of};
+use crate::runtime::{InstanceStatus, delivery_frame};
 use crate::wire::{
     BrokerStamp, ErrorCode, Event, NO_RESPONDER, Outcome, Reply, ResponseType, Timings, WorkerState, now_ms,
 };
@@ -117,17 +117,20 @@ impl Worker {
     fn send(&mut self, pending: Arc<PendingMessage>, broker: SocketAddr) -> Result<(), WorkError> {
         let limit = self.context.max_message_bytes;
         let mut message = pending.message.clone();
+        let left = pending.deadline.saturating_duration_since(Instant::now());
         (message.attempt, message.max_reply_bytes) = (Some(pending.attempts() + 1), Some(limit as u64));
+        message.time_left_ms = Some(left.as_millis() as u64);
         let json = serde_json::to_vec(&message).map_err(|error| WorkError::Other(error.to_string()))?;
         if json.len() > limit {
             self.refuse_too_large(&pending, json.len());
             return Ok(());
         }
         let attempt = pending.begin_attempt();
+        let delivery = delivery_frame(pending.id, pending.deadline).encode();
         let frames = match self.context.socket {
-            RequesterSocket::Req => frames_of([&json, BrokerStamp::ASKED]),
+            RequesterSocket::Req => frames_of([&json[..], &delivery]),
             // The id before the empty frame comes back with the reply, and tells the broker its messages apart.
-            RequesterSocket::Dealer(_) => frames_of([message.message_id.as_bytes(), b"", &json, BrokerStamp::ASKED]),
+            RequesterSocket::Dealer(_) => frames_of([message.message_id.as_bytes(), b"", &json, &delivery]),
         };
         // In flight in either case: where the connection is lost, the news of it recalls the message.
         self.window.insert(InFlight { pending, broker, sent_at: Instant::now() });

@@ -5,18 +5,21 @@ use std::io;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use slog::{debug, info, warn};
 use tokio::sync::watch;
+use tokio::time::timeout_at;
 
 use super::{Backend, Delay, FaultInjector, ResponderState, ResponderStates};
 use crate::responder::tasks::{TaskError, TaskInput, TaskOutput, Tasks};
-use crate::runtime::InstanceStatus;
 use crate::runtime::supervision::{Slot, WorkError, next_change, panic_message};
 use crate::runtime::zeromq::{Peers, frames_of, peers_news};
-use crate::wire::{Dispatch, ErrorCode, Hop, Message, RETURNED, Reply, Timings, WorkerState};
+use crate::runtime::{InstanceStatus, deadline_of};
+use crate::wire::{
+    DeliveryFrame, Dispatch, EXPIRED, ErrorCode, Hop, MAX_TIMEOUT_MS, Message, RETURNED, Reply, Timings, WorkerState,
+};
 
 /// After so many deaths of its workers, a message is answered with an error instead of being tried again.
 const DEATHS_ALLOWED: u32 = 2;
@@ -144,6 +147,8 @@ async fn answer(state: &mut ResponderState, slot: &Slot, context: &ResponderCont
     let Some(frames) = &state.in_hand else { return Ok(()) };
     let started = Instant::now();
     let mut limit = context.max_reply_bytes;
+    let delivery = frames.iter().skip(1).find_map(|frame| DeliveryFrame::parse(frame));
+    let mut expired = false;
     let mut reply = match Message::parse(&frames[0]) {
         Err(error) => {
             warn!(slot.log, "a message can't be read"; "error" => %error);
@@ -159,11 +164,22 @@ async fn answer(state: &mut ResponderState, slot: &Slot, context: &ResponderCont
                 let body = format!("the worker died {} times on this message", state.deaths);
                 message.error(state.responder_id, ErrorCode::Panicked, body)
             } else {
+                let deadline = deadline(delivery.as_ref(), &message);
                 state.delays.replace(&context.delay.borrow());
-                state.delays.wait().await;
-                match context.faults.apply(slot.index).await {
-                    Ok(()) => to_reply(&message, state.responder_id, run_task(&message, &context.tasks).await),
-                    Err(fault) => message.error(state.responder_id, ErrorCode::TaskFailed, fault),
+                let work = async {
+                    state.delays.wait().await;
+                    match context.faults.apply(slot.index).await {
+                        Ok(()) => to_reply(&message, state.responder_id, run_task(&message, &context.tasks).await),
+                        Err(fault) => message.error(state.responder_id, ErrorCode::TaskFailed, fault),
+                    }
+                };
+                match before(deadline, work).await {
+                    Some(reply) => reply,
+                    None => {
+                        expired = true;
+                        let body = "its time ran out before it was worked on to its end: nobody waits for it any more";
+                        message.error(state.responder_id, ErrorCode::Timeout, body)
+                    }
                 }
             };
             // Only a message with `attempt` comes from a requester that reads the optional fields.
@@ -178,12 +194,36 @@ async fn answer(state: &mut ResponderState, slot: &Slot, context: &ResponderCont
     debug!(slot.log, "reply"; "requestId" => &reply.request_id, "messageId" => &reply.message_id, "type" => ?reply.response_type);
     let mut answer = frames_of([&json]);
     // Frames that this program does not know go back as they came.
-    answer.extend(state.in_hand.take().into_iter().flatten().skip(1));
+    let others = state.in_hand.take().into_iter().flatten().skip(1);
+    answer.extend(others.filter(|frame| DeliveryFrame::parse(frame).is_none()));
+    if expired {
+        answer.push(EXPIRED.into());
+    }
     state.socket.send(answer).await?;
-    context.status.ledger.ended(reply.outcome());
-    context.status.hops.record(Hop::Service, service);
+    match expired {
+        true => context.status.ledger.expired(),
+        false => {
+            context.status.ledger.ended(reply.outcome());
+            context.status.hops.record(Hop::Service, service);
+        }
+    }
     slot.status.handled();
     Ok(())
+}
+
+/// Until when somebody waits for a message's reply, where its sender says so.
+fn deadline(delivery: Option<&DeliveryFrame>, message: &Message) -> Option<tokio::time::Instant> {
+    let left = |ms: u64| tokio::time::Instant::now() + Duration::from_millis(ms.min(MAX_TIMEOUT_MS));
+    delivery.map(deadline_of).or_else(|| message.time_left_ms.map(left))
+}
+
+/// Does what can be done before the deadline; none if that passes first.
+async fn before<T>(deadline: Option<tokio::time::Instant>, work: impl Future<Output = T>) -> Option<T> {
+    match deadline {
+        Some(deadline) if deadline <= tokio::time::Instant::now() => None,
+        Some(deadline) => timeout_at(deadline, work).await.ok(),
+        None => Some(work.await),
+    }
 }
 
 async fn run_task(message: &Message, tasks: &Tasks) -> Result<Result<TaskOutput, TaskError>, String> {

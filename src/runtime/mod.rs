@@ -2,6 +2,7 @@
 //! `process.rs`.
 
 mod discovery;
+mod host_clock;
 pub mod http;
 mod identity;
 mod log_limit;
@@ -19,6 +20,7 @@ mod usage;
 pub mod zeromq;
 
 use discovery::follow;
+pub use host_clock::{deadline_of, delivery_frame};
 pub use identity::first_responder_id;
 pub use log_limit::LogLimit;
 pub use memory::{Memory, Room, pieces};

@@ -1,8 +1,10 @@
-//! The frames that broker, requester workers and responder workers add to a message for one another.
+//! The frames that requester workers, brokers and responder workers put after a message's or reply's JSON for one
+//! another. The article's programs do not look at them.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-/// What the broker says about a message, in a frame after the reply's JSON, to a requester that asked for it.
+/// What the broker says about a message, in a frame after the reply's JSON, to a requester that sent a [`DeliveryFrame`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BrokerStamp {
@@ -11,14 +13,71 @@ pub struct BrokerStamp {
 }
 
 impl BrokerStamp {
-    /// The frame after a message's JSON by which a requester asks for the stamp. The broker takes it off.
-    pub const ASKED: &'static [u8] = b"swarmq-stamp";
-
     pub fn parse(frame: &[u8]) -> Option<Self> {
         serde_json::from_slice(frame).ok()
     }
 }
 
+/// Which message this is and until when somebody waits for its reply, so that a broker reads no JSON. A requester worker
+/// sends it to the broker, and the broker, by its own clock, to the responder worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeliveryFrame {
+    pub message_id: Uuid,
+    /// The host whose monotonic clock `deadline_us` is of.
+    pub host: u64,
+    /// Microseconds of that clock.
+    pub deadline_us: u64,
+    /// Milliseconds left when it was sent: for another host, which can't read that clock.
+    pub left_ms: u32,
+}
+
+impl DeliveryFrame {
+    const TAG: &'static [u8] = b"swarmq-delivery";
+
+    pub fn encode(&self) -> Vec<u8> {
+        let mut frame = Vec::with_capacity(Self::TAG.len() + 36);
+        frame.extend_from_slice(Self::TAG);
+        frame.extend_from_slice(self.message_id.as_bytes());
+        frame.extend_from_slice(&self.host.to_be_bytes());
+        frame.extend_from_slice(&self.deadline_us.to_be_bytes());
+        frame.extend_from_slice(&self.left_ms.to_be_bytes());
+        frame
+    }
+
+    /// None for any other frame.
+    pub fn parse(frame: &[u8]) -> Option<Self> {
+        let fields: &[u8; 36] = frame.strip_prefix(Self::TAG)?.try_into().ok()?;
+        let (message_id, rest) = fields.split_first_chunk::<16>()?;
+        let (host, rest) = rest.split_first_chunk::<8>()?;
+        let (deadline_us, rest) = rest.split_first_chunk::<8>()?;
+        Some(Self {
+            message_id: Uuid::from_bytes(*message_id),
+            host: u64::from_be_bytes(*host),
+            deadline_us: u64::from_be_bytes(*deadline_us),
+            left_ms: u32::from_be_bytes(rest.try_into().ok()?),
+        })
+    }
+}
+
+/// The frame after a reply's JSON by which a responder worker says that nobody waits for the reply any more: the broker
+/// counts the message as expired, and sends nothing on.
+pub const EXPIRED: &[u8] = b"swarmq-expired";
+
 /// The frame after a reply's JSON by which a worker that is being taken away returns a message: what follows is the
 /// message's own frames. A broker that does not know it passes the reply on, an error that says `draining`.
 pub const RETURNED: &[u8] = b"swarmq-return";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_frame_is_read_as_it_was_written_and_nothing_else_is() {
+        let frame = DeliveryFrame { message_id: Uuid::from_u128(7), host: 1 << 40, deadline_us: u64::MAX, left_ms: 9 };
+        let bytes = frame.encode();
+        assert_eq!(DeliveryFrame::parse(&bytes), Some(frame));
+        for other in [&bytes[1..], &bytes[..bytes.len() - 1], b"", b"swarmq-delivery", RETURNED, EXPIRED] {
+            assert_eq!(DeliveryFrame::parse(other), None, "{other:?}");
+        }
+    }
+}

@@ -24,6 +24,8 @@ pub struct Ledger {
     pub late: u64,
     /// Messages sent again.
     pub retries: u64,
+    /// Messages that ended because their time ran out before anyone worked on them; counted among `timeouts`, too.
+    pub expired: u64,
 }
 
 impl Ledger {
@@ -42,6 +44,7 @@ impl Ledger {
         self.duplicates += other.duplicates;
         self.late += other.late;
         self.retries += other.retries;
+        self.expired += other.expired;
     }
 }
 
@@ -74,6 +77,14 @@ impl LedgerCounters {
 
     pub fn late(&self) {
         self.lock().late += 1;
+    }
+
+    /// A message that was taken on was dropped: nobody waits for it any more.
+    pub fn expired(&self) {
+        let mut ledger = self.lock();
+        ledger.timeouts += 1;
+        ledger.expired += 1;
+        ledger.in_flight = ledger.in_flight.saturating_sub(1);
     }
 
     pub fn retry(&self) {

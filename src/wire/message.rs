@@ -72,7 +72,8 @@ pub struct Request {
     pub parameters: Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fan_out: Option<FanOut>,
-    /// Milliseconds each message may take, from 1 to [`MAX_TIMEOUT_MS`]; none: the requester's configured timeout.
+    /// Milliseconds each message may take from the request's arrival on, from 1 to [`MAX_TIMEOUT_MS`]; none: the
+    /// requester's configured timeout. A request that is sent again carries what is left of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     /// Send each reply as it arrives, instead of the whole set at once.
@@ -144,6 +145,7 @@ impl Request {
             requested_at: now_ms(),
             attempt: None,
             max_reply_bytes: None,
+            time_left_ms: None,
         }
     }
 }
@@ -170,6 +172,9 @@ pub struct Message {
     /// Bytes of JSON that the sender takes as a reply: a longer one would cost it the connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_reply_bytes: Option<u64>,
+    /// Milliseconds that were left when it was sent: after that nobody waits for its reply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_left_ms: Option<u64>,
 }
 
 impl Message {
@@ -362,6 +367,7 @@ mod tests {
             requester_id: "r".into(),
             requested_at: 1,
             attempt: some(),
+            time_left_ms: some(),
         };
         let reply = Reply {
             responder_id: 1,

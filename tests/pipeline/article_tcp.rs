@@ -1,7 +1,5 @@
 //! The TCP hop in the article's formats, with plain sockets: first in the web tier's place, then in the requester's.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
 use swarmq::config::Role;
 use swarmq::wire::Tier;
@@ -257,7 +255,8 @@ async fn a_requester_that_never_answers_is_given_up() {
     let web = article.app.web();
     let asking = actix_rt::spawn(async move { web.ask_any(json!({ "timeoutMs": 100 })).await });
     let request = article.peer.object().await;
-    assert_eq!(request["timeoutMs"], json!(Duration::from_millis(100).as_millis() as u64));
+    let left = request["timeoutMs"].as_u64().unwrap();
+    assert!((1..=100).contains(&left), "what is left of them: {left}");
     let message = in_time("the answer", asking).await.unwrap().error(504, "timeout");
     assert!(message.contains("did not complete the request in time"), "{message}");
     article.app.stop().await;

@@ -23,6 +23,7 @@ mod load;
 mod modes;
 mod origin;
 mod outages;
+mod overload;
 mod oversize;
 mod permission;
 mod pools;

@@ -236,6 +236,7 @@ pub fn ledger_since(before: &Topology, after: &Topology, tier: Tier) -> Ledger {
             duplicates: now.duplicates.saturating_sub(then.duplicates),
             late: now.late.saturating_sub(then.late),
             retries: now.retries.saturating_sub(then.retries),
+            expired: now.expired.saturating_sub(then.expired),
         });
     }
     sum

@@ -254,8 +254,8 @@ impl Link {
                     Ok(()) => self.tell(*wishes.borrow_and_update()),
                     Err(_) => return End::Closed,
                 },
-                Some(sending) = sendings.recv(), if unsent.len() < UNSENT => {
-                    unsent.extend_from_slice(line(&sending).as_bytes());
+                Some(mut sending) = sendings.recv(), if unsent.len() < UNSENT => {
+                    unsent.extend_from_slice(sending.line().as_bytes());
                     self.hold(sending);
                 }
                 written = writer.write_buf(&mut unsent), if !unsent.is_empty() => if let Err(error) = written {
@@ -295,7 +295,7 @@ impl Link {
             sending.request.attempt = Some(attempt);
             debug!(self.log, "sending again"; "requestId" => id, "attempt" => attempt);
             self.context.requests.call_sent_again(id, self.address, attempt);
-            lines.extend_from_slice(line(sending).as_bytes());
+            lines.extend_from_slice(sending.line().as_bytes());
         }
         lines
     }
@@ -359,14 +359,14 @@ impl Link {
     }
 
     fn next_give_up(&self) -> Option<Instant> {
-        self.pending.values().map(|sending| sending.give_up_at).min()
+        self.pending.values().map(|sending| sending.give_up_at()).min()
     }
 
     /// Ends the requests whose time is up.
     fn give_up(&mut self, problem: impl Fn(SocketAddr) -> Problem) {
         let now = Instant::now();
         let address = self.address;
-        for (id, _) in self.pending.extract_if(|_, sending| sending.give_up_at <= now) {
+        for (id, _) in self.pending.extract_if(|_, sending| sending.give_up_at() <= now) {
             self.context.requests.call_ended(&id, address, PartOutcome::Failed(problem(address)));
         }
         self.handle.set_pending(self.pending.len());
@@ -377,11 +377,6 @@ impl Link {
 async fn not_kept(wishes: &mut watch::Receiver<Wish>) {
     // An error says that the wish was dropped.
     let _ = wishes.wait_for(|wish| *wish != Wish::Kept).await;
-}
-
-fn line(sending: &QueuedRequest) -> String {
-    // A request is made of texts, numbers and JSON values, none of which can fail to be written.
-    serde_json::to_string(&sending.request).map_or_else(|_| String::new(), |json| json + "\n")
 }
 
 async fn next_frame(frames: &mut FramedRead<OwnedReadHalf, JsonStream>) -> Result<Frame, String> {

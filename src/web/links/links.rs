@@ -33,13 +33,34 @@ impl ConnectFailure {
     }
 }
 
-/// A request to be sent by a link, with the moment at which it is given up.
+/// How long after a request's deadline its requester may still complete it.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A request to be sent by a link.
 #[derive(Debug)]
 pub struct QueuedRequest {
     pub request: Request,
-    pub give_up_at: Instant,
+    /// When its messages time out at the requester.
+    pub deadline: Instant,
     /// The memory it takes.
     pub _room: Arc<Room>,
+}
+
+impl QueuedRequest {
+    /// When it is given up.
+    pub fn give_up_at(&self) -> Instant {
+        self.deadline + GRACE
+    }
+
+    /// The request as a line of JSON, with the time it has left. A request in the article's format says nothing of it.
+    pub fn line(&mut self) -> String {
+        if self.request.is_extended() {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            self.request.timeout_ms = Some(left.as_millis().max(1) as u64);
+        }
+        // A request is made of texts, numbers and JSON values, none of which can fail to be written.
+        serde_json::to_string(&self.request).map_or_else(|_| String::new(), |json| json + "\n")
+    }
 }
 
 /// A link as seen from outside its task.

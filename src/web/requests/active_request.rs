@@ -20,9 +20,6 @@ use crate::wire::{
     now_ms, whole_or_none,
 };
 
-/// How much longer than its messages a request may take, for the way between web tier and requester.
-const GRACE: Duration = Duration::from_secs(1);
-
 /// What a client asks for.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -60,7 +57,7 @@ pub struct ActiveRequest {
     pub view: RequestFold,
     pub request: Request,
     pub started: Instant,
-    pub give_up_at: Instant,
+    pub deadline: Instant,
     /// The calls under way, each with the instance that accepted it.
     pub calls: BTreeMap<SocketAddr, Option<String>>,
     pub tried: BTreeSet<SocketAddr>,
@@ -111,7 +108,7 @@ impl ActiveRequest {
             view: view.into(),
             request,
             started,
-            give_up_at: started + new.timeout_ms.map_or(timeout, Duration::from_millis) + GRACE,
+            deadline: started + new.timeout_ms.map_or(timeout, Duration::from_millis),
             calls: BTreeMap::new(),
             tried: BTreeSet::new(),
             problem: None,

@@ -260,7 +260,7 @@ impl Requests {
 
     /// Gives the part of an instance that is gone to one that has no part yet, if there is one.
     fn replace_call(&self, entry: &mut ActiveRequest, reason: String) {
-        while Instant::now() < entry.give_up_at
+        while Instant::now() < entry.deadline
             && let [link] = &self.links.choose(FanOut::One, &entry.tried)[..]
         {
             self.status.ledger.retry();
@@ -280,7 +280,7 @@ impl Requests {
         entry.tried.insert(link.address);
         self.status.ledger.sent();
         let (request, room) = (entry.request.clone(), entry.request_room.clone());
-        let sending = QueuedRequest { request, give_up_at: entry.give_up_at, _room: room };
+        let sending = QueuedRequest { request, deadline: entry.deadline, _room: room };
         let sent = link.sendings.send(sending).is_ok();
         if !sent {
             self.status.ledger.ended(Outcome::Error);

@@ -1,0 +1,66 @@
+//! Deadlines between processes. The processes of one host share its monotonic clock, in containers too; what comes from
+//! another host says how much time was left when it was sent.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::wire::DeliveryFrame;
+
+/// Which host this is, since it was booted. A random number where the kernel does not say: then no other process's clock
+/// is taken for this one's.
+static HOST: LazyLock<u64> = LazyLock::new(|| match std::fs::read("/proc/sys/kernel/random/boot_id") {
+    Ok(id) => Sha256::digest(id).iter().take(8).fold(0, |host, byte| host << 8 | u64::from(*byte)),
+    Err(_) => RandomState::new().hash_one(std::process::id()),
+});
+
+/// Microseconds of the host's monotonic clock.
+fn now_us() -> u64 {
+    // Linux always has this clock; 0 would make deadlines of other processes later than they are, never earlier.
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| Duration::from(now).as_micros() as u64)
+}
+
+/// The frame that tells another process of a message and its deadline.
+pub fn delivery_frame(message_id: Uuid, deadline: Instant) -> DeliveryFrame {
+    let left = deadline.saturating_duration_since(Instant::now());
+    DeliveryFrame {
+        message_id,
+        host: *HOST,
+        deadline_us: now_us() + left.as_micros() as u64,
+        left_ms: u32::try_from(left.as_millis()).unwrap_or(u32::MAX),
+    }
+}
+
+/// The deadline that a frame tells of, by this process's clock.
+pub fn deadline_of(frame: &DeliveryFrame) -> Instant {
+    let left = match frame.host == *HOST {
+        true => Duration::from_micros(frame.deadline_us.saturating_sub(now_us())),
+        false => Duration::from_millis(frame.left_ms.into()),
+    };
+    // What no clock holds is as good as never: an hour is the longest time a message may have.
+    Instant::now() + left.min(Duration::from_millis(crate::wire::MAX_TIMEOUT_MS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_deadline_comes_back_whole_on_this_host_and_as_time_left_on_another() {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let frame = delivery_frame(Uuid::nil(), deadline);
+        let again = deadline_of(&frame);
+        assert!(again.max(deadline) - again.min(deadline) < Duration::from_secs(1));
+        let elsewhere = DeliveryFrame { host: frame.host ^ 1, deadline_us: 0, left_ms: 60_000, ..frame };
+        assert!(deadline_of(&elsewhere) > deadline);
+        let passed = DeliveryFrame { deadline_us: 0, ..frame };
+        assert!(deadline_of(&passed) <= Instant::now());
+        let endless = DeliveryFrame { deadline_us: u64::MAX, ..frame };
+        assert!(deadline_of(&endless) > deadline);
+    }
+}
