@@ -195,5 +195,6 @@ fn difference(after: &Ledger, before: &Ledger) -> Ledger {
         duplicates: after.duplicates.saturating_sub(before.duplicates),
         late: after.late.saturating_sub(before.late),
         retries: after.retries.saturating_sub(before.retries),
+        expired: after.expired.saturating_sub(before.expired),
     }
 }
