@@ -1,8 +1,11 @@
 //! What a requester sends to the web tier over TCP: the article's whole set of replies, or, for a request with
 //! `stream`, each step as it happens.
 
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::{ErrorCode, Reply};
@@ -67,66 +70,79 @@ pub enum BadFrame {
     Unknown(String),
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Step {
-    request_id: Option<String>,
-    accepted: Option<Accepted>,
-    reply: Option<Box<Reply>>,
-    complete: Option<Complete>,
-    error: Option<Problem>,
-    draining: Option<bool>,
+/// An object's fields, each not read yet: a reply is read once, as what it is.
+type Fields<'a> = BTreeMap<String, &'a RawValue>;
+
+/// The field of this name; none where it is null or not there.
+fn field<T: DeserializeOwned>(fields: &Fields<'_>, name: &str) -> serde_json::Result<Option<T>> {
+    fields.get(name).map_or(Ok(None), |value| serde_json::from_str(value.get()))
 }
 
 impl Frame {
     /// Reads one JSON object; unknown fields beside a known step are ignored.
     pub fn parse(json: &[u8]) -> Result<Self, BadFrame> {
-        let mut fields: Map<String, Value> = serde_json::from_slice(json)?;
+        let fields: Fields<'_> = serde_json::from_slice(json)?;
         if fields.len() == 1
-            && let Some((request_id, replies @ Value::Array(_))) = fields.iter_mut().next()
+            && let Some((request_id, replies)) = fields.first_key_value()
+            && replies.get().starts_with('[')
         {
-            let replies = serde_json::from_value(replies.take())?;
-            return Ok(Self::Set { request_id: request_id.clone(), replies });
+            return Ok(Self::Set { request_id: request_id.clone(), replies: serde_json::from_str(replies.get())? });
         }
-        let names = fields.keys().cloned().collect::<Vec<_>>().join(", ");
-        let step: Step = serde_json::from_value(Value::Object(fields))?;
-        Ok(match step {
-            Step { request_id: Some(request_id), accepted: Some(accepted), .. } => {
-                Self::Accepted { request_id, accepted }
+        let request_id: Option<String> = field(&fields, "requestId")?;
+        if let Some(request_id) = &request_id {
+            let request_id = request_id.clone();
+            if let Some(accepted) = field(&fields, "accepted")? {
+                return Ok(Self::Accepted { request_id, accepted });
             }
-            Step { request_id: Some(request_id), reply: Some(reply), .. } => Self::Reply { request_id, reply },
-            Step { request_id: Some(request_id), complete: Some(complete), .. } => {
-                Self::Complete { request_id, complete }
+            if let Some(reply) = field(&fields, "reply")? {
+                return Ok(Self::Reply { request_id, reply });
             }
-            Step { request_id, error: Some(error), .. } => Self::Refused { request_id, error },
-            Step { draining: Some(true), .. } => Self::Draining,
-            _ => return Err(BadFrame::Unknown(names)),
-        })
+            if let Some(complete) = field(&fields, "complete")? {
+                return Ok(Self::Complete { request_id, complete });
+            }
+        }
+        if let Some(error) = field(&fields, "error")? {
+            return Ok(Self::Refused { request_id, error });
+        }
+        match field(&fields, "draining")? {
+            Some(true) => Ok(Self::Draining),
+            _ => Err(BadFrame::Unknown(fields.into_keys().collect::<Vec<_>>().join(", "))),
+        }
     }
 
     /// The frame as one line of JSON, newline included.
     pub fn to_line(&self) -> String {
-        let value = match self {
-            Self::Set { request_id, replies } => json!({ request_id: replies }),
-            Self::Accepted { request_id, accepted } => json!({ "requestId": request_id, "accepted": accepted }),
-            Self::Reply { request_id, reply } => json!({ "requestId": request_id, "reply": reply }),
-            Self::Complete { request_id, complete } => json!({ "requestId": request_id, "complete": complete }),
-            Self::Refused { request_id: Some(request_id), error } => json!({ "requestId": request_id, "error": error }),
-            Self::Refused { request_id: None, error } => json!({ "error": error }),
-            Self::Draining => json!({ "draining": true }),
-        };
-        format!("{value}\n")
+        match self {
+            Self::Set { request_id, replies } => set_line(request_id, &replies.iter().map(json_of).collect::<Vec<_>>()),
+            Self::Accepted { request_id, accepted } => step_line(Some(request_id), "accepted", &json_of(accepted)),
+            Self::Reply { request_id, reply } => reply_line(request_id, &json_of(reply)),
+            Self::Complete { request_id, complete } => step_line(Some(request_id), "complete", &json_of(complete)),
+            Self::Refused { request_id, error } => step_line(request_id.as_deref(), "error", &json_of(error)),
+            Self::Draining => step_line(None, "draining", "true"),
+        }
+    }
+}
+
+/// Texts, numbers and JSON values, none of which can fail to be written.
+fn json_of(value: &(impl Serialize + ?Sized)) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn step_line(request_id: Option<&str>, name: &str, json: &str) -> String {
+    match request_id {
+        Some(id) => format!("{{\"requestId\":{},\"{name}\":{json}}}\n", json_of(id)),
+        None => format!("{{\"{name}\":{json}}}\n"),
     }
 }
 
 /// The line of [`Frame::Set`] for replies that are JSON already.
 pub fn set_line(request_id: &str, replies: &[String]) -> String {
-    format!("{{{}:[{}]}}\n", json!(request_id), replies.join(","))
+    format!("{{{}:[{}]}}\n", json_of(request_id), replies.join(","))
 }
 
 /// The line of [`Frame::Reply`] for a reply that is JSON already.
 pub fn reply_line(request_id: &str, reply: &str) -> String {
-    format!("{{\"requestId\":{},\"reply\":{reply}}}\n", json!(request_id))
+    step_line(Some(request_id), "reply", reply)
 }
 
 #[cfg(test)]
@@ -170,7 +186,7 @@ mod tests {
     #[test]
     fn what_is_no_frame_is_refused_by_its_fields() {
         let error = Frame::parse(br#"{"requestId":"a","news":1}"#).unwrap_err().to_string();
-        assert!(error.contains("requestId, news"), "{error}");
+        assert!(error.contains("news, requestId"), "{error}");
         assert!(Frame::parse(b"[]").is_err());
     }
 }
