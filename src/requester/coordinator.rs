@@ -1,11 +1,13 @@
 //! Requests on their way through a requester: each is split into messages, and its replies are collected.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::join;
 use slog::{Logger, debug, warn};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
@@ -60,6 +62,20 @@ impl RequestCoordinator {
     pub async fn all_delivered(&self) {
         // The sender is this struct's own, so that waiting cannot fail.
         let _ = self.open.subscribe().wait_for(|open| *open == 0).await;
+    }
+
+    /// Handles a request whether or not the connection lasts that it came by: its replies may be asked for by another one.
+    /// A panic, a fault of this program, ends the request as an error.
+    pub fn start(self: Arc<Self>, request: Request, permit: OwnedSemaphorePermit, sink: Sink, log: Logger) {
+        actix_rt::spawn(async move {
+            let _permit = permit;
+            let asked =
+                Request { request_id: request.request_id.clone(), attempt: request.attempt, ..Request::default() };
+            if AssertUnwindSafe(self.handle(request, sink.clone(), &log)).catch_unwind().await.is_err() {
+                self.memory.forget(&asked.request_id);
+                refuse(&asked, &sink, ErrorCode::Internal, "a fault in the requester").await;
+            }
+        });
     }
 
     /// Carries a request out and sends its lines to `sink`, until its last message has an outcome.

@@ -171,6 +171,11 @@ impl Memory {
         }
     }
 
+    /// Nothing more will be said on a stream.
+    pub fn forget(&self, request_id: &str) {
+        self.lock().by_id.remove(request_id);
+    }
+
     /// The last line of a stream was said: from now on it is kept only as long as there is room.
     pub fn ended(&self, request_id: String) {
         let mut streams = self.lock();

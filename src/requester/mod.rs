@@ -2,6 +2,7 @@
 //! with `tier.rs`, then `socket_master.rs`, `coordinator.rs` and `worker.rs`.
 
 mod broker_connections;
+mod connection;
 mod coordinator;
 mod in_flight;
 #[cfg(test)]
@@ -16,13 +17,14 @@ mod worker_queues;
 
 pub use broker_connections::RequesterSocket;
 use broker_connections::{Brokers, SocketEvent};
+use connection::{ConnectionContext, no_place, serve};
 pub use coordinator::RequestCoordinator;
 use coordinator::Sink;
 pub use in_flight::RetryPolicy;
 use in_flight::{InFlight, InFlightWindow};
 pub use memory::Memory;
 use memory::{Attached, Hold, Line, ReplayLog};
-use open_connections::{OpenConnection, OpenConnections};
+use open_connections::{OpenConnection, OpenConnections, Place};
 use pending_message::{Completed, Refusal, WorkerQueue};
 pub use pending_message::{PendingMessage, ReplyTo};
 use socket_master::{MasterContext, run_socket_master};

@@ -1,5 +1,6 @@
 //! The places of a socket master: who has one, and who gives it up when none is left.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,6 +24,26 @@ pub struct OpenConnection {
     ended: AtomicBool,
     /// Cancelled when another one needs its place.
     pub leave: CancellationToken,
+}
+
+/// A connection's place, given back when it is dropped.
+pub struct Place {
+    connections: Arc<OpenConnections>,
+    connection: Arc<OpenConnection>,
+}
+
+impl Deref for Place {
+    type Target = OpenConnection;
+
+    fn deref(&self) -> &OpenConnection {
+        &self.connection
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.connections.all).retain(|other| !Arc::ptr_eq(other, &self.connection));
+    }
 }
 
 /// The connections that have a place. Their number is bounded.
@@ -72,7 +93,7 @@ impl OpenConnections {
 
     /// A place for a connection on which up to `limit` requests may be under way. When none is left, the idlest
     /// connection gives up its own; none where all have something to do.
-    pub fn admit(&self, limit: usize) -> Option<Arc<OpenConnection>> {
+    pub fn admit(self: &Arc<Self>, limit: usize) -> Option<Place> {
         let mut all = lock(&self.all);
         if all.len() >= self.max {
             let idle = all.iter().enumerate().filter(|(_, connection)| connection.is_idle());
@@ -81,12 +102,7 @@ impl OpenConnections {
         }
         let connection = Arc::new(OpenConnection::new(limit));
         all.push(connection.clone());
-        Some(connection)
-    }
-
-    /// The connection is closed.
-    pub fn gone(&self, connection: &Arc<OpenConnection>) {
-        lock(&self.all).retain(|other| !Arc::ptr_eq(other, connection));
+        Some(Place { connections: self.clone(), connection })
     }
 }
 
@@ -100,14 +116,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_idlest_gives_its_place_to_who_comes_when_all_are_taken() {
-        let open_connections = OpenConnections::new(3);
+        let open_connections = Arc::new(OpenConnections::new(3));
         let come = || open_connections.admit(5);
         let [first, second, third] = [come().unwrap(), come().unwrap(), come().unwrap()];
         first.asks();
         tokio::time::advance(KEEPS / 2).await;
         second.asks();
         let fourth = come().unwrap();
-        let gone = |connection: &Arc<OpenConnection>| connection.leave.is_cancelled();
+        let gone = |connection: &Place| connection.leave.is_cancelled();
         assert!(gone(&third) && !gone(&first) && !gone(&second), "the third had never asked");
         let under_way = fourth.requests.try_acquire().unwrap();
         assert!(come().is_none(), "one is at work, and two have asked not long ago");
@@ -117,15 +133,16 @@ mod tests {
         fifth.asks();
         assert!(come().is_none());
         drop(under_way);
-        come().unwrap();
+        let sixth = come().unwrap();
         assert!(gone(&fourth) && !gone(&second));
         second.asks();
         let _under_way = second.requests.try_acquire().unwrap();
         second.ends();
-        come().unwrap();
+        let seventh = come().unwrap();
         assert!(gone(&second), "it can ask for nothing more");
-        open_connections.gone(&fifth);
-        come().unwrap();
-        assert_eq!(lock(&open_connections.all).len(), 3);
+        drop(fifth);
+        assert_eq!(lock(&open_connections.all).len(), 2);
+        drop((sixth, seventh));
+        assert!(lock(&open_connections.all).is_empty());
     }
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use actix::Addr;
 use anyhow::Result;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    MasterContext, Memory, RequestCoordinator, RequesterContext, RequesterSocket, RetryPolicy, WorkerQueues,
-    run_requester, run_socket_master,
+    ConnectionContext, MasterContext, Memory, OpenConnections, RequestCoordinator, RequesterContext, RequesterSocket,
+    RetryPolicy, WorkerQueues, run_requester, run_socket_master,
 };
 use crate::config::Socket;
 use crate::runtime::supervision::{Drain, Factory, Supervisor};
@@ -27,6 +28,9 @@ pub struct RequesterTier {
     pub workers: Addr<Supervisor>,
     pub coordinator: Arc<RequestCoordinator>,
     master: Addr<Supervisor>,
+    connections: Addr<Supervisor>,
+    /// Cancelled when no more requests are taken.
+    draining: CancellationToken,
     pub status: Arc<InstanceStatus>,
 }
 
@@ -56,6 +60,7 @@ impl RequesterTier {
             max_message_bytes: settings.max_message_bytes.usize(),
             memory: memory.clone(),
         });
+        let draining = CancellationToken::new();
         let coordinator =
             Arc::new(RequestCoordinator::new(status.clone(), worker_queues.clone(), memory, settings.timeout.get()));
         let factory: Factory = Arc::new(move |slot| {
@@ -63,27 +68,39 @@ impl RequesterTier {
             Box::pin(run_requester(slot, worker_queue, context.clone()))
         });
         let workers = process.pool("requester worker", &arbiters, &status, size, factory);
+        let max_connections = settings.max_connections.usize();
+        let connection = Arc::new(ConnectionContext {
+            coordinator: coordinator.clone(),
+            max_connections,
+            max_in_flight: settings.max_in_flight.usize(),
+            max_message_bytes: settings.max_message_bytes.usize(),
+            room: room(max_memory / 4),
+            draining: draining.clone(),
+            warnings: LogLimit::default(),
+        });
+        let connections = process.temporary("connection", &arbiters, &status);
         let context = Arc::new(MasterContext {
             listener,
-            coordinator: coordinator.clone(),
-            max_connections: settings.max_connections.usize(),
-            max_in_flight: settings.max_in_flight.usize(),
-            room: room(max_memory / 4),
-            warnings: LogLimit::default(),
-            max_message_bytes: settings.max_message_bytes.usize(),
+            open_connections: Arc::new(OpenConnections::new(max_connections)),
+            connections: connections.clone(),
+            connection,
             heartbeat: process.settings.discovery.heartbeat.get(),
             heartbeat_timeout: process.settings.discovery.heartbeat_timeout.get(),
         });
         let factory: Factory = Arc::new(move |slot| Box::pin(run_socket_master(slot, context.clone())));
         let master = process.single("socket master", &arbiters, &status, factory);
-        Ok(Self { address, workers, coordinator, master, status })
+        Ok(Self { address, workers, coordinator, master, connections, draining, status })
     }
 
     /// Takes no more requests; returns when all that are here have been answered and the workers have left.
     pub async fn drain(&self) {
         self.status.set_draining();
+        self.draining.cancel();
         // Errors mean that the supervisors are gone, and all they kept.
         let _ = self.master.send(Drain).await;
+        self.coordinator.all_delivered().await;
+        // What was delivered to a connection has still to be written.
+        let _ = self.connections.send(Drain).await;
         let _ = self.workers.send(Drain).await;
     }
 }

@@ -133,6 +133,17 @@ impl Process {
         self.pool(name, arbiters, &aside, watch::Sender::new(1), factory)
     }
 
+    /// Starts a supervisor of temporary children, which are spread over the arbiters.
+    pub fn temporary(
+        &self,
+        name: &'static str,
+        arbiters: &Arc<ArbiterPool>,
+        status: &Arc<InstanceStatus>,
+    ) -> Addr<Supervisor> {
+        let none: Factory = Arc::new(|_| Box::pin(async { Ok(()) }));
+        self.pool(name, arbiters, status, watch::Sender::new(0), none)
+    }
+
     /// Follows the addresses behind an upstream's name.
     pub fn follow(&self, upstream: &Upstream) -> watch::Receiver<BTreeSet<SocketAddr>> {
         self.follow_with(upstream, None)

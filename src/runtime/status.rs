@@ -145,7 +145,14 @@ impl InstanceStatus {
     }
 
     pub fn add_worker(&self, index: usize) -> Arc<WorkerStatus> {
-        let status = Arc::new(WorkerStatus {
+        let status = self.unlisted_worker(index);
+        self.workers.write().unwrap_or_else(PoisonError::into_inner).push(status.clone());
+        status
+    }
+
+    /// The status of a worker that snapshots do not list.
+    pub fn unlisted_worker(&self, index: usize) -> Arc<WorkerStatus> {
+        Arc::new(WorkerStatus {
             index,
             instance: self.instance.id.clone(),
             id: OnceLock::new(),
@@ -154,9 +161,7 @@ impl InstanceStatus {
             restarts: AtomicU32::new(0),
             all_restarts: self.restarts.clone(),
             events: self.events.clone(),
-        });
-        self.workers.write().unwrap_or_else(PoisonError::into_inner).push(status.clone());
-        status
+        })
     }
 
     /// Restarts of workers since the instance's start, those of workers that have left among them.

@@ -20,6 +20,9 @@ pub type Work = Pin<Box<dyn Future<Output = Result<(), WorkError>>>>;
 /// Makes the work of a slot; called on the arbiter it will run on, at each start.
 pub type Factory = Arc<dyn Fn(Slot) -> Work + Send + Sync>;
 
+/// The same, for one life.
+pub type Start = Box<dyn FnOnce(Slot) -> Work + Send>;
+
 /// Why a component can't go on.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkError {
@@ -72,8 +75,8 @@ pub struct Crash;
 
 /// The actor of one slot, for one life.
 pub struct Component {
-    factory: Factory,
-    slot: Slot,
+    /// None once it has started.
+    start: Option<(Start, Slot)>,
     guard: ExitGuard,
 }
 
@@ -94,9 +97,9 @@ impl Drop for ExitGuard {
 
 impl Component {
     /// `generation` counts the slot's lives, so that news of an earlier one is told apart.
-    pub fn new(factory: Factory, slot: Slot, generation: u32, supervisor: Addr<Supervisor>) -> Self {
+    pub fn new(start: Start, slot: Slot, generation: u32, supervisor: Addr<Supervisor>) -> Self {
         let guard = ExitGuard { supervisor, index: slot.index, generation, exit: Exit::Killed };
-        Self { factory, slot, guard }
+        Self { start: Some((start, slot)), guard }
     }
 }
 
@@ -104,8 +107,8 @@ impl Actor for Component {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let (factory, slot) = (self.factory.clone(), self.slot.clone());
-        let work = AssertUnwindSafe(async move { factory(slot).await }).catch_unwind();
+        let Some((start, slot)) = self.start.take() else { return };
+        let work = AssertUnwindSafe(async move { start(slot).await }).catch_unwind();
         ctx.spawn(work.into_actor(self).map(|end, actor, ctx| {
             actor.guard.exit = match end {
                 Ok(Ok(())) => Exit::Done,

@@ -3,8 +3,11 @@
 mod arbiters;
 mod component;
 mod supervisor;
+mod temporary;
 
 pub use arbiters::ArbiterPool;
 use component::{Component, Crash, Exit, Exited};
-pub use component::{Factory, Slot, Work, WorkError, next_change, panic_message};
+pub use component::{Factory, Slot, Start, Work, WorkError, next_change, panic_message};
 pub use supervisor::{CrashWorker, Drain, Fatal, PoolSpec, Resize, RestartPolicy, Supervisor};
+pub use temporary::StartTemporary;
+use temporary::{TEMPORARY, Temporary};

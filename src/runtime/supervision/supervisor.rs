@@ -11,7 +11,7 @@ use slog::{Logger, debug, error, info, o, warn};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{ArbiterPool, Component, Crash, Exit, Exited, Factory, Slot};
+use super::{ArbiterPool, Component, Crash, Exit, Exited, Factory, Slot, TEMPORARY, Temporary};
 use crate::runtime::{InstanceStatus, WorkerStatus};
 use crate::wire::WorkerState;
 
@@ -74,19 +74,28 @@ struct SlotRecord {
 
 /// The actor that keeps a pool at its size.
 pub struct Supervisor {
-    spec: PoolSpec,
+    pub(super) spec: PoolSpec,
     slots: Vec<SlotRecord>,
+    pub(super) temporary: Temporary,
     deaths: VecDeque<Instant>,
     /// Those who wait for the pool to be empty.
     drained: Vec<oneshot::Sender<()>>,
     /// It has been told to drain.
-    draining: bool,
+    pub(super) draining: bool,
 }
 
 impl Supervisor {
     /// Starts a pool on the current arbiter, with the size its `size` channel has.
     pub fn launch(spec: PoolSpec) -> Addr<Self> {
-        Self { spec, slots: Vec::new(), deaths: VecDeque::new(), drained: Vec::new(), draining: false }.start()
+        Self {
+            spec,
+            slots: Vec::new(),
+            temporary: Temporary::default(),
+            deaths: VecDeque::new(),
+            drained: Vec::new(),
+            draining: false,
+        }
+        .start()
     }
 
     fn target(&self) -> usize {
@@ -118,8 +127,9 @@ impl Supervisor {
         let slot = Slot { index, drain: record.drain.clone(), status: record.status.clone(), log };
         let (factory, generation, supervisor) = (self.spec.factory.clone(), record.generation, ctx.address());
         let arbiter = self.spec.arbiters.next();
-        record.worker =
-            Some(Component::start_in_arbiter(&arbiter, move |_| Component::new(factory, slot, generation, supervisor)));
+        record.worker = Some(Component::start_in_arbiter(&arbiter, move |_| {
+            Component::new(Box::new(move |slot| factory(slot)), slot, generation, supervisor)
+        }));
     }
 
     fn resize(&mut self, size: usize, ctx: &mut Context<Self>) {
@@ -139,12 +149,12 @@ impl Supervisor {
     }
 
     /// Takes away the surplus slots at the end of the row that are empty.
-    fn trim(&mut self) {
+    pub(super) fn trim(&mut self) {
         while self.slots.len() > self.target() && self.slots.last().is_some_and(|last| last.worker.is_none()) {
             self.slots.pop();
             self.spec.status.drop_worker();
         }
-        if self.slots.is_empty() {
+        if self.slots.is_empty() && self.temporary.is_empty() {
             for waiting in self.drained.drain(..) {
                 // Whoever asked has stopped waiting.
                 let _ = waiting.send(());
@@ -204,6 +214,9 @@ impl Handler<Exited> for Supervisor {
 
     fn handle(&mut self, exited: Exited, ctx: &mut Self::Context) {
         let Exited { index, generation, exit } = exited;
+        if index == TEMPORARY {
+            return self.temporary_ended(generation, exit);
+        }
         let target = self.target();
         let Some(record) = self.slots.get_mut(index).filter(|record| record.generation == generation) else { return };
         record.worker = None;
@@ -254,6 +267,7 @@ impl Handler<Drain> for Supervisor {
         let (done, waiting) = oneshot::channel();
         self.drained.push(done);
         self.draining = true;
+        self.temporary.drain();
         self.resize(0, ctx);
         // An error means that the supervisor is gone, and its workers with it.
         Box::pin(async move { drop(waiting.await) })

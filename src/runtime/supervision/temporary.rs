@@ -1,0 +1,77 @@
+//! Temporary children of a supervisor, in OTP's sense: such as a connection, that is not made again by this side.
+
+use std::collections::HashMap;
+
+use actix::prelude::*;
+use slog::warn;
+use tokio_util::sync::CancellationToken;
+
+use super::{Component, Exit, Slot, Start, Supervisor};
+
+/// The temporary children of one supervisor that have not ended, by their generation.
+#[derive(Default)]
+pub struct Temporary {
+    next: u32,
+    drains: HashMap<u32, CancellationToken>,
+}
+
+impl Temporary {
+    pub fn is_empty(&self) -> bool {
+        self.drains.is_empty()
+    }
+
+    /// Tells all to end what they have in hand.
+    pub fn drain(&self) {
+        self.drains.values().for_each(CancellationToken::cancel);
+    }
+
+    /// A child has ended.
+    pub fn ended(&mut self, generation: u32) {
+        self.drains.remove(&generation);
+    }
+}
+
+/// Starts a temporary child on the next arbiter of the pool. Its death is logged, and it is not started again. One that is
+/// started while the pool drains is told to drain at once.
+#[derive(Message)]
+#[rtype("()")]
+pub struct StartTemporary(pub Start);
+
+impl Handler<StartTemporary> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, StartTemporary(start): StartTemporary, ctx: &mut Self::Context) {
+        self.temporary.next += 1;
+        let (generation, drain) = (self.temporary.next, CancellationToken::new());
+        if self.draining {
+            drain.cancel();
+        }
+        self.temporary.drains.insert(generation, drain.clone());
+        let status = self.spec.status.unlisted_worker(TEMPORARY);
+        let slot = Slot { index: TEMPORARY, drain, status, log: self.spec.log.clone() };
+        let supervisor = ctx.address();
+        Component::start_in_arbiter(&self.spec.arbiters.next(), move |_| {
+            Component::new(start, slot, generation, supervisor)
+        });
+    }
+}
+
+/// In place of a slot's index.
+pub const TEMPORARY: usize = usize::MAX;
+
+impl Supervisor {
+    /// A temporary child has ended, one way or another.
+    pub fn temporary_ended(&mut self, generation: u32, exit: Exit) {
+        self.temporary.ended(generation);
+        let reason = match exit {
+            Exit::Done => None,
+            Exit::Failed(reason) => Some(reason),
+            Exit::Panicked(reason) => Some(format!("panicked: {reason}")),
+            Exit::Killed => Some("killed".to_owned()),
+        };
+        if let Some(reason) = reason {
+            warn!(self.spec.log, "died"; "reason" => reason);
+        }
+        self.trim();
+    }
+}
