@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use actix::Addr;
 use anyhow::{Context, Result};
 use slog::{Logger, o};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::{InstanceStatus, follow, identity};
 use crate::config::{Role, Settings, Upstream};
@@ -198,10 +199,16 @@ impl Process {
             // An error means that the publisher is gone already.
             let _ = tokio::time::timeout(LINGER, telemetry.send(Drain)).await;
         }
-        // In a thread of its own, because joining waits until work stops. The supervisors still hold their pools.
-        let pools = self.pools;
-        let stopping = tokio::task::spawn_blocking(move || pools.iter().for_each(|pool| pool.stop()));
-        let _ = tokio::time::timeout(LINGER * 2, stopping).await;
+        // In a thread of its own, because joining waits until work stops, as a read from a disk that hangs. No thread of
+        // the runtime, which would be waited for without end when it is dropped.
+        let (pools, (done, stopped)) = (self.pools, oneshot::channel());
+        let stop = move || {
+            pools.iter().for_each(|pool| pool.stop());
+            // Nobody waits any more.
+            let _ = done.send(());
+        };
+        let _stopping = thread::Builder::new().name("stop".to_owned()).spawn(stop);
+        let _ = tokio::time::timeout(LINGER * 2, stopped).await;
     }
 }
 
