@@ -250,3 +250,21 @@ async fn a_process_with_as_many_workers_as_a_context_holds_ends_well() {
     let status = all.exit().await;
     assert_eq!(status.code(), Some(0), "{:?}", status.signal());
 }
+
+#[actix_rt::test]
+async fn a_thread_that_does_not_end_keeps_no_process() {
+    // Hashing for minutes, in a thread that nothing stops.
+    let changes = [
+        ("task.delay.kind", "none"),
+        ("task.max_cpu_rounds", "1000000000"),
+        ("shutdown.deadline", "1s"),
+        ("requester.timeout", "1h"),
+    ];
+    let mut all = Child::start(&[], &changes);
+    let (web, admin) = (all.web().await, all.admin().await);
+    admin.ready().await;
+    web.submit(json!({ "task": "cpu", "parameters": { "rounds": 1_000_000_000 }, "fanOut": "one" })).await;
+    busy(&admin, 1).await;
+    all.signal(Signal::SIGTERM);
+    assert_eq!(all.exit().await.code(), Some(0));
+}
