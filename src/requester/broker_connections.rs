@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
 use tokio::time::Instant;
 
@@ -195,36 +195,10 @@ impl Brokers {
         }
     }
 
-    /// Waits for what any of the sockets has to say. Dropping the future loses nothing.
-    pub async fn next(&mut self) -> io::Result<(SocketAddr, SocketEvent)> {
-        let (address, news) = std::future::poll_fn(|cx| {
-            for broker in &self.all {
-                loop {
-                    // In one look: a reply that arrives together with the loss of its connection comes first.
-                    let events = broker.socket.events()?;
-                    // A REQ that has sent nothing may not even be asked for a message.
-                    if events.readable {
-                        match broker.socket.try_recv()? {
-                            Some(frames) => {
-                                return Poll::Ready(io::Result::Ok((broker.address, SocketEvent::Received(frames))));
-                            }
-                            None => continue,
-                        }
-                    }
-                    match (broker.connection.is_up(), events.writable) {
-                        (false, true) => return Poll::Ready(Ok((broker.address, SocketEvent::Connected))),
-                        (true, false) => return Poll::Ready(Ok((broker.address, SocketEvent::Disconnected))),
-                        _ => {}
-                    }
-                    if broker.socket.poll_edge(cx)?.is_pending() {
-                        break;
-                    }
-                }
-            }
-            Poll::Pending
-        })
-        .await?;
-        match news {
+    /// Ready when any of the sockets has something to say.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(SocketAddr, SocketEvent)>> {
+        let (address, event) = ready!(self.poll_sockets(cx))?;
+        match event {
             SocketEvent::Received(_) => {}
             SocketEvent::Disconnected => self.disconnect(address),
             SocketEvent::Connected => {
@@ -235,7 +209,32 @@ impl Brokers {
                 self.status.peer(address, true);
             }
         }
-        Ok((address, news))
+        Poll::Ready(Ok((address, event)))
+    }
+
+    fn poll_sockets(&self, cx: &mut Context<'_>) -> Poll<io::Result<(SocketAddr, SocketEvent)>> {
+        for broker in &self.all {
+            loop {
+                // In one look: a reply that arrives together with the loss of its connection comes first.
+                let events = broker.socket.events()?;
+                // A REQ that has sent nothing may not even be asked for a message.
+                if events.readable {
+                    match broker.socket.try_recv()? {
+                        Some(frames) => return Poll::Ready(Ok((broker.address, SocketEvent::Received(frames)))),
+                        None => continue,
+                    }
+                }
+                match (broker.connection.is_up(), events.writable) {
+                    (false, true) => return Poll::Ready(Ok((broker.address, SocketEvent::Connected))),
+                    (true, false) => return Poll::Ready(Ok((broker.address, SocketEvent::Disconnected))),
+                    _ => {}
+                }
+                if broker.socket.poll_edge(cx)?.is_pending() {
+                    break;
+                }
+            }
+        }
+        Poll::Pending
     }
 }
 

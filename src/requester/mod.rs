@@ -4,6 +4,7 @@
 mod broker_connections;
 mod connection;
 mod coordinator;
+mod delivery;
 mod in_flight;
 #[cfg(test)]
 mod life_of_a_message;
@@ -13,6 +14,7 @@ mod pending_message;
 mod socket_master;
 mod tier;
 mod worker;
+mod worker_queue;
 mod worker_queues;
 
 pub use broker_connections::RequesterSocket;
@@ -25,9 +27,11 @@ use in_flight::{InFlight, InFlightWindow};
 pub use memory::Memory;
 use memory::{Attached, Hold, Line, ReplayLog};
 use open_connections::{OpenConnection, OpenConnections, Place};
-use pending_message::{Completed, Refusal, WorkerQueue};
+use pending_message::Completed;
 pub use pending_message::{PendingMessage, ReplyTo};
 use socket_master::{MasterContext, run_socket_master};
 pub use tier::{MAX_WORKERS, RequesterTier};
-pub use worker::{RequesterContext, run_requester};
+use worker::Assigned;
+pub use worker::{RequesterContext, RequesterWorker};
+use worker_queue::{Refusal, WorkerQueue};
 pub use worker_queues::WorkerQueues;

@@ -3,17 +3,17 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use actix::Addr;
+use actix::{Actor, Addr};
 use anyhow::Result;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     ConnectionContext, MasterContext, Memory, OpenConnections, RequestCoordinator, RequesterContext, RequesterSocket,
-    RetryPolicy, WorkerQueues, run_requester, run_socket_master,
+    RequesterWorker, RetryPolicy, WorkerQueues, run_socket_master,
 };
 use crate::config::Socket;
-use crate::runtime::supervision::{Drain, Factory, Supervisor};
+use crate::runtime::supervision::{Drain, Factory, Spawn, Supervisor};
 use crate::runtime::tcp::room;
 use crate::runtime::{InstanceStatus, LogLimit, Process, listen};
 use crate::wire::Tier;
@@ -63,11 +63,12 @@ impl RequesterTier {
         let draining = CancellationToken::new();
         let coordinator =
             Arc::new(RequestCoordinator::new(status.clone(), worker_queues.clone(), memory, settings.timeout.get()));
-        let factory: Factory = Arc::new(move |slot| {
-            let worker_queue = worker_queues.worker_queue(slot.index);
-            Box::pin(run_requester(slot, worker_queue, context.clone()))
+        let spawn: Spawn = Arc::new(move |life, arbiter| {
+            let (worker_queue, context) = (worker_queues.worker_queue(life.slot.index), context.clone());
+            RequesterWorker::start_in_arbiter(arbiter, move |_| RequesterWorker::new(life, worker_queue, context))
+                .into()
         });
-        let workers = process.pool("requester worker", &arbiters, &status, size, factory);
+        let workers = process.workers("requester worker", &arbiters, &status, size, spawn);
         let max_connections = settings.max_connections.usize();
         let connection = Arc::new(ConnectionContext {
             coordinator: coordinator.clone(),

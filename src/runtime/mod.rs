@@ -1,6 +1,7 @@
 //! What every tier stands on: supervised actors, ZeroMQ sockets, telemetry, discovery, HTTP, logs. Begin with
 //! `process.rs`.
 
+mod alarm;
 mod discovery;
 mod host_clock;
 pub mod http;
@@ -19,6 +20,7 @@ mod tie_breaker;
 mod usage;
 pub mod zeromq;
 
+pub use alarm::Alarm;
 use discovery::follow;
 pub use host_clock::{deadline_of, delivery_frame};
 pub use identity::first_responder_id;

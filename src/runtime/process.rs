@@ -15,7 +15,9 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::{InstanceStatus, follow, identity};
 use crate::config::{Role, Settings, Upstream};
-use crate::runtime::supervision::{ArbiterPool, Drain, Factory, Fatal, PoolSpec, RestartPolicy, Supervisor};
+use crate::runtime::supervision::{
+    ArbiterPool, Component, Drain, Factory, Fatal, PoolSpec, RestartPolicy, Spawn, Supervisor,
+};
 use crate::runtime::telemetry::{EventSink, MAX_REPORT, Proof, Subscriber, TelemetryContext, run_telemetry_publisher};
 use crate::runtime::zeromq::{Contexts, SocketOptions, bind, endpoint};
 use crate::wire::{Event, SHOWN_BODY, Tier, now_ms};
@@ -109,12 +111,24 @@ impl Process {
         size: watch::Sender<usize>,
         factory: Factory,
     ) -> Addr<Supervisor> {
+        self.workers(name, arbiters, status, size, Component::spawn(factory))
+    }
+
+    /// Starts a pool of actors of any kind.
+    pub fn workers(
+        &self,
+        name: &'static str,
+        arbiters: &Arc<ArbiterPool>,
+        status: &Arc<InstanceStatus>,
+        size: watch::Sender<usize>,
+        spawn: Spawn,
+    ) -> Addr<Supervisor> {
         let log = self.log.new(o!("component" => name, "instance" => status.instance.id.clone()));
         Supervisor::launch(PoolSpec {
             name,
             arbiters: arbiters.clone(),
             policy: self.policy,
-            factory,
+            spawn,
             status: status.clone(),
             size,
             fatal: self.fatal.0.clone(),

@@ -7,16 +7,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::Actor;
 use serde_json::{Value, json};
 use slog::{Discard, Logger, o};
 use swarmq::requester::{
-    Memory, PendingMessage, ReplyTo, RequesterContext, RequesterSocket, RetryPolicy, WorkerQueues, run_requester,
+    Memory, PendingMessage, ReplyTo, RequesterContext, RequesterSocket, RequesterWorker, RetryPolicy, WorkerQueues,
 };
 use swarmq::responder::tasks::{Tasks, TasksConfig, Withheld};
 use swarmq::responder::{Backend, ResponderContext, ResponderStates, run_responder};
 use swarmq::responder::{Delay, FaultInjector};
 use swarmq::runtime::InstanceStatus;
-use swarmq::runtime::supervision::{RestartPolicy, Slot};
+use swarmq::runtime::supervision::{Drain, Life, RestartPolicy, Slot};
 use swarmq::runtime::telemetry::EventSink;
 use swarmq::runtime::telemetry::Publisher;
 use swarmq::runtime::zeromq::{Contexts, SocketOptions};
@@ -229,8 +230,9 @@ async fn a_broker_that_leaves_answers_what_it_has_and_gets_nothing_new() {
             memory: memory.clone(),
         };
         let worker_queues = WorkerQueues::new(watch::Sender::new(1).subscribe(), 10);
-        let (slot, worker_queue) = (slot(&status), worker_queues.worker_queue(0));
-        actix_rt::spawn(run_requester(slot.clone(), worker_queue.clone(), Arc::new(context)));
+        let worker_queue = worker_queues.worker_queue(0);
+        let life = Life::unsupervised(slot(&status));
+        let worker = RequesterWorker::new(life, worker_queue.clone(), Arc::new(context)).start();
         let (sender, mut told) = mpsc::unbounded_channel();
         let reply_to = ReplyTo { sender, memory, plain: false };
         let send = |id: &str| {
@@ -259,7 +261,7 @@ async fn a_broker_that_leaves_answers_what_it_has_and_gets_nothing_new() {
         }
         let ledger = status.ledger.read();
         assert_eq!((ledger.sent, ledger.responses, ledger.retries, ledger.late), (2, 2, 0, 0));
-        slot.drain.cancel();
+        worker.do_send(Drain);
     }
 }
 

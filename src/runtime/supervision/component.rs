@@ -11,7 +11,7 @@ use slog::Logger;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::Supervisor;
+use super::{Drain, Life, Spawn, Supervisor};
 use crate::runtime::WorkerStatus;
 
 /// What a component does, from its start until it is drained or fails.
@@ -73,19 +73,20 @@ pub struct Exited {
 #[rtype("()")]
 pub struct Crash;
 
-/// The actor of one slot, for one life.
+/// The actor of work that is an async function: its lifecycle. The actor of one slot, for one life.
 pub struct Component {
     /// None once it has started.
-    start: Option<(Start, Slot)>,
-    guard: ExitGuard,
+    start: Option<Start>,
+    life: Life,
 }
 
 /// Tells the supervisor of the end when it is dropped, so that no way of dying goes unnoticed.
-struct ExitGuard {
-    supervisor: Addr<Supervisor>,
-    index: usize,
-    generation: u32,
-    exit: Exit,
+pub struct ExitGuard {
+    pub supervisor: Addr<Supervisor>,
+    pub index: usize,
+    /// Counts the slot's lives, so that the end of an earlier one is told apart.
+    pub generation: u32,
+    pub exit: Exit,
 }
 
 impl Drop for ExitGuard {
@@ -96,10 +97,17 @@ impl Drop for ExitGuard {
 }
 
 impl Component {
-    /// `generation` counts the slot's lives, so that news of an earlier one is told apart.
-    pub fn new(start: Start, slot: Slot, generation: u32, supervisor: Addr<Supervisor>) -> Self {
-        let guard = ExitGuard { supervisor, index: slot.index, generation, exit: Exit::Killed };
-        Self { start: Some((start, slot)), guard }
+    pub fn new(start: Start, life: Life) -> Self {
+        Self { start: Some(start), life }
+    }
+
+    /// Spawns components whose work comes from a factory.
+    pub fn spawn(factory: Factory) -> Spawn {
+        Arc::new(move |life, arbiter| {
+            let factory = factory.clone();
+            let start: Start = Box::new(move |slot| factory(slot));
+            Self::start_in_arbiter(arbiter, move |_| Self::new(start, life)).into()
+        })
     }
 }
 
@@ -107,16 +115,25 @@ impl Actor for Component {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let Some((start, slot)) = self.start.take() else { return };
+        let Some(start) = self.start.take() else { return };
+        let slot = self.life.slot.clone();
         let work = AssertUnwindSafe(async move { start(slot).await }).catch_unwind();
         ctx.spawn(work.into_actor(self).map(|end, actor, ctx| {
-            actor.guard.exit = match end {
+            actor.life.ends(match end {
                 Ok(Ok(())) => Exit::Done,
                 Ok(Err(error)) => Exit::Failed(error.to_string()),
                 Err(panic) => Exit::Panicked(panic_message(panic.as_ref())),
-            };
+            });
             ctx.stop();
         }));
+    }
+}
+
+impl Handler<Drain> for Component {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, _: &mut Self::Context) {
+        self.life.slot.drain.cancel();
     }
 }
 

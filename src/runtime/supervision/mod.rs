@@ -1,13 +1,18 @@
-//! Supervised actors: `component.rs` is the actor, `supervisor.rs` restarts it, `arbiters.rs` are the threads.
+//! Supervised actors: `supervisor.rs` starts workers again, `supervised.rs` is what it needs of them, `component.rs` an actor
+//! around an async function, `arbiters.rs` the threads.
 
 mod arbiters;
 mod component;
+mod supervised;
 mod supervisor;
 mod temporary;
 
 pub use arbiters::ArbiterPool;
-use component::{Component, Crash, Exit, Exited};
-pub use component::{Factory, Slot, Start, Work, WorkError, next_change, panic_message};
+use component::Exited;
+pub use component::{
+    Component, Crash, Exit, ExitGuard, Factory, Slot, Start, Work, WorkError, next_change, panic_message,
+};
+pub use supervised::{Life, Spawn, Supervised, WorkerHandle, keep_going};
 pub use supervisor::{CrashWorker, Drain, Fatal, PoolSpec, Resize, RestartPolicy, Supervisor};
 pub use temporary::StartTemporary;
 use temporary::{TEMPORARY, Temporary};

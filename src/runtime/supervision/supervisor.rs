@@ -11,7 +11,7 @@ use slog::{Logger, debug, error, info, o, warn};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{ArbiterPool, Component, Crash, Exit, Exited, Factory, Slot, TEMPORARY, Temporary};
+use super::{ArbiterPool, Crash, Exit, ExitGuard, Exited, Life, Slot, Spawn, TEMPORARY, Temporary, WorkerHandle};
 use crate::runtime::{InstanceStatus, WorkerStatus};
 use crate::wire::WorkerState;
 
@@ -55,7 +55,7 @@ pub struct PoolSpec {
     pub name: &'static str,
     pub arbiters: Arc<ArbiterPool>,
     pub policy: RestartPolicy,
-    pub factory: Factory,
+    pub spawn: Spawn,
     pub status: Arc<InstanceStatus>,
     /// How many slots there shall be; whoever deals out work reads it too.
     pub size: watch::Sender<usize>,
@@ -66,8 +66,9 @@ pub struct PoolSpec {
 struct SlotRecord {
     status: Arc<WorkerStatus>,
     generation: u32,
-    worker: Option<Addr<Component>>,
-    drain: CancellationToken,
+    worker: Option<WorkerHandle>,
+    /// It was told to drain.
+    drains: bool,
     started: Instant,
     backoff: ExponentialBackoff,
 }
@@ -109,7 +110,7 @@ impl Supervisor {
             status,
             generation: 0,
             worker: None,
-            drain: CancellationToken::new(),
+            drains: false,
             started: Instant::now(),
             backoff: self.spec.policy.backoff(),
         });
@@ -121,15 +122,13 @@ impl Supervisor {
         let Some(record) = self.slots.get_mut(index) else { return };
         record.generation += 1;
         record.started = Instant::now();
-        record.drain = CancellationToken::new();
+        record.drains = false;
         record.status.set(WorkerState::Starting, None);
         let log = self.spec.log.new(o!("worker" => index));
-        let slot = Slot { index, drain: record.drain.clone(), status: record.status.clone(), log };
-        let (factory, generation, supervisor) = (self.spec.factory.clone(), record.generation, ctx.address());
-        let arbiter = self.spec.arbiters.next();
-        record.worker = Some(Component::start_in_arbiter(&arbiter, move |_| {
-            Component::new(Box::new(move |slot| factory(slot)), slot, generation, supervisor)
-        }));
+        let slot = Slot { index, drain: CancellationToken::new(), status: record.status.clone(), log };
+        let generation = record.generation;
+        let guard = ExitGuard { supervisor: ctx.address(), index, generation, exit: Exit::Killed };
+        record.worker = Some((self.spec.spawn)(Life::new(slot, guard), &self.spec.arbiters.next()));
     }
 
     fn resize(&mut self, size: usize, ctx: &mut Context<Self>) {
@@ -144,7 +143,10 @@ impl Supervisor {
         let target = self.target();
         for record in self.slots.iter_mut().skip(target) {
             record.status.set(WorkerState::Draining, None);
-            record.drain.cancel();
+            record.drains = true;
+            if let Some(worker) = &record.worker {
+                worker.drain.do_send(Drain);
+            }
         }
     }
 
@@ -220,7 +222,7 @@ impl Handler<Exited> for Supervisor {
         let target = self.target();
         let Some(record) = self.slots.get_mut(index).filter(|record| record.generation == generation) else { return };
         record.worker = None;
-        let asked = record.drain.is_cancelled();
+        let asked = record.drains;
         match exit {
             _ if index >= target => {
                 record.status.set(WorkerState::Gone, None);
@@ -285,7 +287,7 @@ impl Handler<CrashWorker> for Supervisor {
     fn handle(&mut self, CrashWorker(index): CrashWorker, _: &mut Self::Context) -> bool {
         let worker = self.slots.get(index).and_then(|slot| slot.worker.as_ref());
         worker.is_some_and(|worker| {
-            worker.do_send(Crash);
+            worker.crash.do_send(Crash);
             true
         })
     }
@@ -293,6 +295,7 @@ impl Handler<CrashWorker> for Supervisor {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Component, Factory};
     use super::*;
     use crate::runtime::status;
 
@@ -309,7 +312,7 @@ mod tests {
             name: "worker",
             arbiters: Arc::new(ArbiterPool::start(1, 1).unwrap()),
             policy,
-            factory,
+            spawn: Component::spawn(factory),
             status: status(),
             size,
             fatal: mpsc::unbounded_channel().0,

@@ -6,7 +6,7 @@ use actix::prelude::*;
 use slog::warn;
 use tokio_util::sync::CancellationToken;
 
-use super::{Component, Exit, Slot, Start, Supervisor};
+use super::{Component, Exit, ExitGuard, Life, Slot, Start, Supervisor};
 
 /// The temporary children of one supervisor that have not ended, by their generation.
 #[derive(Default)]
@@ -50,9 +50,9 @@ impl Handler<StartTemporary> for Supervisor {
         let status = self.spec.status.unlisted_worker(TEMPORARY);
         let slot = Slot { index: TEMPORARY, drain, status, log: self.spec.log.clone() };
         let supervisor = ctx.address();
-        Component::start_in_arbiter(&self.spec.arbiters.next(), move |_| {
-            Component::new(start, slot, generation, supervisor)
-        });
+        let guard = ExitGuard { supervisor, index: TEMPORARY, generation, exit: Exit::Killed };
+        let life = Life::new(slot, guard);
+        Component::start_in_arbiter(&self.spec.arbiters.next(), move |_| Component::new(start, life));
     }
 }
 

@@ -1,0 +1,87 @@
+//! Actors of their own kind under a supervisor: what they have from it, and how they are kept going.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{self, Poll};
+
+use actix::dev::ToEnvelope;
+use actix::prelude::*;
+use actix_rt::ArbiterHandle;
+
+use super::{Crash, Drain, Exit, ExitGuard, Slot, WorkError, panic_message};
+
+/// Starts the worker of a slot on an arbiter.
+pub type Spawn = Arc<dyn Fn(Life, &ArbiterHandle) -> WorkerHandle + Send + Sync>;
+
+/// What an actor has from its supervisor, for one life.
+pub struct Life {
+    pub slot: Slot,
+    guard: Option<ExitGuard>,
+}
+
+impl Life {
+    pub fn new(slot: Slot, guard: ExitGuard) -> Self {
+        Self { slot, guard: Some(guard) }
+    }
+
+    /// Of an actor whose end nobody waits for, as in tests.
+    pub fn unsupervised(slot: Slot) -> Self {
+        Self { slot, guard: None }
+    }
+
+    /// Says how the actor ends, which the supervisor is told when it is dropped.
+    pub fn ends(&mut self, exit: Exit) {
+        if let Some(guard) = &mut self.guard {
+            guard.exit = exit;
+        }
+    }
+}
+
+/// What a supervisor tells a worker, whatever kind of actor it is.
+pub struct WorkerHandle {
+    pub drain: Recipient<Drain>,
+    pub crash: Recipient<Crash>,
+}
+
+impl<A> From<Addr<A>> for WorkerHandle
+where
+    A: Handler<Drain> + Handler<Crash>,
+    A::Context: ToEnvelope<A, Drain> + ToEnvelope<A, Crash>,
+{
+    fn from(worker: Addr<A>) -> Self {
+        Self { drain: worker.clone().recipient(), crash: worker.recipient() }
+    }
+}
+
+/// A worker that is an actor with messages of its own.
+pub trait Supervised: Actor<Context = Context<Self>> + Unpin {
+    fn life(&mut self) -> &mut Life;
+
+    /// Does all that can be done now. Called after each message that the actor has handled, and when anything it polled
+    /// has become ready. Ready when the worker has left, or can't go on.
+    fn advance(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), WorkError>>;
+}
+
+/// Keeps an actor going until it has left; called once, when it has started.
+pub fn keep_going<A: Supervised>(ctx: &mut Context<A>) {
+    ctx.spawn(KeepGoing);
+}
+
+struct KeepGoing;
+
+impl<A: Supervised> ActorFuture<A> for KeepGoing {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, actor: &mut A, ctx: &mut Context<A>, cx: &mut task::Context<'_>) -> Poll<()> {
+        let exit = match catch_unwind(AssertUnwindSafe(|| actor.advance(cx))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(Ok(()))) => Exit::Done,
+            Ok(Poll::Ready(Err(error))) => Exit::Failed(error.to_string()),
+            Err(panic) => Exit::Panicked(panic_message(panic.as_ref())),
+        };
+        actor.life().ends(exit);
+        ctx.stop();
+        Poll::Ready(())
+    }
+}
