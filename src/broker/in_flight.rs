@@ -69,6 +69,11 @@ impl InFlightTable {
         self.bytes
     }
 
+    /// True for a message that was passed on and has no reply yet.
+    pub fn has(&self, message: &Frames) -> bool {
+        Envelope::of(message).is_some_and(|envelope| self.by_envelope.contains_key(&envelope))
+    }
+
     pub fn add(&mut self, envelope: Envelope, delivery: Option<Delivery>, bytes: usize) {
         if let Some(delivery) = delivery {
             self.by_id.insert(delivery.message_id, envelope.clone());
