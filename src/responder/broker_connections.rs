@@ -164,8 +164,11 @@ impl BrokerConnections {
     /// after that is lost, and sent again by its requester: libzmq offers nothing to tell a DEALER.
     pub fn leave(&mut self, returned: impl Fn(&Frames) -> io::Result<Vec<u8>>) -> io::Result<()> {
         for connection in std::mem::take(&mut self.all) {
-            self.disconnected(&connection);
-            self.all.extend(connection.leave(&returned)?);
+            let up_at = connection.up_at();
+            match connection.leave(&returned)? {
+                Some(connection) => self.all.push(connection),
+                None => up_at.into_iter().for_each(|address| self.status.peer(address, false)),
+            }
         }
         Ok(())
     }
@@ -182,13 +185,19 @@ impl BrokerConnections {
             let connection = &mut self.all[index];
             loop {
                 let events = connection.socket.events()?;
+                // Before its first message: follow() gives up connections that are down.
+                if events.writable && !connection.up {
+                    connection.set_up(true, &self.status);
+                    return Poll::Ready(Ok(FromBroker::Changed));
+                }
                 if events.readable
                     && let Some(frames) = connection.socket.try_recv()?
                 {
                     match connection.take(frames) {
                         Taken::Nothing => continue,
                         Taken::Left => {
-                            self.all.remove(index);
+                            let left = self.all.remove(index);
+                            left.up_at().into_iter().for_each(|address| self.status.peer(address, false));
                             return Poll::Ready(Ok(FromBroker::Changed));
                         }
                         Taken::Message(reply_to, message) => {
@@ -197,8 +206,8 @@ impl BrokerConnections {
                         }
                     }
                 }
-                if connection.up != events.writable {
-                    connection.set_up(events.writable, &self.status);
+                if connection.up && !events.writable {
+                    connection.set_up(false, &self.status);
                     return Poll::Ready(Ok(FromBroker::Changed));
                 }
                 if connection.socket.poll_edge(cx)?.is_pending() {
@@ -238,17 +247,12 @@ impl BrokerConnections {
             _ => std::future::pending().await,
         }
     }
-
-    fn disconnected(&self, connection: &Connection) {
-        if let Some(address) = connection.broker.tcp().filter(|_| connection.up) {
-            self.status.peer(address, false);
-        }
-    }
 }
 
 impl Drop for BrokerConnections {
     fn drop(&mut self) {
-        self.all.iter().for_each(|connection| self.disconnected(connection));
+        let up = self.all.iter().filter_map(Connection::up_at);
+        up.for_each(|address| self.status.peer(address, false));
     }
 }
 
@@ -261,6 +265,11 @@ enum Taken {
 }
 
 impl Connection {
+    /// The address that it is up to, as the instance's status counts.
+    fn up_at(&self) -> Option<SocketAddr> {
+        self.broker.tcp().filter(|_| self.up)
+    }
+
     fn set_up(&mut self, up: bool, status: &InstanceStatus) {
         self.up = up;
         if let (Some(renewal), Some(address)) = (&mut self.renewal, self.broker.tcp()) {
@@ -295,8 +304,9 @@ impl Connection {
     /// Leaves the broker; the connection, if that is not done yet.
     fn leave(mut self, returned: impl Fn(&Frames) -> io::Result<Vec<u8>>) -> io::Result<Option<Self>> {
         if self.has_greeted {
-            self.leaving = self.leaving || self.socket.try_send(vec![LEAVE.into()])?.is_none();
-            return Ok(self.leaving.then_some(self));
+            let is_sent = self.leaving || self.socket.try_send(vec![LEAVE.into()])?.is_none();
+            (self.leaving, self.up) = (true, is_sent);
+            return Ok(is_sent.then_some(self));
         }
         let broker = self.broker.clone();
         let (endpoint, dealer) = match &broker {

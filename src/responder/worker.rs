@@ -77,12 +77,17 @@ fn follow_brokers(state: &mut ResponderState, backend: &mut Backend, slot: &Slot
     Ok(())
 }
 
-/// Leaves every broker: what the worker has is answered, or returned for another one.
+/// Leaves every broker: what the worker has is answered, or returned for another one. A broker of this process always
+/// confirms, or closes the connection; one elsewhere may be another program by now.
 async fn leave(state: &mut ResponderState, slot: &Slot, context: &ResponderContext) -> Result<(), WorkError> {
     let id = state.task.responder_id;
     state.brokers.leave(|message| returned(message, id, slot))?;
+    let patience = match context.states.backend {
+        Backend::Here(_) => Duration::MAX,
+        Backend::Ipc(_) | Backend::Addresses(_) => LEAVE_TIMEOUT,
+    };
     while !state.brokers.is_empty() {
-        match timeout(LEAVE_TIMEOUT, state.brokers.next()).await {
+        match timeout(patience, state.brokers.next()).await {
             Ok(Ok(FromBroker::Message(frames))) => take(frames, state, slot, context).await?,
             Ok(Ok(FromBroker::Changed)) => drop(state.brokers.follow(&[], |message| returned(message, id, slot))?),
             Ok(Err(error)) => return Err(error.into()),
