@@ -195,7 +195,10 @@ impl BrokerState {
         if let Some(Delivery { message_id, deadline }) = delivery {
             frames.push(delivery_frame(message_id, deadline).encode().into());
         }
-        self.in_flight.add(envelope, delivery, memory(&frames));
+        for _ in 0..self.in_flight.add(envelope, delivery, memory(&frames)) {
+            debug!(slot.log, "sent again: the earlier sending counts as lost with its worker");
+            self.status.ledger.ended(Outcome::Timeout);
+        }
         self.dispatcher.pass(frames)
     }
 

@@ -258,8 +258,9 @@ mod tests {
                 queue.leave(&[1]);
             }
             assert_eq!(queue.take_lost(TIMEOUT, |_| Ok(true)).unwrap().len(), 0);
-            assert_eq!(queue.take_lost(TIMEOUT, |_| Ok(false)).unwrap(), [message(0)]);
-            assert_eq!(queue.take_lost(TIMEOUT, |_| Ok(false)).unwrap().len(), 0, "worker 2 has none");
+            let is_connected = |worker: &[u8]| Ok(worker != [1]);
+            assert_eq!(queue.take_lost(TIMEOUT, is_connected).unwrap(), [message(0)]);
+            assert_eq!(queue.take_lost(TIMEOUT, is_connected).unwrap().len(), 0);
             assert!(!queue.reply(&[1], &reply(0)));
             assert_eq!(queue.ready, [[2]]);
         }
