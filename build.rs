@@ -64,7 +64,7 @@ fn link_libsodium() -> Result<(), Box<dyn error::Error>> {
 
 /// Has libzmq call functions of ours in place of two of its own, see src/runtime/zeromq/socket.rs.
 fn wrap_libzmq() {
-    for function in ["_ZN3zmq6pipe_t5writeEPKNS_5msg_tE", "_ZNK3zmq6pipe_t8rollbackEv"] {
+    for function in ["_ZN3zmq6pipe_t5writeEPKNS_5msg_tE", "_ZNK3zmq6pipe_t8rollbackEv", "zmq_ctx_new"] {
         println!("cargo::rustc-link-arg=-Wl,--wrap={function}");
         // Ours stand in a library before libzmq, and nothing before it calls them.
         println!("cargo::rustc-link-arg=-Wl,--undefined=__wrap_{function}");

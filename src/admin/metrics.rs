@@ -129,7 +129,7 @@ impl Collector for AllFigures {
         )?;
         self.family(
             encoder,
-            ("queue_depth", "Messages waiting for a worker", gauge),
+            ("queue_depth", "Messages that no worker has begun, as far as libzmq tells", gauge),
             |Figures { snapshot, .. }| one(snapshot.queue),
         )?;
         self.family(

@@ -4,9 +4,7 @@ use anyhow::{Result, bail};
 use slog::{Logger, debug};
 
 use crate::admin::CONNECTIONS;
-use crate::broker::MAX_LEAST_BUSY;
 use crate::config::{Curve, Role, Settings};
-use crate::wire::Dispatch;
 
 /// Descriptors that a process needs whatever its workers do: its own, and the admin server's connections.
 const BASE: u64 = 128 + CONNECTIONS as u64;
@@ -14,10 +12,10 @@ const BASE: u64 = 128 + CONNECTIONS as u64;
 /// Descriptors of a requester worker: its socket's own, and the connection's two ends where both are here.
 const PER_REQUESTER: u64 = 3;
 
-/// Descriptors of a responder worker, with a DEALER of its own under least-busy dispatch.
+/// Descriptors of a responder worker: its socket's own, and that of the one before while dispatch changes.
 const PER_RESPONDER: u64 = 2;
 
-/// Descriptors of one whose broker is elsewhere: its socket's own, the connection, and its monitor's two ends.
+/// Descriptors of one whose brokers are elsewhere: those of two sockets and their connections, as a broker may be replaced.
 const PER_RESPONDER_ELSEWHERE: u64 = 4;
 
 /// Raises the limit of open files as far as it goes. Fails when that is too low for the configured workers, or when
@@ -25,19 +23,6 @@ const PER_RESPONDER_ELSEWHERE: u64 = 4;
 pub fn raise(settings: &Settings, role: Role, log: &Logger) -> Result<()> {
     let requesters = settings.requester.workers.get();
     let responders = settings.responder.workers.get();
-    let least_busy = settings.broker.dispatch == Dispatch::LeastBusy;
-    if least_busy && role == Role::Broker {
-        bail!(
-            "broker.dispatch = \"least-busy\" needs the workers in the broker's process: run `swarmq responder` \
-             without responder.backend, or use \"round-robin\""
-        );
-    }
-    if least_busy && responders > MAX_LEAST_BUSY as u64 {
-        bail!(
-            "responder.workers = {responders}: broker.dispatch = \"least-busy\" allows {MAX_LEAST_BUSY} in one \
-             instance; run more instances, or use \"round-robin\""
-        );
-    }
     let (asks, takes) = (settings.web.max_in_flight.get(), settings.requester.max_in_flight.get());
     if role == Role::All && asks > takes {
         bail!(

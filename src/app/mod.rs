@@ -13,7 +13,7 @@ use slog::{Logger, info, warn};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::admin::{Control, Workers, admin_routes, serve_admin};
-use crate::broker::{BrokerTier, INPROC, MAX_LEAST_BUSY, worker_endpoint};
+use crate::broker::{BrokerTier, inproc_endpoint};
 use crate::config::{Role, Settings, Upstream};
 use crate::requester::{MAX_WORKERS, RequestCoordinator, RequesterTier};
 use crate::responder::{LocalBroker, ResponderTier};
@@ -35,7 +35,7 @@ pub struct Addresses {
     pub requester: Option<SocketAddr>,
     /// The ROUTER.
     pub broker: Option<SocketAddr>,
-    /// A separate broker's DEALER, where that is TCP.
+    /// Where a separate broker listens for workers, where that is TCP.
     pub backend: Option<SocketAddr>,
     /// The web tier's SUB.
     pub telemetry: Option<SocketAddr>,
@@ -123,11 +123,10 @@ impl App {
             web = Some(tier);
         }
         process.start_telemetry(addresses.telemetry)?;
-        let max_responders = MAX_LEAST_BUSY.max(process.settings.responder.workers.usize());
         let server = serve_admin(
             admin_listener,
             process.instances.clone(),
-            controls(requester.as_ref(), broker.as_ref(), (responder.as_ref(), max_responders)),
+            controls(requester.as_ref(), broker.as_ref(), responder.as_ref()),
             Guard::new(
                 process.settings.admin.bind,
                 Permission::of(process.settings.admin.token.as_ref(), &[process.settings.admin.bind]),
@@ -230,20 +229,14 @@ impl App {
 
 /// What the responder workers of the same process need to know of a broker.
 fn local(broker: &BrokerTier) -> LocalBroker {
-    LocalBroker {
-        workers: broker.workers.clone(),
-        released: broker.released.clone(),
-        shared: INPROC,
-        own: worker_endpoint,
-        dispatch: broker.dispatch.subscribe(),
-    }
+    LocalBroker { dispatch: broker.dispatch.subscribe(), endpoint: inproc_endpoint, shared: broker.shared.clone() }
 }
 
 /// What can be changed about the instances of this process.
 fn controls(
     requester: Option<&RequesterTier>,
     broker: Option<&BrokerTier>,
-    (responder, max_responders): (Option<&ResponderTier>, usize),
+    responder: Option<&ResponderTier>,
 ) -> Vec<Control> {
     let requester = requester.map(|tier| Control {
         status: tier.status.clone(),
@@ -259,7 +252,7 @@ fn controls(
     });
     let responder = responder.map(|tier| Control {
         status: tier.controls.status.clone(),
-        workers: Some(Workers { pool: tier.workers.clone(), max: max_responders }),
+        workers: Some(Workers { pool: tier.workers.clone(), max: MAX_WORKERS }),
         responder: Some(tier.controls.clone()),
         dispatch: None,
     });

@@ -1,5 +1,5 @@
-//! The broker: ROUTER in front, DEALER behind. It passes frames on without reading them, keeps count of what is on its
-//! way, and answers itself only where it can't pass a message on.
+//! The broker: a ROUTER for requesters, and a dispatcher for workers. It passes frames on without reading them, keeps count
+//! of what is in flight, and answers itself only where it can't pass a message on.
 
 use std::io;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use slog::{debug, warn};
+use slog::{debug, info, warn};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -16,7 +16,9 @@ use crate::runtime::supervision::{Slot, WorkError, next_change};
 use crate::runtime::zeromq::memory;
 use crate::runtime::zeromq::{Frames, Routed, Socket};
 use crate::runtime::{InstanceStatus, deadline_of, delivery_frame};
-use crate::wire::{BrokerStamp, DeliveryFrame, EXPIRED, ErrorCode, Hop, Message, NO_RESPONDER, Outcome, WorkerState};
+use crate::wire::{
+    BrokerStamp, DeliveryFrame, EXPIRED, ErrorCode, Hop, Message, NO_RESPONDER, Outcome, READY, WorkerState,
+};
 
 /// Messages passed on in one go before others on the arbiter get their turn.
 const BATCH: usize = 64;
@@ -49,11 +51,13 @@ pub struct BrokerState {
     pub max_message_bytes: usize,
     /// A message without a deadline whose worker never answers is forgotten after so long.
     pub forget_after: Duration,
-    /// The broker can't tell when one of its workers is lost.
-    pub workers_elsewhere: bool,
+    /// It can tell when one of its workers is lost with a message. A DEALER can't, where they are elsewhere.
+    pub sees_losses: bool,
     pub status: Arc<InstanceStatus>,
-    /// How many messages are here that no worker has begun, as far as the broker can tell.
-    pub depth: Arc<AtomicUsize>,
+    /// Messages here that were not dealt out; all in flight where libzmq does not tell which workers have begun.
+    pub waiting: Arc<AtomicUsize>,
+    /// Workers that have announced themselves.
+    pub workers: Arc<AtomicUsize>,
     /// The memory that messages and replies take here.
     pub bytes: Arc<AtomicUsize>,
 }
@@ -63,24 +67,22 @@ pub async fn run_broker(slot: Slot, state: Arc<Mutex<BrokerState>>) -> Result<()
     let mut state = state.lock().await;
     state.attach()?;
     slot.status.set(WorkerState::Idle, None);
-    let (mut dispatch, mut size) = state.dispatcher.watches();
+    let mut dispatch = state.dispatcher.changes();
     let mut sweep_at = Instant::now() + SWEEP;
     loop {
         state.pass_on(&slot).await?;
-        let at_work = size.as_ref().map_or(0, |size| *size.borrow());
-        state.depth.store(state.in_flight.len().saturating_sub(at_work), Ordering::Relaxed);
-        state.bytes.store(state.in_flight.bytes() + state.outboxes.bytes(), Ordering::Relaxed);
         let (draining, empty) = (slot.drain.is_cancelled(), state.in_flight.is_empty());
         let unsent = !state.outboxes.is_empty();
         if draining && empty {
             state.send_last(&slot).await?;
-            state.dispatcher.release_all();
+            state.dispatcher.close();
             return Ok(());
         }
+        let check_at = state.dispatcher.check_at();
         tokio::select! {
             news = std::future::poll_fn(|cx| state.poll_news(cx)) => news?,
             () = next_change(Some(&mut dispatch)) => {}
-            () = next_change(size.as_mut()) => {}
+            () = sleep_until(check_at.unwrap_or(sweep_at)), if check_at.is_some() => state.pass_lost(&slot)?,
             () = sleep_until(sweep_at), if !empty => {
                 state.give_up(&slot);
                 sweep_at = Instant::now() + SWEEP;
@@ -121,11 +123,20 @@ impl BrokerState {
                 moved = true;
             }
             moved |= self.outboxes.flush(|reply| self.router.try_route(reply))?;
+            self.show();
             if !moved {
                 return Ok(());
             }
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Writes the figures down for whoever shows them.
+    fn show(&self) {
+        let waiting = self.dispatcher.waiting().unwrap_or(self.in_flight.len());
+        self.waiting.store(waiting, Ordering::Relaxed);
+        self.workers.store(self.dispatcher.workers(), Ordering::Relaxed);
+        self.bytes.store(self.in_flight.bytes() + self.outboxes.bytes(), Ordering::Relaxed);
     }
 
     /// Ready when there is something to pass on. Both sides are looked at each time: a call on a socket can have
@@ -147,6 +158,13 @@ impl BrokerState {
     /// Passes a message on to a worker, or answers why not.
     fn take_message(&mut self, mut frames: Frames, slot: &Slot) -> io::Result<()> {
         let Some(envelope) = Envelope::of(&frames) else {
+            if frames.len() == 2 && &frames[1][..] == READY {
+                warn!(
+                    slot.log,
+                    "a worker has connected to the port for requesters (broker.port): set its responder.backend \
+                    to the address for workers (broker.backend)"
+                );
+            }
             warn!(slot.log, "not a message: no empty frame with JSON behind it, or too much before that";
                 "frames" => frames.len(), "bytes" => memory(&frames));
             self.status.ledger.sent();
@@ -154,8 +172,8 @@ impl BrokerState {
             return Ok(());
         };
         let delivery = take_delivery(&mut frames);
-        // Where its worker is elsewhere the first sending may be lost, and nobody knows: it is dealt out once more.
-        if let Some(delivery) = delivery.filter(|_| !self.workers_elsewhere)
+        // Where the first sending may be lost with its worker, and nobody knows, it is dealt out once more.
+        if let Some(delivery) = delivery.filter(|_| self.sees_losses)
             && self.in_flight.sent_again(delivery, envelope.frames(&frames))
         {
             self.status.ledger.retry();
@@ -177,7 +195,10 @@ impl BrokerState {
         if let Some(Delivery { message_id, deadline }) = delivery {
             frames.push(delivery_frame(message_id, deadline).encode().into());
         }
-        self.in_flight.add(envelope, delivery, memory(&frames));
+        for _ in 0..self.in_flight.add(envelope, delivery, memory(&frames)) {
+            debug!(slot.log, "sent again: the earlier sending counts as lost with its worker");
+            self.status.ledger.ended(Outcome::Timeout);
+        }
         self.dispatcher.pass(frames)
     }
 
@@ -242,8 +263,8 @@ impl BrokerState {
             return Ok(());
         };
         if let Some(message) = envelope.returned(&mut frames) {
-            // Its worker has been taken away before it began: another one's turn.
-            return self.dispatcher.pass(message);
+            // Its worker left before it began: another one's turn.
+            return self.dispatcher.pass_first(message);
         }
         let expired = frames.last().is_some_and(|last| &last[..] == EXPIRED);
         match self.in_flight.end(&envelope) {
@@ -303,9 +324,24 @@ impl BrokerState {
         Ok(())
     }
 
+    /// Has other workers do what lost ones had. What has ended meanwhile is done by nobody.
+    fn pass_lost(&mut self, slot: &Slot) -> io::Result<()> {
+        for message in self.dispatcher.take_lost()? {
+            let waited_for = self.in_flight.has(&message);
+            info!(slot.log, "a worker was lost with a message"; "passedOn" => waited_for);
+            if waited_for {
+                self.dispatcher.pass_first(message)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Gives up on messages that nobody waits for, and on those whose workers never answered.
     fn give_up(&mut self, slot: &Slot) {
         let GivenUp { expired, forgotten } = self.in_flight.give_up(self.forget_after);
+        if expired + forgotten > 0 {
+            self.dispatcher.drop_where(|message| !self.in_flight.has(message));
+        }
         (0..expired).for_each(|_| self.status.ledger.expired());
         if expired > 0 {
             debug!(slot.log, "messages expired at the broker or its workers"; "messages" => expired);

@@ -53,6 +53,12 @@ impl Envelope {
     }
 }
 
+/// True when a reply has the envelope of a message.
+pub fn has_envelope_of(reply: &Frames, message: &Frames) -> bool {
+    let end = |frames: &Frames| frames.iter().skip(1).position(|frame| frame.is_empty());
+    end(message).is_some_and(|end| reply.get(..end + 2) == message.get(..end + 2))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -69,16 +69,27 @@ impl InFlightTable {
         self.bytes
     }
 
-    pub fn add(&mut self, envelope: Envelope, delivery: Option<Delivery>, bytes: usize) {
-        if let Some(delivery) = delivery {
-            self.by_id.insert(delivery.message_id, envelope.clone());
-        }
+    /// True for a message that was passed on and has no reply yet.
+    pub fn has(&self, message: &Frames) -> bool {
+        Envelope::of(message).is_some_and(|envelope| self.by_envelope.contains_key(&envelope))
+    }
+
+    /// A message is passed on. An earlier sending of it that is still here counts as lost; the copies of that.
+    pub fn add(&mut self, envelope: Envelope, delivery: Option<Delivery>, bytes: usize) -> u32 {
+        let earlier = delivery.and_then(|delivery| self.by_id.insert(delivery.message_id, envelope.clone()));
+        let lost = earlier.filter(|earlier| *earlier != envelope).and_then(|earlier| self.by_envelope.remove(&earlier));
+        let lost = lost.map_or(0, |entry| {
+            self.bytes -= entry.bytes;
+            self.count -= entry.copies as usize;
+            entry.copies
+        });
         let fresh = InFlightEntry { arrived: Instant::now(), delivery, reply_to: None, copies: 0, bytes: 0 };
         let entry = self.by_envelope.entry(envelope).or_insert(fresh);
         entry.copies += 1;
         entry.bytes += bytes;
         self.count += 1;
         self.bytes += bytes;
+        lost
     }
 
     /// A message that is here already was sent again: its reply goes to the latest sending, and it is not worked on
@@ -188,6 +199,16 @@ mod tests {
         let ended = table.end(&first).unwrap();
         assert_eq!((ended.reply_to, ended.residence, ended.wants_stamp), (Some(second()), SECOND * 3 / 4, true));
         assert!(table.is_empty() && !table.sent_again(delivery(7, SECOND), second()), "it has ended");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_is_passed_on_again_ends_its_earlier_sending() {
+        let mut table = InFlightTable::default();
+        assert_eq!(table.add(envelope(b"1"), Some(delivery(7, SECOND)), 10), 0);
+        assert_eq!(table.add(envelope(b"2"), Some(delivery(7, SECOND)), 20), 1);
+        assert_eq!((table.len(), table.bytes()), (1, 20));
+        assert!(table.end(&envelope(b"1")).is_none() && table.end(&envelope(b"2")).is_some());
+        assert!(table.is_empty() && table.bytes() == 0);
     }
 
     #[tokio::test(start_paused = true)]

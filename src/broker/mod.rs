@@ -1,4 +1,5 @@
-//! The broker: ROUTER for requesters, DEALER for responder workers. Begin with `tier.rs`, then `broker.rs`.
+//! The broker: ROUTER for requesters, DEALER or a second ROUTER for responder workers. Begin with `tier.rs`, then
+//! `broker.rs`; `dispatch/` decides which worker gets a message.
 
 mod broker;
 mod dispatch;
@@ -8,9 +9,9 @@ mod outboxes;
 mod tier;
 
 pub use broker::{BrokerState, run_broker};
-pub use dispatch::{Dispatcher, LeastBusyConfig, MAX_LEAST_BUSY, worker_endpoint};
-use envelope::Envelope;
+pub use dispatch::{Dispatcher, Heartbeat, LeastBusy, RoundRobin};
+use envelope::{Envelope, has_envelope_of};
 pub use in_flight::{Delivery, Ended, GivenUp, InFlightTable};
 use outboxes::Dropped;
 pub use outboxes::Outboxes;
-pub use tier::{BrokerTier, INPROC};
+pub use tier::{BrokerTier, inproc_endpoint};

@@ -8,30 +8,38 @@ use actix::Addr;
 use anyhow::{Context, Result};
 use tokio::sync::{Mutex, watch};
 
-use super::{BrokerState, Dispatcher, InFlightTable, LeastBusyConfig, Outboxes, run_broker};
+use super::{BrokerState, Dispatcher, Heartbeat, InFlightTable, LeastBusy, Outboxes, RoundRobin, run_broker};
 use crate::runtime::supervision::{Drain, Factory, Supervisor};
-use crate::runtime::zeromq::{Socket, bind};
+use crate::runtime::zeromq::{Contexts, SharedDealer, Socket, bind};
 use crate::runtime::{InstanceStatus, Process, bind_zmq, bound};
 use crate::wire::{Dispatch, Tier};
 
-/// Where the workers of this process find their broker under round-robin dispatch.
-pub const INPROC: &str = "inproc://workers";
+/// Where the workers of this process find their broker.
+pub fn inproc_endpoint(dispatch: Dispatch) -> &'static str {
+    match dispatch {
+        Dispatch::RoundRobin => "inproc://round-robin",
+        Dispatch::LeastBusy => "inproc://least-busy",
+    }
+}
 
 /// Where a separate broker listens for workers by default.
 const DEFAULT_BACKEND: &str = "tcp://127.0.0.1:5433";
+
+/// Why a separate broker with least-busy dispatch would do no work.
+const NO_WORKER: &str = "no responder worker has announced itself: `swarmq responder --backend` has to connect here \
+                         (broker.backend). Workers with REP sockets cannot: they need broker.dispatch = \"round-robin\"";
 
 /// A broker, started.
 pub struct BrokerTier {
     /// Where its ROUTER listens.
     pub router: SocketAddr,
-    /// Where its DEALER listens, for workers elsewhere.
+    /// Where it listens for workers elsewhere.
     pub backend: Option<SocketAddr>,
     pub pool: Addr<Supervisor>,
     pub status: Arc<InstanceStatus>,
-    /// How many workers it shall deal to, and does.
-    pub workers: watch::Sender<usize>,
-    pub released: watch::Receiver<usize>,
     pub dispatch: watch::Sender<Dispatch>,
+    /// What its DEALER and the workers of this process share.
+    pub shared: Arc<SharedDealer>,
     /// Its workers are elsewhere.
     pub separate: bool,
 }
@@ -49,52 +57,41 @@ impl BrokerTier {
         let mark = high_water_mark(limit_bytes, max_message_bytes);
         set_marks(&router, mark)?;
         let address = bind_zmq(&router, settings.bind, settings.port.port(), "broker.port")?;
-        let workers = watch::Sender::new(process.settings.responder.workers.usize());
-        let released = watch::Sender::new(0);
-        let released_to = released.subscribe();
-        let dealer = match separate {
-            true => {
-                let dealer = contexts.server_socket(zmq::DEALER, "broker for workers")?;
-                set_marks(&dealer, mark)?;
-                dealer
-            }
-            false => contexts.inproc_socket(zmq::DEALER)?,
-        };
-        let endpoint = match (separate, &settings.backend) {
-            (false, _) => INPROC,
-            (true, Some(configured)) => configured.as_str(),
-            (true, None) => DEFAULT_BACKEND,
-        };
-        bind(&dealer, endpoint).with_context(|| {
-            format!("the broker can't listen for workers on {endpoint}: is something else there? Set broker.backend")
-        })?;
-        let backend = bound(&dealer).ok();
-        let parts = (!separate).then(|| LeastBusyConfig { contexts, size: workers.subscribe(), released });
+        let shared = Arc::new(SharedDealer::default());
         let dispatch = watch::Sender::new(settings.dispatch);
+        let (dispatcher, backend) = match separate {
+            true => separate_dispatcher(process, mark, dispatch.subscribe())?,
+            false => (dispatcher(&contexts, &shared, dispatch.subscribe())?, None),
+        };
         let status = process.status(Tier::Broker, false, true);
         status.set_dispatch(settings.dispatch);
-        let (depth, bytes) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let shown = (depth.clone(), bytes.clone());
-        status.watch_queue(move || shown.0.load(Ordering::Relaxed));
-        status.watch_queue_bytes(move || shown.1.load(Ordering::Relaxed));
+        let [waiting, workers, bytes]: [Arc<AtomicUsize>; 3] = Default::default();
+        if separate && settings.dispatch == Dispatch::LeastBusy {
+            let workers = workers.clone();
+            status.watch_lack(move || (workers.load(Ordering::Relaxed) == 0).then_some(NO_WORKER));
+        }
+        let shown = (waiting.clone(), shared.clone(), bytes.clone());
+        status.watch_queue(move || shown.0.load(Ordering::Relaxed) + shown.1.untaken());
+        status.watch_queue_bytes(move || shown.2.load(Ordering::Relaxed));
         let state = Arc::new(Mutex::new(BrokerState {
             router: Socket::attach(router)?,
-            dispatcher: Dispatcher::new(dispatch.subscribe(), Socket::attach(dealer)?, parts),
+            dispatcher,
             in_flight: InFlightTable::default(),
             outboxes: Outboxes::new(limit_bytes),
             limit: settings.queue.usize(),
             limit_bytes,
             max_message_bytes,
             forget_after: settings.forget_after.get(),
-            workers_elsewhere: separate,
+            sees_losses: !separate || settings.dispatch == Dispatch::LeastBusy,
             status: status.clone(),
-            depth,
+            waiting,
+            workers,
             bytes,
         }));
         let arbiters = process.arbiter_pool(settings.arbiters.usize(), 1)?;
         let factory: Factory = Arc::new(move |slot| Box::pin(run_broker(slot, state.clone())));
         let pool = process.pool("broker", &arbiters, &status, watch::Sender::new(1), factory);
-        Ok(Self { router: address, backend, pool, status, workers, released: released_to, dispatch, separate })
+        Ok(Self { router: address, backend, pool, status, dispatch, shared, separate })
     }
 
     /// Takes no more messages; returns when the reply to each that is here has left.
@@ -103,6 +100,51 @@ impl BrokerTier {
         // An error means that the supervisor is gone, and all it kept.
         let _ = self.pool.send(Drain).await;
     }
+}
+
+/// Deals to workers of this process: both strategies, of which either may be in use.
+fn dispatcher(
+    contexts: &Contexts,
+    shared: &Arc<SharedDealer>,
+    dispatch: watch::Receiver<Dispatch>,
+) -> Result<Dispatcher> {
+    let (dealer, router) = (contexts.inproc_socket(zmq::DEALER)?, contexts.inproc_socket(zmq::ROUTER)?);
+    bind(&dealer, inproc_endpoint(Dispatch::RoundRobin))?;
+    let round_robin = RoundRobin::new(Socket::attach(dealer)?, Some(shared.clone()));
+    bind(&router, inproc_endpoint(Dispatch::LeastBusy))?;
+    Ok(Dispatcher::new(dispatch, Some(round_robin), Some(least_busy(router)?), None))
+}
+
+/// Deals to workers elsewhere, by the one strategy that is configured; where it listens, if that is TCP.
+fn separate_dispatcher(
+    process: &Process,
+    mark: i32,
+    dispatch: watch::Receiver<Dispatch>,
+) -> Result<(Dispatcher, Option<SocketAddr>)> {
+    let settings = &process.settings.broker;
+    let is_least_busy = settings.dispatch == Dispatch::LeastBusy;
+    let kind = if is_least_busy { zmq::ROUTER } else { zmq::DEALER };
+    let socket = process.contexts.server_socket(kind, "broker for workers")?;
+    set_marks(&socket, mark)?;
+    let endpoint = settings.backend.as_ref().map_or(DEFAULT_BACKEND, |configured| configured.as_str());
+    bind(&socket, endpoint).with_context(|| {
+        format!("the broker can't listen for workers on {endpoint}: is something else there? Set broker.backend")
+    })?;
+    let backend = bound(&socket).ok();
+    let (round_robin, least_busy) = match is_least_busy {
+        true => (None, Some(least_busy(socket)?)),
+        false => (Some(RoundRobin::new(Socket::attach(socket)?, None)), None),
+    };
+    let discovery = &process.settings.discovery;
+    let heartbeat = Heartbeat { interval: discovery.heartbeat.get(), timeout: discovery.heartbeat_timeout.get() };
+    Ok((Dispatcher::new(dispatch, round_robin, least_busy, Some(heartbeat)), backend))
+}
+
+/// The options that [`LeastBusy::new`] asks for.
+fn least_busy(router: zmq::Socket) -> Result<LeastBusy> {
+    router.set_router_mandatory(true)?;
+    router.set_sndhwm(0)?;
+    Ok(LeastBusy::new(Socket::attach(router)?))
 }
 
 /// Messages that libzmq queues for each connection and direction, where it tells nobody how many bytes those have: the

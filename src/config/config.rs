@@ -10,7 +10,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{AROUND_BYTES, ConfigError, Layer, MAX_ESCAPED, Secret, Section, Settings, Sources, files, sections};
-use crate::wire::Dispatch;
 
 /// The settings that are secrets; for each there is one of the same name with `_file`.
 const SECRETS: [&str; 2] = ["admin.token", "curve.key"];
@@ -128,7 +127,7 @@ impl Loader {
 
     /// The rules that hold between settings.
     fn check(&self, settings: &Settings) -> Result<(), ConfigError> {
-        let Settings { web, requester, task, supervision, discovery, curve, admin, broker, responder, .. } = settings;
+        let Settings { web, requester, task, supervision, discovery, curve, admin, broker, .. } = settings;
         let largest_message = requester.max_message_bytes.get();
         let rules = [
             (
@@ -155,11 +154,6 @@ impl Loader {
                 curve.key.is_some() && curve.key_file.is_some(),
                 ["curve.key", "curve.key_file"],
                 "the key has one source",
-            ),
-            (
-                responder.backend.is_some() && broker.dispatch == Dispatch::LeastBusy,
-                ["responder.backend", "broker.dispatch"],
-                "least-busy needs the broker and its workers in one process",
             ),
             (
                 task.max_file_bytes.get() * MAX_ESCAPED + AROUND_BYTES > largest_message,

@@ -173,7 +173,8 @@ pub struct Broker {
     /// Threads of the broker.
     pub arbiters: Int<1, 64>,
     /// Which worker gets the next message: each in turn, or one that is idle (while none is, messages wait at the
-    /// broker).
+    /// broker). With a separate broker, set it there: the workers of `swarmq responder` take messages from either. The
+    /// original's workers need `round-robin`.
     pub dispatch: Dispatch,
     /// Largest number of messages at the broker and its workers; the broker answers further ones with `overloaded`.
     pub queue: Int<1, 1_000_000>,
@@ -206,8 +207,8 @@ impl Default for Broker {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Responder {
-    /// Number of responder workers. A ZeroMQ context holds 1,023 sockets: for more workers, run more instances.
-    pub workers: Int<0, 1_000>,
+    /// Number of responder workers.
+    pub workers: Int<0, 10_000>,
     /// Threads that the workers share.
     pub arbiters: Int<1, 64>,
     /// Threads per arbiter for reading files and hashing.

@@ -1,5 +1,7 @@
-//! The responder workers: each does a task for each message. Begin with `tier.rs`, then `worker.rs`.
+//! The responder workers: each does a task for each message. Begin with `tier.rs`, then `worker.rs`;
+//! `broker_connections.rs` has a worker's sockets.
 
+mod broker_connections;
 mod controls;
 mod delay;
 mod faults;
@@ -8,11 +10,12 @@ mod tier;
 mod worker;
 mod worker_state;
 
+use broker_connections::{BrokerConnections, FromBroker};
 pub use controls::{ChangeError, ResponderControls, delay_of};
 use delay::DelayError;
 pub use delay::{Delay, DelaySource};
 pub use faults::FaultInjector;
-pub use tier::{LocalBroker, ResponderTier};
+pub use tier::ResponderTier;
 pub use worker::{ResponderContext, run_responder};
-use worker_state::ResponderState;
-pub use worker_state::{Backend, ResponderStates};
+pub use worker_state::{Backend, LocalBroker, ResponderStates};
+use worker_state::{BrokerAddress, ResponderState, TaskState};

@@ -9,11 +9,13 @@ use slog::warn;
 use tokio::sync::watch;
 
 use super::tasks::{BUILT_IN_FILE, Tasks, TasksConfig, Withheld};
-use super::{Backend, Delay, FaultInjector, ResponderContext, ResponderControls, ResponderStates, run_responder};
+use super::{
+    Backend, Delay, FaultInjector, LocalBroker, ResponderContext, ResponderControls, ResponderStates, run_responder,
+};
 use crate::config::{DelaySettings, Settings};
 use crate::runtime::supervision::{Drain, Factory, Supervisor};
 use crate::runtime::{Process, first_responder_id};
-use crate::wire::{DelayShape, DelayView, Dispatch, TaskName, Tier};
+use crate::wire::{DelayShape, DelayView, TaskName, Tier};
 
 /// The responder workers of this process, started.
 pub struct ResponderTier {
@@ -21,22 +23,19 @@ pub struct ResponderTier {
     pub controls: ResponderControls,
 }
 
-/// The broker of the same process, as its workers need it.
-pub struct LocalBroker {
-    /// How many workers it shall deal to, and does.
-    pub workers: watch::Sender<usize>,
-    pub released: watch::Receiver<usize>,
-    /// The endpoint of all workers, and each worker's own (least-busy).
-    pub shared: &'static str,
-    pub own: fn(usize) -> String,
-    pub dispatch: watch::Receiver<Dispatch>,
-}
-
 impl ResponderTier {
     /// `local`: the broker of this process; none: it is elsewhere.
     pub fn start(process: &mut Process, local: Option<LocalBroker>) -> Result<Self> {
         let settings = process.settings.responder.clone();
-        let status = process.status(Tier::Responder, local.is_none(), true);
+        let backend = match (local, &settings.backend) {
+            (Some(local), _) => Backend::Here(local),
+            (None, Some(url)) => match url.upstream() {
+                Some(upstream) => Backend::Addresses(process.follow(&upstream)),
+                None => Backend::Ipc(url.as_str().to_owned()),
+            },
+            (None, None) => anyhow::bail!("a responder without a broker needs responder.backend"),
+        };
+        let status = process.status(Tier::Responder, matches!(backend, Backend::Addresses(_)), true);
         let tasks = Arc::new(tasks(&process.settings)?);
         let view = delay_view(&process.settings.task.delay);
         let delay = watch::Sender::new(delay(&process.settings.task.delay)?);
@@ -44,26 +43,12 @@ impl ResponderTier {
         let faults = Arc::new(FaultInjector::default());
         let injector = faults.clone();
         status.watch_faults(move || (injector.faults(), injector.stalled()));
-        let never = watch::Sender::new(0);
-        let (size, released, backend) = match (local, &settings.backend) {
-            (Some(LocalBroker { workers, released, shared, own, dispatch }), _) => {
-                (workers, released, Backend::Here { shared, own, dispatch })
-            }
-            (None, Some(url)) => {
-                let backend = match url.upstream() {
-                    Some(upstream) => Backend::Addresses(process.follow(&upstream)),
-                    None => Backend::Ipc(url.as_str().to_owned()),
-                };
-                (watch::Sender::new(settings.workers.usize()), never.subscribe(), backend)
-            }
-            (None, None) => anyhow::bail!("a responder without a broker needs responder.backend"),
-        };
+        let size = watch::Sender::new(settings.workers.usize());
         let seed = process.settings.task.delay.seed.map(|seed| seed.get());
         let states =
             ResponderStates::new(process.contexts.clone(), backend, status.clone(), first_responder_id(), seed);
         let context = Arc::new(ResponderContext {
             states,
-            released,
             tasks,
             delay: delay.subscribe(),
             faults: faults.clone(),

@@ -1,34 +1,31 @@
-//! A responder worker: a REP that does a task for each message, after a delay, and replies.
+//! A responder worker: it does a task for each message, after a delay, and replies.
 
-use std::collections::BTreeSet;
 use std::io;
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use slog::{debug, info, warn};
 use tokio::sync::watch;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::{Backend, Delay, FaultInjector, ResponderState, ResponderStates};
+use super::{Backend, Delay, FaultInjector, FromBroker, ResponderState, ResponderStates, TaskState};
 use crate::responder::tasks::{TaskError, TaskInput, TaskOutput, Tasks};
-use crate::runtime::supervision::{Slot, WorkError, next_change, panic_message};
-use crate::runtime::zeromq::{Peers, frames_of, peers_news};
+use crate::runtime::supervision::{Slot, WorkError, panic_message};
+use crate::runtime::zeromq::{Frames, frames_of};
 use crate::runtime::{InstanceStatus, deadline_of};
-use crate::wire::{
-    DeliveryFrame, Dispatch, EXPIRED, ErrorCode, Hop, MAX_TIMEOUT_MS, Message, RETURNED, Reply, Timings, WorkerState,
-};
+use crate::wire::{DeliveryFrame, EXPIRED, ErrorCode, Hop, MAX_TIMEOUT_MS, Message, Reply, Timings, WorkerState};
 
 /// After so many deaths of its workers, a message is answered with an error instead of being tried again.
 const DEATHS_ALLOWED: u32 = 2;
 
+/// How long a worker that leaves waits for a broker to confirm that it gets no more messages.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What all responder workers of an instance share.
 pub struct ResponderContext {
     pub states: ResponderStates,
-    /// How many workers the broker deals to: one at or above it may leave at once.
-    pub released: watch::Receiver<usize>,
     pub tasks: Arc<Tasks>,
     pub delay: watch::Receiver<Delay>,
     pub faults: Arc<FaultInjector>,
@@ -40,111 +37,99 @@ pub struct ResponderContext {
 /// Runs one responder worker until it is drained. An error means that its socket failed.
 pub async fn run_responder(slot: Slot, context: Arc<ResponderContext>) -> Result<(), WorkError> {
     let delay = *context.delay.borrow();
-    let state = context.states.state(slot.index, &delay)?;
+    let state = context.states.state(slot.index, &delay);
     let mut state = state.lock().await;
-    slot.status.name(&state.responder_id.to_string());
+    slot.status.name(&state.task.responder_id.to_string());
     // A successor may be on another arbiter than the worker before it.
-    state.socket.attach_here()?;
-    let mut addresses = match &context.states.backend {
-        Backend::Addresses(addresses) => Some(addresses.clone()),
-        _ => None,
-    };
-    follow_brokers(&mut state, addresses.as_mut(), &context, &slot)?;
-    let mut dispatch = match &context.states.backend {
-        Backend::Here { dispatch, .. } => Some(dispatch.clone()),
-        _ => None,
-    };
-    follow_dispatch(&mut state, dispatch.as_mut(), &context, &slot)?;
-    if state.in_hand.is_some() {
-        state.deaths += 1;
+    state.brokers.attach_here()?;
+    let mut backend = context.states.backend.clone();
+    follow_brokers(&mut state, &mut backend, &slot)?;
+    if state.task.in_hand.is_some() {
+        state.task.deaths += 1;
         slot.status.set(WorkerState::Busy, None);
-        answer(&mut state, &slot, &context).await?;
+        reply(&mut state, &slot, &context).await?;
     }
-    let mut released = context.released.clone();
-    loop {
+    while !slot.drain.is_cancelled() {
         slot.status.set(WorkerState::Idle, None);
-        let ResponderState { socket, brokers, up, .. } = &mut *state;
-        let frames = tokio::select! {
-            frames = socket.recv() => frames?,
-            () = may_leave(&slot, &mut released) => break,
-            () = next_change(dispatch.as_mut()) => {
-                follow_dispatch(&mut state, dispatch.as_mut(), &context, &slot)?;
-                continue;
-            }
-            () = news_of_brokers(brokers, up, addresses.as_mut()) => {
-                follow_brokers(&mut state, addresses.as_mut(), &context, &slot)?;
-                continue;
-            }
+        let due = state.brokers.next_renewal();
+        let from_broker = tokio::select! {
+            from_broker = state.brokers.next() => from_broker?,
+            () = slot.drain.cancelled() => break,
+            () = backend.changed() => FromBroker::Changed,
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => FromBroker::Changed,
         };
-        slot.status.set(WorkerState::Busy, None);
-        context.status.ledger.sent();
-        state.in_hand = Some(frames);
-        state.deaths = 0;
-        answer(&mut state, &slot, &context).await?;
+        match from_broker {
+            FromBroker::Message(frames) => take(frames, &mut state, &slot, &context).await?,
+            FromBroker::Changed => follow_brokers(&mut state, &mut backend, &slot)?,
+        }
     }
-    give_back(&state, &slot).await?;
+    leave(&mut state, &slot, &context).await?;
     context.states.clear(slot.index);
     Ok(())
 }
 
-/// Returns when the worker is to leave, and the broker deals it nothing any more.
-async fn may_leave(slot: &Slot, released: &mut watch::Receiver<usize>) {
-    slot.drain.cancelled().await;
-    // An error means that the broker is gone, and deals out nothing.
-    let _ = released.wait_for(|released| *released <= slot.index).await;
-}
-
-/// Connects to the worker's own endpoint when the broker deals out by it.
-fn follow_dispatch(
-    state: &mut ResponderState,
-    dispatch: Option<&mut watch::Receiver<Dispatch>>,
-    context: &ResponderContext,
-    slot: &Slot,
-) -> io::Result<()> {
-    if let (Backend::Here { own, .. }, Some(dispatch)) = (&context.states.backend, dispatch)
-        && *dispatch.borrow_and_update() == Dispatch::LeastBusy
-        && !state.own_endpoint
-    {
-        state.socket.raw().connect(&own(slot.index))?;
-        state.own_endpoint = true;
-    }
-    Ok(())
-}
-
-/// The addresses behind the name of brokers elsewhere.
-type Addresses = watch::Receiver<BTreeSet<SocketAddr>>;
-
-/// Returns when [`follow_brokers`] has to be called.
-async fn news_of_brokers(brokers: &Peers, up: &mut Addresses, known: Option<&mut Addresses>) {
-    tokio::select! {
-        () = next_change(known) => {}
-        () = peers_news(brokers, up) => {}
-    }
-}
-
-/// Connects to brokers that are new, disconnects from those that have left, and makes connections anew that stay down.
-fn follow_brokers(
-    state: &mut ResponderState,
-    known: Option<&mut Addresses>,
-    context: &ResponderContext,
-    slot: &Slot,
-) -> io::Result<()> {
-    let Some(known) = known else { return Ok(()) };
-    let (known, up) = (known.borrow_and_update().clone(), state.up.borrow_and_update().clone());
-    let changes = state.brokers.follow(state.socket.raw(), &known, &up)?;
-    for gone in changes.gone {
+/// Connects to the brokers that there are, and to no others.
+fn follow_brokers(state: &mut ResponderState, backend: &mut Backend, slot: &Slot) -> io::Result<()> {
+    let id = state.task.responder_id;
+    for gone in state.brokers.follow(&backend.brokers(), |message| returned(message, id, slot))? {
         info!(slot.log, "broker gone"; "broker" => %gone);
-        context.status.forget_peer(gone);
-    }
-    for new in changes.new {
-        context.status.know_peer(new);
     }
     Ok(())
 }
 
-/// Does what the message in hand asks for and replies.
-async fn answer(state: &mut ResponderState, slot: &Slot, context: &ResponderContext) -> Result<(), WorkError> {
-    let Some(frames) = &state.in_hand else { return Ok(()) };
+/// Leaves every broker: what the worker has is answered, or returned for another one. A broker of this process always
+/// confirms, or closes the connection; one elsewhere may be another program by now.
+async fn leave(state: &mut ResponderState, slot: &Slot, context: &ResponderContext) -> Result<(), WorkError> {
+    let id = state.task.responder_id;
+    state.brokers.leave(|message| returned(message, id, slot))?;
+    let patience = match context.states.backend {
+        Backend::Here(_) => Duration::MAX,
+        Backend::Ipc(_) | Backend::Addresses(_) => LEAVE_TIMEOUT,
+    };
+    while !state.brokers.is_empty() {
+        match timeout(patience, state.brokers.next()).await {
+            Ok(Ok(FromBroker::Message(frames))) => take(frames, state, slot, context).await?,
+            Ok(Ok(FromBroker::Changed)) => drop(state.brokers.follow(&[], |message| returned(message, id, slot))?),
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) => {
+                warn!(slot.log, "a broker did not confirm that this worker left"; "after" => ?LEAVE_TIMEOUT);
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes a message in hand, and answers it.
+async fn take(
+    frames: Frames,
+    state: &mut ResponderState,
+    slot: &Slot,
+    context: &ResponderContext,
+) -> Result<(), WorkError> {
+    slot.status.set(WorkerState::Busy, None);
+    context.status.ledger.sent();
+    state.task.in_hand = Some(frames);
+    state.task.deaths = 0;
+    reply(state, slot, context).await
+}
+
+/// Replies to the message in hand. While it is worked on, the broker gets heartbeats.
+async fn reply(state: &mut ResponderState, slot: &Slot, context: &ResponderContext) -> Result<(), WorkError> {
+    let ResponderState { brokers, task } = state;
+    let answer = tokio::select! {
+        answer = answer(task, slot, context) => answer?,
+        failed = brokers.beat() => match failed? {},
+    };
+    if !brokers.reply(answer)? {
+        info!(slot.log, "a reply is not sent: the connection to its broker was lost");
+    }
+    Ok(())
+}
+
+/// Does what the message in hand asks for; the reply's frames.
+async fn answer(state: &mut TaskState, slot: &Slot, context: &ResponderContext) -> Result<Frames, WorkError> {
+    let Some(frames) = &state.in_hand else { return Ok(vec![]) };
     let started = Instant::now();
     let mut limit = context.max_reply_bytes;
     let delivery = frames.iter().skip(1).find_map(|frame| DeliveryFrame::parse(frame));
@@ -199,7 +184,6 @@ async fn answer(state: &mut ResponderState, slot: &Slot, context: &ResponderCont
     if expired {
         answer.push(EXPIRED.into());
     }
-    state.socket.send(answer).await?;
     match expired {
         true => context.status.ledger.expired(),
         false => {
@@ -208,19 +192,19 @@ async fn answer(state: &mut ResponderState, slot: &Slot, context: &ResponderCont
         }
     }
     slot.status.handled();
-    Ok(())
+    Ok(answer)
 }
 
 /// Until when somebody waits for a message's reply, where its sender says so.
-fn deadline(delivery: Option<&DeliveryFrame>, message: &Message) -> Option<tokio::time::Instant> {
-    let left = |ms: u64| tokio::time::Instant::now() + Duration::from_millis(ms.min(MAX_TIMEOUT_MS));
+fn deadline(delivery: Option<&DeliveryFrame>, message: &Message) -> Option<Instant> {
+    let left = |ms: u64| Instant::now() + Duration::from_millis(ms.min(MAX_TIMEOUT_MS));
     delivery.map(deadline_of).or_else(|| message.time_left_ms.map(left))
 }
 
 /// Does what can be done before the deadline; none if that passes first.
-async fn before<T>(deadline: Option<tokio::time::Instant>, work: impl Future<Output = T>) -> Option<T> {
+async fn before<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
     match deadline {
-        Some(deadline) if deadline <= tokio::time::Instant::now() => None,
+        Some(deadline) if deadline <= Instant::now() => None,
         Some(deadline) => timeout_at(deadline, work).await.ok(),
         None => Some(work.await),
     }
@@ -264,18 +248,13 @@ fn placed(mut reply: Reply, status: &InstanceStatus) -> Reply {
     reply
 }
 
-/// Returns the messages that are here already, for other workers, and leaves.
-async fn give_back(state: &ResponderState, slot: &Slot) -> Result<(), WorkError> {
-    while let Some(frames) = state.socket.try_recv()? {
-        let mut message = Message::parse(&frames[0]).unwrap_or_default();
-        // The message itself goes back whole behind the reply.
-        (message.filename, message.task) = (None, None);
-        message.extra.clear();
-        debug!(slot.log, "given back"; "requestId" => &message.request_id, "messageId" => &message.message_id);
-        let reply = message.error(state.responder_id, ErrorCode::Draining, "this worker has been taken away");
-        let mut answer = frames_of([&serde_json::to_vec(&reply).map_err(io::Error::from)?, RETURNED]);
-        answer.extend(frames);
-        state.socket.send(answer).await?;
-    }
-    Ok(())
+/// The reply with which a message that was not begun is returned, for another worker.
+fn returned(frames: &Frames, responder_id: i64, slot: &Slot) -> io::Result<Vec<u8>> {
+    let mut message = Message::parse(&frames[0]).unwrap_or_default();
+    // The message itself goes back whole behind the reply.
+    (message.filename, message.task) = (None, None);
+    message.extra.clear();
+    debug!(slot.log, "given back"; "requestId" => &message.request_id, "messageId" => &message.message_id);
+    let reply = message.error(responder_id, ErrorCode::Draining, "this worker has left");
+    Ok(serde_json::to_vec(&reply)?)
 }

@@ -1,44 +1,111 @@
 //! The responder workers' states: what belongs to a slot, and survives the death of its worker.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, watch};
 
-use super::{Delay, DelaySource};
+use super::{BrokerConnections, Delay, DelaySource};
 use crate::runtime::InstanceStatus;
-use crate::runtime::zeromq::{Contexts, Frames, Peers, Socket, follow_up};
+use crate::runtime::supervision::next_change;
+use crate::runtime::zeromq::{Contexts, Frames, SharedDealer};
 use crate::wire::Dispatch;
 
 /// Where the workers' messages come from.
+#[derive(Clone)]
 pub enum Backend {
-    /// The broker in this process: the endpoint all workers share, and each worker's own, which is used from the first
-    /// time that dispatch is least-busy. (Connected before, it would wait for ever for a peer, and libzmq cannot end
-    /// a context with many such.)
-    Here { shared: &'static str, own: fn(usize) -> String, dispatch: watch::Receiver<Dispatch> },
+    /// The broker in this process.
+    Here(LocalBroker),
     /// An `ipc://` endpoint of this host.
     Ipc(String),
     /// Brokers elsewhere.
     Addresses(watch::Receiver<BTreeSet<SocketAddr>>),
 }
 
-/// A slot's things. Its worker holds them locked for its life.
+/// The broker of the same process, as its workers need it.
+#[derive(Clone)]
+pub struct LocalBroker {
+    pub dispatch: watch::Receiver<Dispatch>,
+    /// Where each strategy listens.
+    pub endpoint: fn(Dispatch) -> &'static str,
+    /// What its DEALER, which is that of round-robin, shares with the workers.
+    pub shared: Arc<SharedDealer>,
+}
+
+/// A broker that a worker connects to.
+#[derive(Clone)]
+pub enum BrokerAddress {
+    /// In this process. `dealer`: it deals by that, and not by credit.
+    Inproc {
+        endpoint: &'static str,
+        dealer: Option<Arc<SharedDealer>>,
+    },
+    Ipc(String),
+    Tcp(SocketAddr),
+}
+
+impl BrokerAddress {
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            _ => None,
+        }
+    }
+}
+
+impl PartialEq for BrokerAddress {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Inproc { endpoint: left, .. }, Self::Inproc { endpoint: right, .. }) => left == right,
+            (Self::Ipc(left), Self::Ipc(right)) => left == right,
+            (Self::Tcp(left), Self::Tcp(right)) => left == right,
+            _ => false,
+        }
+    }
+}
+
+impl Backend {
+    /// The brokers to connect to, as they are now.
+    pub fn brokers(&mut self) -> Vec<BrokerAddress> {
+        match self {
+            Self::Here(LocalBroker { dispatch, endpoint, shared }) => {
+                let dispatch = *dispatch.borrow_and_update();
+                let dealer = (dispatch == Dispatch::RoundRobin).then(|| shared.clone());
+                vec![BrokerAddress::Inproc { endpoint: endpoint(dispatch), dealer }]
+            }
+            Self::Ipc(endpoint) => vec![BrokerAddress::Ipc(endpoint.clone())],
+            Self::Addresses(addresses) => {
+                addresses.borrow_and_update().iter().copied().map(BrokerAddress::Tcp).collect()
+            }
+        }
+    }
+
+    /// Returns when [`Self::brokers`] has changed.
+    pub async fn changed(&mut self) {
+        match self {
+            Self::Here(LocalBroker { dispatch, .. }) => next_change(Some(dispatch)).await,
+            Self::Ipc(_) => std::future::pending().await,
+            Self::Addresses(addresses) => next_change(Some(addresses)).await,
+        }
+    }
+}
+
+/// What belongs to a slot. Its worker holds it locked for its life.
 pub struct ResponderState {
-    pub socket: Socket,
+    pub brokers: BrokerConnections,
+    pub task: TaskState,
+}
+
+/// The part that has nothing to do with sockets.
+pub struct TaskState {
     pub delays: DelaySource,
     /// Unique per worker across the deployment.
     pub responder_id: i64,
-    /// Whether the socket is connected to the worker's own endpoint.
-    pub own_endpoint: bool,
-    /// Brokers elsewhere that the socket connects to.
-    pub brokers: Peers,
-    /// Those to which its connections are up.
-    pub up: watch::Receiver<BTreeSet<SocketAddr>>,
+    /// The message that it works on.
     pub in_hand: Option<Frames>,
-    /// Occupants that died on the message in hand.
+    /// Workers that died on the message in hand.
     pub deaths: u32,
 }
 
@@ -75,47 +142,25 @@ impl ResponderStates {
         Self { contexts, backend, status, first_id, seed, states: StdMutex::default() }
     }
 
-    /// The state of a slot; a new one is connected to the broker, unless that is elsewhere. Fails without a free file
-    /// descriptor.
-    pub fn state(&self, index: usize, delay: &Delay) -> io::Result<Arc<Mutex<ResponderState>>> {
+    /// The state of a slot; a new one is connected to no broker yet.
+    pub fn state(&self, index: usize, delay: &Delay) -> Arc<Mutex<ResponderState>> {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(state) = states.get(&index) {
-            return Ok(state.clone());
-        }
-        let up = watch::Sender::default();
-        let connections = up.subscribe();
-        let socket = match &self.backend {
-            Backend::Here { shared: endpoint, .. } => self.connected(endpoint)?,
-            Backend::Ipc(endpoint) => self.connected(endpoint)?,
-            Backend::Addresses(_) => {
-                let status = self.status.clone();
-                self.contexts.watched_socket(zmq::REP, "worker", move |address, news| {
-                    status.peer_news(address, news);
-                    follow_up(&up, address, news);
-                })?
-            }
+        let new = || {
+            let slot = self.status.instance.slot.as_deref();
+            Arc::new(Mutex::new(ResponderState {
+                brokers: BrokerConnections::new(self.contexts.clone(), self.status.clone(), index == 0),
+                task: TaskState {
+                    delays: DelaySource::new(delay, self.seed, stream(slot, index)),
+                    responder_id: self.first_id + index as i64,
+                    in_hand: None,
+                    deaths: 0,
+                },
+            }))
         };
-        let state = Arc::new(Mutex::new(ResponderState {
-            socket: Socket::attach(socket)?,
-            delays: DelaySource::new(delay, self.seed, stream(self.status.instance.slot.as_deref(), index)),
-            responder_id: self.first_id + index as i64,
-            own_endpoint: false,
-            brokers: Peers::new(self.contexts.renewal()),
-            up: connections,
-            in_hand: None,
-            deaths: 0,
-        }));
-        states.insert(index, state.clone());
-        Ok(state)
+        states.entry(index).or_insert_with(new).clone()
     }
 
-    fn connected(&self, endpoint: &str) -> io::Result<zmq::Socket> {
-        let socket = self.contexts.inproc_socket(zmq::REP)?;
-        socket.connect(endpoint)?;
-        Ok(socket)
-    }
-
-    /// The worker has left for good: its socket is closed with its state.
+    /// The worker has left for good: its sockets are closed with its state.
     pub fn clear(&self, index: usize) {
         self.states.lock().unwrap_or_else(PoisonError::into_inner).remove(&index);
     }

@@ -74,6 +74,9 @@ impl WorkerStatus {
 /// Where an instance's queue depth is read; told by whoever holds the queue.
 type Depth = Box<dyn Fn() -> usize + Send + Sync>;
 
+/// Where it is read what an instance lacks.
+type Lack = Box<dyn Fn() -> Option<&'static str> + Send + Sync>;
+
 /// Where an instance's faults are read, and which of its workers stall.
 type FaultState = Box<dyn Fn() -> (Faults, Vec<usize>) + Send + Sync>;
 
@@ -88,6 +91,7 @@ pub struct InstanceStatus {
     peers: Mutex<BTreeMap<SocketAddr, Peer>>,
     depth: OnceLock<Depth>,
     queue_bytes: OnceLock<Depth>,
+    lack: OnceLock<Lack>,
     /// True when the instance needs a peer to do its work.
     needs_peer: bool,
     /// True when the instance needs workers.
@@ -127,6 +131,7 @@ impl InstanceStatus {
             peers: Mutex::default(),
             depth: OnceLock::new(),
             queue_bytes: OnceLock::new(),
+            lack: OnceLock::new(),
             needs_peer,
             needs_worker,
             draining: Mutex::new(false),
@@ -142,6 +147,11 @@ impl InstanceStatus {
     /// Says where the memory is read that the queued messages take; only the first counts.
     pub fn watch_queue_bytes(&self, bytes: impl Fn() -> usize + Send + Sync + 'static) {
         self.queue_bytes.get_or_init(|| Box::new(bytes));
+    }
+
+    /// Says where it is read what the instance lacks to do its work, if anything; only the first counts.
+    pub fn watch_lack(&self, lack: impl Fn() -> Option<&'static str> + Send + Sync + 'static) {
+        self.lack.get_or_init(|| Box::new(lack));
     }
 
     pub fn add_worker(&self, index: usize) -> Arc<WorkerStatus> {
@@ -252,6 +262,8 @@ impl InstanceStatus {
             (InstanceState::Starting, Some(no_connection(&lock(&self.peers))))
         } else if self.needs_worker && !workers() {
             (InstanceState::Starting, Some("no worker is at work".to_owned()))
+        } else if let Some(lack) = self.lack.get().and_then(|lack| lack()) {
+            (InstanceState::Starting, Some(lack.to_owned()))
         } else {
             (InstanceState::Ready, None)
         }

@@ -63,9 +63,17 @@ impl DeliveryFrame {
 /// counts the message as expired, and sends nothing on.
 pub const EXPIRED: &[u8] = b"swarmq-expired";
 
-/// The frame after a reply's JSON by which a worker that is being taken away returns a message: what follows is the
-/// message's own frames. A broker that does not know it passes the reply on, an error that says `draining`.
+/// The frame after a reply's JSON by which a worker that leaves a DEALER returns a message that it has not begun: what
+/// follows is the message's own frames. A broker that does not know it passes the reply on, an error that says `draining`.
 pub const RETURNED: &[u8] = b"swarmq-return";
+
+/// The one frame of a message by which a worker announces itself to a least-busy broker: it takes one message at a time.
+/// libzmq sends it for each new connection (ZMQ_PROBE_ROUTER). The broker's greeting and its heartbeats look the same.
+pub const READY: &[u8] = b"";
+
+/// The one frame of a message by which a worker leaves a least-busy broker, and of the broker's confirmation, after which
+/// no more messages come.
+pub const LEAVE: &[u8] = b"swarmq-leave";
 
 #[cfg(test)]
 mod tests {

@@ -21,7 +21,7 @@ mod topology;
 mod whole;
 mod work;
 
-pub use broker_frames::{BrokerStamp, DeliveryFrame, EXPIRED, RETURNED};
+pub use broker_frames::{BrokerStamp, DeliveryFrame, EXPIRED, LEAVE, READY, RETURNED};
 pub use control::{DispatchChoice, PoolSize, Stall};
 pub use event::{Event, LinkState, OutcomeCounts, RequestStatus, Sample};
 pub use experiment::{ExperimentState, ExperimentView, TrialView};

@@ -115,7 +115,7 @@ pub struct Snapshot {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     pub workers: Vec<WorkerView>,
-    /// Messages waiting here for a worker.
+    /// Messages that no worker has begun, as far as that is known (docs/protocol.md).
     pub queue: u64,
     /// Of a broker: the bytes of the messages at it and its workers, and of replies that requesters have not read yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -38,7 +38,7 @@ impl fmt::Display for TaskName {
     }
 }
 
-/// How the broker chooses a worker. `LeastBusy` needs broker and workers in one process.
+/// How the broker chooses a worker: each in turn, or one that is idle.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dispatch {

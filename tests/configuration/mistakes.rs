@@ -117,10 +117,6 @@ fn settings_that_do_not_go_together_are_both_named() {
     let key = format!("{} {}", "0".repeat(40), "1".repeat(40));
     let setup = Setup::new().env("SWARMQ_CURVE__KEY", &key).env("SWARMQ_CURVE__KEY_FILE", "/run/k");
     setup.refused(&["curve.key = (hidden) (from SWARMQ_CURVE__KEY)", "curve.key_file = /run/k"]);
-    let setup = Setup::new()
-        .env("SWARMQ_RESPONDER__BACKEND", "tcp://broker:5433")
-        .file("local.toml", "[broker]\ndispatch = \"least-busy\"");
-    setup.refused(&["responder.backend = tcp://broker:5433", "broker.dispatch = least-busy", "one process"]);
     let limit = "requester.max_message_bytes = 65536 (from --set)";
     let setup = Setup::new().flag("--set", "requester.max_message_bytes", "65536");
     setup.refused(&[

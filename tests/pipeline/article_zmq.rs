@@ -6,7 +6,7 @@ use swarmq::config::Role;
 use swarmq::wire::Tier;
 
 use crate::ARTICLE_FIELDS;
-use crate::support::{ArticleTier, Peer, Running, article_reply, frames, in_time, start, zmq_socket};
+use crate::support::{ArticleTier, Child, Peer, Running, article_reply, frames, in_time, start, zmq_socket};
 
 const MESSAGE: &str = r#"{"requestId":"7189","messageId":"d5f2","requesterId":"4fcf","requestedAt":1795346736497}"#;
 
@@ -222,4 +222,57 @@ async fn a_plain_router_and_dealer_with_plain_rep_workers_serve_both_our_tiers()
     assert_eq!(view.counts.responses, 3);
     web.stop().await;
     requester.stop().await;
+}
+
+#[actix_rt::test]
+async fn our_workers_serve_a_plain_router_and_dealer() {
+    let (router, address) = zmq_socket(zmq::ROUTER, None);
+    let (dealer, backend) = zmq_socket(zmq::DEALER, None);
+    let responder = start(Role::Responder, &[("responder.backend", &format!("tcp://{backend}"))]);
+    actix_rt::spawn(async move {
+        loop {
+            tokio::select! {
+                message = router.recv() => dealer.send(message.unwrap()).await.unwrap(),
+                reply = dealer.recv() => router.send(reply.unwrap()).await.unwrap(),
+            }
+        }
+    });
+    responder.ready().await;
+    let (socket, _) = zmq_socket(zmq::REQ, Some(address));
+    for _ in 0..6 {
+        socket.send(frames([MESSAGE.as_bytes()])).await.unwrap();
+        let reply = object(&in_time("a reply", socket.recv()).await.unwrap()[0]);
+        assert_eq!((&reply["body"], &reply["messageId"]), (&json!("Hello Paul"), &json!("d5f2")));
+    }
+    responder.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_least_busy_broker_says_that_no_worker_has_announced_itself() {
+    let broker = start(Role::Broker, &[("broker.dispatch", "least-busy"), ("broker.backend", "tcp://127.0.0.1:0")]);
+    let backend = broker.addresses.backend.unwrap();
+    let (_rep, _) = zmq_socket(zmq::REP, Some(backend));
+    let lacks = || broker.status(Tier::Broker).state().1.is_some_and(|reason| reason.contains("REP sockets"));
+    broker.until("a reason", lacks).await;
+    let responder = start(Role::Responder, &[("responder.backend", &format!("tcp://{backend}"))]);
+    broker.ready().await;
+    responder.stop().await;
+    broker.until("a reason", lacks).await;
+    broker.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_broker_tells_who_has_come_to_the_wrong_port() {
+    let changes = [("broker.dispatch", "least-busy")];
+    let mut broker = Child::start(&["broker", "--backend", "tcp://127.0.0.1:0"], &changes);
+    let upstream = format!("tcp://{}", broker.broker().await);
+    let worker = start(Role::Responder, &[("responder.backend", &*upstream)]);
+    let line = broker.message("a worker has connected").await;
+    assert!(line["msg"].as_str().unwrap().contains("broker.backend"), "{line}");
+    let (requester, _) = zmq_socket(zmq::REQ, Some(broker.backend().await));
+    requester.send(frames([MESSAGE.as_bytes()])).await.unwrap();
+    let line = broker.message("a peer that is no worker").await;
+    assert!(line["msg"].as_str().unwrap().contains("broker.port"), "{line}");
+    worker.end().await;
+    broker.stop().await;
 }

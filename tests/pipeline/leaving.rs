@@ -282,7 +282,6 @@ async fn a_worker_does_what_a_leaving_broker_has_dealt_to_it_and_then_forgets_th
     let delay = watch::Sender::new(Delay::fixed(Duration::from_millis(100)));
     let context = ResponderContext {
         states: ResponderStates::new(contexts(), backend, status.clone(), 1, None),
-        released: watch::Sender::new(0).subscribe(),
         tasks: Arc::new(Tasks::new(tasks).unwrap()),
         delay: delay.subscribe(),
         faults: Arc::new(FaultInjector::default()),
@@ -297,6 +296,8 @@ async fn a_worker_does_what_a_leaving_broker_has_dealt_to_it_and_then_forgets_th
     }
     eventually("the first in hand", async || (status.ledger.read().in_flight == 1).then_some(())).await;
     brokers.send_replace(set(&[]));
+    let announced = in_time("an announcement", dealer.recv()).await.unwrap();
+    assert_eq!(announced, frames([b""]));
     for id in ["1", "2", "3"] {
         let reply = in_time("a reply", dealer.recv()).await.unwrap();
         let reply: Value = serde_json::from_slice(&reply[1]).unwrap();

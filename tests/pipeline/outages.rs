@@ -1,5 +1,6 @@
 //! Processes that are killed with messages in hand.
 
+use nix::sys::signal::Signal;
 use serde_json::json;
 use swarmq::config::Role;
 use swarmq::wire::{RequestStatus, Tier};
@@ -25,18 +26,19 @@ fn front(broker: &str, changes: &[(&str, &str)]) -> [Running; 2] {
 
 #[actix_rt::test]
 async fn a_broker_that_is_killed_and_started_again_loses_nothing() {
-    for changes in [&[][..], &[("requester.socket", "dealer")]] {
+    for (socket, dispatch) in [("req", "round-robin"), ("dealer", "round-robin"), ("req", "least-busy")] {
         let (port, backend) = (own_port().to_string(), format!("tcp://127.0.0.1:{}", own_port()));
-        let broker = Child::start(&["broker", "--port", &port, "--backend", &backend], &SLOW);
+        let of_broker = [&SLOW[..], &[("broker.dispatch", dispatch)]].concat();
+        let broker = Child::start(&["broker", "--port", &port, "--backend", &backend], &of_broker);
         let responder = Child::start(&["responder", "--backend", &backend], &SLOW);
-        let [web, requester] = front(&format!("127.0.0.1:{port}"), changes);
+        let [web, requester] = front(&format!("127.0.0.1:{port}"), &[("requester.socket", socket)]);
         requester.ready().await;
         web.ready().await;
         let ids = [web.web().submit(json!({})).await, web.web().submit(json!({})).await];
         requester.busy(Tier::Requester, 3).await;
         broker.kill().await;
         requester.until("the loss seen", || !requester.status(Tier::Requester).has_peer()).await;
-        let broker = Child::start(&["broker", "--port", &port, "--backend", &backend], &SLOW);
+        let broker = Child::start(&["broker", "--port", &port, "--backend", &backend], &of_broker);
         for id in ids {
             let view = web.web().ended(&id).await;
             assert_one_outcome_each(&view);
@@ -69,6 +71,75 @@ async fn responder_workers_that_are_killed_lose_nothing_while_others_are_there()
     web.stop().await;
     requester.stop().await;
     broker.stop().await;
+    second.stop().await;
+}
+
+/// Settings of messages that are sent once: what is done again, the broker had done again.
+const ONCE: [(&str, &str); 2] = [("task.delay.kind", "fixed"), ("task.delay.mean", "300ms")];
+
+#[actix_rt::test]
+async fn what_a_killed_responder_had_is_done_by_another_and_not_sent_again() {
+    let broker = start(Role::Broker, &[("broker.dispatch", "least-busy"), ("broker.backend", "tcp://127.0.0.1:0")]);
+    let backend = format!("tcp://{}", broker.addresses.backend.unwrap());
+    let two = ["responder", "--backend", &backend, "--workers", "2"];
+    let [first, second] = [Child::start(&two, &ONCE), Child::start(&two, &ONCE)];
+    let upstream = broker.addresses.broker.unwrap().to_string();
+    let requester = start(Role::Requester, &[("requester.responder", &*upstream), ("requester.workers", "16")]);
+    let web = start(Role::Web, &[("web.requester", &requester.addresses.requester.unwrap().to_string())]);
+    for app in [&requester, &web] {
+        app.ready().await;
+    }
+    let mut ids = vec![];
+    for _ in 0..4 {
+        ids.push(web.web().submit(json!({ "task": "echo" })).await);
+    }
+    broker.until("messages at 4 workers", || broker.status(Tier::Broker).snapshot().queue == 12).await;
+    first.kill().await;
+    for id in ids {
+        let view = web.web().ended(&id).await;
+        assert_one_outcome_each(&view);
+        assert_eq!(view.counts.responses, 16, "{view:#?}");
+    }
+    assert_eq!(requester.ledger(Tier::Requester).retries, 0);
+    broker.settle().await;
+    let ledger = broker.ledger(Tier::Broker);
+    assert_eq!((ledger.sent, ledger.responses, ledger.late), (64, 64, 0));
+    for app in [web, requester, broker] {
+        app.stop().await;
+    }
+    second.stop().await;
+}
+
+#[actix_rt::test]
+async fn what_a_stopped_responder_had_is_done_by_another() {
+    let heartbeat = ("discovery.heartbeat_timeout", "1s");
+    let of_broker = [("broker.dispatch", "least-busy"), ("broker.backend", "tcp://127.0.0.1:0"), heartbeat];
+    let broker = start(Role::Broker, &of_broker);
+    let backend = format!("tcp://{}", broker.addresses.backend.unwrap());
+    let of_worker = [&ONCE[..], &[heartbeat]].concat();
+    let first = Child::start(&["responder", "--backend", &backend, "--workers", "1"], &of_worker);
+    let upstream = broker.addresses.broker.unwrap().to_string();
+    let requester = start(Role::Requester, &[("requester.responder", &*upstream), ("requester.workers", "1")]);
+    let web = start(Role::Web, &[("web.requester", &requester.addresses.requester.unwrap().to_string())]);
+    web.ready().await;
+    requester.ready().await;
+    // It works, then it is stopped: its kernel goes on acknowledging what comes.
+    assert_eq!(web.web().ask(json!({ "task": "echo" })).await.counts.responses, 1);
+    first.signal(Signal::SIGSTOP);
+    let id = web.web().submit(json!({ "task": "echo" })).await;
+    broker
+        .until("a message dealt to it", || {
+            let snapshot = broker.status(Tier::Broker).snapshot();
+            (snapshot.queue, snapshot.ledger.in_flight) == (0, 1)
+        })
+        .await;
+    let second = Child::start(&["responder", "--backend", &backend, "--workers", "1"], &of_worker);
+    let view = web.web().ended(&id).await;
+    assert_eq!((view.counts.responses, requester.ledger(Tier::Requester).retries), (1, 0), "{view:#?}");
+    first.kill().await;
+    for app in [web, requester, broker] {
+        app.stop().await;
+    }
     second.stop().await;
 }
 

@@ -1,10 +1,12 @@
 //! Pools that grow and shrink, and how work is dealt out to them.
 
+use futures_util::FutureExt;
 use futures_util::future::{join, join_all};
 use serde_json::json;
+use swarmq::config::Role;
 use swarmq::wire::{Tier, WorkerState};
 
-use crate::support::{Running, assert_one_outcome_each, in_time};
+use crate::support::{Running, assert_one_outcome_each, in_time, start};
 
 const DISPATCHES: [&str; 2] = ["round-robin", "least-busy"];
 
@@ -23,10 +25,7 @@ async fn resized(app: &Running, tier: Tier, size: usize) {
 #[actix_rt::test]
 async fn responders_may_come_and_go_while_requests_run() {
     for dispatch in DISPATCHES {
-        // What libzmq dealt to a worker in the moment of its leaving is lost, and sent again. Least-busy has no such moment.
-        let again = [("requester.retry_after", "1s"), ("broker.forget_after", "2s")];
-        let again = if dispatch == "round-robin" { &again[..] } else { &[] };
-        let app = Running::all(&[&SHORT[..], again, &[("broker.dispatch", dispatch)]].concat()).await;
+        let app = Running::all(&[&SHORT[..], &[("broker.dispatch", dispatch)]].concat()).await;
         let web = app.web();
         let asking = join_all((0..8).map(|_| async {
             for _ in 0..25 {
@@ -41,7 +40,91 @@ async fn responders_may_come_and_go_while_requests_run() {
             }
         };
         in_time("the replies", join(asking, resizing)).await;
+        assert_eq!((app.ledger(Tier::Requester).retries, app.status(Tier::Broker).snapshot().queue), (0, 0));
         app.stop().await;
+    }
+}
+
+#[actix_rt::test]
+async fn workers_of_a_separate_broker_may_come_and_go_under_least_busy_dispatch() {
+    let broker = start(Role::Broker, &[("broker.dispatch", "least-busy"), ("broker.backend", "tcp://127.0.0.1:0")]);
+    let backend = format!("tcp://{}", broker.addresses.backend.unwrap());
+    let of_workers = [&SHORT[..], &[("responder.backend", &*backend)]].concat();
+    let responders = [start(Role::Responder, &of_workers), start(Role::Responder, &of_workers)];
+    let requester = start(Role::Requester, &[("requester.responder", &broker.addresses.broker.unwrap().to_string())]);
+    let web = start(Role::Web, &[("web.requester", &requester.addresses.requester.unwrap().to_string())]);
+    for app in [&responders[0], &responders[1], &requester, &web] {
+        app.ready().await;
+    }
+    let api = web.web();
+    let asking = join_all((0..8).map(|_| async {
+        for _ in 0..25 {
+            let view = api.ask(json!({ "task": "echo" })).await;
+            assert_one_outcome_each(&view);
+            assert_eq!(view.counts.responses, 3, "{view:#?}");
+        }
+    }));
+    let resizing = async {
+        for size in [1, 6, 2, 5, 1, 3, 8, 4] {
+            resized(&responders[size % 2], Tier::Responder, size).await;
+        }
+        let [first, second] = responders;
+        first.stop().await;
+        second
+    };
+    let ((), second) = in_time("the replies", join(asking.map(drop), resizing)).await;
+    assert_eq!((requester.ledger(Tier::Requester).retries, broker.ledger(Tier::Broker).sent), (0, 600));
+    for app in [web, requester, broker, second] {
+        app.stop().await;
+    }
+}
+
+#[actix_rt::test]
+async fn dispatch_may_change_while_requests_run() {
+    let app = Running::all(&SHORT).await;
+    let (web, admin) = (app.web(), app.admin());
+    let path = format!("/control/{}/dispatch", app.status(Tier::Broker).instance.id);
+    let asking = join_all((0..8).map(|_| async {
+        for _ in 0..25 {
+            let view = web.ask(json!({ "task": "echo" })).await;
+            assert_one_outcome_each(&view);
+            assert_eq!(view.counts.responses, 3, "{view:#?}");
+        }
+    }));
+    let changing = async {
+        for dispatch in DISPATCHES.into_iter().cycle().skip(1).take(10) {
+            let before = app.ledger(Tier::Broker).responses;
+            let answer = admin.put(&path, json!({ "dispatch": dispatch }).to_string()).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            app.until("messages dealt out so", || {
+                let now = app.ledger(Tier::Broker).responses;
+                now > before + 10 || now == 600
+            })
+            .await;
+        }
+    };
+    in_time("the replies", join(asking, changing)).await;
+    assert_eq!(app.ledger(Tier::Requester).retries, 0);
+    app.stop().await;
+}
+
+#[actix_rt::test]
+async fn the_queue_of_a_broker_is_what_no_worker_has_begun() {
+    for dispatch in DISPATCHES {
+        let changes = [
+            ("broker.dispatch", dispatch),
+            ("requester.workers", "6"),
+            ("responder.workers", "2"),
+            ("task.delay.kind", "fixed"),
+            ("task.delay.mean", "10min"),
+            ("shutdown.deadline", "0s"),
+        ];
+        let app = Running::all(&changes).await;
+        app.web().submit(json!({ "task": "echo" })).await;
+        app.busy(Tier::Responder, 2).await;
+        app.until("4 messages that wait", || app.status(Tier::Broker).snapshot().queue == 4).await;
+        assert_eq!(app.ledger(Tier::Broker).in_flight, 6);
+        app.end().await;
     }
 }
 
@@ -152,14 +235,6 @@ async fn a_dealer_has_a_window_of_messages_in_flight_and_a_req_has_one() {
         }
         app.stop().await;
     }
-}
-
-#[actix_rt::test]
-async fn least_busy_dispatch_needs_broker_and_workers_in_one_process() {
-    let settings = crate::support::settings(&[("broker.dispatch", "least-busy")]);
-    let log = slog::Logger::root(slog::Discard, slog::o!());
-    let error = swarmq::app::App::build(settings, swarmq::config::Role::Broker, log).err().unwrap().to_string();
-    assert!(error.contains("broker.dispatch") && error.contains("round-robin"), "{error}");
 }
 
 #[actix_rt::test]

@@ -9,7 +9,7 @@ use slog::Logger;
 
 use super::{
     CONNECTIONS, Connections, FRAME_OVERHEAD, PeerNews, REFUSALS, RefusalLog, RenewalPolicy, Told, bind_with,
-    bound_unfinished, connect_with, monitor, refusal, set_tcp_user_timeout, start_authenticator, watch,
+    bound_unfinished, connect_with, context_for, monitor, refusal, set_tcp_user_timeout, start_authenticator, watch,
 };
 use crate::config::CurveKey;
 
@@ -34,9 +34,11 @@ pub struct SocketOptions {
     pub linger: Duration,
 }
 
-/// A growing set of contexts. A context holds 1,023 sockets and its limit cannot be changed through the `zmq` crate,
-/// so a full one is followed by another. Sockets that meet over `inproc://` must come from one context: the first is
-/// theirs alone.
+/// Sockets that meet over `inproc://`: those of 10,000 workers, twice, because closed ones last for a moment.
+const MAX_INPROC_SOCKETS: i32 = 20_480;
+
+/// A growing set of contexts: one that has its 1,023 sockets is followed by another. Sockets that meet over `inproc://` must
+/// come from one context: the first is theirs alone, and holds more.
 pub struct Contexts {
     all: Mutex<Vec<zmq::Context>>,
     options: SocketOptions,
@@ -50,7 +52,7 @@ pub struct Contexts {
 impl Contexts {
     pub fn new(options: SocketOptions, key: Option<CurveKey>, log: Logger) -> Self {
         bound_unfinished(options.max_frame_bytes);
-        Self { all: Mutex::new(vec![zmq::Context::new()]), options, key, authenticator: Once::new(), log }
+        Self { all: Mutex::new(vec![context_for(MAX_INPROC_SOCKETS)]), options, key, authenticator: Once::new(), log }
     }
 
     /// The context that sockets meet in over `inproc://`.
@@ -138,6 +140,11 @@ impl Contexts {
             }
         })?;
         Ok(socket)
+    }
+
+    /// The time between heartbeats.
+    pub fn heartbeat(&self) -> Duration {
+        self.options.heartbeat
     }
 
     /// When a connection that is down is made anew.
@@ -243,8 +250,8 @@ mod tests {
         let contexts = contexts(Duration::from_secs(1));
         let sockets: Vec<_> = (0..1100).map(|_| contexts.socket(zmq::REQ).unwrap()).collect();
         assert_eq!((sockets.len(), contexts.all.lock().unwrap().len()), (1100, 3));
-        let workers: Vec<_> = (0..1002).map(|_| contexts.inproc_socket(zmq::REP).unwrap()).collect();
-        assert_eq!(workers.len(), 1002);
+        let workers: Vec<_> = (0..2000).map(|_| contexts.inproc_socket(zmq::REP).unwrap()).collect();
+        assert_eq!(workers.len(), 2000);
     }
 
     /// A DEALER that has shaken hands, by ZMTP 3.0 without security (ZeroMQ RFC 23).

@@ -235,6 +235,16 @@ impl Socket {
         Ok(Routed::Sent)
     }
 
+    /// Sends a copy of a message by a ROUTER with ROUTER_MANDATORY; false when the peer is not connected, or has no room.
+    pub fn try_route_to<'a>(&self, peer: &[u8], frames: impl IntoIterator<Item = &'a [u8]>) -> io::Result<bool> {
+        match self.inner.send(peer, zmq::DONTWAIT | zmq::SNDMORE) {
+            Err(zmq::Error::EAGAIN | zmq::Error::EHOSTUNREACH) => return Ok(false),
+            other => other?,
+        }
+        self.inner.send_multipart(frames, zmq::DONTWAIT)?;
+        Ok(true)
+    }
+
     /// Sends a message, waiting for room. Dropping the future before it is ready sends nothing.
     pub async fn send(&self, frames: Frames) -> io::Result<()> {
         std::future::poll_fn(|cx| {

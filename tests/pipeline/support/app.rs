@@ -12,7 +12,7 @@ use swarmq::wire::{Ledger, Tier, WorkerState, WorkerView};
 use super::{PATIENT, Web, eventually, in_time, is_ready, is_settled};
 
 /// The test profile's settings, but patient, and with some changed, as flags would.
-pub fn settings(changes: &[(&str, &str)]) -> Settings {
+fn settings(changes: &[(&str, &str)]) -> Settings {
     let change = |(key, value): &(&str, &str)| Override {
         key: (*key).to_owned(),
         value: (*value).to_owned(),

@@ -69,6 +69,12 @@ impl Web {
         answer(request.content_type("application/json").send_body(body.into()).await.unwrap()).await
     }
 
+    /// `PUT path` with a body.
+    pub async fn put(&self, path: &str, body: impl Into<Bytes>) -> Answer {
+        let request = self.permitted(Self::client().put(format!("{}{path}", self.base)));
+        answer(request.content_type("application/json").send_body(body.into()).await.unwrap()).await
+    }
+
     /// `DELETE path`.
     pub async fn delete(&self, path: &str) -> Answer {
         answer(self.permitted(Self::client().delete(format!("{}{path}", self.base))).send().await.unwrap()).await

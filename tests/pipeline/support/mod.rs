@@ -11,7 +11,7 @@ use std::time::Duration;
 use swarmq::wire::{InstanceState, Ledger, RequestView};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-pub use app::{Running, settings, start};
+pub use app::{Running, start};
 pub use children::{Child, own_port, run, run_into};
 pub use http::{Answer, Web};
 pub use peers::{ArticleTier, Peer, article_reply, frames, zmq_socket};

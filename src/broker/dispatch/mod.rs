@@ -1,0 +1,12 @@
+//! Which responder worker gets the next message. Begin with `dispatcher.rs`, which has the messages that wait and one of
+//! two strategies, `round_robin.rs` or `least_busy.rs`; `ready_queue.rs` is the state of the latter, without sockets.
+
+mod dispatcher;
+mod least_busy;
+mod ready_queue;
+mod round_robin;
+
+pub use dispatcher::{Dispatcher, Heartbeat};
+pub use least_busy::LeastBusy;
+use ready_queue::ReadyQueue;
+pub use round_robin::RoundRobin;
