@@ -125,7 +125,11 @@ async fn a_peer_with_another_key_is_refused() {
 
 #[actix_rt::test]
 async fn a_peer_that_knows_the_public_key_alone_is_refused() {
-    refusal(|key| Some((new_key(), key.clone())), "it knows the public key, but shows another one").await;
+    refusal(
+        |key| Some((new_key(), key.clone())),
+        "it knows the deployment's public key, but authenticates with another key pair",
+    )
+    .await;
 }
 
 #[actix_rt::test]
