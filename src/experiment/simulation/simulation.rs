@@ -1,5 +1,5 @@
-//! A discrete-event simulation of requests on their way through lanes, brokers and responder workers, by the rules of
-//! the program itself, but without what processes, network and scheduler cost.
+//! A discrete-event simulation of requests through worker queues, brokers and responder workers. It follows the program's own
+//! rules, without the overhead of processes, network and scheduler.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -12,8 +12,8 @@ use rand_distr::Exp1;
 use super::{Arrivals, Call, Scenario, ScenarioError, Simulated, SimulatedLanes, Totals, summary};
 use crate::wire::Latency;
 
-/// Simulates a scenario; `draw` gives services in milliseconds, one for each message in the order in which they arrive,
-/// so that scenarios that differ in nothing but dispatch are compared message by message.
+/// Simulates a scenario. `draw` returns the service time of each message, in milliseconds, in order of arrival, so that
+/// scenarios that differ only in dispatch have the same service times.
 ///
 /// # Errors
 /// What [`Scenario::check`] finds; a service that is negative or not finite; a duration in which no request arrives.
@@ -40,11 +40,11 @@ struct SimMessage {
 
 #[derive(Default)]
 struct Broker {
-    /// What waits for whichever worker is free first.
+    /// Messages that wait for the first free worker.
     waiting: VecDeque<SimMessage>,
-    /// Workers of its instance, the one that has been idle for longest first.
+    /// Idle workers, the longest idle first.
     idle: VecDeque<usize>,
-    /// Counts its workers through.
+    /// Round-robin position over its workers.
     turn: usize,
 }
 
@@ -61,14 +61,13 @@ struct Simulation<'a, D> {
     calls: Vec<Call>,
     lanes: SimulatedLanes<SimMessage>,
     brokers: Vec<Broker>,
-    /// All brokers' workers, those of one after those of the other.
+    /// The workers of all brokers, grouped by broker.
     workers: Vec<Worker>,
-    /// The ends of services: the time's bits, which are in order as the times are, for none is negative; then the
-    /// order in which they began; the worker.
+    /// Service ends: the bits of the time (non-negative floats sort like their bits), the order of the starts, the worker.
     ends: BinaryHeap<Reverse<(u64, usize, usize)>>,
     begun: usize,
     totals: Totals,
-    /// The messages' times.
+    /// Latencies of the messages.
     sojourns: Latency,
 }
 
@@ -93,7 +92,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
         }
     }
 
-    /// Until every request has ended. What ends at the moment of an arrival has ended before it.
+    /// Runs until every request has ended. A service that ends at the time of an arrival ends before it.
     fn run(&mut self) -> Result<(), ScenarioError> {
         let mut random = ChaCha8Rng::seed_from_u64(self.scenario.seed);
         let mut next = match self.scenario.arrivals {
@@ -131,7 +130,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
         self.calls.len() < self.scenario.requests && self.scenario.duration_ms.is_none_or(|duration| at < duration)
     }
 
-    /// A request arrives, if it may, and its messages are put in lanes.
+    /// Handles an arrival: puts the request's messages into worker queues, unless its duration or count is used up.
     fn arrive(&mut self) -> Result<(), ScenarioError> {
         if !self.may_arrive(self.now) {
             return Ok(());
@@ -152,7 +151,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
             let service = (self.draw)();
             if !(service >= 0.0 && service.is_finite()) {
                 let allowed = "a time of 0 or more milliseconds";
-                return Err(ScenarioError::Range { what: "a service that was drawn", value: service, allowed });
+                return Err(ScenarioError::Range { what: "a service time that was drawn", value: service, allowed });
             }
             self.lanes.all[lane].waiting.push_back(SimMessage { request, lane, service, sent: 0.0 });
             self.send(lane);
@@ -160,7 +159,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
         Ok(())
     }
 
-    /// Sends what waits in a lane, as far as its worker's window allows, to the brokers in turn.
+    /// Sends a queue's messages to the brokers, round-robin, until its worker's window is full.
     fn send(&mut self, lane: usize) {
         while self.lanes.all[lane].in_flight < self.scenario.window
             && let Some(mut message) = self.lanes.all[lane].waiting.pop_front()
@@ -174,7 +173,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
         }
     }
 
-    /// The broker deals a message out: to the worker that has been idle for longest, or to the next in turn.
+    /// The broker sends a message to the longest idle worker, or round-robin.
     fn dispatch(&mut self, broker: usize, message: SimMessage) {
         let dealer = &mut self.brokers[broker];
         if self.scenario.shared_queue {
@@ -202,7 +201,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
         self.workers[worker].in_hand = Some(message);
     }
 
-    /// The service that is the next to end: its worker takes what waits for it, and the reply goes back.
+    /// Ends the next service: returns the reply, and the worker takes its next message.
     fn end_service(&mut self) -> Result<(), ScenarioError> {
         let Some(Reverse((_, _, worker))) = self.ends.pop() else { return Ok(()) };
         let Some(message) = self.workers[worker].in_hand.take() else { return Ok(()) };
@@ -265,9 +264,9 @@ mod tests {
     #[test]
     fn a_request_for_one_goes_to_the_least_loaded() {
         let four = Scenario { arrivals: Arrivals::Closed { clients: 4 }, ..scenario() };
-        // Each lane has one; but both instances begin with the same brokers.
+        // Each worker queue gets one message; both instances begin with the same brokers.
         assert_eq!(latencies(&four), [100.0; 8]);
-        // A fifth waits in a lane, although the other three are free when its worker is.
+        // The fifth waits in a worker queue, although the other three workers are free when its worker is.
         let burst = Scenario { arrivals: Arrivals::Closed { clients: 5 }, requests: 5, ..scenario() };
         let simulated = simulate(&burst, || 100.0).unwrap();
         assert_eq!(simulated.latencies, [100.0, 100.0, 100.0, 100.0, 200.0]);
@@ -328,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_drawn_and_a_duration_have_to_make_sense() {
+    fn impossible_service_times_and_durations_are_refused() {
         let early = Scenario { arrivals: Arrivals::Poisson { rate: 0.001 }, duration_ms: Some(1.0), ..scenario() };
         let error = simulate(&early, || 1.0).unwrap_err().to_string();
         assert!(error.contains("in which a request arrives"));

@@ -1,4 +1,4 @@
-//! The lanes of a simulation's requesters, and which of them a request goes to.
+//! The worker queues of the simulated requesters, and the choice among them.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -6,27 +6,27 @@ use std::ops::Range;
 use crate::runtime::TieBreaker;
 use crate::wire::FanOut;
 
-/// What waits for one requester worker, and what it has in flight.
+/// Messages that wait for one requester worker, and its number in flight.
 pub struct SimulatedLane<T> {
     pub waiting: VecDeque<T>,
     pub in_flight: usize,
-    /// Counts the brokers through.
+    /// Round-robin position over the brokers.
     pub turn: usize,
 }
 
-/// All requester instances' lanes, one instance's after the other's.
+/// The worker queues of all requester instances, grouped by instance.
 pub struct SimulatedLanes<T> {
     pub all: Vec<SimulatedLane<T>>,
     per_instance: usize,
     /// Requests under way, by requester instance.
     pub pending: Vec<usize>,
-    /// Among instances with equally many requests, and in each of them among lanes.
+    /// Tie breakers among instances, and in each instance among its queues.
     instances_in_turn: TieBreaker,
     lanes_in_turn: Vec<TieBreaker>,
 }
 
 impl<T> SimulatedLanes<T> {
-    /// Empty lanes. Each worker of an instance begins with another broker.
+    /// Empty queues. Each worker of an instance begins with another broker.
     pub fn new(instances: usize, per_instance: usize) -> Self {
         let turn = |index| index / per_instance + index % per_instance;
         let lane = |index| SimulatedLane { waiting: VecDeque::new(), in_flight: 0, turn: turn(index) };
@@ -39,8 +39,8 @@ impl<T> SimulatedLanes<T> {
         }
     }
 
-    /// Where a request is counted, and the lanes of its messages: every one, or that with the fewest messages, of the
-    /// instance with the fewest requests (equals in turn).
+    /// The instance that counts a request, and the queues of its messages: all, or the least loaded one of the instance with the
+    /// fewest requests, breaking ties round-robin.
     pub fn choose(&mut self, fan_out: FanOut) -> (usize, Range<usize>) {
         let (instance, lanes) = match fan_out {
             FanOut::All => (0, 0..self.all.len()),
