@@ -54,7 +54,7 @@ pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
     }
     if let Some(file) = &args.html {
         let page = compare_page(&comparison)
-            .context("this program was built without the feature `dashboard`, which contains the page: build it with default features")?;
+            .context("the page needs the feature `dashboard`, which this program was built without")?;
         fs::write(file, page).with_context(|| format!("{} can't be written", file.display()))?;
         eprintln!("page: {}", file.display());
     }

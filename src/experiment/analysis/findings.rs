@@ -79,8 +79,7 @@ fn warnings(results: &Results, summary: &Summary) -> Vec<String> {
     let behind = summary.cells.iter().map(|cell| cell.behind).sum();
     if behind > 0 {
         let count = plural(behind, "trial", "trials");
-        warnings
-            .push(format!("The load generator fell behind in {count}: their figures describe the generator rather than the deployment."));
+        warnings.push(format!("The load generator fell behind in {count}: their figures show the generator's limit."));
     }
     let sum = |of: fn(&CellSummary) -> u64| summary.cells.iter().map(of).sum::<u64>();
     let (sent, failed, refused) =
