@@ -120,11 +120,11 @@ mod tests {
         struct Step {
             event: Event,
         }
-        let told: Log = serde_json::from_str(include_str!("../../tests/fixtures/events.json")).unwrap();
+        let fixture: Log = serde_json::from_str(include_str!("../../tests/fixtures/events.json")).unwrap();
         let mut log = RequestLog::new(10, MUCH);
-        assert!(told.events.iter().all(|step| log.apply(&step.event)));
-        assert_eq!(log.views().cloned().collect::<Vec<_>>(), told.requests);
-        assert!(!told.requests.is_empty());
+        assert!(fixture.events.iter().all(|step| log.apply(&step.event)));
+        assert_eq!(log.views().cloned().collect::<Vec<_>>(), fixture.requests);
+        assert!(!fixture.requests.is_empty());
     }
 
     #[test]

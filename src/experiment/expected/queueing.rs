@@ -121,7 +121,7 @@ mod tests {
             let expected = all_busy / (all_busy + (0..servers).map(term).sum::<f64>());
             assert_close(Some(erlang_c(servers, load)), expected, 1e-12);
         }
-        assert_eq!(erlang_c(1_000, 0.1), 0.0, "no more than a number can tell");
+        assert_eq!(erlang_c(1_000, 0.1), 0.0, "below the smallest number");
     }
 
     #[test]

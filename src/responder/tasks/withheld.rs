@@ -73,7 +73,7 @@ mod tests {
     use super::*;
     use crate::responder::tasks::{FileTask, Task, TaskError, TaskInput};
 
-    /// A working folder as it is in use.
+    /// A working folder with typical files.
     fn folder() -> TempDir {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);

@@ -96,8 +96,8 @@ impl Connections {
     }
 
     /// Handles an event; returns the address and the change, if its connection's state has changed.
-    pub fn take(&mut self, told: &Told) -> Option<(SocketAddr, PeerNews)> {
-        let Told::Event { event, value, address: Some(address) } = *told else { return None };
+    pub fn take(&mut self, message: &Told) -> Option<(SocketAddr, PeerNews)> {
+        let Told::Event { event, value, address: Some(address) } = *message else { return None };
         let before = self.phases.remove(&address);
         let (phase, news) = match event {
             CONNECTED => (Some(Phase::Handshake), None),
@@ -141,8 +141,8 @@ mod tests {
     fn news<const N: usize>(events: [(u16, u32); N]) -> Vec<PeerNews> {
         let address = SocketAddr::from(([10, 0, 0, 2], 5432));
         let mut connections = Connections::new(false);
-        let told = |(event, value)| Told::Event { event, value, address: Some(address) };
-        events.into_iter().filter_map(|event| connections.take(&told(event)).map(|(_, news)| news)).collect()
+        let event = |(event, value)| Told::Event { event, value, address: Some(address) };
+        events.into_iter().filter_map(|values| connections.take(&event(values)).map(|(_, news)| news)).collect()
     }
 
     #[test]
@@ -155,9 +155,9 @@ mod tests {
     #[test]
     fn a_handshake_that_fails_has_one_reason() {
         const MECHANISM_MISMATCH: u32 = 0x1100_0002;
-        let told = news([(CONNECTED, 0), (HANDSHAKE_FAILED_PROTOCOL, MECHANISM_MISMATCH), (DISCONNECTED, 0)]);
-        assert!(matches!(told[..], [PeerNews::Refused(reason)] if reason.contains("has a key")), "{told:?}");
-        let told = news([(CONNECTED, 0), (DISCONNECTED, 0), (CONNECTED, 0), (HANDSHAKE_SUCCEEDED, 0)]);
-        assert_eq!(told, [PeerNews::Refused(NO_HANDSHAKE), PeerNews::Up]);
+        let changes = news([(CONNECTED, 0), (HANDSHAKE_FAILED_PROTOCOL, MECHANISM_MISMATCH), (DISCONNECTED, 0)]);
+        assert!(matches!(changes[..], [PeerNews::Refused(reason)] if reason.contains("has a key")), "{changes:?}");
+        let changes = news([(CONNECTED, 0), (DISCONNECTED, 0), (CONNECTED, 0), (HANDSHAKE_SUCCEEDED, 0)]);
+        assert_eq!(changes, [PeerNews::Refused(NO_HANDSHAKE), PeerNews::Up]);
     }
 }
