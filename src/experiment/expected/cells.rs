@@ -213,7 +213,7 @@ mod tests {
         assert!((past.figures[&Metric::RequestsPerS].median / 400.0 - 1.0).abs() < 0.03 && past.saturated);
         // The last of 12 s of 500/s waits until 6,000 have been done at 400/s: 3 s.
         assert!((past.figures[&Metric::Max].median / 3_000.0 - 1.0).abs() < 0.05, "{past:?}");
-        // With 500 requests after 2 s of warm-up it lasts 3 s; 750 ms, and what 64 lanes that are not equally long add.
+        // With 500 requests after 2 s of warm-up it lasts 3 s; 750 ms, and the unequal lengths of 64 queues add the rest.
         let counted = expect("constant 500/s", "count = 500").unwrap().figures[&Metric::Max];
         assert!((750.0..900.0).contains(&counted.median), "{counted:?}");
     }

@@ -9,7 +9,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::Exp1;
 
-use super::{Arrivals, Call, Scenario, ScenarioError, Simulated, SimulatedLanes, Totals, summary};
+use super::{Arrivals, Call, Scenario, ScenarioError, Simulated, SimulatedQueues, Totals, summary};
 use crate::wire::Latency;
 
 /// Simulates a scenario. `draw` returns the service time of each message, in milliseconds, in order of arrival, so that
@@ -33,7 +33,7 @@ pub fn simulate(scenario: &Scenario, draw: impl FnMut() -> f64) -> Result<Simula
 /// A message on its way.
 struct SimMessage {
     request: usize,
-    lane: usize,
+    queue: usize,
     service: f64,
     sent: f64,
 }
@@ -59,7 +59,7 @@ struct Simulation<'a, D> {
     draw: D,
     now: f64,
     calls: Vec<Call>,
-    lanes: SimulatedLanes<SimMessage>,
+    queues: SimulatedQueues<SimMessage>,
     brokers: Vec<Broker>,
     /// The workers of all brokers, grouped by broker.
     workers: Vec<Worker>,
@@ -80,7 +80,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
             draw,
             now: 0.0,
             calls: Vec::with_capacity(scenario.requests.min(1 << 20)),
-            lanes: SimulatedLanes::new(scenario.requester_instances, scenario.requester_workers),
+            queues: SimulatedQueues::new(scenario.requester_instances, scenario.requester_workers),
             brokers: (0..scenario.responder_instances)
                 .map(|broker| Broker { idle: idle(broker), ..Broker::default() })
                 .collect(),
@@ -135,38 +135,38 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
         if !self.may_arrive(self.now) {
             return Ok(());
         }
-        let (instance, lanes) = self.lanes.choose(self.scenario.fan_out);
+        let (instance, queues) = self.queues.choose(self.scenario.fan_out);
         let request = self.calls.len();
         self.calls.push(Call {
             arrived: self.now,
             ended: self.now,
             instance,
-            missing: lanes.len(),
+            missing: queues.len(),
             lane_wait: 0.0,
             broker_wait: 0.0,
             service: 0.0,
             before: self.totals,
         });
-        for lane in lanes {
+        for queue in queues {
             let service = (self.draw)();
             if !(service >= 0.0 && service.is_finite()) {
                 let allowed = "a time of 0 or more milliseconds";
                 return Err(ScenarioError::Range { what: "a service time that was drawn", value: service, allowed });
             }
-            self.lanes.all[lane].waiting.push_back(SimMessage { request, lane, service, sent: 0.0 });
-            self.send(lane);
+            self.queues.all[queue].waiting.push_back(SimMessage { request, queue, service, sent: 0.0 });
+            self.send(queue);
         }
         Ok(())
     }
 
     /// Sends a queue's messages to the brokers, round-robin, until its worker's window is full.
-    fn send(&mut self, lane: usize) {
-        while self.lanes.all[lane].in_flight < self.scenario.window
-            && let Some(mut message) = self.lanes.all[lane].waiting.pop_front()
+    fn send(&mut self, queue: usize) {
+        while self.queues.all[queue].in_flight < self.scenario.window
+            && let Some(mut message) = self.queues.all[queue].waiting.pop_front()
         {
-            let broker = self.lanes.all[lane].turn % self.brokers.len();
-            self.lanes.all[lane].turn = broker + 1;
-            self.lanes.all[lane].in_flight += 1;
+            let broker = self.queues.all[queue].turn % self.brokers.len();
+            self.queues.all[queue].turn = broker + 1;
+            self.queues.all[queue].in_flight += 1;
             message.sent = self.now;
             self.calls[message.request].lane_wait += self.now - self.calls[message.request].arrived;
             self.dispatch(broker, message);
@@ -216,8 +216,8 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
             None if self.scenario.shared_queue => broker.idle.push_back(worker),
             None => {}
         }
-        self.lanes.all[message.lane].in_flight -= 1;
-        self.send(message.lane);
+        self.queues.all[message.queue].in_flight -= 1;
+        self.send(message.queue);
         let call = &mut self.calls[message.request];
         self.sojourns.record(Duration::from_secs_f64((self.now - call.arrived) / 1_000.0));
         call.missing -= 1;
@@ -225,7 +225,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
             return Ok(());
         }
         call.ended = self.now;
-        self.lanes.pending[call.instance] -= 1;
+        self.queues.pending[call.instance] -= 1;
         self.totals.requests += 1;
         match self.scenario.arrivals {
             Arrivals::Closed { .. } => self.arrive(),
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn every_lane_begins_with_another_broker() {
+    fn every_queue_begins_with_another_broker() {
         let fan_out = Scenario { fan_out: FanOut::All, requester_workers: 1, responder_workers: 1, ..scenario() };
         assert_eq!(latencies(&fan_out), [100.0; 8]);
         let workers = Scenario { requester_instances: 1, requester_workers: 2, ..fan_out };
@@ -302,9 +302,9 @@ mod tests {
     #[test]
     fn a_window_bounds_what_is_in_flight() {
         let of = |window| {
-            let lane =
+            let queue =
                 Scenario { requester_instances: 1, requester_workers: 1, window, responder_workers: 1, ..scenario() };
-            let burst = Scenario { arrivals: Arrivals::Closed { clients: 4 }, requests: 4, ..lane };
+            let burst = Scenario { arrivals: Arrivals::Closed { clients: 4 }, requests: 4, ..queue };
             latencies(&burst)
         };
         assert_eq!(of(1), [100.0, 200.0, 300.0, 400.0]);
