@@ -176,7 +176,7 @@ async fn keygen_writes_a_key_that_only_its_owner_reads_and_overwrites_none() {
         let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).unwrap();
         let output = run_into(&["keygen"], file.into()).await;
         let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(said.contains("which other users of this machine can read"), told, "{said}");
+        assert_eq!(said.contains("a file that other users of this machine can read"), told, "{said}");
     }
     let output = run(&["keygen", "/nowhere/key"]).await;
     assert_eq!(output.status.code(), Some(1));
