@@ -112,7 +112,7 @@ impl Case<'_> {
         let (lanes, window) = (self.scenario.all_requester_workers(), self.scenario.window);
         let workers = self.scenario.all_responder_workers();
         let single = self.scenario.messages_per_request() == 1;
-        // A REQ worker whose messages never wait at the broker is a single server.
+        // A requester worker with a window of 1, whose messages never wait at the broker, is a single server.
         let is_lane_alone = window == 1
             && (lanes == 1 || self.scenario.messages_per_request() == lanes)
             && self.is_negligible(self.simulated.broker_wait_ms);
