@@ -1,4 +1,4 @@
-//! The delay before a task: how long a worker lingers, drawn from a distribution.
+//! The delay before a task, drawn from a distribution.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use rand_distr::{Exp1, StandardNormal};
 /// The largest shape of the log-normal distribution; beyond it nearly every delay is 0 or the cap.
 const MAX_SIGMA: f64 = 3.0;
 
-/// Why a distribution cannot be.
+/// Why a distribution is not valid.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum DelayError {
-    /// The bounds of the uniform distribution are the wrong way round.
+    /// The minimum of the uniform distribution is above its maximum.
     #[error("the shortest delay, {min:?}, is longer than the longest, {max:?}: swap min and max")]
     Order {
         /// The shortest delay.
@@ -21,7 +21,7 @@ pub enum DelayError {
         max: Duration,
     },
 
-    /// The shape of the log-normal distribution is out of range.
+    /// The sigma of the log-normal distribution is out of range.
     #[error("sigma is {sigma}: give a number above 0 and up to {MAX_SIGMA}")]
     Sigma {
         /// The shape.
@@ -43,7 +43,7 @@ enum Kind {
 }
 
 impl Delay {
-    /// No delay at all.
+    /// No delay.
     pub const fn none() -> Self {
         Self(Kind::None)
     }
@@ -53,7 +53,7 @@ impl Delay {
         Self(Kind::Fixed(delay))
     }
 
-    /// Any delay from `min` to `max`, both included, equally likely.
+    /// The uniform distribution from `min` to `max`, both included.
     ///
     /// # Errors
     /// [`DelayError::Order`] when `min` is longer than `max`.
@@ -64,14 +64,14 @@ impl Delay {
         Ok(Self(Kind::Uniform { min, max }))
     }
 
-    /// The exponential distribution. A delay beyond `cap` becomes `cap`, so that the mean of what is drawn is
+    /// The exponential distribution. A delay above `cap` becomes `cap`, so that the mean of the delays is
     /// `mean * (1 - exp(-cap / mean))`.
     pub const fn exponential(mean: Duration, cap: Duration) -> Self {
         Self(Kind::Exponential { mean, cap })
     }
 
     /// The log-normal distribution of the given mean: the delay's logarithm is normal, with standard deviation
-    /// `sigma` around `ln(mean) - sigma^2 / 2`. A delay beyond `cap` becomes `cap`.
+    /// `sigma` around `ln(mean) - sigma^2 / 2`. A delay above `cap` becomes `cap`.
     ///
     /// # Errors
     /// [`DelayError::Sigma`] unless `sigma` is above 0 and at most 3.
@@ -84,7 +84,7 @@ impl Delay {
     }
 }
 
-/// Draws the delays of one worker, from a random stream of its own.
+/// Draws the delays of one worker, from its own random stream.
 #[derive(Debug)]
 pub struct DelaySource {
     kind: Kind,
@@ -92,15 +92,15 @@ pub struct DelaySource {
 }
 
 impl DelaySource {
-    /// A source of delays. With the same `seed` and stream they are the same, streams of one seed are independent;
-    /// without a seed they differ each time.
+    /// A source of delays. The same `seed` and `stream` give the same sequence; streams of one seed are independent; without
+    /// a seed the sequence differs each time.
     pub fn new(delay: &Delay, seed: Option<u64>, stream: u64) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed.unwrap_or_else(rand::random));
         random.set_stream(stream);
         Self { kind: delay.0, random }
     }
 
-    /// Draws from `delay` from now on. The random stream goes on where it is.
+    /// Changes the distribution. The random stream continues.
     pub fn replace(&mut self, delay: &Delay) {
         self.kind = delay.0;
     }
@@ -123,8 +123,8 @@ impl DelaySource {
         }
     }
 
-    /// Draws the next delay, waits for so long and returns it. The timer is exact to about a millisecond and never
-    /// early. A wait given up half-way has used its delay: the next one draws anew.
+    /// Draws a delay, waits for it and returns it. The timer is accurate to about a millisecond and never early. Dropping the
+    /// future discards the delay: the next call draws another.
     pub async fn wait(&mut self) -> Duration {
         let delay = self.draw();
         // A sleep of zero may still wait for the timer's next tick.
@@ -135,7 +135,7 @@ impl DelaySource {
     }
 }
 
-/// `mean * factor`, at most `cap`; also what no `Duration` can hold is `cap`.
+/// `mean * factor`, at most `cap`; also `cap` if the product overflows a `Duration`.
 fn scaled(mean: Duration, factor: f64, cap: Duration) -> Duration {
     Duration::try_from_secs_f64(mean.as_secs_f64() * factor).map_or(cap, |delay| delay.min(cap))
 }
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_delay_is_really_waited_for() {
+    async fn wait_takes_as_long_as_the_delay() {
         let expected = draws(&uniform(), SEED, 0, 3);
         let mut source = DelaySource::new(&uniform(), SEED, 0);
         for delay in expected {

@@ -1,4 +1,4 @@
-//! What responders are told to do beside their tasks, as it is shown and changed while they run.
+//! Settings of responders and brokers that the page shows and changes at runtime: task, dispatch, delay and faults.
 
 use std::fmt;
 
@@ -87,11 +87,11 @@ impl DelayShape {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DelayView {
     pub kind: DelayShape,
-    /// Shortest of `uniform`.
+    /// Minimum of `uniform`.
     #[serde(deserialize_with = "whole")]
     #[schema(maximum = 600_000)]
     pub min_ms: u64,
-    /// Longest of `uniform`.
+    /// Maximum of `uniform`.
     #[serde(deserialize_with = "whole")]
     #[schema(maximum = 600_000)]
     pub max_ms: u64,
@@ -104,7 +104,7 @@ pub struct DelayView {
 }
 
 impl DelayView {
-    /// The mean of what is drawn, in milliseconds, but for the cap on the exponential and log-normal distributions.
+    /// The mean of the distribution, in milliseconds, without the cap of the exponential and log-normal distributions.
     pub fn average_ms(&self) -> f64 {
         match self.kind {
             DelayShape::None => 0.0,
@@ -126,18 +126,18 @@ impl DelayView {
     }
 }
 
-/// What is deliberately wrong with a responder.
+/// The faults that a responder injects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Faults {
-    /// Share of the messages that are answered with an error, from 0 to 1.
+    /// Share of the messages that get an error reply, from 0 to 1.
     #[schema(minimum = 0, maximum = 1)]
     pub error_rate: f64,
-    /// Milliseconds that each message takes longer, up to ten minutes.
+    /// Additional time of each message, in milliseconds, up to ten minutes.
     #[serde(deserialize_with = "whole")]
     #[schema(maximum = 600_000)]
     pub extra_latency_ms: u64,
-    /// Answers every message with an error, and says that it is healthy.
+    /// Every message gets an error reply, while the responder still reports that it is healthy.
     pub failing: bool,
 }
 
