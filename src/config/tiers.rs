@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{BindUrl, BrokerUrl, Hosts, Int, LOCALHOST, Port, Shape, Span, Upstream};
-use crate::wire::{DelayShape, Dispatch, TaskName};
+use crate::wire::{Delay, DelayShape, Dispatch, TaskName};
 
 const MIB: u64 = 1 << 20;
 
@@ -296,5 +296,12 @@ impl Default for DelaySettings {
             cap: Span::literal::<60_000>(),
             seed: None,
         }
+    }
+}
+
+impl From<&DelaySettings> for Delay {
+    fn from(settings: &DelaySettings) -> Self {
+        let [min, max, mean, cap] = [settings.min, settings.max, settings.mean, settings.cap].map(Span::get);
+        Self { kind: settings.kind, min, max, mean, sigma: settings.sigma.get(), cap: Some(cap) }
     }
 }

@@ -10,7 +10,7 @@ use super::usage;
 use crate::runtime::telemetry::EventSink;
 use crate::runtime::zeromq::PeerNews;
 use crate::wire::{
-    DelayView, Dispatch, Event, Faults, HopCounters, Instance, InstanceState, LedgerCounters, PeerView, Snapshot,
+    Delay, Dispatch, Event, Faults, HopCounters, Instance, InstanceState, LedgerCounters, PeerView, Snapshot,
     WorkerState, WorkerView, now_ms,
 };
 
@@ -112,7 +112,7 @@ struct Peer {
 
 #[derive(Default)]
 struct WorkState {
-    delay: Option<DelayView>,
+    delay: Option<Delay>,
     faults: Option<FaultState>,
     dispatch: Option<Dispatch>,
 }
@@ -233,7 +233,7 @@ impl InstanceStatus {
         self.publish();
     }
 
-    pub fn set_delay(&self, delay: DelayView) {
+    pub fn set_delay(&self, delay: Delay) {
         lock(&self.work).delay = Some(delay);
     }
 

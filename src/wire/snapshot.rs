@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{DelayView, Faults, Hops, Ledger};
+use super::{Delay, Faults, Hops, Ledger};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -128,7 +128,7 @@ pub struct Snapshot {
     pub dropped_events: u64,
     /// Of a responder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delay: Option<DelayView>,
+    pub delay: Option<Delay>,
     /// Of a responder with faults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faults: Option<Faults>,

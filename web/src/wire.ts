@@ -175,6 +175,8 @@ export interface Delay {
   maxMs: number;
   meanMs: number;
   sigma: number;
+  /** The longest that is drawn. */
+  capMs?: number;
 }
 
 /** What the configured delay and worker counts should give. */

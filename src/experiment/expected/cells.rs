@@ -10,7 +10,7 @@ use crate::experiment::plan::{Cell, Load, Plan, Setup};
 use crate::experiment::simulation::{Arrivals, Scenario};
 use crate::experiment::statistics::Metric;
 use crate::experiment::statistics::{Estimate, median};
-use crate::responder::{DelaySource, delay_of};
+use crate::responder::DelaySource;
 use crate::wire::Dispatch;
 
 /// Trials that are simulated for each cell, so that chance evens out as it does over repetitions ...
@@ -73,13 +73,12 @@ impl Expectations {
 /// Simulates trials of one cell.
 fn expect(plan: &Plan, cell: &Cell) -> Result<Expected, String> {
     let mut scenario = scenario(plan, &cell.setup)?;
-    let delay = delay_of(&cell.setup.delay).map_err(|error| error.to_string())?;
     let per_request = scenario.messages_per_request();
     let mut simulated: Vec<Expectation> = vec![];
     let mut messages = 0;
     for trial in 0..TRIALS {
         scenario.seed = plan.seed.wrapping_add(trial);
-        let mut source = DelaySource::new(&delay, Some(scenario.seed), 0);
+        let mut source = DelaySource::new(&cell.setup.delay, Some(scenario.seed), 0);
         let mut drawn = 0;
         let draw = || {
             drawn += 1;

@@ -256,7 +256,7 @@ mod tests {
         };
         let plan = plan("[factors]\ndelay = [\"none\", \"fixed 1ms\"]\n[fixed]\nresponders = 8", &flags).unwrap();
         assert_eq!(plan.factors, [(Factor::Responders, vec!["1".to_owned(), "2".to_owned()])]);
-        assert_eq!((plan.cells[0].setup.delay.mean_ms, plan.duration_ms, plan.seed), (5, 2_000, 9));
+        assert_eq!((plan.cells[0].setup.delay.average_ms(), plan.duration_ms, plan.seed), (5.0, 2_000, 9));
     }
 
     #[test]

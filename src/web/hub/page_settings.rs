@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::experiment::expected::{IdleExpectation, expect_idle};
-use crate::responder::{DelaySource, delay_of};
-use crate::wire::{DelayShape, DelayView, Dispatch, Tier, Topology};
+use crate::responder::DelaySource;
+use crate::wire::{Delay, Dispatch, Tier, Topology};
 
 /// The part that this web instance knows by itself.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub struct OwnSettings {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PageSettings {
-    delay: DelayView,
+    delay: Delay,
     timeout_ms: u64,
     task: String,
     dispatch: String,
@@ -40,14 +40,13 @@ pub struct Question {
     messages: usize,
     servers: usize,
     shared_queue: bool,
-    delay: DelayView,
+    delay: Delay,
 }
 
 impl Question {
     /// The answer, by a simulation that may take a second.
     pub fn answer(self) -> Option<IdleExpectation> {
-        let delay = delay_of(&self.delay).ok()?;
-        let mut source = DelaySource::new(&delay, Some(1), 0);
+        let mut source = DelaySource::new(&self.delay, Some(1), 0);
         expect_idle(self.messages, self.servers, self.shared_queue, || source.draw().as_secs_f64() * 1000.0)
     }
 }
@@ -63,10 +62,9 @@ impl LatencyModel {
     /// The settings for a deployment in this state; without an expectation while that is worked out.
     pub fn settings(&self, own: &OwnSettings, topology: &Topology) -> PageSettings {
         let question = question(topology);
-        let none = DelayView { kind: DelayShape::None, min_ms: 0, max_ms: 0, mean_ms: 0, sigma: 0.5 };
         let answer = self.last.filter(|(last, _)| Some(*last) == question);
         PageSettings {
-            delay: question.map_or(none, |question| question.delay),
+            delay: question.map_or(Delay::NONE, |question| question.delay),
             timeout_ms: own.timeout.as_millis() as u64,
             task: own.task.clone(),
             dispatch: dispatch(topology),
