@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Contrast, KneeFinding, contrasts, findings, knees};
 use crate::experiment::expected::{Expectations, Expected};
@@ -35,7 +36,7 @@ pub struct Summary {
 }
 
 /// A sentence of the abstract.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
     pub is_warning: bool,

@@ -62,6 +62,7 @@ pub async fn run(
         }
     }
     let as_found = laboratory.leave().await;
+    store.close()?;
     // It tells the reason why the deployment may not be as it was found, too.
     refused.map_or(as_found, Err)?;
     let left = store.left();
