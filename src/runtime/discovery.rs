@@ -46,19 +46,18 @@ impl Name<'_> {
     }
 }
 
-/// The addresses without those of this host, of which `own` takes the place. One's own is known before any name has it.
-fn with_own(mut addresses: BTreeSet<SocketAddr>, own: Option<SocketAddr>) -> BTreeSet<SocketAddr> {
+/// The addresses but the one at which this process listens.
+fn without_own(mut addresses: BTreeSet<SocketAddr>, own: Option<SocketAddr>) -> BTreeSet<SocketAddr> {
     if let Some(own) = own {
         // Only an address of this host can be bound.
-        addresses.retain(|address| UdpSocket::bind((address.ip(), 0)).is_err());
-        addresses.insert(own);
+        addresses.retain(|address| address.port() != own.port() || UdpSocket::bind((address.ip(), 0)).is_err());
     }
     addresses
 }
 
 /// Keeps `addresses` at what the upstream means, until nobody listens any more. A look-up that fails keeps the
 /// last addresses that worked: while no task of a service is healthy, a swarm's DNS does not know its name. `own`: this
-/// process is one of the peers itself, and listens there.
+/// process is one of the peers itself, listens there, and does not follow itself.
 pub async fn follow(
     upstream: Upstream,
     own: Option<SocketAddr>,
@@ -74,7 +73,7 @@ pub async fn follow(
             Err(_) => names.push(Name { host, port, addresses: BTreeSet::new(), failing: false }),
         }
     }
-    let fixed = with_own(fixed, own);
+    let fixed = without_own(fixed, own);
     addresses.send_replace(fixed.clone());
     if names.is_empty() {
         return addresses.closed().await;
@@ -91,7 +90,7 @@ pub async fn follow(
             name.look_up(limit, &log).await;
             found.extend(&name.addresses);
         }
-        let found = with_own(found, own);
+        let found = without_own(found, own);
         let changed = addresses.send_if_modified(|known| {
             let changed = *known != found;
             *known = found.clone();
@@ -129,9 +128,11 @@ mod tests {
     }
 
     #[test]
-    fn ones_own_address_takes_the_place_of_those_of_this_host() {
-        let [own, here, there] = ["0.0.0.0:80", "127.0.0.1:80", "192.0.2.1:80"].map(|text| text.parse().unwrap());
-        assert_eq!(with_own(BTreeSet::from([here, there]), Some(own)), BTreeSet::from([own, there]));
-        assert_eq!(with_own(BTreeSet::from([here, there]), None), BTreeSet::from([here, there]));
+    fn a_peer_does_not_follow_itself() {
+        let [own, here, other, there] =
+            ["0.0.0.0:80", "127.0.0.1:80", "127.0.0.1:81", "192.0.2.1:80"].map(|text| text.parse().unwrap());
+        let all = BTreeSet::from([here, other, there]);
+        assert_eq!(without_own(all.clone(), Some(own)), BTreeSet::from([other, there]));
+        assert_eq!(without_own(all.clone(), None), all);
     }
 }

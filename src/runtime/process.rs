@@ -20,7 +20,7 @@ use crate::runtime::supervision::{
 };
 use crate::runtime::telemetry::{EventSink, MAX_REPORT, Proof, Subscriber, TelemetryContext, run_telemetry_publisher};
 use crate::runtime::zeromq::{Contexts, SocketOptions, bind, endpoint};
-use crate::wire::{Event, SHOWN_BODY, Tier, now_ms};
+use crate::wire::{Event, Tier, now_ms};
 
 /// Reports of one peer that may wait in the web tier; more stay with the peer, which leaves out what it has no room for.
 const WAITING_REPORTS: i32 = 16;
@@ -164,7 +164,7 @@ impl Process {
         self.follow_with(upstream, None)
     }
 
-    /// The same where this process, which listens at `own`, is one of the peers.
+    /// The same where this process, which listens at `own`, is one of the peers: only the others are followed.
     fn follow_with(&self, upstream: &Upstream, own: Option<SocketAddr>) -> watch::Receiver<BTreeSet<SocketAddr>> {
         let (sender, receiver) = watch::channel(BTreeSet::new());
         let discovery = &self.settings.discovery;
@@ -174,7 +174,13 @@ impl Process {
         receiver
     }
 
-    /// Starts the process's telemetry publisher, once all instances are there. `own`: where this process listens for telemetry itself.
+    /// What the instances of this process publish, for its web tier.
+    pub fn own_events(&self) -> mpsc::Receiver<Event> {
+        self.event_sink.attach()
+    }
+
+    /// Starts the process's telemetry publisher, once all instances are there. `own`: where this process listens for
+    /// telemetry itself.
     pub fn start_telemetry(&mut self, own: Option<SocketAddr>) -> Result<()> {
         let contexts = Arc::new(telemetry_contexts(&self.settings, &self.log));
         let telemetry = TelemetryContext {
@@ -258,14 +264,12 @@ pub fn bind_telemetry(settings: &Settings, log: &Logger) -> Result<(Subscriber, 
     Ok((Subscriber::new(socket, proof, telemetry_per_second(settings))?, address))
 }
 
-/// More than what a host's instances send in a second, in bytes: every event with the longest body that is shown, and a
-/// snapshot of the largest on each beat.
+/// More than what a host's instances send in a second, in bytes: their events, and a snapshot of the largest on each beat.
 fn telemetry_per_second(settings: &Settings) -> u64 {
-    /// An event without its body.
     const EVENT: u64 = 1 << 10;
     let telemetry = &settings.telemetry;
     let beats = 1 + (1_000 / telemetry.interval.get().as_millis().max(1)) as u64;
-    telemetry.events_per_second.get() * (SHOWN_BODY as u64 + EVENT) + beats * MAX_REPORT as u64
+    telemetry.events_per_second.get() * EVENT + beats * MAX_REPORT as u64
 }
 
 /// Binds a ZeroMQ socket to a TCP port, or to any free one, and tells which.

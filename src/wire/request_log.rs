@@ -5,8 +5,8 @@ use std::mem::size_of;
 
 use super::{Event, Footprint, RequestFold, RequestView};
 
-/// Longest body of a reply that is shown for requests of the whole deployment, in bytes; the web instance that took a
-/// request on has the whole.
+/// Longest body of a reply that dashboards are shown, in bytes; the API of the web instance that took a request on has the
+/// whole.
 pub const SHOWN_BODY: usize = 16 << 10;
 
 /// A request may take this part of the log's memory.

@@ -81,7 +81,8 @@ impl Web {
     fn start(addresses: &[SocketAddr]) -> Self {
         let status = status(Tier::Web);
         let links = Arc::new(Links::new(true, status.clone(), "requester:1".into(), PATIENCE));
-        let requests = Arc::new(Requests::new(links.clone(), status.clone(), 100, (100, 1 << 20), PATIENCE));
+        let requests =
+            Arc::new(Requests::new(links.clone(), status.clone(), Arc::default(), 100, (100, 1 << 20), PATIENCE));
         let addresses = watch::Sender::new(set(addresses));
         let second = Duration::from_secs(1);
         let context = LinkContext {

@@ -16,7 +16,7 @@ use crate::experiment::run::read_results;
 use crate::experiment::target::check;
 use crate::runtime::http::ApiError;
 use crate::web::hub::Hub;
-use crate::wire::{ErrorCode, Event, ExperimentState, ExperimentView, TrialView, now_ms};
+use crate::wire::{ErrorCode, ExperimentState, ExperimentView, TrialView, now_ms};
 
 /// Plans that are checked, and runs that are compared, at one time: each takes a thread for a while.
 const CHECKS: usize = 2;
@@ -375,7 +375,7 @@ impl Experiments {
     }
 
     fn tell(&self, view: &ExperimentView) {
-        self.hub.tell(Event::Experiment { experiment: Box::new(view.clone()) });
+        self.hub.show_experiment(view.clone());
     }
 
     fn lock(&self) -> MutexGuard<'_, Running> {

@@ -79,8 +79,8 @@ pub fn check(new: NewRequest) -> Result<NewRequest, ApiError> {
     }
 }
 
-/// A request and its replies so far. One that another web instance took on is shown with bodies cut to 16 KiB
-/// (`bodyBytes` has the length of the whole).
+/// A request and its replies so far. One that another web instance took on is shown without bodies (`bodyBytes` has the
+/// length of each).
 #[utoipa::path(
     get, path = "/api/v1/requests/{id}", operation_id = "readRequest", params(("id" = String, Path, description = "`requestId`")),
     responses(
