@@ -136,7 +136,7 @@ impl Process {
         })
     }
 
-    /// Starts a component of which there is one, and which the status does not show.
+    /// Starts a component of which there is one. `status` counts its restarts.
     pub fn single(
         &self,
         name: &'static str,
@@ -144,8 +144,7 @@ impl Process {
         status: &InstanceStatus,
         factory: Factory,
     ) -> Addr<Supervisor> {
-        let aside = Arc::new(InstanceStatus::new(status.instance.clone(), EventSink::new(0).0, false, false));
-        self.pool(name, arbiters, &aside, watch::Sender::new(1), factory)
+        self.pool(name, arbiters, &Arc::new(status.of_component()), watch::Sender::new(1), factory)
     }
 
     /// Starts a supervisor of temporary children, which are spread over the arbiters.

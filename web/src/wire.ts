@@ -64,6 +64,8 @@ export interface Snapshot {
   state: InstanceState;
   reason?: string;
   workers: WorkerView[];
+  /** Of its workers and its other components. */
+  restarts?: number;
   queue: number;
   peers: { address: string; connected: boolean }[];
   ledger: Ledger;

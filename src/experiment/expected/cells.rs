@@ -1,6 +1,7 @@
 //! What each cell of a plan should give: trials simulated like the real ones, by the delay and the counts alone.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -55,18 +56,23 @@ pub struct Range {
     pub high: f64,
 }
 
-/// What is expected of every cell of a plan, or why nothing is. Made once for a plan: it takes a moment.
+/// What is expected of the cells of a plan, or why nothing is. Each is simulated when it is first asked for, which takes a
+/// moment.
 #[derive(Clone, Debug)]
-pub struct Expectations(Vec<Result<Expected, String>>);
+pub struct Expectations {
+    plan: Plan,
+    cells: Vec<OnceLock<Result<Expected, String>>>,
+}
 
 impl Expectations {
     /// The same for the same plan, its seed among it.
     pub fn of(plan: &Plan) -> Self {
-        Self(plan.cells.iter().map(|cell| expect(plan, cell)).collect())
+        Self { plan: plan.clone(), cells: plan.cells.iter().map(|_| OnceLock::new()).collect() }
     }
 
     pub fn cell(&self, index: usize) -> Option<&Result<Expected, String>> {
-        self.0.get(index)
+        let known = self.cells.get(index)?;
+        Some(known.get_or_init(|| expect(&self.plan, &self.plan.cells[index])))
     }
 }
 
