@@ -192,6 +192,15 @@ mod tests {
     }
 
     #[test]
+    fn restarts_of_components_beside_the_workers_are_counted_and_shown() {
+        let status = status("a");
+        status.of_component().add_worker(0).restarting("panicked".to_owned());
+        let snapshot = status.snapshot();
+        assert_eq!((snapshot.restarts, snapshot.workers.len()), (1, 0));
+        assert_eq!(value(&text(&[status]).unwrap(), "swarmq_worker_restarts_total"), 1.0);
+    }
+
+    #[test]
     fn no_counter_falls_when_a_worker_leaves_or_a_time_is_short() {
         let status = status("a");
         let cells = [status.add_worker(0), status.add_worker(1)];

@@ -31,7 +31,7 @@ pub enum PlanError {
     #[error("no plan is called `{name}`: there are {known}; a file is named by its path, such as ./{name}.toml")]
     Unknown { name: String, known: String },
     #[error("{file}: {problem}")]
-    Syntax { file: String, line: Option<usize>, problem: toml::de::Error },
+    Syntax { file: String, line: Option<usize>, problem: Box<toml::de::Error> },
     #[error("{place}: {problem}")]
     Invalid { place: Place, problem: String },
 }
@@ -124,7 +124,7 @@ pub fn read_plan(name: &str, file: &str, text: &str, flags: &PlanFlags) -> Resul
     let places = SourceMap { file, text };
     let parsed: PlanFile = toml::from_str(text).map_err(|problem| {
         let line = problem.span().map(|span| places.line(span.start));
-        PlanError::Syntax { file: file.to_owned(), line, problem }
+        PlanError::Syntax { file: file.to_owned(), line, problem: Box::new(problem) }
     })?;
     let target = flags.target.or(parsed.target).unwrap_or_default();
     let tables = Tables { factors: parsed.factors, fixed: parsed.fixed, cases: parsed.case };

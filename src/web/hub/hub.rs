@@ -14,7 +14,9 @@ use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::{DashboardPermit, Dashboards, Instances, LatencyModel, OwnSettings, Owners, Push, Refused, Said, Sampler};
+use super::{
+    DashboardPermit, Dashboards, Instances, LatencyModel, OwnSettings, Owners, Push, Refused, Said, Sampler, Shortlist,
+};
 use crate::runtime::supervision::{Slot, WorkError};
 use crate::runtime::telemetry::{Report, Subscriber, TelemetryError, place};
 use crate::web::links::Links;
@@ -30,9 +32,6 @@ const SAMPLES: usize = 300;
 
 /// Between looks at who has fallen silent.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// Most bytes of the requests in a snapshot: those that do not fit come without bodies, then the oldest are left out.
-const SHOWN_REQUESTS: usize = 4 << 20;
 
 /// Most events of this process that are taken in at one time.
 const AT_ONCE: usize = 256;
@@ -299,29 +298,7 @@ impl Hub {
 impl State {
     /// Everything that a page shows; `own_requests` and those of other web instances, newest first.
     fn snapshot(&self, own: &OwnSettings, load: LoadView, own_requests: &[Shown]) -> String {
-        let mut requests = String::new();
-        let (mut shown, mut left_out) = (0, 0);
-        let (mut ours, mut others) =
-            (own_requests.iter().map(|shown| &**shown).peekable(), self.requests.views().peekable());
-        let newest = std::iter::from_fn(|| match (ours.peek(), others.peek()) {
-            (Some(our), Some(other)) if our.at < other.at => others.next(),
-            (None, _) => others.next(),
-            (Some(_), _) => ours.next(),
-        });
-        for view in newest {
-            let fits = |view: &RequestView, body| {
-                let view = text_of(&*Shown::of(view, body));
-                (requests.len() + view.len() <= SHOWN_REQUESTS).then_some(view)
-            };
-            let view = if left_out > 0 { None } else { fits(view, SHOWN_BODY).or_else(|| fits(view, 0)) };
-            match view {
-                Some(view) => {
-                    requests.extend([if shown > 0 { "," } else { "" }, &view]);
-                    shown += 1;
-                }
-                None => left_out += 1,
-            }
-        }
+        let Shortlist { requests, left_out } = Shortlist::of(own_requests, &self.requests);
         let rest = json!({
             "seq": self.seq,
             "now": now_ms(),
