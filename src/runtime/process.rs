@@ -310,24 +310,3 @@ fn socket_options(settings: &Settings, max_frame_bytes: u64, high_water_mark: u3
         linger,
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use slog::Discard;
-
-    use super::*;
-
-    #[test]
-    fn a_thread_that_hangs_does_not_keep_the_process() {
-        let (release, hang) = std::sync::mpsc::channel::<()>();
-        actix_rt::System::new().block_on(async {
-            let log = Logger::root(Discard, o!());
-            let mut process = Process::new(Settings::default(), Role::Responder, log, None).unwrap();
-            let pool = process.arbiter_pool(1, 1).unwrap();
-            pool.next().spawn_fn(move || hang.recv().unwrap());
-            process.stop().await;
-        });
-        // The system has ended although the thread has not.
-        release.send(()).unwrap();
-    }
-}
