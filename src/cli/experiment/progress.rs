@@ -25,16 +25,16 @@ pub enum Shown {
 }
 
 /// Shows a run of which so many trials are done. `stop` is cancelled when nobody reads any more what is told.
-pub fn watcher(shown: Shown, plan: &Plan, done: usize, stop: CancellationToken) -> Teller {
+pub fn watcher(shown: Shown, plan: &Plan, done: usize, stop: CancellationToken) -> ProgressWriter {
     match shown {
-        Shown::Json => Teller::Json { stop, total: Duration::from_millis(steps(plan)) },
+        Shown::Json => ProgressWriter::Json { stop, total: Duration::from_millis(steps(plan)) },
         Shown::Bar => {
             let bar = ProgressBar::new(plan.trial_count() as u64 * steps(plan));
             let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {eta} left  {msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.set_position(done as u64 * steps(plan));
             bar.reset_eta();
-            Teller::Bar { stop, bar, done: done as u64 }
+            ProgressWriter::Bar { stop, bar, done: done as u64 }
         }
     }
 }
@@ -45,12 +45,12 @@ fn steps(plan: &Plan) -> u64 {
 }
 
 /// Shows how a run goes.
-pub enum Teller {
+pub enum ProgressWriter {
     Bar { stop: CancellationToken, bar: ProgressBar, done: u64 },
     Json { stop: CancellationToken, total: Duration },
 }
 
-impl Teller {
+impl ProgressWriter {
     /// What will be done.
     pub fn planned(&self, plan: &Plan) -> Result<(), OutputError> {
         match self {
@@ -106,7 +106,7 @@ impl Teller {
     }
 }
 
-impl Watcher for Teller {
+impl Watcher for ProgressWriter {
     fn started(&mut self, plan: &Plan, trial: &Trial) {
         let levels = &plan.cells[trial.cell].levels;
         match self {

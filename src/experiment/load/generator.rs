@@ -30,7 +30,7 @@ const MAX_UNDER_WAY: usize = 10_000;
 const TOLD_EVERY: Duration = Duration::from_millis(250);
 
 /// The largest answer that is read.
-const LARGEST: usize = 64 << 20;
+const MAX_ANSWER: usize = 64 << 20;
 
 /// How much longer than its messages a request may take.
 const GRACE: Duration = Duration::from_secs(5);
@@ -244,7 +244,7 @@ impl Shared {
             Ok(response) => response,
             Err(error) => return Answer::Lost(error.to_string()),
         };
-        let body = match response.body().limit(LARGEST).await {
+        let body = match response.body().limit(MAX_ANSWER).await {
             Ok(body) => body,
             Err(error) => return Answer::Lost(error.to_string()),
         };
@@ -268,6 +268,6 @@ impl Shared {
 
     async fn view_of(&self, request_id: &str) -> Option<RequestView> {
         let url = format!("{}/api/v1/requests/{request_id}", self.task.url);
-        self.client.get(url).send().await.ok()?.json().limit(LARGEST).await.ok()
+        self.client.get(url).send().await.ok()?.json().limit(MAX_ANSWER).await.ok()
     }
 }

@@ -18,7 +18,7 @@ use crate::web::hub::Hub;
 use crate::wire::{Delay, DispatchChoice, ErrorCode, Faults, PoolSize, Problem, Stall, Tier};
 
 /// Longest wait for an instance's admin server.
-const PATIENCE: Duration = Duration::from_secs(3);
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Whether controls are permitted.
 #[derive(Serialize, ToSchema)]
@@ -187,7 +187,7 @@ async fn pass_on(
     body: Option<&impl Serialize>,
 ) -> Result<(), ApiError> {
     let url = format!("http://{admin}/control/{}/{path}", utf8_percent_encode(id, NON_ALPHANUMERIC));
-    let mut request = Client::builder().timeout(PATIENCE).finish().request(method, &url);
+    let mut request = Client::builder().timeout(ADMIN_TIMEOUT).finish().request(method, &url);
     if let Some(token) = call.headers().get(header::AUTHORIZATION) {
         request = request.insert_header((header::AUTHORIZATION, token.clone()));
     }

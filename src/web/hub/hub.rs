@@ -31,7 +31,7 @@ use crate::wire::{
 const SAMPLES: usize = 300;
 
 /// Between looks at who has fallen silent.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Most events of this process that are taken in at one time.
 const AT_ONCE: usize = 256;
@@ -45,7 +45,7 @@ struct State {
     /// The one of this web tier that runs, or ran last.
     experiment: Option<Box<ExperimentView>>,
     sampler: Sampler,
-    oracle: LatencyModel,
+    model: LatencyModel,
     /// Of the last batch.
     seq: u64,
     dashboards: Dashboards,
@@ -89,7 +89,7 @@ impl Hub {
             experiment: None,
             sampler: Sampler::default(),
             seq: 0,
-            oracle: LatencyModel::default(),
+            model: LatencyModel::default(),
             dashboards: Dashboards::new(max_dashboards),
             refused: Refused::default(),
         };
@@ -250,13 +250,13 @@ impl Hub {
     /// that a thread of its own does it; then every dashboard gets a snapshot.
     fn expect_idle(self: &Arc<Self>) {
         let mut state = self.lock();
-        let State { oracle, known, .. } = &mut *state;
-        let Some(question) = oracle.asks_anew(&known.topology) else { return };
+        let State { model, known, .. } = &mut *state;
+        let Some(input) = model.stale_input(&known.topology) else { return };
         let hub = self.clone();
         actix_rt::task::spawn_blocking(move || {
-            let answer = question.answer();
+            let answer = input.answer();
             let mut state = hub.lock();
-            state.oracle.learn(question, answer);
+            state.model.learn(input, answer);
             state.dashboards.refresh();
         });
     }
@@ -305,7 +305,7 @@ impl State {
             "requestsLeftOut": left_out,
             "samples": self.samples,
             "experiment": self.experiment,
-            "settings": self.oracle.settings(own, &self.known.topology),
+            "settings": self.model.settings(own, &self.known.topology),
             "load": load,
             "version": env!("CARGO_PKG_VERSION"),
         });
@@ -324,7 +324,7 @@ pub async fn run_hub(
     let mut sources = sources.lock().await;
     let (subscriber, own_events) = &mut *sources;
     let mut events = Vec::with_capacity(AT_ONCE);
-    let mut looks = interval(LOOK);
+    let mut looks = interval(POLL_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut samples = interval(Duration::from_secs(1));
     samples.set_missed_tick_behavior(MissedTickBehavior::Delay);

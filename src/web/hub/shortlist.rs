@@ -5,7 +5,7 @@ use crate::web::text_of;
 use crate::wire::{RequestLog, RequestView, SHOWN_BODY};
 
 /// Most bytes of the requests in a snapshot.
-const MOST: usize = 4 << 20;
+const MAX_BYTES: usize = 4 << 20;
 
 /// What a snapshot shows of the requests.
 pub struct Shortlist {
@@ -38,7 +38,7 @@ impl Shortlist {
     /// Adds a request with bodies of up to so many bytes; false where it does not fit.
     fn add(&mut self, view: &RequestView, body: usize) -> bool {
         let view = text_of(&*Shown::of(view, body));
-        let fits = self.requests.len() + view.len() <= MOST;
+        let fits = self.requests.len() + view.len() <= MAX_BYTES;
         if fits {
             self.requests.extend([if self.requests.is_empty() { "" } else { "," }, &view]);
         }
@@ -78,6 +78,6 @@ mod tests {
     fn the_oldest_are_left_out_where_even_that_does_not_fit() {
         let own: Vec<_> = (0..8).map(|index| Shown::of(&view("own", 9 - index, 5_000), 0)).collect();
         let list = Shortlist::of(&own, &RequestLog::new(10, 1 << 20));
-        assert!(list.requests.len() <= MOST && (1..8).contains(&list.left_out), "{} left out", list.left_out);
+        assert!(list.requests.len() <= MAX_BYTES && (1..8).contains(&list.left_out), "{} left out", list.left_out);
     }
 }

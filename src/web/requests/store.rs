@@ -24,7 +24,7 @@ use crate::wire::{
 const SHARE: usize = 4;
 
 #[derive(Default)]
-struct Book {
+struct RequestStore {
     running: HashMap<String, ActiveRequest>,
     kept: Kept,
     /// Requests taken on since the start.
@@ -33,7 +33,7 @@ struct Book {
 
 /// Every request of this instance.
 pub struct Requests {
-    book: Mutex<Book>,
+    store: Mutex<RequestStore>,
     in_flight: watch::Sender<usize>,
     links: Arc<Links>,
     status: Arc<InstanceStatus>,
@@ -58,14 +58,14 @@ impl Requests {
         (keep, keep_bytes): (usize, usize),
         timeout: Duration,
     ) -> Self {
-        let (book, in_flight, memory) = (Mutex::default(), watch::Sender::new(0), Memory::of(keep_bytes));
-        Self { book, in_flight, links, status, feed, max_in_flight, keep, memory, timeout }
+        let (store, in_flight, memory) = (Mutex::default(), watch::Sender::new(0), Memory::of(keep_bytes));
+        Self { store, in_flight, links, status, feed, max_in_flight, keep, memory, timeout }
     }
 
     /// Takes a request on and sends it. The problem says why that can't be.
     pub fn submit(&self, new: NewRequest) -> Result<String, Problem> {
-        let mut book = self.lock();
-        let Book { running, kept, taken_on } = &mut *book;
+        let mut store = self.lock();
+        let RequestStore { running, kept, taken_on } = &mut *store;
         let problem = |code, message| Err(Problem { code, message });
         if self.status.is_draining() {
             return problem(ErrorCode::Draining, "this web instance is shutting down: ask another".to_owned());
@@ -97,11 +97,11 @@ impl Requests {
 
     /// How far a request is, from now on. None for one that is not known (any more).
     pub fn progress(&self, request_id: &str) -> Option<watch::Receiver<RequestProgress>> {
-        let book = self.lock();
-        if let Some(entry) = book.running.get(request_id) {
+        let store = self.lock();
+        if let Some(entry) = store.running.get(request_id) {
             return Some(entry.progress.subscribe());
         }
-        let ended = book.kept.by_id.get(request_id)?.clone();
+        let ended = store.kept.by_id.get(request_id)?.clone();
         Some(watch::Sender::new(RequestProgress { replies: ended.view.replies.len(), ended: Some(ended) }).subscribe())
     }
 
@@ -124,20 +124,20 @@ impl Requests {
             return Some(News::Ended(ended.clone()));
         }
         drop(now);
-        let book = self.lock();
+        let store = self.lock();
         // One that has ended in this moment is told as that the next time.
-        let replies = book.running.get(request_id).map(|entry| entry.view.replies[known..].to_vec());
+        let replies = store.running.get(request_id).map(|entry| entry.view.replies[known..].to_vec());
         Some(News::Replies(replies.unwrap_or_default()))
     }
 
     /// Looks at a request as it is now. None for one that is not known (any more).
     pub fn look<T>(&self, request_id: &str, look: impl FnOnce(&RequestView) -> T) -> Option<T> {
-        let book = self.lock();
-        if let Some(entry) = book.running.get(request_id) {
+        let store = self.lock();
+        if let Some(entry) = store.running.get(request_id) {
             return Some(look(&entry.view));
         }
-        let ended = book.kept.by_id.get(request_id)?.clone();
-        drop(book);
+        let ended = store.kept.by_id.get(request_id)?.clone();
+        drop(store);
         Some(look(&ended.view))
     }
 
@@ -145,8 +145,8 @@ impl Requests {
     /// of this instance; false for what only this instance knows.
     pub fn take(&self, event: &Event) -> Option<bool> {
         let id = event.request_id()?;
-        let mut book = self.lock();
-        let Book { running, kept, .. } = &mut *book;
+        let mut store = self.lock();
+        let RequestStore { running, kept, .. } = &mut *store;
         let Some(entry) = running.get_mut(id) else { return kept.by_id.contains_key(id).then_some(true) };
         match event {
             Event::Dispatched { message_id, .. } if entry.view.is_promised(message_id) => entry.view.apply(event),
@@ -165,10 +165,10 @@ impl Requests {
 
     /// Does something while no request changes. It is given what lists the requests, newest first.
     pub fn hold<T>(&self, act: impl FnOnce(&dyn Fn() -> Vec<Shown>) -> T) -> T {
-        let book = self.lock();
+        let store = self.lock();
         act(&|| {
-            let running = book.running.values().map(|entry| (entry.number, Shown::of(&entry.view, SHOWN_BODY)));
-            let ended = book.kept.by_id.values().map(|ended| (ended.number, Shown::Ended(ended.clone())));
+            let running = store.running.values().map(|entry| (entry.number, Shown::of(&entry.view, SHOWN_BODY)));
+            let ended = store.kept.by_id.values().map(|ended| (ended.number, Shown::Ended(ended.clone())));
             let mut all: Vec<_> = running.chain(ended).collect();
             all.sort_unstable_by_key(|(number, _)| Reverse(*number));
             all.into_iter().map(|(_, shown)| shown).collect()
@@ -188,12 +188,12 @@ impl Requests {
 
     /// Ends every request that is under way, each with the replies it has; how many these were.
     pub fn end_all(&self, problem: &Problem) -> usize {
-        let mut book = self.lock();
-        let (ended, running) = (book.running.len(), book.running.iter());
+        let mut store = self.lock();
+        let (ended, running) = (store.running.len(), store.running.iter());
         let calls: Vec<_> =
             running.flat_map(|(id, entry)| entry.calls.keys().map(|link| (id.clone(), *link))).collect();
         for (id, link) in calls {
-            self.end_call(&mut book, &id, link, PartOutcome::Failed(problem.clone()));
+            self.end_call(&mut store, &id, link, PartOutcome::Failed(problem.clone()));
         }
         ended
     }
@@ -266,8 +266,8 @@ impl Requests {
         self.end_call(&mut self.lock(), request_id, link, end);
     }
 
-    fn end_call(&self, book: &mut Book, request_id: &str, link: SocketAddr, end: PartOutcome) {
-        let Some(entry) = book.running.get_mut(request_id) else { return };
+    fn end_call(&self, store: &mut RequestStore, request_id: &str, link: SocketAddr, end: PartOutcome) {
+        let Some(entry) = store.running.get_mut(request_id) else { return };
         let Some(instance) = entry.calls.remove(&link) else { return };
         let outcome = match &end {
             PartOutcome::Complete => Outcome::Response,
@@ -287,7 +287,7 @@ impl Requests {
             }
         }
         if entry.calls.is_empty() {
-            self.end(book, request_id);
+            self.end(store, request_id);
         }
     }
 
@@ -334,8 +334,8 @@ impl Requests {
         sent
     }
 
-    fn end(&self, book: &mut Book, request_id: &str) {
-        let Some(mut entry) = book.running.remove(request_id) else { return };
+    fn end(&self, store: &mut RequestStore, request_id: &str) {
+        let Some(mut entry) = store.running.remove(request_id) else { return };
         let total = entry.started.elapsed();
         self.status.hops.record(Hop::Total, total);
         let status = if entry.problem.is_some() { RequestStatus::Failed } else { RequestStatus::Complete };
@@ -351,8 +351,8 @@ impl Requests {
         let ActiveRequest { number, view, problem, room, progress, .. } = entry;
         let ended = Arc::new(Ended { number, view: view.into_view(), problem, _room: room });
         progress.send_modify(|progress| progress.ended = Some(ended.clone()));
-        self.in_flight.send_replace(book.running.len());
-        let kept = &mut book.kept;
+        self.in_flight.send_replace(store.running.len());
+        let kept = &mut store.kept;
         kept.add(ended);
         if kept.len() > self.keep {
             kept.forget();
@@ -389,12 +389,12 @@ impl Requests {
         link: SocketAddr,
         act: impl FnOnce(&mut ActiveRequest, &mut Kept) -> Result<(), Problem>,
     ) {
-        let mut book = self.lock();
-        let Book { running, kept, .. } = &mut *book;
+        let mut store = self.lock();
+        let RequestStore { running, kept, .. } = &mut *store;
         match running.get_mut(request_id) {
             Some(entry) if entry.calls.contains_key(&link) => {
                 if let Err(problem) = act(entry, kept) {
-                    self.end_call(&mut book, request_id, link, PartOutcome::Failed(problem));
+                    self.end_call(&mut store, request_id, link, PartOutcome::Failed(problem));
                 }
             }
             // The call had ended before, or never was.
@@ -442,7 +442,7 @@ impl Requests {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, RequestStore> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
