@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::responder::{ChangeError, ResponderControls};
 use crate::runtime::InstanceStatus;
 use crate::runtime::supervision::{CrashWorker, Resize, Supervisor};
-use crate::wire::{DelayView, Dispatch, Faults};
+use crate::wire::{Delay, Dispatch, Faults};
 
 /// The handles of one instance; those it does not have are none.
 #[derive(Clone)]
@@ -73,8 +73,8 @@ impl Control {
         Ok(self.responder("tasks")?.stall(index, time_ms)?)
     }
 
-    pub fn set_delay(&self, view: DelayView) -> Result<(), ControlError> {
-        Ok(self.responder("delay")?.set_delay(view)?)
+    pub fn set_delay(&self, delay: Delay) -> Result<(), ControlError> {
+        Ok(self.responder("delay")?.set_delay(delay)?)
     }
 
     pub fn set_faults(&self, faults: Faults) -> Result<(), ControlError> {

@@ -24,23 +24,15 @@ const BUCKETS: [f64; 16] =
 /// The metrics of all instances of the process. Fails only where a text can't be written.
 pub fn text(instances: &[Arc<InstanceStatus>]) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("swarmq");
-    let instances = instances.iter().map(|status| Figures { snapshot: status.snapshot(), restarts: status.restarts() });
+    let instances = instances.iter().map(|status| status.snapshot());
     registry.register_collector(Box::new(AllFigures(instances.collect())));
     let mut text = String::new();
     encode_registry(&mut text, &registry)?;
     Ok(text)
 }
 
-/// The figures of one instance.
 #[derive(Debug)]
-struct Figures {
-    snapshot: Snapshot,
-    /// Of all workers since the start: those that are gone are in no snapshot.
-    restarts: u64,
-}
-
-#[derive(Debug)]
-struct AllFigures(Vec<Figures>);
+struct AllFigures(Vec<Snapshot>);
 
 /// One value of a metric, with what tells it from the others.
 struct Value {
@@ -54,12 +46,12 @@ impl AllFigures {
         &self,
         encoder: &mut DescriptorEncoder<'_>,
         (name, help, kind): (&str, &str, MetricType),
-        values: impl Fn(&Figures) -> Vec<Value>,
+        values: impl Fn(&Snapshot) -> Vec<Value>,
     ) -> fmt::Result {
         let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
-        for figures in &self.0 {
-            for Value { mut labels, value } in values(figures) {
-                labels.extend(identity(&figures.snapshot));
+        for snapshot in &self.0 {
+            for Value { mut labels, value } in values(snapshot) {
+                labels.extend(identity(snapshot));
                 // Of a counter too: as one, its name would end with another `_total`.
                 metric.encode_family(&labels)?.encode_gauge(&value)?;
             }
@@ -80,34 +72,26 @@ impl Collector for AllFigures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let encoder = &mut encoder;
         let (counter, gauge) = (MetricType::Counter, MetricType::Gauge);
-        self.family(encoder, ("ready", "1 when the instance would do work", gauge), |Figures { snapshot, .. }| {
+        self.family(encoder, ("ready", "1 when the instance would do work", gauge), |snapshot| {
             one(u64::from(snapshot.state == InstanceState::Ready))
         })?;
         self.family(
             encoder,
             ("messages_sent_total", "Messages taken on (web tier: requests by link)", counter),
-            |Figures { snapshot, .. }| one(snapshot.ledger.sent),
+            |snapshot| one(snapshot.ledger.sent),
         )?;
-        self.family(
-            encoder,
-            ("messages_ended_total", "Messages by their outcome", counter),
-            |Figures { snapshot, .. }| {
-                let ledger = &snapshot.ledger;
-                [("response", ledger.responses), ("error", ledger.errors), ("timeout", ledger.timeouts)]
-                    .map(|(outcome, value)| Value { labels: vec![("outcome", outcome.to_owned())], value })
-                    .into()
-            },
-        )?;
-        self.family(
-            encoder,
-            ("messages_in_flight", "Messages without an outcome", gauge),
-            |Figures { snapshot, .. }| one(snapshot.ledger.in_flight),
-        )?;
-        self.family(
-            encoder,
-            ("messages_retried_total", "Messages sent again", counter),
-            |Figures { snapshot, .. }| one(snapshot.ledger.retries),
-        )?;
+        self.family(encoder, ("messages_ended_total", "Messages by their outcome", counter), |snapshot| {
+            let ledger = &snapshot.ledger;
+            [("response", ledger.responses), ("error", ledger.errors), ("timeout", ledger.timeouts)]
+                .map(|(outcome, value)| Value { labels: vec![("outcome", outcome.to_owned())], value })
+                .into()
+        })?;
+        self.family(encoder, ("messages_in_flight", "Messages without an outcome", gauge), |snapshot| {
+            one(snapshot.ledger.in_flight)
+        })?;
+        self.family(encoder, ("messages_retried_total", "Messages sent again", counter), |snapshot| {
+            one(snapshot.ledger.retries)
+        })?;
         self.family(
             encoder,
             (
@@ -115,46 +99,34 @@ impl Collector for AllFigures {
                 "Messages whose time ran out before they were worked on; timeouts, too",
                 counter,
             ),
-            |Figures { snapshot, .. }| one(snapshot.ledger.expired),
+            |snapshot| one(snapshot.ledger.expired),
         )?;
-        self.family(
-            encoder,
-            ("replies_late_total", "Replies to messages that had ended", counter),
-            |Figures { snapshot, .. }| one(snapshot.ledger.late),
-        )?;
-        self.family(
-            encoder,
-            ("replies_duplicate_total", "Further replies to one message", counter),
-            |Figures { snapshot, .. }| one(snapshot.ledger.duplicates),
-        )?;
-        self.family(
-            encoder,
-            ("queue_depth", "Messages that no worker has begun, as far as libzmq tells", gauge),
-            |Figures { snapshot, .. }| one(snapshot.queue),
-        )?;
-        self.family(
-            encoder,
-            ("queue_bytes", "Bytes of messages and unread replies at a broker", gauge),
-            |Figures { snapshot, .. }| snapshot.queue_bytes.map(one).unwrap_or_default(),
-        )?;
-        self.family(encoder, ("workers", "Workers in the pool", gauge), |Figures { snapshot, .. }| {
-            one(snapshot.workers.len() as u64)
+        self.family(encoder, ("replies_late_total", "Replies to messages that had ended", counter), |snapshot| {
+            one(snapshot.ledger.late)
+        })?;
+        self.family(encoder, ("replies_duplicate_total", "Further replies to one message", counter), |snapshot| {
+            one(snapshot.ledger.duplicates)
         })?;
         self.family(
             encoder,
-            ("workers_busy", "Workers with a message in hand", gauge),
-            |Figures { snapshot, .. }| one(snapshot.busy_workers() as u64),
+            ("queue_depth", "Messages that no worker has begun, as far as libzmq tells", gauge),
+            |snapshot| one(snapshot.queue),
         )?;
-        let help = "Workers started again after a death";
-        self.family(encoder, ("worker_restarts_total", help, counter), |figures| one(figures.restarts))?;
-        self.family(
-            encoder,
-            ("telemetry_dropped_total", "Per-message events left out", counter),
-            |Figures { snapshot, .. }| one(snapshot.dropped_events),
-        )?;
+        self.family(encoder, ("queue_bytes", "Bytes of messages and unread replies at a broker", gauge), |snapshot| {
+            snapshot.queue_bytes.map(one).unwrap_or_default()
+        })?;
+        self.family(encoder, ("workers", "Workers in the pool", gauge), |snapshot| one(snapshot.workers.len() as u64))?;
+        self.family(encoder, ("workers_busy", "Workers with a message in hand", gauge), |snapshot| {
+            one(snapshot.busy_workers() as u64)
+        })?;
+        let help = "Workers and other components started again after a death";
+        self.family(encoder, ("worker_restarts_total", help, counter), |snapshot| one(snapshot.restarts))?;
+        self.family(encoder, ("telemetry_dropped_total", "Per-message events left out", counter), |snapshot| {
+            one(snapshot.dropped_events)
+        })?;
         let help = "Time on a stretch of a message's way";
         let mut metric = encoder.encode_descriptor("hop_seconds", help, None, MetricType::Histogram)?;
-        for Figures { snapshot, .. } in &self.0 {
+        for snapshot in &self.0 {
             for (hop, latency) in &snapshot.hops {
                 let mut labels = vec![("hop", hop.name().to_owned())];
                 labels.extend(identity(snapshot));
@@ -221,6 +193,15 @@ mod tests {
             assert_eq!(text.lines().filter(|line| line.starts_with(&help)).count(), 1, "{name}");
             assert_eq!(kind == "counter", name.ends_with("_total"), "{name}");
         }
+    }
+
+    #[test]
+    fn restarts_of_components_beside_the_workers_are_counted_and_shown() {
+        let status = status("a");
+        status.of_component().add_worker(0).restarting("panicked".to_owned());
+        let snapshot = status.snapshot();
+        assert_eq!((snapshot.restarts, snapshot.workers.len()), (1, 0));
+        assert_eq!(value(&text(&[status]).unwrap(), "swarmq_worker_restarts_total"), 1.0);
     }
 
     #[test]

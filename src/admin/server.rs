@@ -16,7 +16,7 @@ use super::{Control, ControlError, metrics};
 use crate::responder::ChangeError;
 use crate::runtime::http::{Access, ApiError, Guard, HttpLimits, Route, answer, guard as check_access, headers};
 use crate::runtime::{InstanceStatus, Memory};
-use crate::wire::{DelayView, DispatchChoice, ErrorCode, Faults, InstanceState, PoolSize, Stall};
+use crate::wire::{Delay, DispatchChoice, ErrorCode, Faults, InstanceState, PoolSize, Stall};
 
 /// Connections at one time: checks, scrapes, and controls from web instances, none of which takes long.
 pub const CONNECTIONS: usize = 256;
@@ -102,11 +102,7 @@ async fn set_workers(
 }
 
 #[put("/control/{id}/delay")]
-async fn set_delay(
-    id: Path<String>,
-    delay: Json<DelayView>,
-    instances: Data<Instances>,
-) -> Result<HttpResponse, ApiError> {
+async fn set_delay(id: Path<String>, delay: Json<Delay>, instances: Data<Instances>) -> Result<HttpResponse, ApiError> {
     done(instances.control(&id)?.set_delay(delay.into_inner()))
 }
 

@@ -5,6 +5,7 @@ use std::thread::{self, JoinHandle};
 use anyhow::{Context, Result, anyhow};
 use slog::{Discard, Logger, o};
 use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 
 use super::App;
 use crate::config::Role;
@@ -40,7 +41,7 @@ impl TargetDriver for InProcess {
         let thread = thread::Builder::new().name("deployment".to_owned()).spawn(run)?;
         self.running = Some((stop, thread));
         let Ok(web) = told.await else {
-            return Err(self.end().err().unwrap_or_else(|| anyhow!("the deployment ended as it started")));
+            return Err(self.end().await.err().unwrap_or_else(|| anyhow!("the deployment ended as it started")));
         };
         let deployment = Deployment::at(&format!("http://{}", web.context("no web tier")?), None);
         deployment.ready(setup, STARTING).await?;
@@ -48,11 +49,11 @@ impl TargetDriver for InProcess {
     }
 
     async fn clear(&mut self) -> Result<()> {
-        self.end()
+        self.end().await
     }
 
     async fn leave(&mut self) -> Result<()> {
-        self.end()
+        self.end().await
     }
 
     fn shares_process(&self) -> bool {
@@ -61,9 +62,10 @@ impl TargetDriver for InProcess {
 }
 
 impl InProcess {
-    fn end(&mut self) -> Result<()> {
+    async fn end(&mut self) -> Result<()> {
         let Some((stop, thread)) = self.running.take() else { return Ok(()) };
         drop(stop);
-        thread.join().map_err(|_| anyhow!("the deployment's thread panicked"))?
+        // It may take seconds, in which this thread has signals to look at.
+        spawn_blocking(|| thread.join()).await?.map_err(|_| anyhow!("the deployment's thread panicked"))?
     }
 }

@@ -5,15 +5,12 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{Delay, DelayError, FaultInjector};
+use super::FaultInjector;
 use crate::runtime::InstanceStatus;
-use crate::wire::{DelayShape, DelayView, Faults};
+use crate::wire::{Delay, DelayError, Faults};
 
 /// The longest wait that a control call may ask for: ten minutes.
 const MAX_MS: u64 = 600_000;
-
-/// Delays beyond this are cut: those of `exponential` and `log-normal` have no bound of their own.
-const CAP: Duration = Duration::from_secs(60);
 
 /// The handles of one responder instance.
 #[derive(Clone)]
@@ -45,9 +42,12 @@ impl ResponderControls {
         Ok(())
     }
 
-    pub fn set_delay(&self, view: DelayView) -> Result<(), ChangeError> {
-        self.delay.send_replace(delay_of(&view)?);
-        self.status.set_delay(view);
+    /// A delay without a cap keeps the present one, or gets its own mean where that is longer.
+    pub fn set_delay(&self, delay: Delay) -> Result<(), ChangeError> {
+        let cap = delay.cap.unwrap_or_else(|| self.delay.borrow().cap().max(delay.mean));
+        let delay = Delay { cap: Some(cap), ..delay.checked()? };
+        self.delay.send_replace(delay);
+        self.status.set_delay(delay);
         self.status.publish();
         Ok(())
     }
@@ -74,17 +74,4 @@ fn within(name: &str, millis: u64) -> Result<u64, ChangeError> {
         true => Ok(millis),
         false => Err(ChangeError::Invalid(format!("{name} {millis}: give 0 to {MAX_MS} milliseconds"))),
     }
-}
-
-/// The delay that a view describes.
-pub fn delay_of(view: &DelayView) -> Result<Delay, ChangeError> {
-    let time = |name: &str, millis: u64| within(name, millis).map(Duration::from_millis);
-    let (min, max, mean) = (time("minMs", view.min_ms)?, time("maxMs", view.max_ms)?, time("meanMs", view.mean_ms)?);
-    Ok(match view.kind {
-        DelayShape::None => Delay::none(),
-        DelayShape::Fixed => Delay::fixed(mean),
-        DelayShape::Uniform => Delay::uniform(min, max)?,
-        DelayShape::Exponential => Delay::exponential(mean, CAP.max(mean)),
-        DelayShape::LogNormal => Delay::log_normal(mean, view.sigma, CAP.max(mean))?,
-    })
 }

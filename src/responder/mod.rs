@@ -11,9 +11,8 @@ mod worker;
 mod worker_state;
 
 use broker_connections::{BrokerConnections, FromBroker};
-pub use controls::{ChangeError, ResponderControls, delay_of};
-use delay::DelayError;
-pub use delay::{Delay, DelaySource};
+pub use controls::{ChangeError, ResponderControls};
+pub use delay::DelaySource;
 pub use faults::FaultInjector;
 pub use tier::ResponderTier;
 pub use worker::{ResponderContext, run_responder};

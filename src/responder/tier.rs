@@ -9,13 +9,11 @@ use slog::warn;
 use tokio::sync::watch;
 
 use super::tasks::{BUILT_IN_FILE, Tasks, TasksConfig, Withheld};
-use super::{
-    Backend, Delay, FaultInjector, LocalBroker, ResponderContext, ResponderControls, ResponderStates, run_responder,
-};
-use crate::config::{DelaySettings, Settings};
+use super::{Backend, FaultInjector, LocalBroker, ResponderContext, ResponderControls, ResponderStates, run_responder};
+use crate::config::Settings;
 use crate::runtime::supervision::{Drain, Factory, Supervisor};
 use crate::runtime::{Process, first_responder_id};
-use crate::wire::{DelayShape, DelayView, TaskName, Tier};
+use crate::wire::{Delay, TaskName, Tier};
 
 /// The responder workers of this process, started.
 pub struct ResponderTier {
@@ -37,9 +35,9 @@ impl ResponderTier {
         };
         let status = process.status(Tier::Responder, matches!(backend, Backend::Addresses(_)), true);
         let tasks = Arc::new(tasks(&process.settings)?);
-        let view = delay_view(&process.settings.task.delay);
-        let delay = watch::Sender::new(delay(&process.settings.task.delay)?);
-        status.set_delay(view);
+        let delay = Delay::from(&process.settings.task.delay).checked()?;
+        status.set_delay(delay);
+        let delay = watch::Sender::new(delay);
         let faults = Arc::new(FaultInjector::default());
         let injector = faults.clone();
         status.watch_faults(move || (injector.faults(), injector.stalled()));
@@ -92,27 +90,4 @@ fn tasks(all: &Settings) -> Result<Tasks> {
         max_file_bytes: settings.max_file_bytes.get(),
         max_cpu_rounds: settings.max_cpu_rounds.get(),
     })?)
-}
-
-/// The configured delay, as the tasks know it.
-fn delay(settings: &DelaySettings) -> Result<Delay> {
-    let (mean, cap) = (settings.mean.get(), settings.cap.get());
-    Ok(match settings.kind {
-        DelayShape::None => Delay::none(),
-        DelayShape::Fixed => Delay::fixed(mean),
-        DelayShape::Uniform => Delay::uniform(settings.min.get(), settings.max.get())?,
-        DelayShape::Exponential => Delay::exponential(mean, cap),
-        DelayShape::LogNormal => Delay::log_normal(mean, settings.sigma.get(), cap)?,
-    })
-}
-
-/// The configured delay, as the page and the API show it.
-fn delay_view(settings: &DelaySettings) -> DelayView {
-    DelayView {
-        kind: settings.kind,
-        min_ms: settings.min.get().as_millis() as u64,
-        max_ms: settings.max.get().as_millis() as u64,
-        mean_ms: settings.mean.get().as_millis() as u64,
-        sigma: settings.sigma.get(),
-    }
 }

@@ -10,12 +10,14 @@ use slog::{debug, info, warn};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::{Backend, Delay, FaultInjector, FromBroker, ResponderState, ResponderStates, TaskState};
+use super::{Backend, FaultInjector, FromBroker, ResponderState, ResponderStates, TaskState};
 use crate::responder::tasks::{TaskError, TaskInput, TaskOutput, Tasks};
 use crate::runtime::supervision::{Slot, WorkError, panic_message};
 use crate::runtime::zeromq::{Frames, frames_of};
 use crate::runtime::{InstanceStatus, deadline_of};
-use crate::wire::{DeliveryFrame, EXPIRED, ErrorCode, Hop, MAX_TIMEOUT_MS, Message, Reply, Timings, WorkerState};
+use crate::wire::{
+    Delay, DeliveryFrame, EXPIRED, ErrorCode, Hop, MAX_TIMEOUT_MS, Message, Reply, Timings, WorkerState,
+};
 
 /// After so many deaths of its workers, a message is answered with an error instead of being tried again.
 const DEATHS_ALLOWED: u32 = 2;

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, watch};
 
-use super::{BrokerConnections, Delay, DelaySource};
+use super::{BrokerConnections, DelaySource};
 use crate::runtime::InstanceStatus;
 use crate::runtime::supervision::next_change;
 use crate::runtime::zeromq::{Contexts, Frames, SharedDealer};
-use crate::wire::Dispatch;
+use crate::wire::{Delay, Dispatch};
 
 /// Where the workers' messages come from.
 #[derive(Clone)]

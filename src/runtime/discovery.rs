@@ -45,19 +45,18 @@ impl Name<'_> {
     }
 }
 
-/// Replaces the addresses of this host by `own`, which is known before any DNS name resolves to it.
-fn with_own(mut addresses: BTreeSet<SocketAddr>, own: Option<SocketAddr>) -> BTreeSet<SocketAddr> {
+/// The addresses without that of this process itself.
+fn without_own(mut addresses: BTreeSet<SocketAddr>, own: Option<SocketAddr>) -> BTreeSet<SocketAddr> {
     if let Some(own) = own {
-        // Only addresses of this host can be bound.
-        addresses.retain(|address| UdpSocket::bind((address.ip(), 0)).is_err());
-        addresses.insert(own);
+        // Only an address of this host can be bound.
+        addresses.retain(|address| address.port() != own.port() || UdpSocket::bind((address.ip(), 0)).is_err());
     }
     addresses
 }
 
 /// Publishes the upstream's current addresses until every receiver is dropped. A failed look-up keeps the addresses of the
 /// last successful one: a swarm's DNS does not know a service while none of its tasks is healthy. `own`: the address where
-/// this process listens, if it is one of the peers itself.
+/// this process listens, if it is one of the peers itself: it does not follow itself.
 pub async fn follow(
     upstream: Upstream,
     own: Option<SocketAddr>,
@@ -73,7 +72,7 @@ pub async fn follow(
             Err(_) => names.push(Name { host, port, addresses: BTreeSet::new(), failing: false }),
         }
     }
-    let fixed = with_own(fixed, own);
+    let fixed = without_own(fixed, own);
     addresses.send_replace(fixed.clone());
     if names.is_empty() {
         return addresses.closed().await;
@@ -90,7 +89,7 @@ pub async fn follow(
             name.look_up(limit, &log).await;
             found.extend(&name.addresses);
         }
-        let found = with_own(found, own);
+        let found = without_own(found, own);
         let changed = addresses.send_if_modified(|known| {
             let changed = *known != found;
             *known = found.clone();
@@ -128,9 +127,11 @@ mod tests {
     }
 
     #[test]
-    fn ones_own_address_takes_the_place_of_those_of_this_host() {
-        let [own, here, there] = ["0.0.0.0:80", "127.0.0.1:80", "192.0.2.1:80"].map(|text| text.parse().unwrap());
-        assert_eq!(with_own(BTreeSet::from([here, there]), Some(own)), BTreeSet::from([own, there]));
-        assert_eq!(with_own(BTreeSet::from([here, there]), None), BTreeSet::from([here, there]));
+    fn a_peer_does_not_follow_itself() {
+        let [own, here, other, there] =
+            ["0.0.0.0:80", "127.0.0.1:80", "127.0.0.1:81", "192.0.2.1:80"].map(|text| text.parse().unwrap());
+        let all = BTreeSet::from([here, other, there]);
+        assert_eq!(without_own(all.clone(), Some(own)), BTreeSet::from([other, there]));
+        assert_eq!(without_own(all.clone(), None), all);
     }
 }

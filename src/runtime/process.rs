@@ -20,7 +20,7 @@ use crate::runtime::supervision::{
 };
 use crate::runtime::telemetry::{EventSink, MAX_REPORT, Proof, Subscriber, TelemetryContext, run_telemetry_publisher};
 use crate::runtime::zeromq::{Contexts, SocketOptions, bind, endpoint};
-use crate::wire::{Event, SHOWN_BODY, Tier, now_ms};
+use crate::wire::{Event, Tier, now_ms};
 
 /// Reports of one peer that may wait in the web tier's socket. Further ones stay in the peer's queue of `KEPT_REPORTS`.
 const WAITING_REPORTS: i32 = 16;
@@ -138,7 +138,7 @@ impl Process {
         })
     }
 
-    /// Starts a pool of one worker that `status` does not list.
+    /// Starts a pool of one worker that `status` does not list; it counts its restarts.
     pub fn single(
         &self,
         name: &'static str,
@@ -146,8 +146,7 @@ impl Process {
         status: &InstanceStatus,
         factory: Factory,
     ) -> Addr<Supervisor> {
-        let aside = Arc::new(InstanceStatus::new(status.instance.clone(), EventSink::new(0).0, false, false));
-        self.pool(name, arbiters, &aside, watch::Sender::new(1), factory)
+        self.pool(name, arbiters, &Arc::new(status.of_component()), watch::Sender::new(1), factory)
     }
 
     /// Starts a supervisor for temporary children, distributed over the arbiters.
@@ -166,7 +165,7 @@ impl Process {
         self.follow_with(upstream, None)
     }
 
-    /// `own`: the address where this process listens, if it is one of the peers itself.
+    /// `own`: the address where this process listens, if it is one of the peers itself: only the others are followed.
     fn follow_with(&self, upstream: &Upstream, own: Option<SocketAddr>) -> watch::Receiver<BTreeSet<SocketAddr>> {
         let (sender, receiver) = watch::channel(BTreeSet::new());
         let discovery = &self.settings.discovery;
@@ -174,6 +173,11 @@ impl Process {
         let log = self.log.new(o!("component" => "discovery"));
         actix_rt::spawn(follow(upstream.clone(), own, every, limit, sender, log));
         receiver
+    }
+
+    /// The events that the instances of this process publish, for its own web tier.
+    pub fn own_events(&self) -> mpsc::Receiver<Event> {
+        self.event_sink.attach()
     }
 
     /// Starts the process's telemetry publisher. Call it after every `status`. `own`: the address where this process itself
@@ -261,14 +265,14 @@ pub fn bind_telemetry(settings: &Settings, log: &Logger) -> Result<(Subscriber, 
     Ok((Subscriber::new(socket, proof, telemetry_per_second(settings))?, address))
 }
 
-/// Upper bound of the telemetry of one host, in bytes per second: `events_per_second` events with the longest shown body,
-/// and a report of the maximum size every `telemetry.interval`.
+/// Upper bound of the telemetry of one host, in bytes per second: `events_per_second` events, and a report of the maximum
+/// size every `telemetry.interval`.
 fn telemetry_per_second(settings: &Settings) -> u64 {
-    /// Size of an event without its body, in bytes.
+    /// Size of an event, in bytes: it has no body.
     const EVENT: u64 = 1 << 10;
     let telemetry = &settings.telemetry;
     let reports = 1 + (1_000 / telemetry.interval.get().as_millis().max(1)) as u64;
-    telemetry.events_per_second.get() * (SHOWN_BODY as u64 + EVENT) + reports * MAX_REPORT as u64
+    telemetry.events_per_second.get() * EVENT + reports * MAX_REPORT as u64
 }
 
 /// Binds a ZeroMQ socket to a TCP port (0: any free one) and returns the bound address.

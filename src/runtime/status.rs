@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::Instant;
 
 use super::usage;
 use crate::runtime::telemetry::EventSink;
 use crate::runtime::zeromq::PeerNews;
 use crate::wire::{
-    DelayView, Dispatch, Event, Faults, HopCounters, Instance, InstanceState, LedgerCounters, PeerView, Snapshot,
+    Delay, Dispatch, Event, Faults, HopCounters, Instance, InstanceState, LedgerCounters, PeerView, Snapshot,
     WorkerState, WorkerView, now_ms,
 };
 
@@ -86,7 +87,9 @@ pub struct InstanceStatus {
     pub ledger: LedgerCounters,
     pub hops: HopCounters,
     pub events: EventSink,
+    started: Instant,
     workers: RwLock<Vec<Arc<WorkerStatus>>>,
+    /// Of workers, those that have left among them, and of other components.
     restarts: Arc<AtomicU64>,
     peers: Mutex<BTreeMap<SocketAddr, Peer>>,
     depth: OnceLock<Depth>,
@@ -112,7 +115,7 @@ struct Peer {
 
 #[derive(Default)]
 struct WorkState {
-    delay: Option<DelayView>,
+    delay: Option<Delay>,
     faults: Option<FaultState>,
     dispatch: Option<Dispatch>,
 }
@@ -126,6 +129,7 @@ impl InstanceStatus {
             ledger: LedgerCounters::default(),
             hops: HopCounters::default(),
             events,
+            started: Instant::now(),
             workers: RwLock::default(),
             restarts: Arc::default(),
             peers: Mutex::default(),
@@ -137,6 +141,12 @@ impl InstanceStatus {
             draining: Mutex::new(false),
             work: Mutex::default(),
         }
+    }
+
+    /// The status of a component beside the workers, whose restarts count among the instance's.
+    pub fn of_component(&self) -> Self {
+        let component = Self::new(self.instance.clone(), EventSink::new(0).0, false, false);
+        Self { restarts: self.restarts.clone(), ..component }
     }
 
     /// Says where the queue's depth is read; only the first counts.
@@ -172,11 +182,6 @@ impl InstanceStatus {
             all_restarts: self.restarts.clone(),
             events: self.events.clone(),
         })
-    }
-
-    /// Restarts of workers since the instance's start, those of workers that have left among them.
-    pub fn restarts(&self) -> u64 {
-        self.restarts.load(Ordering::Relaxed)
     }
 
     /// Takes the last worker off the list.
@@ -233,7 +238,7 @@ impl InstanceStatus {
         self.publish();
     }
 
-    pub fn set_delay(&self, delay: DelayView) {
+    pub fn set_delay(&self, delay: Delay) {
         lock(&self.work).delay = Some(delay);
     }
 
@@ -278,9 +283,11 @@ impl InstanceStatus {
         Snapshot {
             instance: self.instance.clone(),
             at: now_ms(),
+            uptime_ms: Some(self.started.elapsed().as_millis() as u64),
             state,
             reason,
             workers: workers.iter().map(|status| status.view()).collect(),
+            restarts: self.restarts.load(Ordering::Relaxed),
             queue: self.depth.get().map_or(0, |depth| depth() as u64),
             queue_bytes: self.queue_bytes.get().map(|bytes| bytes() as u64),
             peers: peers

@@ -20,7 +20,7 @@ use crate::wire::{ErrorCode, whole_or_none};
 const RATES: std::ops::RangeInclusive<f64> = 0.1..=1_000.0;
 
 /// Requests of one load that may be asked for.
-const MOST: u64 = 1_000_000;
+const MAX_COUNT: u64 = 1_000_000;
 
 /// Requests that may be asked for all at once.
 const MAX_BURST: u64 = 10_000;
@@ -83,15 +83,29 @@ impl Load {
         self.lock().stop();
     }
 
-    fn start(self: Arc<Self>, new: NewLoad, requests: Arc<Requests>) {
+    /// Takes the place of the load that runs; the token that the new one goes on with until it is cancelled. Under one lock:
+    /// of several that begin at once, one goes on.
+    fn begin(&self, rate: Option<f64>, count: Option<u64>) -> CancellationToken {
+        let mut state = self.lock();
+        state.stop();
         let token = CancellationToken::new();
-        {
-            // Under one lock: of two that start at once, the later one stops the earlier.
-            let mut state = self.lock();
-            state.stop();
-            state.running = Some(token.clone());
-            state.view = LoadView { running: true, rate: new.rate, count: new.count, ..LoadView::default() };
+        state.running = Some(token.clone());
+        state.view = LoadView { running: true, rate, count, ..LoadView::default() };
+        token
+    }
+
+    /// Changes the figures of a load, unless another has taken its place or it was stopped; false then.
+    fn change(&self, token: &CancellationToken, change: impl FnOnce(&mut State)) -> bool {
+        let mut state = self.lock();
+        let goes_on = !token.is_cancelled();
+        if goes_on {
+            change(&mut state);
         }
+        goes_on
+    }
+
+    fn start(self: Arc<Self>, new: NewLoad, requests: Arc<Requests>) {
+        let token = self.begin(new.rate, new.count);
         actix_rt::spawn(async move {
             let begun = Instant::now();
             for number in 0..new.count.unwrap_or(u64::MAX) {
@@ -103,19 +117,15 @@ impl Load {
                     () = sleep_until(due) => {}
                 }
                 let sent = requests.submit(new.request.clone());
-                let mut state = self.lock();
-                if token.is_cancelled() {
-                    return;
-                }
-                match sent {
+                let goes_on = self.change(&token, |state| match sent {
                     Ok(_) => state.view.sent += 1,
                     Err(_) => state.view.refused += 1,
+                });
+                if !goes_on {
+                    return;
                 }
             }
-            let mut state = self.lock();
-            if !token.is_cancelled() {
-                state.stop();
-            }
+            self.change(&token, State::stop);
         });
     }
 
@@ -141,8 +151,8 @@ async fn start_load(new: Json<NewLoad>, load: Data<Load>, requests: Data<Request
         (Some(rate), _) if !RATES.contains(&rate) => {
             return bad(format!("`rate` is {rate}: give {} to {} requests a second", RATES.start(), RATES.end()));
         }
-        (_, Some(count)) if !(1..=MOST).contains(&count) => {
-            return bad(format!("`count` is {count}: give 1 to {MOST}"));
+        (_, Some(count)) if !(1..=MAX_COUNT).contains(&count) => {
+            return bad(format!("`count` is {count}: give 1 to {MAX_COUNT}"));
         }
         (None, Some(count)) if count > MAX_BURST => {
             return unprocessable(format!(
@@ -180,4 +190,35 @@ async fn stop_load(load: Data<Load>) -> HttpResponse {
 /// Adds the routes.
 pub fn routes(config: &mut ServiceConfig) {
     config.service((start_load, read_load, stop_load));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_loads_that_begin_at_once_one_goes_on_and_is_the_one_that_is_stopped() {
+        let load = Load::default();
+        let tokens: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| load.begin(Some(1.0), None))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let (ended, going): (Vec<_>, Vec<_>) = tokens.iter().partition(|token| token.is_cancelled());
+        assert_eq!((ended.len(), going.len()), (7, 1));
+        assert!(!load.change(ended[0], State::stop) && load.view().running, "one that has ended stops no other");
+        assert!(load.change(going[0], |state| state.view.sent += 1) && load.view().sent == 1);
+        load.stop();
+        assert!(going[0].is_cancelled() && !load.view().running && !load.change(going[0], State::stop));
+    }
+
+    #[test]
+    fn a_load_that_ends_by_itself_stops_none_that_has_taken_its_place() {
+        let load = Load::default();
+        let first = load.begin(None, Some(1));
+        let second = load.begin(Some(5.0), None);
+        assert!(!load.change(&first, State::stop));
+        assert!(load.view().running && !second.is_cancelled());
+        assert!(load.change(&second, State::stop));
+        assert!(!load.view().running);
+    }
 }

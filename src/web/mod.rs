@@ -1,6 +1,7 @@
 //! The web tier: HTTP API, links to the requesters, and the hub that feeds dashboards. Begin with `tier.rs`.
 
 pub mod experiments;
+mod feed;
 pub mod http;
 pub mod hub;
 pub mod links;
@@ -8,5 +9,7 @@ pub mod load;
 pub mod requests;
 mod tier;
 
+use feed::text_of;
+pub use feed::{Batch, Feed};
 pub use load::{Load, LoadView};
 pub use tier::WebTier;

@@ -17,6 +17,7 @@ use crate::runtime::http::{Guard, HttpLimits, Permission};
 use crate::runtime::supervision::{Drain, Factory, Supervisor};
 use crate::runtime::telemetry::Subscriber;
 use crate::runtime::{InstanceStatus, Memory, Process, listen};
+use crate::web::Feed;
 use crate::web::experiments::{Experiments, Program, Runs};
 use crate::web::http::{Answers, WebContext, access, serve_web};
 use crate::web::hub::{Hub, OwnSettings, run_hub};
@@ -53,9 +54,11 @@ impl WebTier {
         let upstream = settings.requester.as_str().to_owned();
         let links = Arc::new(Links::new(wanted, status.clone(), upstream, discovery.connect_timeout.get()));
         let keep_bytes = settings.keep_bytes.usize();
+        let feed = Arc::new(Feed::default());
         let requests = Arc::new(Requests::new(
             links.clone(),
             status.clone(),
+            feed.clone(),
             settings.max_in_flight.usize(),
             (settings.keep_requests.usize(), keep_bytes),
             process.settings.requester.timeout.get(),
@@ -76,6 +79,7 @@ impl WebTier {
             settings.max_dashboards.usize(),
             interval,
             own,
+            (feed, requests.clone()),
             links.clone(),
             load.clone(),
         ));
@@ -99,8 +103,8 @@ impl WebTier {
         };
         let factory: Factory = Arc::new(move |slot| Box::pin(run_links(slot, context.clone())));
         let link_master = process.single("links", &process.arbiters, &status, factory);
-        let (hub_again, subscriber) = (hub.clone(), Arc::new(Mutex::new(subscriber)));
-        let factory: Factory = Arc::new(move |slot| Box::pin(run_hub(slot, hub_again.clone(), subscriber.clone())));
+        let (hub_again, sources) = (hub.clone(), Arc::new(Mutex::new((subscriber, process.own_events()))));
+        let factory: Factory = Arc::new(move |slot| Box::pin(run_hub(slot, hub_again.clone(), sources.clone())));
         // Whatever telemetry costs, the links do not wait for it.
         let hub_arbiter = process.arbiter_pool(1, 1)?;
         let hub_master = process.single("hub", &hub_arbiter, &status, factory);

@@ -3,6 +3,7 @@
 
 mod broker_frames;
 mod control;
+mod delay;
 mod event;
 mod experiment;
 mod footprint;
@@ -23,6 +24,7 @@ mod work;
 
 pub use broker_frames::{BrokerStamp, DeliveryFrame, EXPIRED, LEAVE, READY, RETURNED};
 pub use control::{DispatchChoice, PoolSize, Stall};
+pub use delay::{Delay, DelayError, DelayShape};
 pub use event::{Event, LinkState, OutcomeCounts, RequestStatus, Sample};
 pub use experiment::{ExperimentState, ExperimentView, TrialView};
 pub use footprint::Footprint;
@@ -43,4 +45,4 @@ pub use testing::snapshot;
 pub use topology::{InstanceView, LinkView, Topology};
 use whole::whole;
 pub use whole::whole_or_none;
-pub use work::{DelayShape, DelayView, Dispatch, Faults, TaskName};
+pub use work::{Dispatch, Faults, TaskName};

@@ -5,7 +5,8 @@ use std::mem::size_of;
 
 use super::{Event, Footprint, RequestFold, RequestView};
 
-/// Maximum body of a reply in the log, in bytes; the web instance that accepted the request has the whole body.
+/// Maximum body of a reply that dashboards are shown, in bytes; the API of the web instance that accepted the request has the
+/// whole body.
 pub const SHOWN_BODY: usize = 16 << 10;
 
 /// A request may take one part in `SHARE` of the log's memory.

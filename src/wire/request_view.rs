@@ -61,6 +61,18 @@ impl RequestView {
         })
     }
 
+    /// The same request with other replies.
+    pub fn with_replies(&self, replies: Vec<Reply>) -> Self {
+        Self {
+            request_id: self.request_id.clone(),
+            task: self.task.clone(),
+            reason: self.reason.clone(),
+            messages: self.messages.clone(),
+            replies,
+            ..*self
+        }
+    }
+
     /// The `request` event that begins this view.
     pub fn opening(&self) -> Event {
         Event::Request {

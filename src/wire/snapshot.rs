@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{DelayView, Faults, Hops, Ledger};
+use super::{Delay, Faults, Hops, Ledger};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -110,11 +110,18 @@ pub struct Snapshot {
     pub instance: Instance,
     /// Milliseconds since the epoch, by the instance's clock.
     pub at: u64,
+    /// Milliseconds since the instance's start, by a clock that nobody sets: what rates are measured by. None from earlier
+    /// versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uptime_ms: Option<u64>,
     pub state: InstanceState,
     /// Why it is not ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     pub workers: Vec<WorkerView>,
+    /// Restarts of its workers and of its other components since its start. Never falls.
+    #[serde(default)]
+    pub restarts: u64,
     /// Messages that no worker has begun, as far as that is known (docs/protocol.md).
     pub queue: u64,
     /// Of a broker: bytes of the messages in it and at its workers, and of replies that requesters have not read yet.
@@ -128,7 +135,7 @@ pub struct Snapshot {
     pub dropped_events: u64,
     /// Of a responder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delay: Option<DelayView>,
+    pub delay: Option<Delay>,
     /// Of a responder with faults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faults: Option<Faults>,

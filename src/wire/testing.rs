@@ -18,9 +18,11 @@ pub fn snapshot(id: &str, tier: Tier) -> Snapshot {
     Snapshot {
         instance,
         at: 0,
+        uptime_ms: Some(0),
         state: InstanceState::Ready,
         reason: None,
         workers: vec![],
+        restarts: 0,
         queue: 0,
         queue_bytes: None,
         peers: vec![],

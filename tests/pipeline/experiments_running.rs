@@ -2,11 +2,13 @@
 
 use std::path::Path;
 use std::process::Output;
+use std::time::Duration;
 
+use serde_json::json;
 use swarmq::experiment::run::read_results;
-use swarmq::wire::Tier;
+use swarmq::wire::{Delay, Tier};
 
-use crate::support::{Child, eventually, own_port, run};
+use crate::support::{Child, Web, eventually, own_port, run};
 
 /// Trials of a few requests each against a web tier, however long a busy machine takes for them.
 async fn experiment(folder: &Path, url: &str, flags: &[&str]) -> Output {
@@ -95,4 +97,35 @@ async fn it_expects_what_as_many_instances_as_there_are_should_give() {
     for child in [web, requester, first, second] {
         child.stop().await;
     }
+}
+
+async fn delay(api: &Web) -> Delay {
+    let topology = api.topology().await;
+    topology.living(Tier::Responder).find_map(|view| view.snapshot.delay).unwrap()
+}
+
+#[actix_rt::test]
+async fn a_delay_keeps_its_cap_and_its_microseconds_by_a_control_and_over_an_experiment() {
+    let folder = tempfile::tempdir().unwrap();
+    let changes = [("task.delay.kind", "exponential"), ("task.delay.mean", "1500us"), ("task.delay.cap", "5s")];
+    let mut app = Child::start(&[], &changes);
+    let api = app.web().await;
+    app.admin().await.ready().await;
+    eventually("the responder", async || api.topology().await.living(Tier::Responder).next().map(drop)).await;
+    let micros = |mean| Delay { mean: Duration::from_micros(mean), cap: Some(Duration::from_secs(5)), ..Delay::NONE };
+    let configured = delay(&api).await;
+    assert_eq!((configured.mean, configured.cap), (micros(1_500).mean, micros(1_500).cap));
+    // As from a client that knows of no cap.
+    let moved = json!({ "kind": "exponential", "minMs": 0, "maxMs": 0, "meanMs": 0.5, "sigma": 0.5 });
+    assert_eq!(api.put("/api/v1/control/delay", moved.to_string()).await.status, 200);
+    let found =
+        eventually("the delay moved", async || Some(delay(&api).await).filter(|delay| delay.mean == micros(500).mean))
+            .await;
+    assert_eq!(found, Delay { kind: configured.kind, ..micros(500) });
+    let output = experiment(folder.path(), &api.base, &["--factor=delay=fixed 2500us"]).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let results = read_results(&folder.path().join("run")).unwrap();
+    assert!(results.plan.cells.iter().all(|cell| cell.setup.delay.mean == micros(2_500).mean));
+    eventually("the delay as it was found", async || (delay(&api).await == found).then_some(())).await;
+    app.stop().await;
 }

@@ -13,9 +13,9 @@ use slog::{Discard, Logger, o};
 use swarmq::requester::{
     Memory, PendingMessage, ReplyTo, RequesterContext, RequesterSocket, RequesterWorker, RetryPolicy, WorkerQueues,
 };
+use swarmq::responder::FaultInjector;
 use swarmq::responder::tasks::{Tasks, TasksConfig, Withheld};
 use swarmq::responder::{Backend, ResponderContext, ResponderStates, run_responder};
-use swarmq::responder::{Delay, FaultInjector};
 use swarmq::runtime::InstanceStatus;
 use swarmq::runtime::supervision::{Drain, Life, RestartPolicy, Slot};
 use swarmq::runtime::telemetry::EventSink;
@@ -23,7 +23,7 @@ use swarmq::runtime::telemetry::Publisher;
 use swarmq::runtime::zeromq::{Contexts, SocketOptions};
 use swarmq::web::links::{LinkContext, Links, run_links};
 use swarmq::web::requests::Requests;
-use swarmq::wire::{Event, Instance, LinkState, Message, Outcome, RequestStatus, TaskName, Tier, now_ms};
+use swarmq::wire::{Delay, Event, Instance, LinkState, Message, Outcome, RequestStatus, TaskName, Tier, now_ms};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -81,7 +81,8 @@ impl Web {
     fn start(addresses: &[SocketAddr]) -> Self {
         let status = status(Tier::Web);
         let links = Arc::new(Links::new(true, status.clone(), "requester:1".into(), PATIENCE));
-        let requests = Arc::new(Requests::new(links.clone(), status.clone(), 100, (100, 1 << 20), PATIENCE));
+        let requests =
+            Arc::new(Requests::new(links.clone(), status.clone(), Arc::default(), 100, (100, 1 << 20), PATIENCE));
         let addresses = watch::Sender::new(set(addresses));
         let second = Duration::from_secs(1);
         let context = LinkContext {

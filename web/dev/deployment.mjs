@@ -17,7 +17,7 @@ export class Deployment {
     this.instances = new Map();
     this.links = {};
     this.ended = [];
-    this.delay = { kind: 'uniform', minMs: 1000, maxMs: 3000, meanMs: 2000, sigma: 0.5 };
+    this.delay = { kind: 'uniform', minMs: 1000, maxMs: 3000, meanMs: 2000, sigma: 0.5, capMs: 60000 };
     this.dispatch = 'round-robin';
     this.responderIds = 23000;
     const { nodes, requesters, responders } = MODES[mode];

@@ -64,6 +64,8 @@ export interface Snapshot {
   state: InstanceState;
   reason?: string;
   workers: WorkerView[];
+  /** Of its workers and its other components. */
+  restarts?: number;
   queue: number;
   peers: { address: string; connected: boolean }[];
   ledger: Ledger;
@@ -175,6 +177,8 @@ export interface Delay {
   maxMs: number;
   meanMs: number;
   sigma: number;
+  /** The longest that is drawn. */
+  capMs?: number;
 }
 
 /** What the configured delay and worker counts should give. */

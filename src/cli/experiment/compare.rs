@@ -4,11 +4,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::cli::output::line;
-use crate::experiment::analysis::{Comparison, Rule, compare as compare_runs};
+use crate::experiment::analysis::{Rule, compare as compare_runs};
 use crate::experiment::report::{compare_page, compare_table};
 use crate::experiment::run::read_results;
 
@@ -37,10 +37,7 @@ pub struct CompareArgs {
 
 /// Exit status 0: no rule is broken.
 pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
-    let comparison = compare_runs(&read_results(&args.first)?, &read_results(&args.second)?, &args.rules);
-    if comparison.cells.is_empty() {
-        bail!("the runs have no cell in common: {}", apart(&comparison));
-    }
+    let comparison = compare_runs(&read_results(&args.first)?, &read_results(&args.second)?, &args.rules)?;
     match args.json {
         true => line(serde_json::to_string(&comparison)?)?,
         false => line(compare_table(&comparison))?,
@@ -59,12 +56,4 @@ pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
         eprintln!("page: {}", file.display());
     }
     Ok(if comparison.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn apart(comparison: &Comparison) -> String {
-    let list = |cells: &[String]| match cells {
-        [first, second, _, _, ..] => format!("{first}; {second}; and {} more", cells.len() - 2),
-        few => few.join("; "),
-    };
-    format!("the first has {}, the second {}", list(&comparison.only_before), list(&comparison.only_after))
 }

@@ -49,8 +49,26 @@ pub struct ComparedCell {
     pub ratios: BTreeMap<Metric, Estimate>,
 }
 
+/// The runs have no cell in common.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the runs have no cell in common: the first has {}, the second {}", few(.before), few(.after))]
+pub struct NothingInCommon {
+    before: Vec<String>,
+    after: Vec<String>,
+}
+
+fn few(cells: &[String]) -> String {
+    match cells {
+        [first, second, _, _, ..] => format!("{first}; {second}; and {} more", cells.len() - 2),
+        few => few.join("; "),
+    }
+}
+
 /// Compares run `b` with run `a`, and checks the rules.
-pub fn compare(a: &Results, b: &Results, rules: &[Rule]) -> Comparison {
+///
+/// # Errors
+/// When no cell is in both.
+pub fn compare(a: &Results, b: &Results, rules: &[Rule]) -> Result<Comparison, NothingInCommon> {
     let partner = |levels: &BTreeMap<Factor, String>| b.plan.cells.iter().position(|other| other.levels == *levels);
     let (mut cells, mut only_before, mut unlike) = (vec![], vec![], unlike(a, b));
     for (at, cell) in a.plan.cells.iter().enumerate() {
@@ -66,9 +84,13 @@ pub fn compare(a: &Results, b: &Results, rules: &[Rule]) -> Comparison {
         cells.push(ComparedCell::of(&cell.levels, figures(a, at), figures(b, other)));
     }
     let is_new = |levels: &BTreeMap<Factor, String>| !a.plan.cells.iter().any(|cell| cell.levels == *levels);
-    let only_after = b.plan.cells.iter().filter(|cell| is_new(&cell.levels)).map(|cell| name(&cell.levels)).collect();
+    let only_after: Vec<_> =
+        b.plan.cells.iter().filter(|cell| is_new(&cell.levels)).map(|cell| name(&cell.levels)).collect();
+    if cells.is_empty() {
+        return Err(NothingInCommon { before: only_before, after: only_after });
+    }
     let broken = rules.iter().flat_map(|rule| cells.iter().filter_map(|cell| cell.broken(rule))).collect();
-    Comparison { before: Side::of(a), after: Side::of(b), cells, only_before, only_after, unlike, broken }
+    Ok(Comparison { before: Side::of(a), after: Side::of(b), cells, only_before, only_after, unlike, broken })
 }
 
 fn name(levels: &BTreeMap<Factor, String>) -> String {
@@ -189,7 +211,7 @@ mod tests {
         let other = PLAN.replace("[1, 2]", "[2, 4]").replace("10s", "5s") + "\n[fixed]\nrequesters = 5";
         let [mut a, b] = runs(2.0, &other);
         a.environment.cores = 8;
-        let comparison = compare(&a, &b, &[]);
+        let comparison = compare(&a, &b, &[]).unwrap();
         assert_eq!(comparison.cells.len(), 1);
         // 200/s before; 50/s after, for 2 responders are the second run's first cell.
         let ratio = comparison.cells[0].ratios[&Metric::RequestsPerS];
@@ -207,7 +229,7 @@ mod tests {
     #[test]
     fn rules_break_where_they_are_so_and_say_where() {
         let [a, b] = runs(1.3, PLAN);
-        let broken = |texts: &[&str]| compare(&a, &b, &rules(texts)).broken;
+        let broken = |texts: &[&str]| compare(&a, &b, &rules(texts)).unwrap().broken;
         let slower = broken(&["p99 > 1.2x"]);
         assert_eq!(slower.len(), 2);
         assert!(slower[0].starts_with("p99 > 1.2x: 1 responder: 129 ms after 99"), "{slower:?}");
@@ -224,7 +246,7 @@ mod tests {
         for trial in b.trials.iter_mut().filter(|trial| trial.cell == 1) {
             trial.requests = RequestCounts { sent: 100, complete: 99, failed: 1, refused: 0 };
         }
-        let broken = compare(&a, &b, &rules(&["errors > 1.5x"])).broken;
+        let broken = compare(&a, &b, &rules(&["errors > 1.5x"])).unwrap().broken;
         assert_eq!(broken[0], "errors > 1.5x: 1 responder: errors was not measured in both runs");
         assert_eq!((broken.len(), broken[1].contains("1 % after 0 %")), (2, true), "{broken:?}");
     }
@@ -232,7 +254,7 @@ mod tests {
     #[test]
     fn the_table_has_both_runs_and_what_broke() {
         let [a, b] = runs(1.3, PLAN);
-        let table = compare_table(&compare(&a, &b, &rules(&["p99 > 1.2x"])));
+        let table = compare_table(&compare(&a, &b, &rules(&["p99 > 1.2x"])).unwrap());
         for part in ["1 responder", "before", "99.3 ms", "1.30x worse", "0.77x worse", "Broken rules:\n  p99 > 1.2x"] {
             assert!(table.contains(part), "{part}\n{table}");
         }

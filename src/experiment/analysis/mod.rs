@@ -6,12 +6,11 @@ mod findings;
 mod rule;
 mod summary;
 
-pub use compare::Comparison;
-pub use compare::compare;
+pub use compare::{Comparison, NothingInCommon, compare};
 pub use contrast::differs;
 use contrast::{Contrast, KneeFinding, contrasts, knees};
 use findings::findings;
 pub use findings::label;
 pub use rule::Rule;
-use summary::{CONFIDENCE, CellSummary, Finding};
-pub use summary::{Figure, Summary};
+use summary::{CONFIDENCE, CellSummary};
+pub use summary::{Figure, Finding, Summary};

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Contrast, KneeFinding, contrasts, findings, knees};
 use crate::experiment::expected::{Expectations, Expected};
 use crate::experiment::run::{Percentile, RequestCounts, Results, TierUsage, TrialResult};
 use crate::experiment::statistics::Metric;
-use crate::experiment::statistics::{Estimate, median};
+use crate::experiment::statistics::{Estimate, has_beyond, median};
 use crate::wire::{Hop, Latency, OutcomeCounts, Tier};
 
 /// The confidence of intervals. With few repetitions their coverage is less, and they state it.
@@ -16,6 +17,9 @@ pub const CONFIDENCE: f64 = 0.95;
 
 /// Points of a percentile curve for each halving of the distance to 100 %, as in HdrHistogram's tools.
 const POINTS_PER_HALVING: i32 = 5;
+
+/// Cells without a trial whose expected figures a summary shows.
+const MAX_AHEAD: usize = 50;
 
 /// Summary of the trials completed so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,7 +39,7 @@ pub struct Summary {
 }
 
 /// A sentence of the abstract.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
     pub is_warning: bool,
@@ -139,7 +143,9 @@ fn of_cell(results: &Results, cell: usize, expectations: &Expectations) -> CellS
     let all: Vec<&TrialResult> = results.trials.iter().filter(|trial| trial.cell == cell).collect();
     let trials: Vec<&TrialResult> = all.iter().copied().filter(|trial| trial.problem.is_none()).collect();
     let figures = Metric::ALL.into_iter().filter_map(|metric| Some((metric, figure(metric, &trials)?))).collect();
-    let (expected, expected_none) = match expectations.cell(cell) {
+    // Of a large plan before its trials: to simulate all of it would hold up the first one.
+    let is_early = all.is_empty() && results.plan.cells.len() > MAX_AHEAD;
+    let (expected, expected_none) = match (!is_early).then(|| expectations.cell(cell)).flatten() {
         Some(Ok(expected)) => (Some(expected.clone()), None),
         Some(Err(why)) => (None, Some(why.clone())),
         None => (None, None),
@@ -205,7 +211,7 @@ pub(super) fn percentiles(latency: &Latency) -> Vec<Percentile> {
         return vec![];
     }
     let shares = (0..).map(|step| 1.0 - 0.5_f64.powf(f64::from(step) / f64::from(POINTS_PER_HALVING)));
-    let shown = shares.take_while(|share| (1.0 - share) * latency.count() as f64 >= 1.0);
+    let shown = shares.take_while(|share| has_beyond(latency.count(), *share));
     shown.chain([1.0]).map(|share| Percentile { share, us: latency.quantile_us(share) }).collect()
 }
 
@@ -314,6 +320,22 @@ mod tests {
         let warnings: Vec<_> = summary.findings.iter().filter(|finding| finding.is_warning).collect();
         assert_eq!(warnings.len(), 3, "{warnings:?}");
         assert!(summary.findings[..3].iter().all(|finding| finding.is_warning));
+    }
+
+    #[test]
+    fn a_large_plan_is_expected_of_trial_by_trial() {
+        let levels: Vec<_> = (1..=60).collect();
+        let plan = format!(
+            "duration = \"1s\"\nrepetitions = 1\n[factors]\nresponders = {levels:?}\n[fixed]\nload = \"closed 8\""
+        );
+        let mut results = results_of(&plan, |cell, again| good_trial(cell, again, 50.0, 100));
+        results.trials.truncate(1);
+        let first = results.trials[0].cell;
+        let has = |summary: &Summary| {
+            summary.cells.iter().map(|cell| cell.expected.is_some() || cell.expected_none.is_some()).collect::<Vec<_>>()
+        };
+        let expected = has(&summary(&results));
+        assert!(expected.iter().enumerate().all(|(cell, has)| *has == (cell == first)), "{expected:?}");
     }
 
     #[test]

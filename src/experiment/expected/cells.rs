@@ -1,6 +1,7 @@
 //! The expected figures of each cell of a plan, from simulated trials of the same length.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,7 @@ use crate::experiment::plan::{Cell, Load, Plan, Setup};
 use crate::experiment::simulation::{Arrivals, Scenario};
 use crate::experiment::statistics::Metric;
 use crate::experiment::statistics::{Estimate, median};
-use crate::responder::{DelaySource, delay_of};
+use crate::responder::DelaySource;
 use crate::wire::Dispatch;
 
 /// Simulated trials of each cell, if they have at most `MESSAGES` messages together.
@@ -55,31 +56,35 @@ pub struct Range {
     pub high: f64,
 }
 
-/// The expected figures of every cell of a plan, or the reason why there are none. Expensive: make it once for a plan.
+/// The expected figures of the cells of a plan, or the reason why there are none. A cell is simulated when its figures are first
+/// asked for, which takes a moment.
 #[derive(Clone, Debug)]
-pub struct Expectations(Vec<Result<Expected, String>>);
+pub struct Expectations {
+    plan: Plan,
+    cells: Vec<OnceLock<Result<Expected, String>>>,
+}
 
 impl Expectations {
     /// Deterministic: the same plan, with the same seed, gives the same result.
     pub fn of(plan: &Plan) -> Self {
-        Self(plan.cells.iter().map(|cell| expect(plan, cell)).collect())
+        Self { plan: plan.clone(), cells: plan.cells.iter().map(|_| OnceLock::new()).collect() }
     }
 
     pub fn cell(&self, index: usize) -> Option<&Result<Expected, String>> {
-        self.0.get(index)
+        let known = self.cells.get(index)?;
+        Some(known.get_or_init(|| expect(&self.plan, &self.plan.cells[index])))
     }
 }
 
 /// Simulates trials of one cell.
 fn expect(plan: &Plan, cell: &Cell) -> Result<Expected, String> {
     let mut scenario = scenario(plan, &cell.setup)?;
-    let delay = delay_of(&cell.setup.delay).map_err(|error| error.to_string())?;
     let per_request = scenario.messages_per_request();
     let mut simulated: Vec<Expectation> = vec![];
     let mut messages = 0;
     for trial in 0..TRIALS {
         scenario.seed = plan.seed.wrapping_add(trial);
-        let mut source = DelaySource::new(&delay, Some(scenario.seed), 0);
+        let mut source = DelaySource::new(&cell.setup.delay, Some(scenario.seed), 0);
         let mut drawn = 0;
         let draw = || {
             drawn += 1;

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::{Formula, formulas, queueing};
 use crate::experiment::simulation::{Scenario, ScenarioError, Simulated, simulate};
-use crate::wire::DelayView;
+use crate::wire::Delay;
 
 /// The distribution of requests' latencies in milliseconds, by nearest rank.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -69,7 +69,7 @@ impl LatencySummary {
 /// As [`simulate`].
 pub fn expect_load(
     scenario: &Scenario,
-    delay: &DelayView,
+    delay: &Delay,
     draw: impl FnMut() -> f64,
 ) -> Result<Expectation, ScenarioError> {
     let simulated = simulate(scenario, draw)?;

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::queueing;
 use crate::experiment::simulation::{Arrivals, Scenario, Simulated};
-use crate::wire::{DelayShape, DelayView};
+use crate::wire::{Delay, DelayShape};
 
 /// A mean wait below this share of the mean service time counts as 0.
 const NEGLIGIBLE: f64 = 0.001;
@@ -39,7 +39,7 @@ pub struct Formula {
 }
 
 /// The formulas that fit a scenario, each with the simulated figure.
-pub(super) fn formulas(scenario: &Scenario, delay: &DelayView, simulated: &Simulated) -> Vec<Formula> {
+pub(super) fn formulas(scenario: &Scenario, delay: &Delay, simulated: &Simulated) -> Vec<Formula> {
     let case = Case { scenario, delay, simulated };
     let fitting = [case.fan_out(), case.wait(), case.closed_loop()].into_iter().flatten();
     fitting
@@ -60,7 +60,7 @@ type Candidate = Option<(String, Measure, f64, bool)>;
 /// Selects formulas. Uses the simulated waits to decide whether messages wait at all.
 struct Case<'a> {
     scenario: &'a Scenario,
-    delay: &'a DelayView,
+    delay: &'a Delay,
     simulated: &'a Simulated,
 }
 
@@ -94,9 +94,11 @@ impl Case<'_> {
         }
         let (count, delay) = (self.scenario.messages_per_request(), self.delay);
         let (name, value) = match delay.kind {
-            DelayShape::Uniform => {
-                ("uniform", queueing::largest_uniform(count, delay.min_ms as f64, delay.max_ms as f64))
-            }
+            _ if count > 1 && delay.is_cut() => return None,
+            DelayShape::Uniform => ("uniform", {
+                let [min, max] = [delay.min, delay.max].map(|time| time.as_secs_f64() * 1_000.0);
+                queueing::largest_uniform(count, min, max)
+            }),
             DelayShape::Exponential => ("exponential", queueing::largest_exponential(count, delay.average_ms())),
             DelayShape::None | DelayShape::Fixed => ("fixed", delay.average_ms()),
             DelayShape::LogNormal if count == 1 => ("log-normal", delay.average_ms()),
@@ -132,7 +134,7 @@ impl Case<'_> {
         };
         let (service, exact) = match self.delay.kind {
             DelayShape::None | DelayShape::Fixed => ("D", true),
-            DelayShape::Exponential => ("M", true),
+            DelayShape::Exponential if !self.delay.is_cut() => ("M", true),
             // With round-robin, arrivals at a worker are so regular that the interpolation is off by a factor of 2 at low load.
             _ if in_turn || servers > 1 && scv > MAX_VARIABLE => return None,
             _ => ("G", servers == 1),

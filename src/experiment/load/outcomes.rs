@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::experiment::run::{Percentile, RequestCounts, Shares};
+use crate::experiment::statistics::has_beyond;
 use crate::wire::{Hop, Latency, OutcomeCounts, RequestStatus, RequestView};
 
 /// Shares of the requests at which reports show the latency.
@@ -155,8 +156,8 @@ impl Tally {
 
     /// The latency at each share, except for shares that need more requests than there are.
     pub fn percentiles(&self) -> Vec<Percentile> {
-        let count = self.latency.count() as f64;
-        let tellable = |share: &f64| count > 0.0 && (*share == 1.0 || (1.0 - share) * count >= 1.0);
+        let count = self.latency.count();
+        let tellable = |share: &f64| count > 0 && (*share == 1.0 || has_beyond(count, *share));
         let point = |share| Percentile { share, us: self.latency.quantile_us(share) };
         PERCENTILES.into_iter().filter(tellable).map(point).collect()
     }

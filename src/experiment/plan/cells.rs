@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use toml::{Spanned, Value};
 
-use super::{Cell, Factor, Located, MAX_TRIALS, PlanError, Setup, SourceMap, Target, plain};
+use super::{Cell, Factor, Located, MAX_TRIALS, Place, PlanError, Setup, SourceMap, Target, plain};
 use crate::wire::TaskName;
 
 /// `[fixed]`, or a `[[case]]`: a level for each of some factors.
@@ -104,20 +104,20 @@ fn factor(key: Located<String>) -> Result<Factor, PlanError> {
     }
 }
 
-fn check_target(target: Target, factor: Factor, levels: &[&Value], place: &str) -> Result<(), PlanError> {
+fn check_target(target: Target, factor: Factor, levels: &[&Value], place: &Place) -> Result<(), PlanError> {
     // One instance is what the others have as well.
     match target.fixes().contains(&factor) && !levels.iter().all(|level| level.as_integer() == Some(1)) {
         false => Ok(()),
         true => {
             let problem = format!("the target `{target}` can't vary {factor}: use `processes` or `swarm`");
-            Err(PlanError::Invalid { place: place.to_owned(), problem })
+            Err(PlanError::Invalid { place: place.clone(), problem })
         }
     }
 }
 
 /// The levels of `name=level,level`.
 fn from_flag(flag: &str) -> Result<(Factor, Located<Levels>), PlanError> {
-    let place = format!("--factor {flag}");
+    let place = Place::whole(format!("--factor {flag}"));
     let given = |value| Located { value, place: place.clone() };
     let Some((name, levels)) = flag.split_once('=') else {
         return given(Value::from(flag)).wrong("give NAME=LEVEL or NAME=LEVEL,LEVEL, such as responders=1,2,4");

@@ -6,12 +6,35 @@ use toml::Spanned;
 
 use super::PlanError;
 
+/// A place in a plan's file, or on the command line.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The file, or the flag.
+    source: String,
+    /// From 1; none where it is the whole of the source.
+    pub line: Option<usize>,
+}
+
+impl Place {
+    pub fn whole(source: impl Into<String>) -> Self {
+        Self { source: source.into(), line: None }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}, line {line}", self.source),
+            None => f.write_str(&self.source),
+        }
+    }
+}
+
 /// A value and the place that it was given at.
 #[derive(Clone)]
 pub struct Located<T> {
     pub value: T,
-    /// The file and its line, or the flag.
-    pub place: String,
+    pub place: Place,
 }
 
 impl<T> Located<T> {
@@ -30,12 +53,17 @@ pub struct SourceMap<'a> {
 impl SourceMap<'_> {
     /// A value with its line.
     pub fn given<T>(&self, spanned: Spanned<T>) -> Located<T> {
-        let line = 1 + self.text[..spanned.span().start].matches('\n').count();
-        Located { place: format!("{}, line {line}", self.file), value: spanned.into_inner() }
+        let line = Some(self.line(spanned.span().start));
+        Located { place: Place { source: self.file.to_owned(), line }, value: spanned.into_inner() }
+    }
+
+    /// The line, from 1, of a byte.
+    pub fn line(&self, byte: usize) -> usize {
+        1 + self.text[..byte].matches('\n').count()
     }
 
     /// A value that is the whole file's.
     pub fn whole<T>(&self, value: T) -> Located<T> {
-        Located { place: self.file.to_owned(), value }
+        Located { place: Place::whole(self.file), value }
     }
 }

@@ -8,12 +8,10 @@ mod plan_file;
 mod setup;
 
 use cells::{Combined, OneEach, Tables, combine};
-use given::{Located, SourceMap};
+use given::{Located, Place, SourceMap};
 pub use load::Load;
 use plan::MAX_TRIALS;
 pub use plan::{Cell, Order, Plan, Target, Trial};
-#[cfg(test)]
-pub use plan_file::read_plan;
-use plan_file::{PlanError, plain};
-pub use plan_file::{PlanFlags, READY_MADE, load_plan};
+use plan_file::plain;
+pub use plan_file::{PlanError, PlanFlags, READY_MADE, load_plan, read_plan};
 pub use setup::{Factor, MAX_PAYLOAD, Setup};

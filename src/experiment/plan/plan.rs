@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -40,6 +41,9 @@ impl Target {
         }
     }
 
+    /// Every target, those that a web tier can use by itself first.
+    pub const ALL: [Self; 4] = [Self::Running, Self::InProcess, Self::Processes, Self::Swarm];
+
     /// What a trial takes beside its load, from experience: to start or change the deployment, and to end it.
     fn overhead(self) -> Duration {
         match self {
@@ -65,6 +69,15 @@ impl Target {
             Self::Processes | Self::Swarm => &[],
             Self::Running => &[Factor::RequesterInstances, Factor::ResponderInstances, Factor::Socket, Factor::Window],
         }
+    }
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|target| target.name() == name);
+        known.ok_or_else(|| format!("`{name}` is no target: give one of {}", Self::ALL.map(Self::name).join(", ")))
     }
 }
 

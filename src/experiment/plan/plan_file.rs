@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
-use super::{Combined, Factor, Located, MAX_TRIALS, OneEach, Order, Plan, SourceMap, Tables, Target, combine};
+use super::{Combined, Factor, Located, MAX_TRIALS, OneEach, Order, Place, Plan, SourceMap, Tables, Target, combine};
 use crate::runtime::http::web_url;
 
 /// The plans that are part of the program, by name.
@@ -31,9 +31,20 @@ pub enum PlanError {
     #[error("no plan is called `{name}`: there are {known}; a file is named by its path, such as ./{name}.toml")]
     Unknown { name: String, known: String },
     #[error("{file}: {problem}")]
-    Syntax { file: String, problem: toml::de::Error },
+    Syntax { file: String, line: Option<usize>, problem: Box<toml::de::Error> },
     #[error("{place}: {problem}")]
-    Invalid { place: String, problem: String },
+    Invalid { place: Place, problem: String },
+}
+
+impl PlanError {
+    /// The line of the plan's text that is wrong, from 1; none where it is not one line's.
+    pub fn line(&self) -> Option<usize> {
+        match self {
+            Self::Unreadable { .. } | Self::Unknown { .. } => None,
+            Self::Syntax { line, .. } => *line,
+            Self::Invalid { place, .. } => place.line,
+        }
+    }
 }
 
 /// What the command line says over a plan's file.
@@ -110,13 +121,15 @@ struct PlanFile {
 
 /// Reads a plan's text. `file` is what errors call it.
 pub fn read_plan(name: &str, file: &str, text: &str, flags: &PlanFlags) -> Result<Plan, PlanError> {
-    let parsed: PlanFile =
-        toml::from_str(text).map_err(|problem| PlanError::Syntax { file: file.to_owned(), problem })?;
     let places = SourceMap { file, text };
+    let parsed: PlanFile = toml::from_str(text).map_err(|problem| {
+        let line = problem.span().map(|span| places.line(span.start));
+        PlanError::Syntax { file: file.to_owned(), line, problem: Box::new(problem) }
+    })?;
     let target = flags.target.or(parsed.target).unwrap_or_default();
     let tables = Tables { factors: parsed.factors, fixed: parsed.fixed, cases: parsed.case };
     let Combined { cells, factors, fixed } = combine(tables, &flags.factors, target, &places)?;
-    let flag = |name: &str| format!("--{name}");
+    let flag = |name: &str| Place::whole(format!("--{name}"));
     let repetitions = match flags.repetitions {
         Some(value) => Located { value, place: flag("repetitions") },
         None => parsed.repetitions.map_or_else(|| places.whole(3), |given| places.given(given)),
@@ -168,7 +181,7 @@ pub fn read_plan(name: &str, file: &str, text: &str, flags: &PlanFlags) -> Resul
     let settings = parsed.settings.into_iter().map(|(key, value)| (key, plain(&value)));
     let mut settings: BTreeMap<String, String> = settings.collect();
     for setting in &flags.settings {
-        let place = Located { value: (), place: format!("--set {setting}") };
+        let place = Located { value: (), place: Place::whole(format!("--set {setting}")) };
         let Some((key, value)) = setting.split_once('=') else { return place.wrong("give KEY=VALUE") };
         settings.insert(key.trim().to_owned(), value.trim().to_owned());
     }
@@ -221,7 +234,12 @@ mod tests {
     use super::*;
 
     fn plan(text: &str, flags: &PlanFlags) -> Result<Plan, String> {
-        read_plan("test", "test.toml", text, flags).map_err(|error| error.to_string())
+        read_plan("test", "test.toml", text, flags).map_err(|error| {
+            let said = error.to_string();
+            assert!(error.line().is_none_or(|line| said.contains(&format!("line {line}"))), "{error:?}");
+            assert_eq!(error.line().is_none(), !said.contains("line "), "{error:?}");
+            said
+        })
     }
 
     #[test]
@@ -256,7 +274,7 @@ mod tests {
         };
         let plan = plan("[factors]\ndelay = [\"none\", \"fixed 1ms\"]\n[fixed]\nresponders = 8", &flags).unwrap();
         assert_eq!(plan.factors, [(Factor::Responders, vec!["1".to_owned(), "2".to_owned()])]);
-        assert_eq!((plan.cells[0].setup.delay.mean_ms, plan.duration_ms, plan.seed), (5, 2_000, 9));
+        assert_eq!((plan.cells[0].setup.delay.average_ms(), plan.duration_ms, plan.seed), (5.0, 2_000, 9));
     }
 
     #[test]

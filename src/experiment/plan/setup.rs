@@ -8,7 +8,7 @@ use toml::Value;
 
 use super::Load;
 use crate::config::Socket;
-use crate::wire::{DelayShape, DelayView, Dispatch, FanOut, TaskName};
+use crate::wire::{Delay, DelayShape, Dispatch, FanOut, TaskName};
 
 /// Instances of a tier that a plan may ask for.
 const MAX_INSTANCES: u32 = 1_000;
@@ -18,9 +18,6 @@ const MAX_WORKERS: u32 = 1_000;
 
 /// Bytes of an echo's payload that a plan may ask for.
 pub const MAX_PAYLOAD: u32 = 1 << 20;
-
-/// Longest delay that a plan may ask for: ten minutes, as everywhere.
-const MAX_DELAY: Duration = Duration::from_secs(600);
 
 /// Something that differs between trials. `Case` stands for several at once, changed together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -107,7 +104,7 @@ pub struct Setup {
     pub responder_instances: u32,
     /// Workers of each instance.
     pub responders: u32,
-    pub delay: DelayView,
+    pub delay: Delay,
     pub task: TaskName,
     /// Rounds of hashing of the `cpu` task.
     pub rounds: u64,
@@ -129,7 +126,7 @@ impl Default for Setup {
             requesters: 3,
             responder_instances: 1,
             responders: 3,
-            delay: delay("none").expect("`none` is a delay"),
+            delay: Delay::NONE,
             task: TaskName::Echo,
             rounds: 10_000,
             fan_out: FanOut::All,
@@ -204,39 +201,32 @@ fn one_of<T: Copy>(value: &Value, choices: &[(&str, T)]) -> Result<T, String> {
 }
 
 /// Reads `none`, `fixed 100ms`, `uniform 1s 3s`, `exponential 100ms` or `log-normal 100ms 0.5`.
-fn delay(text: &str) -> Result<DelayView, String> {
-    let mut view = DelayView { kind: DelayShape::None, min_ms: 0, max_ms: 0, mean_ms: 0, sigma: 0.5 };
+fn delay(text: &str) -> Result<Delay, String> {
     let words: Vec<&str> = text.split_whitespace().collect();
-    match words[..] {
-        ["none"] => {}
-        ["fixed", mean] => (view.kind, view.mean_ms) = (DelayShape::Fixed, span(mean)?),
-        ["exponential", mean] => (view.kind, view.mean_ms) = (DelayShape::Exponential, span(mean)?),
-        ["uniform", min, max] => {
-            (view.kind, view.min_ms, view.max_ms) = (DelayShape::Uniform, span(min)?, span(max)?);
-            if view.min_ms > view.max_ms {
-                return Err(format!("`{text}`: the shortest delay comes first"));
-            }
-        }
+    let delay = match words[..] {
+        ["none"] => Delay::NONE,
+        ["fixed", mean] => Delay::fixed(span(mean)?),
+        ["exponential", mean] => Delay { kind: DelayShape::Exponential, ..Delay::fixed(span(mean)?) },
+        ["uniform", min, max] => Delay { kind: DelayShape::Uniform, min: span(min)?, max: span(max)?, ..Delay::NONE },
         ["log-normal", mean, sigma] => {
-            (view.kind, view.mean_ms) = (DelayShape::LogNormal, span(mean)?);
-            let sigma = sigma.parse().ok().filter(|sigma| *sigma > 0.0 && *sigma <= 3.0);
-            view.sigma = sigma.ok_or_else(|| format!("`{text}`: the shape is above 0 and up to 3"))?;
+            let sigma = sigma.parse().unwrap_or(f64::NAN);
+            Delay { kind: DelayShape::LogNormal, sigma, ..Delay::fixed(span(mean)?) }
         }
         _ => {
             return Err(format!(
                 "`{text}` is no delay: give `none`, `fixed TIME`, `uniform TIME TIME`, `exponential TIME` or `log-normal TIME SHAPE`"
             ));
         }
-    }
-    Ok(view)
+    };
+    delay.checked().map_err(|error| format!("`{text}`: {error}"))
 }
 
-/// A time in whole milliseconds.
-fn span(text: &str) -> Result<u64, String> {
+/// A time of a delay.
+fn span(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|error| format!("the time `{text}`: {error}"))?;
-    match time <= MAX_DELAY {
-        true => Ok(time.as_millis() as u64),
-        false => Err(format!("the time `{text}`: up to {} are allowed", humantime::format_duration(MAX_DELAY))),
+    match time <= Delay::LONGEST {
+        true => Ok(time),
+        false => Err(format!("the time `{text}`: up to {} are allowed", humantime::format_duration(Delay::LONGEST))),
     }
 }
 
@@ -265,7 +255,7 @@ mod tests {
         assert_eq!(setup.messages_per_request(), 3);
         let shown: Vec<_> = levels.iter().map(|(factor, value)| setup.set(*factor, value).unwrap()).collect();
         assert_eq!(shown[4], "uniform 1s 3s");
-        assert_eq!((setup.delay.min_ms, setup.delay.max_ms, setup.messages_per_request()), (1_000, 3_000, 1));
+        assert_eq!((setup.delay.average_ms(), setup.messages_per_request()), (2_000.0, 1));
         assert_eq!(Factor::ALL.map(|factor| Factor::named(factor.name())), Factor::ALL.map(Some));
         assert!(Factor::ALL.iter().all(|factor| levels.iter().any(|(known, _)| known == factor)));
     }
@@ -277,7 +267,7 @@ mod tests {
             (Factor::Requesters, "3".into(), "1 to 1000"),
             (Factor::Task, "dance".into(), "file, echo, cpu"),
             (Factor::Dispatch, "fair".into(), "round-robin, least-busy"),
-            (Factor::Delay, "uniform 3s 1s".into(), "comes first"),
+            (Factor::Delay, "uniform 3s 1s".into(), "swap min and max"),
             (Factor::Delay, "fixed".into(), "fixed TIME"),
             (Factor::Delay, "fixed 11m".into(), "up to 10m"),
             (Factor::Delay, "log-normal 1s 9".into(), "up to 3"),

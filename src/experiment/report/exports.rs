@@ -10,7 +10,7 @@ use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
 use crate::experiment::plan::Factor;
-use crate::experiment::run::{Results, TrialResult, replace};
+use crate::experiment::run::{Results, TABLE, TrialResult, replace};
 use crate::experiment::statistics::Metric;
 use crate::wire::{Latency, now_ms};
 
@@ -21,7 +21,7 @@ use crate::wire::{Latency, now_ms};
 pub fn write_exports(folder: &Path, results: &Results) -> anyhow::Result<()> {
     let mut csv = vec![];
     write_csv(&mut csv, results)?;
-    replace(&folder.join("results.csv"), &csv)?;
+    replace(&folder.join(TABLE), &csv)?;
     let logs = folder.join("histograms");
     fs::create_dir_all(&logs).with_context(|| logs.display().to_string())?;
     for trial in results.trials.iter().filter(|trial| trial.problem.is_none()) {

@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn a_comparison_is_a_page_as_well() {
         let run = || results_of("duration = \"1s\"\nrepetitions = 2", |cell, again| good_trial(cell, again, 10.0, 100));
-        let data = data(&compare_page(&compare(&run(), &run(), &[])).unwrap());
+        let data = data(&compare_page(&compare(&run(), &run(), &[]).unwrap()).unwrap());
         assert_eq!((&data["kind"], data["cells"].as_array().unwrap().len()), (&"comparison".into(), 1));
     }
 }

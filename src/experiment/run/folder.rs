@@ -1,9 +1,24 @@
-//! The folder that an experiment's run writes its results to.
+//! The folder of a run, and the files in it.
 
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+/// The file that the others are made of, and that a run goes on from.
+pub const RESULTS: &str = "results.json";
+
+/// Trials that have ended since [`RESULTS`] was written, a line of JSON for each.
+pub const TRIALS: &str = "trials.jsonl";
+
+/// What the report shows, for programs; the dashboard draws it as the run goes on.
+pub const REPORT_DATA: &str = "report.json";
+
+/// The page that shows it, where this program can make one.
+pub const REPORT: &str = "report.html";
+
+/// A row for each trial.
+pub const TABLE: &str = "results.csv";
 
 /// The longest part of a folder's name that is made of the plan's, in letters.
 const MAX_NAME: usize = 50;

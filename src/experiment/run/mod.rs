@@ -9,7 +9,7 @@ mod store;
 
 pub use environment::environment;
 use environment::nodes;
-pub use folder::run_folder;
+pub use folder::{REPORT, REPORT_DATA, RESULTS, TABLE, TRIALS, run_folder};
 use measure::measure;
 pub use results::{
     Environment, Generator, LedgerVerdict, Percentile, RequestCounts, Results, SCHEMA, Shares, TierUsage, TrialResult,

@@ -25,6 +25,14 @@ pub struct Results {
     pub trials: Vec<TrialResult>,
 }
 
+impl Results {
+    /// Adds a trial; one of the same number is replaced.
+    pub fn add(&mut self, trial: TrialResult) {
+        self.trials.retain(|known| known.number != trial.number);
+        self.trials.push(trial);
+    }
+}
+
 /// What the figures were measured on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

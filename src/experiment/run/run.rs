@@ -29,7 +29,7 @@ pub enum Ending {
 /// not permitted; what was measured before it is kept.
 pub async fn run(
     store: &mut Store,
-    laboratory: &mut impl TargetDriver,
+    driver: &mut impl TargetDriver,
     watcher: &mut impl Watcher,
     stop: &CancellationToken,
 ) -> Result<Ending> {
@@ -40,11 +40,11 @@ pub async fn run(
     for trial in store.left() {
         watcher.started(&plan, &trial);
         let measured = tokio::select! {
-            measured = one(store, laboratory, watcher, &plan, &trial, stop) => measured,
+            measured = one(store, driver, watcher, &plan, &trial, stop) => measured,
             // Where a deployment is being made, nothing is measured yet: it is given up at once.
             () = stop.cancelled() => Ok(None),
         };
-        let cleared = laboratory.clear().await;
+        let cleared = driver.clear().await;
         let result = match measured {
             Ok(None) => break,
             Ok(Some(result)) => result,
@@ -61,7 +61,8 @@ pub async fn run(
             break;
         }
     }
-    let as_found = laboratory.leave().await;
+    let as_found = driver.leave().await;
+    store.close()?;
     // It tells the reason why the deployment may not be as it was found, too.
     refused.map_or(as_found, Err)?;
     let left = store.left();
@@ -73,14 +74,14 @@ pub async fn run(
 
 async fn one(
     store: &mut Store,
-    laboratory: &mut impl TargetDriver,
+    driver: &mut impl TargetDriver,
     watcher: &mut impl Watcher,
     plan: &Plan,
     trial: &Trial,
     stop: &CancellationToken,
 ) -> Result<Option<TrialResult>> {
-    let deployment = laboratory.set_up(plan, trial).await?;
-    let inside = laboratory.shares_process();
+    let deployment = driver.set_up(plan, trial).await?;
+    let inside = driver.shares_process();
     let mut tell = |progress: &Progress| watcher.progress(trial, progress);
     let result = measure(plan, trial, &deployment, inside, stop, &mut tell).await?;
     store.results.environment.nodes = nodes(&deployment.topology().await?);

@@ -1,12 +1,14 @@
 //! Helpers for tests of simulations.
 
+use std::time::Duration;
+
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::Exp1;
 
 use super::{Arrivals, Scenario};
 use crate::experiment::expected::{Expectation, expect_load};
-use crate::wire::{DelayShape, DelayView, FanOut};
+use crate::wire::{Delay, DelayShape, FanOut};
 
 /// A requester with an unlimited window, and a broker with ten workers.
 pub fn scenario(shared_queue: bool, arrivals: Arrivals) -> Scenario {
@@ -26,8 +28,9 @@ pub fn scenario(shared_queue: bool, arrivals: Arrivals) -> Scenario {
     }
 }
 
-fn delay(kind: DelayShape) -> DelayView {
-    DelayView { kind, min_ms: 1_000, max_ms: 3_000, mean_ms: 2_000, sigma: 0.5 }
+fn delay(kind: DelayShape) -> Delay {
+    let [min, max, mean] = [1, 3, 2].map(Duration::from_secs);
+    Delay { kind, min, max, mean, ..Delay::NONE }
 }
 
 pub fn expect_kind(scenario: &Scenario, kind: DelayShape) -> Expectation {

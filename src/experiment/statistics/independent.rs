@@ -1,6 +1,11 @@
 //! The ratio between two groups of independent trials.
 
+use statrs::distribution::{ContinuousCDF, Normal};
+
 use super::Estimate;
+
+/// Most pairs of which the distribution is worked out exactly: 50 trials against 50.
+const MAX_EXACT: usize = 2_500;
 
 impl Estimate {
     /// The ratio `after / before` of two groups of unpaired trials: the median of the ratios of all pairs (the estimator of
@@ -18,11 +23,14 @@ impl Estimate {
             after.iter().flat_map(|after| before.iter().map(move |before| after / before)).collect();
         ratios.sort_by(f64::total_cmp);
         let (low, high) = (ratios.get((ratios.len().wrapping_sub(1)) / 2)?, ratios[ratios.len() / 2]);
-        let below = rank_sums(before.len(), after.len());
-        // Coverage of the interval without `skipped` ratios at each end.
-        let coverage = |skipped: usize| 1.0 - 2.0 * below[..=skipped].iter().sum::<f64>();
-        let skipped = (1..ratios.len().div_ceil(2)).take_while(|skipped| coverage(*skipped) >= confidence).last();
-        let skipped = skipped.unwrap_or(0);
+        let at_most = at_most(before.len(), after.len());
+        let coverage = |skipped: usize| 1.0 - 2.0 * at_most(skipped);
+        // It falls with every pair of ratios that is left out.
+        let (mut skipped, mut beyond) = (0, ratios.len().div_ceil(2));
+        while beyond - skipped > 1 {
+            let middle = skipped.midpoint(beyond);
+            if coverage(middle) >= confidence { skipped = middle } else { beyond = middle }
+        }
         Some(Self {
             median: (low * high).sqrt(),
             low: ratios[skipped],
@@ -31,6 +39,23 @@ impl Estimate {
             count: before.len().min(after.len()),
         })
     }
+}
+
+/// The probability, under the null hypothesis, that at most a number of the pairs of two groups are in one order: exact up to
+/// [`MAX_EXACT`] pairs; beyond, the normal approximation with continuity correction.
+fn at_most(first: usize, second: usize) -> Box<dyn Fn(usize) -> f64> {
+    let pairs = first * second;
+    if pairs > MAX_EXACT {
+        let deviation = (pairs as f64 * (first + second + 1) as f64 / 12.0).sqrt();
+        return Box::new(move |most| Normal::standard().cdf((most as f64 + 0.5 - pairs as f64 / 2.0) / deviation));
+    }
+    let mut sum = 0.0;
+    let sums = rank_sums(first, second).into_iter().map(|chance| {
+        sum += chance;
+        sum
+    });
+    let sums: Vec<f64> = sums.collect();
+    Box::new(move |most| sums[most])
 }
 
 /// The distribution of the Mann-Whitney statistic U under the null hypothesis: the probability of each number of pairs in
@@ -84,6 +109,20 @@ mod tests {
             let share = f64::from(held as u32) / 20_000.0;
             assert!((share - coverage).abs() < 0.01, "{first} and {second}: {share}, not {coverage}");
         }
+    }
+
+    #[test]
+    fn large_groups_have_an_interval_soon_and_nearly_the_exact_one() {
+        let (exact, many): (Vec<f64>, _) = (rank_sums(60, 60), at_most(60, 60));
+        for most in [1_000, 1_426, 1_700] {
+            let difference = exact[..=most].iter().sum::<f64>() - many(most);
+            assert!(difference.abs() < 1e-3, "{most}: {difference}");
+        }
+        let before: Vec<f64> = (1..=1_000).map(f64::from).collect();
+        let after: Vec<f64> = before.iter().map(|value| 2.0 * value).collect();
+        let ratio = Estimate::of_independent_ratios(&before, &after, 0.95).unwrap();
+        assert!((ratio.median - 2.0).abs() < 1e-9 && (ratio.coverage - 0.95).abs() < 1e-3, "{ratio:?}");
+        assert!(1.8 < ratio.low && ratio.low < 2.0 && ratio.high < 2.2, "{ratio:?}");
     }
 
     #[test]

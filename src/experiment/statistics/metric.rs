@@ -182,9 +182,22 @@ impl FromStr for Metric {
     }
 }
 
+/// Whether so many values have at least one beyond a share of them, as a quantile needs to say more than the maximum.
+pub fn has_beyond(count: u64, share: f64) -> bool {
+    // One of ten is beyond nine tenths, which 1 - 0.9 is a little less than.
+    (1.0 - share) * count as f64 > 1.0 - 1e-6
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quantile_is_told_from_the_first_value_beyond_it() {
+        for (count, share) in [(2, 0.5), (10, 0.9), (100, 0.99), (1_000, 0.999), (10_000, 0.9999), (100_000, 0.99999)] {
+            assert!(has_beyond(count, share) && !has_beyond(count - 1, share), "{count}, {share}");
+        }
+    }
 
     #[test]
     fn figures_have_about_three_digits_and_the_unit_that_suits() {

@@ -5,4 +5,4 @@ mod independent;
 mod metric;
 
 pub use estimate::{Estimate, Knee, Limit, LoadPoint, SUSTAINED, TOLERATED, knee, median};
-pub use metric::{Metric, Unit, short};
+pub use metric::{Metric, Unit, has_beyond, short};

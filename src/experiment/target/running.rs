@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Deployment, TargetDriver};
 use crate::experiment::plan::{Plan, Setup, Trial};
-use crate::wire::{DelayView, Tier, Topology};
+use crate::wire::{Delay, Tier, Topology};
 
 /// Longest wait until changed pools are as they should be: a worker that leaves ends its message first.
 const CHANGING: Duration = Duration::from_secs(10);
@@ -72,7 +72,7 @@ impl Running {
         self.deployment.control(Method::PUT, &path, &json!({ "workers": workers })).await.context(TOKEN)
     }
 
-    async fn work(&self, delay: Option<DelayView>, dispatch: Option<&str>, topology: &Topology) -> Result<()> {
+    async fn work(&self, delay: Option<Delay>, dispatch: Option<&str>, topology: &Topology) -> Result<()> {
         if let Some(delay) = delay {
             self.deployment.control(Method::PUT, "delay", &delay).await.context(TOKEN)?;
         }

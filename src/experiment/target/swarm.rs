@@ -16,7 +16,7 @@ use crate::experiment::plan::{Plan, Setup, Trial};
 const SCALING: Duration = Duration::from_secs(300);
 
 /// Between two looks at a service that is being updated.
-const LOOK: Duration = Duration::from_millis(250);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Settings that the controls change, and those of a tier that is left as it is.
 const NOT_BY_ENVIRONMENT: [&str; 6] =
@@ -108,7 +108,7 @@ impl Swarm {
                     return Err(anyhow!("the update of {name} failed; `docker service ps {name}` tells why"));
                 }
                 // None at first: the state of the last update is gone, and this one has not begun.
-                _ if Instant::now() < until => sleep(LOOK).await,
+                _ if Instant::now() < until => sleep(POLL_INTERVAL).await,
                 _ => bail!("{name} was not updated within {SCALING:?}"),
             }
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use humantime::format_duration;
 
 use super::Deployment;
 use crate::config::{Config, Override, Settings, Socket, Sources};
@@ -31,7 +32,8 @@ pub trait TargetDriver {
 
 /// The settings by which a deployment becomes what a setup says; a plan's own go over them.
 pub fn settings_of(plan: &Plan, setup: &Setup, seed: u64) -> Vec<(String, String)> {
-    let millis = |ms: u64| format!("{ms}ms");
+    let time = |time: Duration| format_duration(time).to_string();
+    let millis = |ms: u64| time(Duration::from_millis(ms));
     let delay = &setup.delay;
     let socket = match setup.socket {
         Socket::Req => "req",
@@ -46,9 +48,10 @@ pub fn settings_of(plan: &Plan, setup: &Setup, seed: u64) -> Vec<(String, String
         ("task.name", setup.task.to_string()),
         ("task.max_cpu_rounds", setup.rounds.to_string()),
         ("task.delay.kind", delay.kind.name().to_owned()),
-        ("task.delay.min", millis(delay.min_ms)),
-        ("task.delay.max", millis(delay.max_ms)),
-        ("task.delay.mean", millis(delay.mean_ms)),
+        ("task.delay.min", time(delay.min)),
+        ("task.delay.max", time(delay.max)),
+        ("task.delay.mean", time(delay.mean)),
+        ("task.delay.cap", time(delay.cap())),
         ("task.delay.sigma", delay.sigma.to_string()),
         ("task.delay.seed", seed.to_string()),
         // What waits for long is slow, not lost: it is neither sent again nor refused, so that a queue can be measured.

@@ -8,4 +8,4 @@ mod sockets;
 use allowance::Allowance;
 pub use proof::Proof;
 pub use publisher::{EventSink, TelemetryContext, run_telemetry_publisher};
-pub use sockets::{MAX_REPORT, Publisher, Report, Subscriber, TelemetryError};
+pub use sockets::{MAX_REPORT, Publisher, Report, Subscriber, TelemetryError, place};

@@ -1,9 +1,10 @@
-//! Publishes the instance's telemetry: events at once, the instances' snapshots on the beat, to every web instance.
+//! Publishes this process's telemetry: events at once, the instances' snapshots every `telemetry.interval`. Web instances in
+//! other processes get it over ZeroMQ, the one in this process by a channel.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use slog::debug;
@@ -22,15 +23,17 @@ const OUTBOX: usize = 8_192;
 /// Most events in one report.
 const BATCH: usize = 512;
 
-/// Tells events. Cheap to clone, never waits.
+/// Takes events. Cheap to clone, never waits.
 #[derive(Clone)]
-pub struct EventSink {
-    outbox: mpsc::Sender<Event>,
-    budget: Arc<Budget>,
-}
+pub struct EventSink(Arc<Sink>);
 
-/// How many per-message events each second may have.
-struct Budget {
+struct Sink {
+    outbox: mpsc::Sender<Event>,
+    /// Whether there is a web instance in another process.
+    elsewhere: AtomicBool,
+    /// The web instance of this process.
+    here: OnceLock<mpsc::Sender<Event>>,
+    /// How many per-message events each second may have.
     per_second: u64,
     second: Mutex<(Instant, u64)>,
     dropped: AtomicU64,
@@ -40,42 +43,91 @@ impl EventSink {
     /// An event sink and the end that the publisher reads. `per_second` bounds the per-message events.
     pub fn new(per_second: u64) -> (Self, mpsc::Receiver<Event>) {
         let (outbox, inbox) = mpsc::channel(OUTBOX);
-        let second = Mutex::new((Instant::now(), 0));
-        (Self { outbox, budget: Arc::new(Budget { per_second, second, dropped: AtomicU64::new(0) }) }, inbox)
-    }
-
-    /// Tells an event of an instance's or a worker's life.
-    pub fn emit(&self, event: Event) {
-        if self.outbox.try_send(event).is_err() {
-            self.budget.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Tells an event of a single message, if this second's budget has room; it is made only then. False: it was left out.
-    pub fn emit_for_message(&self, event: impl FnOnce() -> Event) -> bool {
-        let room = {
-            let mut second = self.budget.second.lock().unwrap_or_else(PoisonError::into_inner);
-            if second.0.elapsed() >= Duration::from_secs(1) {
-                *second = (Instant::now(), 0);
-            }
-            second.1 += 1;
-            second.1 <= self.budget.per_second
+        let sink = Sink {
+            outbox,
+            elsewhere: AtomicBool::new(false),
+            here: OnceLock::new(),
+            per_second,
+            second: Mutex::new((Instant::now(), 0)),
+            dropped: AtomicU64::new(0),
         };
-        match room {
-            true => self.emit(event()),
-            false => drop(self.budget.dropped.fetch_add(1, Ordering::Relaxed)),
-        }
-        room
+        (Self(Arc::new(sink)), inbox)
     }
 
-    /// Counts events that could not be told.
-    fn left_out(&self, events: usize) {
-        self.budget.dropped.fetch_add(events as u64, Ordering::Relaxed);
+    /// The end that the web instance of this process reads.
+    pub fn attach(&self) -> mpsc::Receiver<Event> {
+        let (here, inbox) = mpsc::channel(OUTBOX);
+        // A process has one web instance.
+        let _ = self.0.here.set(here);
+        inbox
+    }
+
+    /// Publishes an event of an instance's or a worker's life.
+    pub fn emit(&self, event: Event) {
+        if self.is_heard_elsewhere() {
+            self.post(&self.0.outbox, event.clone());
+        }
+        self.emit_here(event);
+    }
+
+    fn emit_here(&self, event: Event) {
+        if let Some(here) = self.0.here.get() {
+            self.post(here, event);
+        }
+    }
+
+    /// Publishes an event of a single message, if this second's budget has room; it is made only then.
+    pub fn emit_for_message(&self, event: impl FnOnce() -> Event) {
+        if (self.is_heard_elsewhere() || self.0.here.get().is_some()) && self.has_budget() {
+            self.emit(event());
+        }
+    }
+
+    /// Publishes an event of a request to other web instances, without bodies: the one in this process shows its requests
+    /// itself. How a request ended is always published, the rest if this second's budget has room.
+    pub fn emit_elsewhere(&self, mut event: Event) {
+        if self.is_heard_elsewhere() && (matches!(event, Event::Outcome { .. }) || self.has_budget()) {
+            if let Event::Reply { reply, .. } = &mut event {
+                reply.cut(0);
+                reply.extra.clear();
+            }
+            self.post(&self.0.outbox, event);
+        }
     }
 
     /// Events left out since the start.
     pub fn dropped(&self) -> u64 {
-        self.budget.dropped.load(Ordering::Relaxed)
+        self.0.dropped.load(Ordering::Relaxed)
+    }
+
+    fn is_heard_elsewhere(&self) -> bool {
+        self.0.elsewhere.load(Ordering::Relaxed)
+    }
+
+    fn post(&self, to: &mpsc::Sender<Event>, event: Event) {
+        if to.try_send(event).is_err() {
+            self.left_out(1);
+        }
+    }
+
+    /// Takes one event from this second's budget; where it is used up, the event counts as left out.
+    fn has_budget(&self) -> bool {
+        let room = {
+            let mut second = self.0.second.lock().unwrap_or_else(PoisonError::into_inner);
+            if second.0.elapsed() >= Duration::from_secs(1) {
+                *second = (Instant::now(), 0);
+            }
+            second.1 += 1;
+            second.1 <= self.0.per_second
+        };
+        if !room {
+            self.left_out(1);
+        }
+        room
+    }
+
+    fn left_out(&self, events: usize) {
+        self.0.dropped.fetch_add(events as u64, Ordering::Relaxed);
     }
 }
 
@@ -88,6 +140,7 @@ pub struct TelemetryContext {
     pub contexts: Arc<Contexts>,
     /// What every report comes with.
     pub proof: Option<Proof>,
+    /// The web instances of other processes.
     pub web: watch::Receiver<BTreeSet<SocketAddr>>,
 }
 
@@ -100,7 +153,11 @@ pub async fn run_telemetry_publisher(
     let mut inbox = inbox.lock().await;
     let event_sink = context.event_sink.clone();
     let mut publisher = Publisher::new(&context.contexts, context.proof.clone())?;
-    publisher.set_peers(&context.web.borrow_and_update().clone())?;
+    let set_peers = |publisher: &mut Publisher, web: &BTreeSet<SocketAddr>| {
+        event_sink.0.elsewhere.store(!web.is_empty(), Ordering::Relaxed);
+        publisher.set_peers(web)
+    };
+    set_peers(&mut publisher, &context.web.borrow_and_update().clone())?;
     let mut beat = interval(context.interval);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut events = Vec::with_capacity(BATCH);
@@ -112,23 +169,23 @@ pub async fn run_telemetry_publisher(
                     return Ok(());
                 }
             }
-            _ = beat.tick() => events.extend(snapshots(&context.instances)),
+            _ = beat.tick() => snapshots(&context, &mut events),
             () = slot.drain.cancelled() => {
                 // The last figures come before the goodbye.
-                events.extend(snapshots(&context.instances));
+                snapshots(&context, &mut events);
                 while let Ok(event) = inbox.try_recv() {
                     events.push(event);
                 }
                 event_sink.left_out(publisher.publish(&events)?);
                 return Ok(());
             }
-            () = publisher.news() => publisher.set_peers(&context.web.borrow().clone())?,
+            () = publisher.news() => set_peers(&mut publisher, &context.web.borrow().clone())?,
             changed = context.web.changed() => {
                 if changed.is_err() {
                     return Ok(());
                 }
                 let web = context.web.borrow_and_update().clone();
-                publisher.set_peers(&web)?;
+                set_peers(&mut publisher, &web)?;
                 debug!(slot.log, "telemetry goes to"; "web" => ?web);
             }
         }
@@ -137,6 +194,54 @@ pub async fn run_telemetry_publisher(
     }
 }
 
-fn snapshots(instances: &[Arc<InstanceStatus>]) -> impl Iterator<Item = Event> {
-    instances.iter().map(|status| Event::Instance { snapshot: Box::new(status.snapshot()) })
+/// The state of every instance: for the web instance of this process, and for others.
+fn snapshots(context: &TelemetryContext, events: &mut Vec<Event>) {
+    for status in &context.instances {
+        let event = Event::Instance { snapshot: Box::new(status.snapshot()) };
+        if context.event_sink.is_heard_elsewhere() {
+            events.push(event.clone());
+        }
+        context.event_sink.emit_here(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{OutcomeCounts, Request, RequestStatus};
+
+    fn reply() -> Event {
+        let reply = Request::default().message("m".into(), "r".into()).reply(7, "Hello".into());
+        Event::Reply { at: 1, reply: Box::new(reply) }
+    }
+
+    fn outcome() -> Event {
+        let (request_id, counts) = ("a".to_owned(), OutcomeCounts::default());
+        Event::Outcome { request_id, at: 1, status: RequestStatus::Complete, counts, total_us: 1, reason: None }
+    }
+
+    #[test]
+    fn events_are_made_only_where_somebody_listens() {
+        let (sink, mut outbox) = EventSink::new(100);
+        sink.emit_for_message(|| panic!("nobody listens"));
+        sink.emit_elsewhere(reply());
+        assert!(outbox.try_recv().is_err());
+        let mut here = sink.attach();
+        sink.emit_for_message(outcome);
+        sink.emit_elsewhere(reply());
+        assert_eq!((here.try_recv().ok(), here.try_recv().ok(), outbox.try_recv().ok()), (Some(outcome()), None, None));
+        assert_eq!(sink.dropped(), 0);
+    }
+
+    #[test]
+    fn other_web_instances_get_requests_without_bodies_and_always_their_ends() {
+        let (sink, mut outbox) = EventSink::new(1);
+        sink.0.elsewhere.store(true, Ordering::Relaxed);
+        (0..3).for_each(|_| sink.emit_elsewhere(reply()));
+        sink.emit_elsewhere(outcome());
+        let Ok(Event::Reply { reply, .. }) = outbox.try_recv() else { panic!() };
+        assert_eq!((&*reply.body, reply.body_bytes), ("", Some(5)));
+        assert_eq!((outbox.try_recv().ok(), outbox.try_recv().ok()), (Some(outcome()), None));
+        assert_eq!(sink.dropped(), 2);
+    }
 }

@@ -140,7 +140,7 @@ impl Subscriber {
 
 /// Keeps an admin server's address only where it is on the host that tells it, whose address is put in the place of its
 /// own host's every address. What is called there carries the token.
-fn place(event: &mut Event, peer: IpAddr) {
+pub fn place(event: &mut Event, peer: IpAddr) {
     let Event::Instance { snapshot } = event else { return };
     let admin = &mut snapshot.instance.admin;
     *admin = admin.and_then(|told| {

@@ -1,4 +1,4 @@
-//! The HTTP calls of experiments. Reading needs no permission; checking a plan, which starts a process, and
+//! The HTTP calls of experiments. Reading needs no permission; checking a plan, which takes a thread for a while, and
 //! starting, stopping and deleting need that of controls.
 
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use actix_web::http::header::{self, ContentDisposition, DispositionParam, Dispos
 use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
 use actix_web::{HttpResponse, delete, get, post};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{CheckedPlan, Experiments, RunView, TARGETS, Wanted};
+use super::{Experiments, PlanProblem, RunView, Wanted};
+use crate::experiment::plan::{Plan, PlanFlags, READY_MADE, Target, load_plan};
 use crate::runtime::http::{ApiError, ErrorAnswer};
 use crate::wire::{ErrorCode, ExperimentView};
 
@@ -57,9 +57,8 @@ struct NewRun {
 #[derive(Serialize, ToSchema)]
 struct Overview {
     /// Ready-made ones.
-    #[schema(value_type = Vec<Plan>)]
-    plans: Value,
-    targets: Vec<Target>,
+    plans: Vec<ReadyMade>,
+    targets: Vec<TargetView>,
     /// Where runs are kept.
     dir: String,
     /// Why nothing can be written there.
@@ -67,18 +66,19 @@ struct Overview {
 }
 
 /// A ready-made plan.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "`swarmq experiment plans --json` writes it")]
-struct Plan {
-    name: String,
+#[derive(Serialize, ToSchema)]
+#[schema(as = Plan)]
+struct ReadyMade {
+    name: &'static str,
     description: String,
     /// TOML.
-    text: String,
+    text: &'static str,
 }
 
 /// What a plan can run against.
 #[derive(Serialize, ToSchema)]
-struct Target {
+#[schema(as = Target)]
+struct TargetView {
     name: &'static str,
     /// Why it can't be used from here.
     refused: Option<String>,
@@ -90,7 +90,7 @@ struct Target {
 enum Verdict {
     Possible {
         #[schema(value_type = Object)]
-        plan: Map<String, Value>,
+        plan: Box<Plan>,
         trials: usize,
         /// The longest that all trials should take, in milliseconds.
         #[serde(rename = "timeMs")]
@@ -101,21 +101,12 @@ enum Verdict {
     },
 }
 
-/// Why a plan can't be carried out.
-#[derive(Serialize, ToSchema)]
-struct PlanProblem {
-    /// Of the plan's text, from 1; none where it is not one line's.
-    line: Option<u32>,
-    message: String,
-}
-
 /// Most characters of a plan's name.
 const MAX_NAME: usize = 100;
 
 fn wanted(plan: String, name: Option<String>, target: Option<String>) -> Result<Wanted, ApiError> {
     let bad = |message: String| Err(ApiError::new(ErrorCode::BadRequest, message));
     let name = name.unwrap_or_else(|| "plan".to_owned());
-    let target = target.unwrap_or_else(|| TARGETS[0].to_owned());
     let begins_well = name.starts_with(|first: char| first != '-' && !first.is_whitespace());
     if !begins_well || name.chars().count() > MAX_NAME || name.contains(char::is_control) {
         return bad(format!(
@@ -123,10 +114,11 @@ fn wanted(plan: String, name: Option<String>, target: Option<String>) -> Result<
              white space"
         ));
     }
-    if !TARGETS.contains(&&*target) {
-        return bad(format!("`target`: `{target}` is none; give one of {}", TARGETS.join(", ")));
+    let target = target.map_or(Ok(Target::Running), |target| target.parse());
+    match target {
+        Ok(target) => Ok(Wanted { plan, name, target }),
+        Err(problem) => bad(format!("`target`: {problem}")),
     }
-    Ok(Wanted { plan, name, target })
 }
 
 /// The ready-made plans, the targets that can be used from here, and where runs are kept.
@@ -136,8 +128,14 @@ fn wanted(plan: String, name: Option<String>, target: Option<String>) -> Result<
 )]
 #[get("/api/v1/experiments")]
 async fn overview(experiments: Data<Experiments>) -> Answer {
-    let targets = TARGETS.map(|name| Target { name, refused: experiments.refused(name) }).into();
-    let plans = experiments.plans().await?.clone();
+    let view = |target: Target| TargetView { name: target.name(), refused: experiments.refused(target) };
+    let targets = Target::ALL.map(view).into();
+    let plans = READY_MADE.into_iter().map(|(name, text)| {
+        let description = load_plan(name, &PlanFlags::default()).map(|plan| plan.description);
+        description.map(|description| ReadyMade { name, description, text })
+    });
+    let plans =
+        plans.collect::<Result<_, _>>().map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
     let (dir, unwritable) = (experiments.runs.dir().display().to_string(), experiments.runs.unwritable());
     Ok(HttpResponse::Ok().json(Overview { plans, targets, dir, unwritable }))
 }
@@ -153,23 +151,14 @@ async fn overview(experiments: Data<Experiments>) -> Answer {
 #[post("/api/v1/experiments/check")]
 async fn check(body: Json<PlanText>, experiments: Data<Experiments>) -> Answer {
     let PlanText { plan, name, target } = body.into_inner();
-    match experiments.check(&wanted(plan, name, target)?).await {
-        Ok(CheckedPlan { plan, trials, time_ms }) => {
-            Ok(HttpResponse::Ok().json(Verdict::Possible { plan, trials, time_ms }))
+    let verdict = match experiments.check(&wanted(plan, name, target)?).await? {
+        Ok(plan) => {
+            let (trials, time_ms) = (plan.trial_count(), plan.time().as_millis() as u64);
+            Verdict::Possible { plan: Box::new(plan), trials, time_ms }
         }
-        Err(error) if error.problem.code == ErrorCode::Unprocessable => {
-            let message = error.problem.message;
-            Ok(HttpResponse::Ok()
-                .json(Verdict::Impossible { problem: PlanProblem { line: line_of(&message), message } }))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// The line of the plan that a message names.
-fn line_of(message: &str) -> Option<u32> {
-    let after = message.split("line ").nth(1)?;
-    after.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
+        Err(problem) => Verdict::Impossible { problem },
+    };
+    Ok(HttpResponse::Ok().json(verdict))
 }
 
 /// The experiment that runs, or ran last.
@@ -209,7 +198,7 @@ async fn stop(experiments: Data<Experiments>) -> Answer {
 async fn start(body: Json<NewRun>, experiments: Data<Experiments>) -> Answer {
     let experiments = experiments.into_inner();
     let view = match body.into_inner() {
-        NewRun { resume: Some(id), plan: None, name: None, target: None } => experiments.resume(&id)?,
+        NewRun { resume: Some(id), plan: None, name: None, target: None } => experiments.resume(&id).await?,
         NewRun { resume: None, plan: Some(plan), name, target } => {
             experiments.start(&wanted(plan, name, target)?).await?
         }
@@ -279,7 +268,7 @@ struct Pair {
 #[get("/api/v1/experiments/comparison")]
 async fn compare(pair: Query<Pair>, experiments: Data<Experiments>) -> Answer {
     let comparison = experiments.compare(&pair.before, &pair.after).await?;
-    Ok(HttpResponse::Ok().content_type("application/json").body(comparison))
+    Ok(HttpResponse::Ok().json(comparison))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -326,21 +315,4 @@ async fn off_thread<T: Send + 'static>(
 /// Adds the routes.
 pub fn routes(config: &mut ServiceConfig) {
     config.service((overview, check, running, stop, start, list, compare, file, read, remove));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::line_of;
-
-    #[test]
-    fn the_line_is_the_one_that_the_message_names() {
-        for (message, line) in [
-            ("plan, line 12: `respnders` is no factor", Some(12)),
-            ("plan: TOML parse error at line 3, column 5\n  |\n3 | x =", Some(3)),
-            ("plan: 10000 trials would take up to 3 days", None),
-            ("a line without a number", None),
-        ] {
-            assert_eq!(line_of(message), line, "{message}");
-        }
-    }
 }

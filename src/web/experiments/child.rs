@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdout};
 use tokio::time::timeout;
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::wire::TrialView;
 
 /// The longest line that is read: a plan of as many trials as there may be is shorter.
-pub const MAX_LINE: u64 = 8 << 20;
+const MAX_LINE: u64 = 8 << 20;
 
 /// How much of what it says to people is kept: the end.
 const WORDS_KEPT: usize = 4 << 10;
@@ -28,7 +28,6 @@ pub const GRACE: Duration = Duration::from_secs(5);
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Progress {
     Plan {
-        plan: Map<String, Value>,
         trials: usize,
         time_ms: u64,
     },
@@ -56,7 +55,7 @@ pub struct TrialEnd {
 }
 
 /// The last of what is written, without what surrounds it.
-pub async fn tail(mut source: impl AsyncRead + Unpin) -> String {
+async fn tail(mut source: impl AsyncRead + Unpin) -> String {
     let (mut kept, mut part) = (Vec::new(), [0; 1024]);
     while let Ok(read @ 1..) = source.read(&mut part).await {
         kept.extend_from_slice(&part[..read]);
@@ -152,10 +151,11 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::experiment::plan::Target;
     use crate::web::experiments::stand_in;
 
     fn start(folder: &Path, script: &str) -> Experiment {
-        stand_in(folder, script).start(folder, "running", Some(("plan", "text"))).unwrap()
+        stand_in(folder, script).start(folder, Target::Running, Some(("plan", "text"))).unwrap()
     }
 
     #[actix_rt::test]

@@ -2,28 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::experiment::analysis::{Finding, Summary};
+use crate::experiment::plan::{Factor, Plan};
+use crate::experiment::run::{REPORT, REPORT_DATA, RESULTS, Results, TABLE, TRIALS, TrialResult, read_results};
+
 /// The plan as it was given, which this tier writes.
 pub const PLAN: &str = "plan.toml";
-
-/// What was measured.
-pub const RESULTS: &str = "results.json";
-
-/// What the report shows, as the page draws it too.
-const REPORT: &str = "report.json";
 
 /// The files of a run that can be read, with their content types.
 pub const FILES: [(&str, &str); 5] = [
     (RESULTS, "application/json"),
-    (REPORT, "application/json"),
-    ("results.csv", "text/csv; charset=utf-8"),
-    ("report.html", "text/html; charset=utf-8"),
+    (REPORT_DATA, "application/json"),
+    (TABLE, "text/csv; charset=utf-8"),
+    (REPORT, "text/html; charset=utf-8"),
     (PLAN, "application/toml"),
 ];
 
@@ -67,7 +64,8 @@ pub struct TrialRow {
     /// From 0.
     pub repetition: u32,
     /// The factors that vary, each with its level.
-    pub levels: BTreeMap<String, String>,
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub levels: BTreeMap<Factor, String>,
     /// Why there are no figures, or why they can't be trusted.
     pub problem: Option<String>,
     /// The load generator did not keep up.
@@ -79,103 +77,38 @@ pub struct TrialRow {
     pub p99_us: u64,
 }
 
-/// What of `results.json` is read for the list.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Head {
-    plan: PlanHead,
-    started_at: u64,
-    finished_at: Option<u64>,
-    trials: Vec<TrialHead>,
-}
-
-#[derive(Deserialize)]
-struct PlanHead {
-    name: String,
-    description: String,
-    target: String,
-    cells: Vec<CellHead>,
-    repetitions: usize,
-}
-
-#[derive(Deserialize)]
-struct CellHead {
-    levels: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct TrialHead {
-    number: usize,
-    cell: usize,
-    repetition: u32,
-    problem: Option<String>,
-    requests_per_s: f64,
-    requests: RequestsHead,
-    latency: LatencyHead,
-    generator: GeneratorHead,
-}
-
-#[derive(Deserialize)]
-struct RequestsHead {
-    failed: u64,
-    refused: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct LatencyHead {
-    p50_us: u64,
-    p99_us: u64,
-}
-
-#[derive(Deserialize)]
-struct GeneratorHead {
-    behind: bool,
-}
-
-impl TrialHead {
-    fn row(self, cells: &[CellHead]) -> TrialRow {
-        TrialRow {
-            number: self.number,
-            repetition: self.repetition,
-            levels: cells.get(self.cell).map(|cell| cell.levels.clone()).unwrap_or_default(),
-            problem: self.problem,
-            behind: self.generator.behind,
-            failed: self.requests.failed + self.requests.refused,
-            requests_per_s: self.requests_per_s,
-            p50_us: self.latency.p50_us,
-            p99_us: self.latency.p99_us,
+impl TrialRow {
+    fn of(trial: &TrialResult, plan: &Plan) -> Self {
+        Self {
+            number: trial.number,
+            repetition: trial.repetition,
+            levels: plan.cells.get(trial.cell).map(|cell| cell.levels.clone()).unwrap_or_default(),
+            problem: trial.problem.clone(),
+            behind: trial.generator.behind,
+            failed: trial.requests.failed + trial.requests.refused,
+            requests_per_s: trial.requests_per_s,
+            p50_us: trial.latency.quantile_us(0.5),
+            p99_us: trial.latency.quantile_us(0.99),
         }
     }
 }
 
 /// What of `report.json` is read for the list.
 #[derive(Deserialize)]
-struct Report {
+struct ReportFile {
     summary: Summary,
 }
 
-#[derive(Deserialize)]
-struct Summary {
-    #[serde(rename = "abstract")]
-    findings: Vec<Finding>,
-}
-
-/// A sentence of what was found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Finding {
-    pub is_warning: bool,
-    pub text: String,
-}
-
 /// When each of a run's files was changed: enough to know whether they are the same.
-pub type Mark = [Option<SystemTime>; FILES.len()];
+pub type Mark = [Option<SystemTime>; FILES.len() + 1];
 
 /// The mark of a run's folder.
 pub fn mark(folder: &Path) -> Mark {
-    FILES.map(|(file, _)| fs::metadata(folder.join(file)).and_then(|data| data.modified()).ok())
+    let changed = |file: &str| fs::metadata(folder.join(file)).and_then(|data| data.modified()).ok();
+    let mut mark = [None; FILES.len() + 1];
+    let files = FILES.iter().map(|(file, _)| *file).chain([TRIALS]);
+    mark.iter_mut().zip(files).for_each(|(mark, file)| *mark = changed(file));
+    mark
 }
 
 /// What a run's files tell. Results that are missing, or can't be read, are told in the description.
@@ -193,16 +126,15 @@ pub fn read_run(folder: &Path, id: &str) -> RunView {
         files: files.clone(),
         ..RunView::default()
     };
-    let bytes = match fs::read(folder.join(RESULTS)) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => return nothing("No trial of it has ended.".to_owned()),
-        Err(error) => return nothing(format!("{RESULTS} can't be read: {error}")),
+    if !folder.join(RESULTS).exists() {
+        return nothing("No trial of it has ended.".to_owned());
+    }
+    let results = match read_results(folder) {
+        Ok(results) => results,
+        Err(error) => return nothing(format!("{RESULTS} can't be read, of another version? {error:#}")),
     };
-    let head: Head = match serde_json::from_slice(&bytes) {
-        Ok(head) => head,
-        Err(error) => return nothing(format!("{RESULTS} can't be read, of another version? {error}")),
-    };
-    let sound = head.trials.iter().filter(|trial| trial.problem.is_none());
+    let Results { plan, trials, started_at, finished_at, .. } = results;
+    let sound = trials.iter().filter(|trial| trial.problem.is_none());
     let rates = sound.clone().map(|trial| trial.requests_per_s);
     let range = rates.fold(None, |range, rate| match range {
         None => Some((rate, rate)),
@@ -210,23 +142,24 @@ pub fn read_run(folder: &Path, id: &str) -> RunView {
     });
     RunView {
         id: id.to_owned(),
-        plan: head.plan.name,
-        description: head.plan.description,
-        target: head.plan.target,
-        started_at: head.started_at,
-        finished_at: head.finished_at,
-        trials: head.plan.cells.len() * head.plan.repetitions,
-        ended: head.trials.len(),
-        problems: head.trials.len() - sound.count(),
+        description: plan.description.clone(),
+        target: plan.target.name().to_owned(),
+        started_at,
+        finished_at,
+        trials: plan.trial_count(),
+        ended: trials.len(),
+        problems: trials.len() - sound.count(),
         requests_per_s: range,
         findings: findings(folder),
         files,
-        rows: head.trials.into_iter().map(|trial| trial.row(&head.plan.cells)).collect(),
+        rows: trials.iter().map(|trial| TrialRow::of(trial, &plan)).collect(),
+        plan: plan.name,
     }
 }
 
 /// The sentences of the report; none where there is no report (yet).
 fn findings(folder: &Path) -> Vec<Finding> {
-    let report = fs::read(folder.join(REPORT)).ok().and_then(|bytes| serde_json::from_slice::<Report>(&bytes).ok());
+    let report =
+        fs::read(folder.join(REPORT_DATA)).ok().and_then(|bytes| serde_json::from_slice::<ReportFile>(&bytes).ok());
     report.map(|report| report.summary.findings).unwrap_or_default()
 }

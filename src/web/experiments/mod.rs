@@ -7,12 +7,11 @@ mod program;
 mod running;
 mod runs;
 
-use child::{Experiment, GRACE, MAX_LINE, Progress, tail};
-use files::{FILES, Mark, PLAN, RESULTS, RunView, mark, read_run};
-use program::CheckedPlan;
+use child::{Experiment, GRACE, Progress};
+use files::{FILES, Mark, PLAN, RunView, mark, read_run};
 pub use program::Program;
 #[cfg(test)]
 use program::stand_in;
 pub use running::Experiments;
-use running::{TARGETS, Wanted};
+use running::{PlanProblem, Wanted};
 pub use runs::Runs;

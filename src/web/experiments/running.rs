@@ -2,28 +2,30 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::Value;
-use tokio::sync::{OnceCell, Semaphore, watch};
+use actix_web::web::block;
+use serde::Serialize;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 
-use super::{CheckedPlan, Experiment, GRACE, Program, Progress, RunView, Runs};
+use super::{Experiment, GRACE, Program, Progress, RunView, Runs};
+use crate::experiment::analysis::{Comparison, compare};
+use crate::experiment::plan::{Plan, PlanFlags, Target, read_plan};
+use crate::experiment::run::read_results;
+use crate::experiment::target::check;
 use crate::runtime::http::ApiError;
 use crate::web::hub::Hub;
-use crate::wire::{ErrorCode, Event, ExperimentState, ExperimentView, TrialView, now_ms};
+use crate::wire::{ErrorCode, ExperimentState, ExperimentView, TrialView, now_ms};
 
-/// Plans that are checked, and runs that are compared, at one time: each takes a process.
+/// Plans that are checked, and runs that are compared, at one time: each takes a thread for a while.
 const CHECKS: usize = 2;
-
-/// What trials can run against, from here.
-pub const TARGETS: [&str; 4] = ["running", "in-process", "processes", "swarm"];
 
 /// The experiments of a web tier.
 pub struct Experiments {
     pub runs: Runs,
     program: Program,
     hub: Arc<Hub>,
-    plans: OnceCell<Value>,
     checks: Semaphore,
     running: Mutex<Running>,
     /// Whether one runs.
@@ -39,10 +41,39 @@ struct Running {
 }
 
 /// A plan, what to call it, and what to run it against.
+#[derive(Clone)]
 pub struct Wanted {
     pub plan: String,
     pub name: String,
-    pub target: String,
+    pub target: Target,
+}
+
+/// Why a plan can't be carried out.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PlanProblem {
+    /// Of the plan's text, from 1; none where it is not one line's.
+    pub line: Option<usize>,
+    pub message: String,
+}
+
+impl From<PlanProblem> for ApiError {
+    fn from(problem: PlanProblem) -> Self {
+        Self::new(ErrorCode::Unprocessable, problem.message)
+    }
+}
+
+impl Wanted {
+    /// The plan, with the address of the deployment where it is for one that runs.
+    fn read(&self, url: &str) -> Result<Plan, PlanProblem> {
+        let url = (self.target == Target::Running).then(|| url.to_owned());
+        let flags = PlanFlags { name: Some(self.name.clone()), target: Some(self.target), url, ..PlanFlags::default() };
+        let plan = read_plan("plan", "the plan", &self.plan, &flags)
+            .map_err(|error| PlanProblem { line: error.line(), message: error.to_string() })?;
+        match check(&plan) {
+            Ok(()) => Ok(plan),
+            Err(error) => Err(PlanProblem { line: None, message: format!("{error:#}") }),
+        }
+    }
 }
 
 impl Experiments {
@@ -51,16 +82,10 @@ impl Experiments {
             runs,
             program,
             hub,
-            plans: OnceCell::new(),
             checks: Semaphore::new(CHECKS),
             running: Mutex::default(),
             busy: watch::Sender::new(false),
         }
-    }
-
-    /// The plans that are part of the program.
-    pub async fn plans(&self) -> Result<&Value, ApiError> {
-        self.plans.get_or_try_init(|| self.program.plans()).await
     }
 
     /// The experiment that runs, or ran last.
@@ -69,15 +94,15 @@ impl Experiments {
     }
 
     /// Why a target can't be used from the page; none where it can.
-    pub fn refused(&self, target: &str) -> Option<String> {
+    pub fn refused(&self, target: Target) -> Option<String> {
         match target {
-            "running" => None,
-            "swarm" => Some(
+            Target::Running => None,
+            Target::Swarm => Some(
                 "the web tier has no access to Docker's API, and so can't scale a stack: run `swarmq experiment` on a \
                  manager of the swarm"
                     .to_owned(),
             ),
-            _ => {
+            Target::InProcess | Target::Processes => {
                 let nodes = self.hub.nodes();
                 (nodes.len() > 1).then(|| {
                     format!(
@@ -90,26 +115,36 @@ impl Experiments {
         }
     }
 
-    /// What a plan comes to.
+    /// A plan, read and checked; or what is wrong with it, or why its target can't be used from here.
     ///
     /// # Errors
-    /// `Unprocessable` with what is wrong with it, or why its target can't be used from here.
-    pub async fn check(&self, wanted: &Wanted) -> Result<CheckedPlan, ApiError> {
-        if let Some(why) = self.refused(&wanted.target) {
-            return Err(ApiError::new(ErrorCode::Unprocessable, format!("the target `{}`: {why}", wanted.target)));
+    /// `Internal` when the thread that does it ends early.
+    pub async fn check(&self, wanted: &Wanted) -> Result<Result<Plan, PlanProblem>, ApiError> {
+        if let Some(why) = self.refused(wanted.target) {
+            let message = format!("the target `{}`: {why}", wanted.target);
+            return Ok(Err(PlanProblem { line: None, message }));
         }
-        let _place = self.checks.acquire().await;
-        self.program.check(&wanted.plan, &wanted.name, &wanted.target).await
+        let (wanted, url) = (wanted.clone(), self.program.url.clone());
+        self.off_thread(move || wanted.read(&url)).await
     }
 
-    /// Two runs side by side, as JSON.
+    /// Two runs side by side.
     ///
     /// # Errors
     /// `NotFound` for a run that is not there, `Unprocessable` for results that can't be compared.
-    pub async fn compare(&self, before: &str, after: &str) -> Result<String, ApiError> {
+    pub async fn compare(&self, before: &str, after: &str) -> Result<Comparison, ApiError> {
         let (before, after) = (self.runs.folder(before)?, self.runs.folder(after)?);
+        let compared = self.off_thread(move || -> anyhow::Result<_> {
+            Ok(compare(&read_results(&before)?, &read_results(&after)?, &[])?)
+        });
+        let refuse = |error| ApiError::new(ErrorCode::Unprocessable, format!("the runs can't be compared: {error:#}"));
+        compared.await?.map_err(refuse)
+    }
+
+    /// Does what takes long, a few at one time.
+    async fn off_thread<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
         let _place = self.checks.acquire().await;
-        self.program.compare(&before, &after).await
+        block(work).await.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))
     }
 
     /// Starts the experiment of a plan.
@@ -119,14 +154,14 @@ impl Experiments {
     /// written or its process can't be started.
     pub async fn start(self: &Arc<Self>, wanted: &Wanted) -> Result<ExperimentView, ApiError> {
         self.is_free()?;
-        let CheckedPlan { plan, trials, time_ms } = self.check(wanted).await?;
-        let name = plan["name"].as_str().unwrap_or(&wanted.name).to_owned();
+        let plan = self.check(wanted).await??;
+        let (trials, time_ms) = (plan.trial_count(), plan.time().as_millis() as u64);
         let mut running = self.free()?;
-        let id = self.runs.create(&name, &wanted.plan)?;
+        let id = self.runs.create(&plan.name, &wanted.plan)?;
         let view = ExperimentView {
             id,
-            plan: name,
-            target: wanted.target.clone(),
+            plan: plan.name,
+            target: wanted.target.name().to_owned(),
             state: ExperimentState::Starting,
             reason: None,
             started_at: now_ms(),
@@ -138,18 +173,23 @@ impl Experiments {
             time_ms,
             trial: None,
         };
-        self.launch(&mut running, view, Some((&wanted.name, &wanted.plan)))
+        self.launch(&mut running, view, wanted.target, Some((&wanted.name, &wanted.plan)))
     }
 
     /// Goes on with a run that has trials left.
     ///
     /// # Errors
     /// As for a new one; `NotFound` for a run that is not there, `Conflict` for one that is complete.
-    pub fn resume(self: &Arc<Self>, id: &str) -> Result<ExperimentView, ApiError> {
-        let RunView { plan, target, finished_at, trials, ended, problems, .. } = self.runs.view(id)?;
+    pub async fn resume(self: &Arc<Self>, id: &str) -> Result<ExperimentView, ApiError> {
+        let (experiments, run) = (self.clone(), id.to_owned());
+        let view = self.off_thread(move || experiments.runs.view(&run)).await??;
+        let RunView { plan, target, finished_at, trials, ended, problems, .. } = view;
         let refuse = |why: &str| Err(ApiError::new(ErrorCode::Conflict, format!("the run {id} {why}")));
-        match (finished_at, self.refused(&target)) {
-            _ if trials == 0 => return refuse("has no trial that ended: start its plan again"),
+        let target = match target.parse::<Target>() {
+            Ok(target) if trials > 0 => target,
+            _ => return refuse("has no trial that ended: start its plan again"),
+        };
+        match (finished_at, self.refused(target)) {
             (Some(_), _) => return refuse("is complete: start its plan again"),
             (None, Some(why)) => return refuse(&format!("can't be gone on with here: {why}")),
             (None, None) => {}
@@ -157,7 +197,7 @@ impl Experiments {
         let view = ExperimentView {
             id: id.to_owned(),
             plan,
-            target,
+            target: target.name().to_owned(),
             state: ExperimentState::Starting,
             reason: None,
             started_at: now_ms(),
@@ -170,7 +210,7 @@ impl Experiments {
             time_ms: 0,
             trial: None,
         };
-        self.launch(&mut *self.free()?, view, None)
+        self.launch(&mut *self.free()?, view, target, None)
     }
 
     /// Asks the experiment that runs to write what it has and end; its view.
@@ -236,10 +276,11 @@ impl Experiments {
         self: &Arc<Self>,
         running: &mut Running,
         view: ExperimentView,
+        target: Target,
         plan: Option<(&str, &str)>,
     ) -> Result<ExperimentView, ApiError> {
         let started = self.runs.folder(&view.id).and_then(|folder| {
-            let started = self.program.start(&folder, &view.target, plan);
+            let started = self.program.start(&folder, target, plan);
             started
                 .map_err(|error| ApiError::new(ErrorCode::Internal, format!("its process can't be started: {error}")))
         });
@@ -298,7 +339,7 @@ impl Experiments {
     fn take(&self, progress: Progress) -> bool {
         let finished = matches!(progress, Progress::Finished { stopped: false, .. });
         self.change(|view| match progress {
-            Progress::Plan { trials, time_ms, .. } => (view.trials, view.time_ms) = (trials, time_ms),
+            Progress::Plan { trials, time_ms } => (view.trials, view.time_ms) = (trials, time_ms),
             Progress::TrialStarted(trial) => {
                 if view.state == ExperimentState::Starting {
                     view.state = ExperimentState::Running;
@@ -334,7 +375,7 @@ impl Experiments {
     }
 
     fn tell(&self, view: &ExperimentView) {
-        self.hub.tell(Event::Experiment { experiment: Box::new(view.clone()) });
+        self.hub.show_experiment(view.clone());
     }
 
     fn lock(&self) -> MutexGuard<'_, Running> {

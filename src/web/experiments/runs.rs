@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use nix::unistd::{AccessFlags, access};
 
-use super::{FILES, Mark, PLAN, RESULTS, RunView, mark, read_run};
-use crate::experiment::run::run_folder;
+use super::{FILES, Mark, PLAN, RunView, mark, read_run};
+use crate::experiment::run::{RESULTS, run_folder};
 use crate::runtime::http::ApiError;
 use crate::wire::ErrorCode;
 

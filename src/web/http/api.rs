@@ -79,8 +79,8 @@ pub fn check(new: NewRequest) -> Result<NewRequest, ApiError> {
     }
 }
 
-/// A request and its replies so far. If another web instance accepted it, bodies are cut to 16 KiB (`bodyBytes` has the full
-/// length).
+/// A request and its replies so far. If another web instance accepted it, the replies are without bodies (`bodyBytes` has the
+/// length of each).
 #[utoipa::path(
     get, path = "/api/v1/requests/{id}", operation_id = "readRequest", params(("id" = String, Path, description = "`requestId`")),
     responses(

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::runtime::http::{ApiError, Guard, Permission};
 use crate::web::hub::Hub;
-use crate::wire::{DelayView, DispatchChoice, ErrorCode, Faults, PoolSize, Problem, Stall, Tier};
+use crate::wire::{Delay, DispatchChoice, ErrorCode, Faults, PoolSize, Problem, Stall, Tier};
 
 /// Timeout of a call to an instance's admin server.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -60,11 +60,11 @@ async fn set_workers(call: HttpRequest, id: Path<String>, size: Json<PoolSize>, 
 /// Changes the delay of every responder.
 #[utoipa::path(
     put, path = "/api/v1/control/delay", operation_id = "setDelay",
-    request_body = DelayView,
+    request_body = Delay,
     responses((status = 200, description = "Changed", body = Changed))
 )]
 #[put("/api/v1/control/delay")]
-async fn set_delay(call: HttpRequest, delay: Json<DelayView>, hub: Data<Hub>) -> Forwarded {
+async fn set_delay(call: HttpRequest, delay: Json<Delay>, hub: Data<Hub>) -> Forwarded {
     all(&call, &hub, Tier::Responder, Method::PUT, "delay", Some(&*delay)).await
 }
 

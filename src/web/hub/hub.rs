@@ -1,24 +1,27 @@
-//! The hub: takes every instance's telemetry in, keeps the deployment's state, and tells the dashboards: each a
-//! snapshot first, then batches of events. A dashboard that is slow gets a new snapshot when it is back.
+//! The hub: takes in the events of this process and the telemetry of others, keeps the deployment's state, and feeds the
+//! dashboards: each gets a snapshot first, then batches of events. A dashboard that is slow gets a new snapshot when it is
+//! back. This web tier's own requests come from its store, so that nothing of them is ever left out.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::Recipient;
-use serde::Serialize;
 use serde_json::json;
 use slog::debug;
-use tokio::sync::Notify;
+use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::{DashboardPermit, Dashboards, Instances, LatencyModel, OwnSettings, Owners, Push, Refused, Said, Sampler};
+use super::{
+    DashboardPermit, Dashboards, Instances, LatencyModel, OwnSettings, Owners, Push, Refused, Said, Sampler, Shortlist,
+};
 use crate::runtime::supervision::{Slot, WorkError};
-use crate::runtime::telemetry::{Report, Subscriber, TelemetryError};
+use crate::runtime::telemetry::{Report, Subscriber, TelemetryError, place};
 use crate::web::links::Links;
-use crate::web::{Load, LoadView};
+use crate::web::requests::{Requests, Shown};
+use crate::web::{Feed, Load, LoadView, text_of};
 use crate::wire::{
     Event, ExperimentView, InstanceState, LinkState, LinkView, RequestLog, RequestView, SHOWN_BODY, Sample, Tier,
     Topology, WorkerState, now_ms,
@@ -28,27 +31,23 @@ use crate::wire::{
 const SAMPLES: usize = 300;
 
 /// Between looks at who has fallen silent.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Most bytes of a batch's events. Where there are more, all dashboards get a snapshot instead.
-const BATCH: usize = 1 << 20;
-
-/// Most bytes of the requests in a snapshot: those that do not fit, the oldest, are left out.
-const SHOWN_REQUESTS: usize = 4 << 20;
+/// Most events of this process that are taken in at one time.
+const AT_ONCE: usize = 256;
 
 struct State {
     known: Instances,
     owners: Owners,
+    /// Of other web instances.
     requests: RequestLog,
     samples: VecDeque<Sample>,
     /// The one of this web tier that runs, or ran last.
     experiment: Option<Box<ExperimentView>>,
     sampler: Sampler,
-    oracle: LatencyModel,
+    model: LatencyModel,
     /// Of the last batch.
     seq: u64,
-    /// The events of the next batch, as JSON with commas between.
-    pending: String,
     dashboards: Dashboards,
     refused: Refused,
 }
@@ -56,8 +55,9 @@ struct State {
 /// What this web instance knows of the deployment, and who watches.
 pub struct Hub {
     state: Mutex<State>,
-    /// Something was told from within this process.
-    told: Notify,
+    feed: Arc<Feed>,
+    /// This instance's own.
+    own_requests: Arc<Requests>,
     /// Silence after which an instance counts as gone.
     silence: Duration,
     /// Between two batches.
@@ -77,6 +77,7 @@ impl Hub {
         max_dashboards: usize,
         telemetry_interval: Duration,
         own: OwnSettings,
+        (feed, own_requests): (Arc<Feed>, Arc<Requests>),
         links: Arc<Links>,
         load: Arc<Load>,
     ) -> Self {
@@ -88,13 +89,12 @@ impl Hub {
             experiment: None,
             sampler: Sampler::default(),
             seq: 0,
-            oracle: LatencyModel::default(),
-            pending: String::new(),
+            model: LatencyModel::default(),
             dashboards: Dashboards::new(max_dashboards),
             refused: Refused::default(),
         };
         let silence = telemetry_interval * 2;
-        Self { state: Mutex::new(state), told: Notify::new(), silence, batch: own.batch, own, links, load }
+        Self { state: Mutex::new(state), feed, own_requests, silence, batch: own.batch, own, links, load }
     }
 
     pub fn topology(&self) -> Topology {
@@ -102,7 +102,7 @@ impl Hub {
         self.lock().known.topology.clone()
     }
 
-    /// A request that any web instance took on.
+    /// A request that another web instance took on.
     pub fn request(&self, request_id: &str) -> Option<RequestView> {
         self.lock().requests.get(request_id).cloned()
     }
@@ -115,7 +115,8 @@ impl Hub {
     /// A dashboard is here; it gets a snapshot with the next batch.
     pub fn join(&self, to: Recipient<Push>) {
         self.lock().dashboards.join(to);
-        self.told.notify_one();
+        self.feed.watch(true);
+        self.feed.wake();
     }
 
     /// Where an instance's admin server is.
@@ -139,13 +140,12 @@ impl Hub {
         living.map(|snapshot| snapshot.instance.node.clone()).collect()
     }
 
-    /// Tells the dashboards of this web tier something that no telemetry tells.
-    pub fn tell(&self, event: Event) {
-        if let Event::Experiment { experiment } = &event {
-            self.lock().experiment = Some(experiment.clone());
-        }
-        self.lock().show(&event);
-        self.told.notify_one();
+    /// Shows the dashboards how far this web tier's experiment is.
+    pub fn show_experiment(&self, view: ExperimentView) {
+        let mut state = self.lock();
+        let experiment = Box::new(view);
+        state.experiment = Some(experiment.clone());
+        self.feed.show(&Event::Experiment { experiment });
     }
 
     /// The settings have changed: every dashboard gets a snapshot with the next batch.
@@ -158,9 +158,8 @@ impl Hub {
         self.lock().dashboards.close();
     }
 
-    /// Takes telemetry in.
+    /// Takes in what other processes published.
     fn take(&self, report: Report) {
-        let now = Instant::now();
         for mut event in report.events {
             if let Event::Reply { reply, .. } = &mut event {
                 reply.cut(SHOWN_BODY);
@@ -168,16 +167,39 @@ impl Hub {
             // For each event anew: whoever answers a client waits for one, not for a report of thousands.
             let mut guard = self.lock();
             let state = &mut *guard;
-            // Others have links and experiments of their own, and what they tell may come from anybody.
-            if matches!(event, Event::Link { .. } | Event::Sample { .. } | Event::Experiment { .. })
-                || !state.owners.admit(&event, report.peer, &state.known.topology)
-            {
+            if !state.owners.admit(&event, report.peer, &state.known.topology) {
                 state.refused.not_theirs += 1;
-            } else if state.known.apply(&event, now.into_std()) && state.requests.apply(&event) {
-                state.show(&event);
             } else {
-                state.refused.too_much += 1;
+                self.apply(state, &event);
             }
+        }
+    }
+
+    /// Takes in what the instances of this process published.
+    fn take_own(&self, events: &mut Vec<Event>) {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        for mut event in events.drain(..) {
+            place(&mut event, Ipv4Addr::LOCALHOST.into());
+            if let Event::Instance { snapshot } = &event {
+                state.owners.claim(&snapshot.instance.id);
+            }
+            self.apply(state, &event);
+        }
+    }
+
+    fn apply(&self, state: &mut State, event: &Event) {
+        // Others have links and experiments of their own, and what they tell may come from anybody.
+        let is_theirs = !matches!(event, Event::Link { .. } | Event::Sample { .. } | Event::Experiment { .. });
+        match self.own_requests.take(event) {
+            Some(true) => {}
+            None if is_theirs => {
+                match state.known.apply(event, Instant::now().into_std()) && state.requests.apply(event) {
+                    true => self.feed.show(event),
+                    false => state.refused.too_much += 1,
+                }
+            }
+            _ => state.refused.not_theirs += 1,
         }
     }
 
@@ -197,7 +219,7 @@ impl Hub {
         for (address, LinkView { state: link, reason }) in news.chain(gone).collect::<Vec<_>>() {
             let event = Event::Link { instance: self.own.id.clone(), address, at: now_ms(), state: link, reason };
             state.known.topology.apply(&event, now_ms());
-            state.show(&event);
+            self.feed.show(&event);
         }
     }
 
@@ -208,7 +230,7 @@ impl Hub {
         state.known.forget(now);
         for event in state.known.silent(now, self.silence) {
             state.known.apply(&event, now);
-            state.show(&event);
+            self.feed.show(&event);
         }
     }
 
@@ -221,33 +243,51 @@ impl Hub {
         if samples.len() > SAMPLES {
             samples.pop_front();
         }
-        state.show(&Event::Sample { sample });
+        self.feed.show(&Event::Sample { sample });
     }
 
     /// Works out what the deployment should give, where it is not what that was worked out for. It takes a simulation, so
     /// that a thread of its own does it; then every dashboard gets a snapshot.
     fn expect_idle(self: &Arc<Self>) {
         let mut state = self.lock();
-        let State { oracle, known, .. } = &mut *state;
-        let Some(question) = oracle.asks_anew(&known.topology) else { return };
+        let State { model, known, .. } = &mut *state;
+        let Some(input) = model.stale_input(&known.topology) else { return };
         let hub = self.clone();
         actix_rt::task::spawn_blocking(move || {
-            let answer = question.answer();
+            let answer = input.answer();
             let mut state = hub.lock();
-            state.oracle.learn(question, answer);
+            state.model.learn(input, answer);
             state.dashboards.refresh();
         });
     }
 
-    /// Sends what is pending.
+    /// Sends the dashboards what they have not seen: the next batch, or a snapshot to those that missed something. Both are
+    /// taken at one moment, so that no event is in a snapshot and in a batch after it.
     fn push(&self) {
-        self.lock().push(&self.own, self.load.view());
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let (batch, own_requests) = self.own_requests.hold(|list| {
+            let batch = self.feed.take();
+            if batch.overflowed {
+                state.dashboards.refresh();
+            }
+            (batch, state.dashboards.want_snapshot().then(list))
+        });
+        let load = self.load.view();
+        let batch = (!batch.events.is_empty()).then(|| {
+            state.seq += 1;
+            let (seq, now, load, events) = (state.seq, now_ms(), json!(load), batch.events);
+            format!(r#"{{"type":"events","seq":{seq},"now":{now},"load":{load},"events":[{events}]}}"#)
+        });
+        let mut dashboards = std::mem::replace(&mut state.dashboards, Dashboards::new(0));
+        dashboards.send(batch, || Some(state.snapshot(&self.own, load, &own_requests?)));
+        self.feed.watch(!dashboards.is_empty());
+        state.dashboards = dashboards;
     }
 
     /// Whether there is something to send.
     fn has_news(&self) -> bool {
-        let state = self.lock();
-        !state.pending.is_empty() || state.dashboards.want_snapshot()
+        !self.feed.is_empty() || self.lock().dashboards.want_snapshot()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -256,53 +296,16 @@ impl Hub {
 }
 
 impl State {
-    /// Shows the dashboards an event with the next batch.
-    fn show(&mut self, event: &Event) {
-        // Nobody watches: the state is enough.
-        if self.dashboards.is_empty() {
-            return;
-        }
-        if !self.pending.is_empty() {
-            self.pending.push(',');
-        }
-        self.pending += &text_of(event);
-        if self.pending.len() > BATCH {
-            self.pending = String::new();
-            self.dashboards.refresh();
-        }
-    }
-
-    /// Sends what is pending to the dashboards, or a snapshot to those that missed something.
-    fn push(&mut self, own: &OwnSettings, load: LoadView) {
-        let batch = (!self.pending.is_empty()).then(|| {
-            let events = std::mem::take(&mut self.pending);
-            self.seq += 1;
-            let (seq, now, load) = (self.seq, now_ms(), json!(load));
-            format!(r#"{{"type":"events","seq":{seq},"now":{now},"load":{load},"events":[{events}]}}"#)
-        });
-        let mut dashboards = std::mem::replace(&mut self.dashboards, Dashboards::new(0));
-        dashboards.send(batch, || self.snapshot(own, load));
-        self.dashboards = dashboards;
-    }
-
-    fn snapshot(&self, own: &OwnSettings, load: LoadView) -> String {
-        let mut requests = String::new();
-        let mut shown = 0;
-        for view in self.requests.views() {
-            let view = text_of(view);
-            if requests.len() + view.len() > SHOWN_REQUESTS {
-                break;
-            }
-            requests.extend([if shown > 0 { "," } else { "" }, &view]);
-            shown += 1;
-        }
+    /// Everything that a page shows; `own_requests` and those of other web instances, newest first.
+    fn snapshot(&self, own: &OwnSettings, load: LoadView, own_requests: &[Shown]) -> String {
+        let Shortlist { requests, left_out } = Shortlist::of(own_requests, &self.requests);
         let rest = json!({
             "seq": self.seq,
             "now": now_ms(),
-            "requestsLeftOut": self.requests.views().len() - shown,
+            "requestsLeftOut": left_out,
             "samples": self.samples,
             "experiment": self.experiment,
-            "settings": self.oracle.settings(own, &self.known.topology),
+            "settings": self.model.settings(own, &self.known.topology),
             "load": load,
             "version": env!("CARGO_PKG_VERSION"),
         });
@@ -312,20 +315,16 @@ impl State {
     }
 }
 
-/// A value as JSON.
-fn text_of(value: &impl Serialize) -> String {
-    // What is shown is made of texts, numbers and maps by text, none of which can fail to be written.
-    serde_json::to_string(value).unwrap_or_default()
-}
-
 /// Runs the hub until it is drained.
 pub async fn run_hub(
     slot: Slot,
     hub: Arc<Hub>,
-    subscriber: Arc<tokio::sync::Mutex<Subscriber>>,
+    sources: Arc<tokio::sync::Mutex<(Subscriber, mpsc::Receiver<Event>)>>,
 ) -> Result<(), WorkError> {
-    let mut subscriber = subscriber.lock().await;
-    let mut looks = interval(LOOK);
+    let mut sources = sources.lock().await;
+    let (subscriber, own_events) = &mut *sources;
+    let mut events = Vec::with_capacity(AT_ONCE);
+    let mut looks = interval(POLL_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut samples = interval(Duration::from_secs(1));
     samples.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -357,7 +356,11 @@ pub async fn run_hub(
                 changed.map_err(|_| WorkError::Other("the links are gone".to_owned()))?;
                 hub.take_links();
             }
-            () = hub.told.notified() => {}
+            count = own_events.recv_many(&mut events, AT_ONCE) => match count {
+                0 => return Err(WorkError::Other("the events of this process have no source".to_owned())),
+                _ => hub.take_own(&mut events),
+            },
+            () = hub.feed.news() => {}
             _ = samples.tick() => {
                 hub.sample();
                 hub.expect_idle();

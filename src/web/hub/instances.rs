@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use crate::wire::{Event, Footprint, InstanceState, Topology, now_ms};
 
 /// Most instances that are known at one time.
-const MOST: usize = 1_000;
+const MAX_INSTANCES: usize = 1_000;
 
 /// Most memory for one instance: enough for 10,000 workers, the most that a setting allows.
-const INSTANCE_BYTES: usize = 2 << 20;
+const MAX_INSTANCE_BYTES: usize = 2 << 20;
 
 /// Most memory for all instances: hundreds of ordinary ones.
-const BYTES: usize = 12 << 20;
+const MAX_BYTES: usize = 12 << 20;
 
 /// Instances that ended stay visible for so long.
 const GONE_KEPT: Duration = Duration::from_secs(30);
@@ -40,7 +40,10 @@ impl Instances {
                 let bytes = snapshot.footprint();
                 let before = self.heard.get(&snapshot.instance.id).map(|heard| heard.bytes);
                 let known = self.bytes - before.unwrap_or_default();
-                if bytes > INSTANCE_BYTES || known + bytes > BYTES || (before.is_none() && self.heard.len() == MOST) {
+                if bytes > MAX_INSTANCE_BYTES
+                    || known + bytes > MAX_BYTES
+                    || (before.is_none() && self.heard.len() == MAX_INSTANCES)
+                {
                     return false;
                 }
                 self.bytes = known + bytes;
@@ -99,7 +102,7 @@ impl Instances {
 
 /// Counts what an instance takes more. False where it may not.
 fn grow(heard: &mut Heard, all: &mut usize, bytes: usize) -> bool {
-    let allowed = heard.bytes + bytes <= INSTANCE_BYTES && *all + bytes <= BYTES;
+    let allowed = heard.bytes + bytes <= MAX_INSTANCE_BYTES && *all + bytes <= MAX_BYTES;
     if allowed {
         heard.bytes += bytes;
         *all += bytes;
@@ -151,12 +154,12 @@ mod tests {
         let now = Instant::now();
         let mut known = Instances::default();
         let taken = (0..3_000).filter(|number| known.apply(&snapshot(&number.to_string(), 1), now)).count();
-        assert_eq!((taken, known.topology.instances.len()), (MOST, MOST));
+        assert_eq!((taken, known.topology.instances.len()), (MAX_INSTANCES, MAX_INSTANCES));
         assert!(known.apply(&snapshot("7", 2), now), "one that is known goes on");
         let mut known = Instances::default();
         let taken = (0..1_000).filter(|number| known.apply(&snapshot(&number.to_string(), 10_000), now)).count();
         assert!(
-            (10..1_000).contains(&taken) && known.bytes <= BYTES,
+            (10..1_000).contains(&taken) && known.bytes <= MAX_BYTES,
             "{taken} of 10,000 workers, {} bytes",
             known.bytes
         );

@@ -8,6 +8,7 @@ mod page_settings;
 mod refused;
 mod sampler;
 mod session;
+mod shortlist;
 
 use dashboards::{DashboardPermit, Dashboards};
 pub use hub::{Hub, run_hub};
@@ -19,3 +20,4 @@ use refused::{Refused, Said};
 use sampler::Sampler;
 use session::Push;
 pub use session::open_session;
+use shortlist::Shortlist;

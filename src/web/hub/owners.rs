@@ -1,15 +1,26 @@
 //! Which host tells of which instance: while an instance is alive, no other may speak in its name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::wire::{Event, InstanceState, Topology};
 
 /// The hosts that tell of the instances known.
 #[derive(Default)]
-pub struct Owners(BTreeMap<String, IpAddr>);
+pub struct Owners {
+    hosts: BTreeMap<String, IpAddr>,
+    /// The instances of this process, of which no other may tell.
+    own: BTreeSet<String>,
+}
 
 impl Owners {
+    /// An instance is of this process.
+    pub fn claim(&mut self, id: &str) {
+        if !self.own.contains(id) {
+            self.own.insert(id.to_owned());
+        }
+    }
+
     /// Whether an event told by `peer` is to be believed. The first host to tell of an instance is the one that may.
     pub fn admit(&mut self, event: &Event, peer: IpAddr, topology: &Topology) -> bool {
         let id = match event {
@@ -20,13 +31,16 @@ impl Owners {
         };
         let alive =
             |id: &String| topology.instances.get(id).is_some_and(|view| view.snapshot.state != InstanceState::Gone);
-        match self.0.get(id) {
+        if self.own.contains(id) {
+            return false;
+        }
+        match self.hosts.get(id) {
             Some(owner) if *owner == peer => true,
             Some(_) if alive(id) => false,
             _ => {
                 if matches!(event, Event::Instance { .. }) {
-                    self.0.retain(|id, _| topology.instances.contains_key(id));
-                    self.0.insert(id.clone(), peer);
+                    self.hosts.retain(|id, _| topology.instances.contains_key(id));
+                    self.hosts.insert(id.clone(), peer);
                 }
                 true
             }
@@ -56,5 +70,7 @@ mod tests {
         assert!(owners.admit(&told, other, &topology), "it is back elsewhere");
         topology.apply(&told, 3);
         assert!(!owners.admit(&told, first, &topology));
+        owners.claim(&id);
+        assert!(!owners.admit(&told, other, &topology), "it is of this process");
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::experiment::expected::{IdleExpectation, expect_idle};
-use crate::responder::{DelaySource, delay_of};
-use crate::wire::{DelayShape, DelayView, Dispatch, Tier, Topology};
+use crate::responder::DelaySource;
+use crate::wire::{Delay, Dispatch, Tier, Topology};
 
 /// The part that this web instance knows by itself.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub struct OwnSettings {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PageSettings {
-    delay: DelayView,
+    delay: Delay,
     timeout_ms: u64,
     task: String,
     dispatch: String,
@@ -36,18 +36,17 @@ pub struct PageSettings {
 
 /// What there is to expect: messages of a request, responder workers, whether these share a queue, and their delay.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Question {
+pub struct ModelInput {
     messages: usize,
     servers: usize,
     shared_queue: bool,
-    delay: DelayView,
+    delay: Delay,
 }
 
-impl Question {
+impl ModelInput {
     /// The answer, by a simulation that may take a second.
     pub fn answer(self) -> Option<IdleExpectation> {
-        let delay = delay_of(&self.delay).ok()?;
-        let mut source = DelaySource::new(&delay, Some(1), 0);
+        let mut source = DelaySource::new(&self.delay, Some(1), 0);
         expect_idle(self.messages, self.servers, self.shared_queue, || source.draw().as_secs_f64() * 1000.0)
     }
 }
@@ -55,18 +54,17 @@ impl Question {
 /// The last expectation, with what it was made for.
 #[derive(Default)]
 pub struct LatencyModel {
-    last: Option<(Question, Option<IdleExpectation>)>,
-    asked: Option<Question>,
+    last: Option<(ModelInput, Option<IdleExpectation>)>,
+    asked: Option<ModelInput>,
 }
 
 impl LatencyModel {
     /// The settings for a deployment in this state; without an expectation while that is worked out.
     pub fn settings(&self, own: &OwnSettings, topology: &Topology) -> PageSettings {
-        let question = question(topology);
-        let none = DelayView { kind: DelayShape::None, min_ms: 0, max_ms: 0, mean_ms: 0, sigma: 0.5 };
-        let answer = self.last.filter(|(last, _)| Some(*last) == question);
+        let input = input(topology);
+        let answer = self.last.filter(|(last, _)| Some(*last) == input);
         PageSettings {
-            delay: question.map_or(none, |question| question.delay),
+            delay: input.map_or(Delay::NONE, |input| input.delay),
             timeout_ms: own.timeout.as_millis() as u64,
             task: own.task.clone(),
             dispatch: dispatch(topology),
@@ -78,18 +76,18 @@ impl LatencyModel {
 
     /// What is to be worked out anew, if the deployment is not what the last expectation was made for, and that is not under
     /// way.
-    pub fn asks_anew(&mut self, topology: &Topology) -> Option<Question> {
-        let question = question(topology)?;
-        let known = self.last.is_some_and(|(last, _)| last == question) || self.asked.is_some();
+    pub fn stale_input(&mut self, topology: &Topology) -> Option<ModelInput> {
+        let input = input(topology)?;
+        let known = self.last.is_some_and(|(last, _)| last == input) || self.asked.is_some();
         if known {
             return None;
         }
-        self.asked = Some(question);
-        Some(question)
+        self.asked = Some(input);
+        Some(input)
     }
 
-    pub fn learn(&mut self, question: Question, answer: Option<IdleExpectation>) {
-        self.last = Some((question, answer));
+    pub fn learn(&mut self, input: ModelInput, answer: Option<IdleExpectation>) {
+        self.last = Some((input, answer));
         self.asked = None;
     }
 }
@@ -100,10 +98,10 @@ fn dispatch(topology: &Topology) -> String {
 }
 
 /// What there is to expect in a deployment; none while no responder is known.
-fn question(topology: &Topology) -> Option<Question> {
+fn input(topology: &Topology) -> Option<ModelInput> {
     let delay = topology.living(Tier::Responder).find_map(|view| view.snapshot.delay)?;
     let workers = |tier| topology.living(tier).map(|view| view.snapshot.workers.len()).sum();
-    Some(Question {
+    Some(ModelInput {
         messages: workers(Tier::Requester),
         servers: workers(Tier::Responder),
         shared_queue: dispatch(topology) == Dispatch::LeastBusy.name(),

@@ -43,34 +43,34 @@ pub struct LinkContext {
     pub largest_frame: usize,
 }
 
-/// What is wished of a link; when the wish is dropped, the link closes at once.
+/// The desired state of a link. When its sender is dropped, the link closes immediately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
-    Kept,
+enum LinkGoal {
+    Keep,
     /// Its address is not behind the name any more. A swarm takes a task out of its DNS before it tells it to stop: what
     /// was sent to it may well be answered, but nothing more is sent.
-    Ended,
+    Drain,
 }
 
 /// Keeps a link to every address of the requester tier while links are wanted, until it is drained.
 pub async fn run_links(slot: Slot, context: LinkContext) -> Result<(), WorkError> {
     let (mut addresses, mut wanted) = (context.addresses.clone(), context.links.wanted());
-    let mut links: BTreeMap<SocketAddr, watch::Sender<Wish>> = BTreeMap::new();
+    let mut links: BTreeMap<SocketAddr, watch::Sender<LinkGoal>> = BTreeMap::new();
     slot.status.set(WorkerState::Idle, None);
     loop {
         let known = addresses.borrow_and_update().clone();
         if *wanted.borrow_and_update() {
-            links.retain(|_, wish| !wish.is_closed());
-            for (address, wish) in &links {
-                let now = if known.contains(address) { Wish::Kept } else { Wish::Ended };
-                wish.send_if_modified(|wish| std::mem::replace(wish, now) != now);
+            links.retain(|_, goal| !goal.is_closed());
+            for (address, goal) in &links {
+                let now = if known.contains(address) { LinkGoal::Keep } else { LinkGoal::Drain };
+                goal.send_if_modified(|goal| std::mem::replace(goal, now) != now);
             }
             for address in known {
                 links.entry(address).or_insert_with(|| {
-                    let (wish, wishes) = watch::channel(Wish::Kept);
+                    let (goal, goals) = watch::channel(LinkGoal::Keep);
                     let log = slot.log.new(o!("requester" => address));
-                    actix_rt::spawn(Link::run(address, context.clone(), wishes, log));
-                    wish
+                    actix_rt::spawn(Link::run(address, context.clone(), goals, log));
+                    goal
                 });
             }
         } else {
@@ -110,7 +110,7 @@ enum End {
 }
 
 impl Link {
-    async fn run(address: SocketAddr, context: LinkContext, mut wishes: watch::Receiver<Wish>, log: Logger) {
+    async fn run(address: SocketAddr, context: LinkContext, mut goals: watch::Receiver<LinkGoal>, log: Logger) {
         let (sender, mut sendings) = mpsc::unbounded_channel();
         let handle = LinkHandle::new(address, sender);
         context.links.add(handle.clone());
@@ -130,16 +130,16 @@ impl Link {
             link.context.links.set(address, LinkState::Connecting, None, None);
             let connected = tokio::select! {
                 connected = link.connect() => connected,
-                () = not_kept(&mut wishes) => break,
+                () = removed(&mut goals) => break,
             };
             match connected {
                 Ok(stream) => {
                     let since = Instant::now();
-                    match link.session(stream, &mut sendings, &mut wishes).await {
+                    match link.session(stream, &mut sendings, &mut goals).await {
                         End::Closed => break,
                         End::Lost(why) => {
                             warn!(link.log, "connection lost"; "reason" => &why, "pending" => link.pending.len());
-                            link.hand_over(&mut sendings, &why);
+                            link.reassign(&mut sendings, &why);
                             // That a connection could be made is no sign of health: a full requester accepts and closes.
                             if link.healthy || since.elapsed() >= link.context.policy.backoff_max {
                                 backoff = link.context.policy.backoff();
@@ -157,7 +157,7 @@ impl Link {
             }
             let wait = backoff.next().unwrap_or(link.context.policy.backoff_max);
             tokio::select! {
-                closed = link.idle_until(Instant::now() + wait, &mut sendings, &mut wishes) => if closed {
+                closed = link.idle_until(Instant::now() + wait, &mut sendings, &mut goals) => if closed {
                     break;
                 },
                 // Somebody asks for a connection now.
@@ -197,12 +197,12 @@ impl Link {
         &mut self,
         until: Instant,
         sendings: &mut mpsc::UnboundedReceiver<QueuedRequest>,
-        wishes: &mut watch::Receiver<Wish>,
+        goals: &mut watch::Receiver<LinkGoal>,
     ) -> bool {
         loop {
             let wake = self.next_give_up().map_or(until, |at| at.min(until));
             tokio::select! {
-                () = not_kept(wishes) => return true,
+                () = removed(goals) => return true,
                 Some(sending) = sendings.recv() => self.hold(sending),
                 () = sleep_until(wake) => self.give_up(|address| {
                     let message = format!("the connection to {address} was lost, and did not come back in time");
@@ -219,7 +219,7 @@ impl Link {
         &mut self,
         stream: TcpStream,
         sendings: &mut mpsc::UnboundedReceiver<QueuedRequest>,
-        wishes: &mut watch::Receiver<Wish>,
+        goals: &mut watch::Receiver<LinkGoal>,
     ) -> End {
         let (reader, mut writer) = stream.into_split();
         let mut frames = FramedRead::new(reader, JsonStream::new(self.context.largest_frame));
@@ -245,13 +245,13 @@ impl Link {
         let mut unsent = self.send_again();
         loop {
             let give_up = self.next_give_up();
-            let ended = *wishes.borrow() == Wish::Ended;
+            let ended = *goals.borrow() == LinkGoal::Drain;
             if ended && self.pending.is_empty() && sendings.is_empty() {
                 return End::Closed;
             }
             tokio::select! {
-                changed = wishes.changed() => match changed {
-                    Ok(()) => self.tell(*wishes.borrow_and_update()),
+                changed = goals.changed() => match changed {
+                    Ok(()) => self.tell(*goals.borrow_and_update()),
                     Err(_) => return End::Closed,
                 },
                 Some(mut sending) = sendings.recv(), if unsent.len() < UNSENT => {
@@ -277,7 +277,7 @@ impl Link {
 
     /// Gives what was under way to other requesters, where there are some that have no part of it: this one may be gone
     /// for good. The rest waits for the next connection.
-    fn hand_over(&mut self, sendings: &mut mpsc::UnboundedReceiver<QueuedRequest>, reason: &str) {
+    fn reassign(&mut self, sendings: &mut mpsc::UnboundedReceiver<QueuedRequest>, reason: &str) {
         while let Ok(sending) = sendings.try_recv() {
             self.hold(sending);
         }
@@ -301,11 +301,11 @@ impl Link {
     }
 
     /// Tells whether the link takes requests, now that its address has left the name, or is back.
-    fn tell(&self, wish: Wish) {
-        let (state, reason) = match wish {
-            Wish::Ended => (LinkState::Draining, "its address is not behind the name any more"),
-            Wish::Kept if self.draining => (LinkState::Draining, "the requester is shutting down"),
-            Wish::Kept => (LinkState::Connected, "its address is behind the name again"),
+    fn tell(&self, goal: LinkGoal) {
+        let (state, reason) = match goal {
+            LinkGoal::Drain => (LinkState::Draining, "its address is not behind the name any more"),
+            LinkGoal::Keep if self.draining => (LinkState::Draining, "the requester is shutting down"),
+            LinkGoal::Keep => (LinkState::Connected, "its address is behind the name again"),
         };
         info!(self.log, "{}", reason; "pending" => self.pending.len());
         self.context.links.set(self.address, state, Some(reason.to_owned()), None);
@@ -374,9 +374,9 @@ impl Link {
 }
 
 /// Returns when the link shall not be made or mended any more.
-async fn not_kept(wishes: &mut watch::Receiver<Wish>) {
-    // An error says that the wish was dropped.
-    let _ = wishes.wait_for(|wish| *wish != Wish::Kept).await;
+async fn removed(goals: &mut watch::Receiver<LinkGoal>) {
+    // An error says that the goal was dropped.
+    let _ = goals.wait_for(|goal| *goal != LinkGoal::Keep).await;
 }
 
 async fn next_frame(frames: &mut FramedRead<OwnedReadHalf, JsonStream>) -> Result<Frame, String> {

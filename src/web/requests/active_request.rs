@@ -1,6 +1,6 @@
 //! A request that this web instance has taken on, with what has become of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem::size_of;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Ended;
-use crate::runtime::{InstanceStatus, Room};
+use crate::runtime::Room;
 use crate::wire::{
-    Accepted, Event, FanOut, Footprint, Problem, Reply, Request, RequestFold, RequestView, SHOWN_BODY, TaskName,
-    now_ms, whole_or_none,
+    Accepted, Event, FanOut, Footprint, Problem, Reply, Request, RequestFold, RequestView, TaskName, now_ms,
+    whole_or_none,
 };
 
 /// What a client asks for.
@@ -62,8 +62,10 @@ pub struct ActiveRequest {
     pub calls: BTreeMap<SocketAddr, Option<String>>,
     pub tried: BTreeSet<SocketAddr>,
     pub problem: Option<Problem>,
-    /// The dashboards know of it: it was not left out under heavy load.
-    pub told: bool,
+    /// Place among all requests of this instance, in the order in which they were taken on.
+    pub number: u64,
+    /// Messages that were sent before their promise came, with what was published of that.
+    pub early: HashMap<String, Event>,
     pub progress: watch::Sender<RequestProgress>,
     /// What its view takes, which is kept when it has ended.
     pub room: Room,
@@ -112,7 +114,8 @@ impl ActiveRequest {
             calls: BTreeMap::new(),
             tried: BTreeSet::new(),
             problem: None,
-            told: false,
+            number: 0,
+            early: HashMap::new(),
             progress: watch::Sender::default(),
             room,
             request_room,
@@ -130,37 +133,12 @@ impl ActiveRequest {
         reply.footprint().saturating_sub(set_aside)
     }
 
-    /// Takes an event into the request's view and tells it to the dashboards, if they know of the request. They always
-    /// learn how it ended; what happened before may be left out.
-    pub fn tell(&mut self, event: Event, status: &InstanceStatus) {
-        self.view.apply(&event);
-        match &event {
-            _ if !self.told => {}
-            Event::Outcome { .. } => status.events.emit(event),
-            _ => drop(status.events.emit_for_message(|| shown(event))),
+    /// Takes an event into the request's view.
+    pub fn apply(&mut self, event: &Event) {
+        self.view.apply(event);
+        if let Event::Accepted { accepted, .. } = event {
+            let sent = accepted.messages.iter().filter_map(|promise| self.early.remove(&promise.message_id));
+            sent.for_each(|sent| self.view.apply(&sent));
         }
     }
-
-    /// A message's reply.
-    pub fn take_reply(&mut self, reply: Reply, status: &InstanceStatus) {
-        self.tell(Event::Reply { at: now_ms(), reply: Box::new(reply) }, status);
-        self.progress.send_modify(|progress| progress.replies += 1);
-    }
-
-    /// Ends the messages of an instance that no reply will come for.
-    pub fn lose(&mut self, instance: &str, reason: &str, status: &InstanceStatus) {
-        let lost: Vec<String> = self.view.unanswered(instance).map(|message| message.message_id.clone()).collect();
-        for message_id in lost {
-            let (request_id, reason) = (self.view.request_id.clone(), reason.to_owned());
-            self.tell(Event::Lost { request_id, message_id, at: now_ms(), reason }, status);
-        }
-    }
-}
-
-/// The event as others are told it: the whole body stays here.
-fn shown(mut event: Event) -> Event {
-    if let Event::Reply { reply, .. } = &mut event {
-        reply.cut(SHOWN_BODY);
-    }
-    event
 }

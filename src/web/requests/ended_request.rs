@@ -20,6 +20,8 @@ pub enum PartOutcome {
 /// A request that has ended. Its memory is given back when nobody has it any more.
 #[derive(Debug)]
 pub struct Ended {
+    /// Place among all requests of this instance, in the order in which they were taken on.
+    pub number: u64,
     pub view: RequestView,
     /// Why it failed, if it did.
     pub problem: Option<Problem>,

@@ -2,10 +2,12 @@
 
 mod active_request;
 mod ended_request;
+mod shown;
 mod store;
 
 pub use active_request::NewRequest;
 use active_request::{ActiveRequest, RequestProgress};
 use ended_request::{Ended, Kept};
 pub use ended_request::{News, PartOutcome};
+pub use shown::Shown;
 pub use store::Requests;

@@ -1,7 +1,9 @@
 //! The requests this web instance has taken on: each is sent by one or more links, and ends when all of those calls
 //! have ended.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
+use std::mem::size_of;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,28 +11,33 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{ActiveRequest, Ended, Kept, NewRequest, News, PartOutcome, RequestProgress};
+use super::{ActiveRequest, Ended, Kept, NewRequest, News, PartOutcome, RequestProgress, Shown};
 use crate::runtime::{InstanceStatus, Memory, Room};
+use crate::web::Feed;
 use crate::web::links::{LinkHandle, Links, QueuedRequest};
 use crate::wire::{
-    Accepted, ErrorCode, Event, FanOut, Hop, Outcome, Problem, Reply, RequestStatus, RequestView, now_ms,
+    Accepted, ErrorCode, Event, FanOut, Footprint, Hop, Outcome, Problem, Reply, RequestStatus, RequestView,
+    SHOWN_BODY, now_ms,
 };
 
 /// A request may take this part of the memory for all.
 const SHARE: usize = 4;
 
 #[derive(Default)]
-struct Book {
+struct RequestStore {
     running: HashMap<String, ActiveRequest>,
     kept: Kept,
+    /// Requests taken on since the start.
+    taken_on: u64,
 }
 
 /// Every request of this instance.
 pub struct Requests {
-    book: Mutex<Book>,
+    store: Mutex<RequestStore>,
     in_flight: watch::Sender<usize>,
     links: Arc<Links>,
     status: Arc<InstanceStatus>,
+    feed: Arc<Feed>,
     /// Requests at one time; more are refused.
     max_in_flight: usize,
     /// Ended requests that are remembered.
@@ -46,18 +53,19 @@ impl Requests {
     pub fn new(
         links: Arc<Links>,
         status: Arc<InstanceStatus>,
+        feed: Arc<Feed>,
         max_in_flight: usize,
         (keep, keep_bytes): (usize, usize),
         timeout: Duration,
     ) -> Self {
-        let (book, in_flight, memory) = (Mutex::default(), watch::Sender::new(0), Memory::of(keep_bytes));
-        Self { book, in_flight, links, status, max_in_flight, keep, memory, timeout }
+        let (store, in_flight, memory) = (Mutex::default(), watch::Sender::new(0), Memory::of(keep_bytes));
+        Self { store, in_flight, links, status, feed, max_in_flight, keep, memory, timeout }
     }
 
     /// Takes a request on and sends it. The problem says why that can't be.
     pub fn submit(&self, new: NewRequest) -> Result<String, Problem> {
-        let mut book = self.lock();
-        let Book { running, kept } = &mut *book;
+        let mut store = self.lock();
+        let RequestStore { running, kept, taken_on } = &mut *store;
         let problem = |code, message| Err(Problem { code, message });
         if self.status.is_draining() {
             return problem(ErrorCode::Draining, "this web instance is shutting down: ask another".to_owned());
@@ -70,7 +78,7 @@ impl Requests {
         if links.is_empty() {
             return problem(ErrorCode::NotConnected, self.why_not_connected());
         }
-        let entry = ActiveRequest::begin(new, links.len(), self.timeout, |bytes| self.take(kept, bytes));
+        let entry = ActiveRequest::begin(new, links.len(), self.timeout, |bytes| self.take_memory(kept, bytes));
         let Some(mut entry) = entry else { return Err(self.no_room()) };
         let request_id = entry.view.request_id.clone();
         for link in &links {
@@ -79,7 +87,9 @@ impl Requests {
         if entry.calls.is_empty() {
             return problem(ErrorCode::NotConnected, self.why_not_connected());
         }
-        entry.told = self.status.events.emit_for_message(|| entry.view.opening());
+        *taken_on += 1;
+        entry.number = *taken_on;
+        self.publish(entry.view.opening());
         running.insert(request_id.clone(), entry);
         self.in_flight.send_replace(running.len());
         Ok(request_id)
@@ -87,11 +97,11 @@ impl Requests {
 
     /// How far a request is, from now on. None for one that is not known (any more).
     pub fn progress(&self, request_id: &str) -> Option<watch::Receiver<RequestProgress>> {
-        let book = self.lock();
-        if let Some(entry) = book.running.get(request_id) {
+        let store = self.lock();
+        if let Some(entry) = store.running.get(request_id) {
             return Some(entry.progress.subscribe());
         }
-        let ended = book.kept.by_id.get(request_id)?.clone();
+        let ended = store.kept.by_id.get(request_id)?.clone();
         Some(watch::Sender::new(RequestProgress { replies: ended.view.replies.len(), ended: Some(ended) }).subscribe())
     }
 
@@ -114,21 +124,55 @@ impl Requests {
             return Some(News::Ended(ended.clone()));
         }
         drop(now);
-        let book = self.lock();
+        let store = self.lock();
         // One that has ended in this moment is told as that the next time.
-        let replies = book.running.get(request_id).map(|entry| entry.view.replies[known..].to_vec());
+        let replies = store.running.get(request_id).map(|entry| entry.view.replies[known..].to_vec());
         Some(News::Replies(replies.unwrap_or_default()))
     }
 
     /// Looks at a request as it is now. None for one that is not known (any more).
     pub fn look<T>(&self, request_id: &str, look: impl FnOnce(&RequestView) -> T) -> Option<T> {
-        let book = self.lock();
-        if let Some(entry) = book.running.get(request_id) {
+        let store = self.lock();
+        if let Some(entry) = store.running.get(request_id) {
             return Some(look(&entry.view));
         }
-        let ended = book.kept.by_id.get(request_id)?.clone();
-        drop(book);
+        let ended = store.kept.by_id.get(request_id)?.clone();
+        drop(store);
         Some(look(&ended.view))
+    }
+
+    /// Takes in what a requester published of one of this instance's requests, and shows it. None where the request is not
+    /// of this instance; false for what only this instance knows.
+    pub fn take(&self, event: &Event) -> Option<bool> {
+        let id = event.request_id()?;
+        let mut store = self.lock();
+        let RequestStore { running, kept, .. } = &mut *store;
+        let Some(entry) = running.get_mut(id) else { return kept.by_id.contains_key(id).then_some(true) };
+        match event {
+            Event::Dispatched { message_id, .. } if entry.view.is_promised(message_id) => entry.view.apply(event),
+            Event::Dispatched { message_id, .. } => {
+                let before = entry.early.contains_key(message_id);
+                if before || self.grow(entry, kept, size_of::<Event>() + event.footprint()) {
+                    entry.early.insert(message_id.clone(), event.clone());
+                }
+            }
+            Event::Retry { message_id: Some(_), .. } => {}
+            _ => return Some(false),
+        }
+        self.feed.show(event);
+        Some(true)
+    }
+
+    /// Does something while no request changes. It is given what lists the requests, newest first.
+    pub fn hold<T>(&self, act: impl FnOnce(&dyn Fn() -> Vec<Shown>) -> T) -> T {
+        let store = self.lock();
+        act(&|| {
+            let running = store.running.values().map(|entry| (entry.number, Shown::of(&entry.view, SHOWN_BODY)));
+            let ended = store.kept.by_id.values().map(|ended| (ended.number, Shown::Ended(ended.clone())));
+            let mut all: Vec<_> = running.chain(ended).collect();
+            all.sort_unstable_by_key(|(number, _)| Reverse(*number));
+            all.into_iter().map(|(_, shown)| shown).collect()
+        })
     }
 
     /// What all requests take, in bytes.
@@ -144,12 +188,12 @@ impl Requests {
 
     /// Ends every request that is under way, each with the replies it has; how many these were.
     pub fn end_all(&self, problem: &Problem) -> usize {
-        let mut book = self.lock();
-        let (ended, running) = (book.running.len(), book.running.iter());
+        let mut store = self.lock();
+        let (ended, running) = (store.running.len(), store.running.iter());
         let calls: Vec<_> =
             running.flat_map(|(id, entry)| entry.calls.keys().map(|link| (id.clone(), *link))).collect();
         for (id, link) in calls {
-            self.end_call(&mut book, &id, link, PartOutcome::Failed(problem.clone()));
+            self.end_call(&mut store, &id, link, PartOutcome::Failed(problem.clone()));
         }
         ended
     }
@@ -162,12 +206,12 @@ impl Requests {
                 return Ok(()); // The same instance goes on by a new connection.
             }
             if let Some(before) = before {
-                entry.lose(&before, "its requester ended; the request was sent again", &self.status);
+                self.lose(entry, &before, "its requester ended; the request was sent again");
             }
             if !self.grow(entry, kept, ActiveRequest::bytes_of_promise(&accepted)) {
                 return Err(self.no_room());
             }
-            entry.tell(Event::Accepted { request_id: request_id.to_owned(), at: now_ms(), accepted }, &self.status);
+            self.tell(entry, Event::Accepted { request_id: request_id.to_owned(), at: now_ms(), accepted });
             Ok(())
         });
     }
@@ -203,7 +247,8 @@ impl Requests {
                 return Err(self.no_room());
             }
         }
-        entry.take_reply(reply, &self.status);
+        self.tell(entry, Event::Reply { at: now_ms(), reply: Box::new(reply) });
+        entry.progress.send_modify(|progress| progress.replies += 1);
         Ok(())
     }
 
@@ -211,7 +256,7 @@ impl Requests {
         self.with_call(request_id, link, |entry, _| {
             self.status.ledger.retry();
             let (request_id, reason) = (request_id.to_owned(), format!("the connection to {link} was lost"));
-            entry.tell(Event::Retry { request_id, message_id: None, at: now_ms(), attempt, reason }, &self.status);
+            self.tell(entry, Event::Retry { request_id, message_id: None, at: now_ms(), attempt, reason });
             Ok(())
         });
     }
@@ -221,8 +266,8 @@ impl Requests {
         self.end_call(&mut self.lock(), request_id, link, end);
     }
 
-    fn end_call(&self, book: &mut Book, request_id: &str, link: SocketAddr, end: PartOutcome) {
-        let Some(entry) = book.running.get_mut(request_id) else { return };
+    fn end_call(&self, store: &mut RequestStore, request_id: &str, link: SocketAddr, end: PartOutcome) {
+        let Some(entry) = store.running.get_mut(request_id) else { return };
         let Some(instance) = entry.calls.remove(&link) else { return };
         let outcome = match &end {
             PartOutcome::Complete => Outcome::Response,
@@ -233,16 +278,16 @@ impl Requests {
         match end {
             PartOutcome::Complete => {}
             PartOutcome::Gone(reason) => {
-                instance.iter().for_each(|instance| entry.lose(instance, &reason, &self.status));
+                instance.iter().for_each(|instance| self.lose(entry, instance, &reason));
                 self.replace_call(entry, reason);
             }
             PartOutcome::Failed(problem) => {
-                instance.iter().for_each(|instance| entry.lose(instance, &problem.message, &self.status));
+                instance.iter().for_each(|instance| self.lose(entry, instance, &problem.message));
                 entry.problem = Some(problem);
             }
         }
         if entry.calls.is_empty() {
-            self.end(book, request_id);
+            self.end(store, request_id);
         }
     }
 
@@ -289,8 +334,8 @@ impl Requests {
         sent
     }
 
-    fn end(&self, book: &mut Book, request_id: &str) {
-        let Some(mut entry) = book.running.remove(request_id) else { return };
+    fn end(&self, store: &mut RequestStore, request_id: &str) {
+        let Some(mut entry) = store.running.remove(request_id) else { return };
         let total = entry.started.elapsed();
         self.status.hops.record(Hop::Total, total);
         let status = if entry.problem.is_some() { RequestStatus::Failed } else { RequestStatus::Complete };
@@ -302,15 +347,38 @@ impl Requests {
             total_us: total.as_micros() as u64,
             reason: entry.problem.as_ref().map(|problem| problem.message.clone()),
         };
-        entry.tell(event, &self.status);
-        let ActiveRequest { view, problem, room, progress, .. } = entry;
-        let ended = Arc::new(Ended { view: view.into_view(), problem, _room: room });
+        self.tell(&mut entry, event);
+        let ActiveRequest { number, view, problem, room, progress, .. } = entry;
+        let ended = Arc::new(Ended { number, view: view.into_view(), problem, _room: room });
         progress.send_modify(|progress| progress.ended = Some(ended.clone()));
-        self.in_flight.send_replace(book.running.len());
-        let kept = &mut book.kept;
+        self.in_flight.send_replace(store.running.len());
+        let kept = &mut store.kept;
         kept.add(ended);
         if kept.len() > self.keep {
             kept.forget();
+        }
+    }
+
+    /// Takes an event into a request's view, shows it to the dashboards, and publishes it to other web instances.
+    fn tell(&self, entry: &mut ActiveRequest, event: Event) {
+        entry.apply(&event);
+        self.publish(event);
+    }
+
+    fn publish(&self, mut event: Event) {
+        if let Event::Reply { reply, .. } = &mut event {
+            reply.cut(SHOWN_BODY);
+        }
+        self.feed.show(&event);
+        self.status.events.emit_elsewhere(event);
+    }
+
+    /// Ends the messages of an instance that no reply will come for.
+    fn lose(&self, entry: &mut ActiveRequest, instance: &str, reason: &str) {
+        let lost: Vec<String> = entry.view.unanswered(instance).map(|message| message.message_id.clone()).collect();
+        for message_id in lost {
+            let (request_id, reason) = (entry.view.request_id.clone(), reason.to_owned());
+            self.tell(entry, Event::Lost { request_id, message_id, at: now_ms(), reason });
         }
     }
 
@@ -321,12 +389,12 @@ impl Requests {
         link: SocketAddr,
         act: impl FnOnce(&mut ActiveRequest, &mut Kept) -> Result<(), Problem>,
     ) {
-        let mut book = self.lock();
-        let Book { running, kept } = &mut *book;
+        let mut store = self.lock();
+        let RequestStore { running, kept, .. } = &mut *store;
         match running.get_mut(request_id) {
             Some(entry) if entry.calls.contains_key(&link) => {
                 if let Err(problem) = act(entry, kept) {
-                    self.end_call(&mut book, request_id, link, PartOutcome::Failed(problem));
+                    self.end_call(&mut store, request_id, link, PartOutcome::Failed(problem));
                 }
             }
             // The call had ended before, or never was.
@@ -335,7 +403,7 @@ impl Requests {
     }
 
     /// Takes memory, for which the oldest of the ended requests are forgotten. None where that is not enough.
-    fn take(&self, kept: &mut Kept, bytes: usize) -> Option<Room> {
+    fn take_memory(&self, kept: &mut Kept, bytes: usize) -> Option<Room> {
         if bytes > self.memory.bytes() / SHARE {
             return None;
         }
@@ -352,7 +420,7 @@ impl Requests {
         let room = if Memory::of_room(&entry.room) + bytes > self.memory.bytes() / SHARE {
             None
         } else {
-            self.take(kept, bytes)
+            self.take_memory(kept, bytes)
         };
         room.map(|room| entry.room.merge(room)).is_some()
     }
@@ -374,7 +442,7 @@ impl Requests {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, RequestStore> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -18,7 +18,7 @@ const LARGEST: usize = 64 << 20;
 #[derive(Clone)]
 pub struct Web {
     pub base: String,
-    /// Shown with each `POST` and `DELETE`.
+    /// Shown with each `POST`, `PUT` and `DELETE`.
     pub token: Option<String>,
 }
 

@@ -12,8 +12,8 @@ const KINDS: { value: DelayKind; label: string; fields: (keyof Delay)[] }[] = [
   { value: 'none', label: 'none', fields: [] },
   { value: 'fixed', label: 'fixed', fields: ['meanMs'] },
   { value: 'uniform', label: 'uniform', fields: ['minMs', 'maxMs'] },
-  { value: 'exponential', label: 'exponential', fields: ['meanMs'] },
-  { value: 'log-normal', label: 'log-normal', fields: ['meanMs', 'sigma'] },
+  { value: 'exponential', label: 'exponential', fields: ['meanMs', 'capMs'] },
+  { value: 'log-normal', label: 'log-normal', fields: ['meanMs', 'sigma', 'capMs'] },
 ];
 
 const TITLES: Record<string, string> = {
@@ -21,6 +21,7 @@ const TITLES: Record<string, string> = {
   maxMs: 'Longest, ms',
   meanMs: 'Mean, ms',
   sigma: 'Shape (sigma)',
+  capMs: 'At most, ms',
 };
 
 const DISPATCHES: { value: Dispatch; label: string }[] = [
@@ -69,7 +70,7 @@ export function DelayControl() {
             <input
               type="number"
               min="0"
-              step={field === 'sigma' ? '0.1' : '1'}
+              step={field === 'sigma' ? '0.1' : 'any'}
               value={delay[field]}
               disabled={disabled}
               onInput={(event) => setForm({ ...delay, [field]: event.currentTarget.valueAsNumber || 0 })}

@@ -54,6 +54,7 @@ function InstanceFacts({ view }: { view: InstanceView }) {
     ['Up', `${duration(Math.max(0, serverNow() - instance.startedAt))}, since ${clock(instance.startedAt)}`],
     ['Process', `${instance.pid}${instance.admin ? `, admin server ${instance.admin}` : ''}`],
     ['Id', instance.id],
+    ['Restarts', count(view.restarts ?? 0)],
     ['Queued', count(view.queue)],
     [
       'Ledger',
