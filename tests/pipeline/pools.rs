@@ -207,6 +207,21 @@ async fn least_busy_dispatch_gives_the_next_message_to_an_idle_worker() {
 }
 
 #[actix_rt::test]
+async fn a_process_has_more_workers_than_libzmq_has_sockets_by_default() {
+    for dispatch in DISPATCHES {
+        let app =
+            Running::all(&[&SHORT[..], &[("broker.dispatch", dispatch), ("responder.workers", "1100")]].concat()).await;
+        app.until("all of them at work", || {
+            let workers = app.workers(Tier::Responder);
+            workers.iter().filter(|worker| worker.state == WorkerState::Idle).count() == 1_100
+        })
+        .await;
+        assert_eq!(app.web().ask(json!({ "task": "echo" })).await.counts.responses, 3);
+        app.stop().await;
+    }
+}
+
+#[actix_rt::test]
 async fn a_dealer_has_a_window_of_messages_in_flight_and_a_req_has_one() {
     for (socket, in_flight) in [("req", 1), ("dealer", 4)] {
         let changes = [

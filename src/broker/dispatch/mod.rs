@@ -4,6 +4,8 @@
 mod dispatcher;
 mod least_busy;
 mod ready_queue;
+#[cfg(test)]
+mod ready_queue_property;
 mod round_robin;
 
 pub use dispatcher::{Dispatcher, Heartbeat};

@@ -146,10 +146,6 @@ impl ReadyQueue {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use proptest::prelude::*;
-
     use super::*;
     use crate::runtime::zeromq::frames_of;
 
@@ -293,87 +289,5 @@ mod tests {
         let mut waiting: VecDeque<_> = [message(0)].into();
         assert_eq!(deal(&mut queue, &mut waiting), [(1, 0)]);
         assert_eq!(queue.take_lost(TIMEOUT, |_| Ok(true)).unwrap().len(), 0);
-    }
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Message,
-        Announce(u8),
-        Leave(u8),
-        /// A worker replies to what it has read, if it has.
-        Reply(u8),
-        /// A worker's connection is lost, and with it whatever it has.
-        Lose(u8),
-        Check,
-        /// While dispatch is round-robin, what waits goes elsewhere.
-        OtherStrategy,
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            4 => Just(Step::Message),
-            3 => (0..5_u8).prop_map(Step::Announce),
-            1 => (0..5_u8).prop_map(Step::Leave),
-            6 => (0..5_u8).prop_map(Step::Reply),
-            1 => (0..5_u8).prop_map(Step::Lose),
-            1 => Just(Step::Check),
-            1 => Just(Step::OtherStrategy),
-        ]
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
-
-        /// Whatever happens in whatever order: a message waits, or is at one worker that is connected, or is returned, or
-        /// was answered; and no worker has two.
-        #[test]
-        fn no_message_is_lost_or_dealt_twice(steps in prop::collection::vec(step(), 1..80)) {
-            let mut queue = ReadyQueue::default();
-            let mut waiting = VecDeque::new();
-            // What connected workers have; a worker that is not here is not connected.
-            let mut workers: BTreeMap<u8, Option<u8>> = BTreeMap::new();
-            let (mut sent, mut ended) = (0_u8, vec![]);
-            for step in steps.into_iter().chain([Step::Check]) {
-                match step {
-                    Step::Message => {
-                        waiting.push_back(message(sent));
-                        sent += 1;
-                    }
-                    Step::Announce(id) => {
-                        // A connection that was lost has another id when it is back: here, once its loss is known.
-                        if workers.contains_key(&id) || !queue.workers.contains_key(&[id][..]) {
-                            workers.entry(id).or_default();
-                            queue.announce(&[id]);
-                        }
-                    }
-                    Step::Leave(id) => queue.leave(&[id]),
-                    Step::Reply(id) => {
-                        if let Some(message) = workers.get_mut(&id).and_then(Option::take) {
-                            queue.reply(&[id], &reply(message));
-                            ended.push(message);
-                        }
-                    }
-                    Step::Lose(id) => drop(workers.remove(&id)),
-                    Step::Check => {
-                        let lost = queue.take_lost(TIMEOUT, |id| Ok(workers.contains_key(&id[0]))).unwrap();
-                        lost.into_iter().for_each(|message| waiting.push_front(message));
-                    }
-                    Step::OtherStrategy => {
-                        ended.extend(waiting.drain(..).map(|message| message[1][0]));
-                    }
-                }
-                queue.deal(&mut waiting, |id, message| {
-                    let Some(has) = workers.get_mut(&id[0]) else { return Ok(false) };
-                    assert_eq!(has.replace(message[1][0]), None, "two messages at worker {}", id[0]);
-                    Ok(true)
-                }).unwrap();
-                prop_assert!(waiting.is_empty() || !queue.has_ready());
-            }
-            let mut all: Vec<u8> = waiting.iter().map(|message| message[1][0]).collect();
-            all.extend(workers.values().flatten());
-            all.extend(ended);
-            all.sort_unstable();
-            prop_assert_eq!(all, (0..sent).collect::<Vec<_>>());
-        }
     }
 }
