@@ -1,6 +1,5 @@
-//! Links libsodium, by which libzmq encrypts. Bundles the dashboard and the page of reports (`web/`) with npm
-//! when their sources are newer than the bundle, and lays the files out for the program to embed; without the `dashboard`
-//! feature nothing of it is needed.
+//! Links libsodium, which libzmq needs for CURVE. With the feature `dashboard`, bundles the dashboard and the page of reports
+//! (`web/`) with npm if their sources are newer than the bundle, and prepares the files for the program to embed.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -14,7 +13,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
-/// What a bundle is made of.
+/// The sources of a bundle.
 const SOURCES: [&str; 5] = ["web/src", "web/static", "web/build.mjs", "web/package.json", "web/package-lock.json"];
 
 /// The bundle's files, with their content types.
@@ -26,7 +25,7 @@ const FILES: [(&str, &str); 5] = [
     ("favicon.svg", "image/svg+xml"),
 ];
 
-/// The page of reports, in one file, into which the program writes its data: not served, so not compressed.
+/// The page of reports, in one file, into which the program writes the data. Not served, hence not compressed.
 const REPORT: &str = "report.html";
 
 fn main() -> Result<(), Box<dyn error::Error>> {
@@ -47,12 +46,12 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     embed(bundle, Path::new(&env::var("OUT_DIR")?))
 }
 
-/// By arguments, and not as a library: it has to stand after libzmq.
+/// Links libsodium by linker arguments instead of `rustc-link-lib`, because it has to follow libzmq.
 fn link_libsodium() -> Result<(), Box<dyn error::Error>> {
     let library = format!("{}/libsodium.a", env::var("DEP_SODIUM_LIB")?);
     let features = env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
     let arguments: &[&str] = match features.split(',').any(|feature| feature == "crt-static") {
-        // rustc leaves the linker looking for shared libraries; and the C library has to stand after what needs it.
+        // rustc leaves the linker in -Bdynamic mode, and libc has to follow the libraries that need it.
         true => &[&library, "-Wl,-Bstatic", "-lc"],
         false => &[&library],
     };
@@ -62,23 +61,23 @@ fn link_libsodium() -> Result<(), Box<dyn error::Error>> {
     Ok(())
 }
 
-/// Has libzmq call functions of ours in place of two of its own, see src/runtime/zeromq/socket.rs.
+/// Makes the linker redirect two functions of libzmq to ours, see src/runtime/zeromq/socket.rs.
 fn wrap_libzmq() {
     for function in ["_ZN3zmq6pipe_t5writeEPKNS_5msg_tE", "_ZNK3zmq6pipe_t8rollbackEv", "zmq_ctx_new"] {
         println!("cargo::rustc-link-arg=-Wl,--wrap={function}");
-        // Ours stand in a library before libzmq, and nothing before it calls them.
+        // Our functions are in a library before libzmq that nothing calls yet, so the linker would drop them.
         println!("cargo::rustc-link-arg=-Wl,--undefined=__wrap_{function}");
     }
 }
 
-/// When the oldest of the bundle's files was made; the epoch where one is missing.
+/// Modification time of the bundle's oldest file; the epoch if one is missing.
 fn oldest(bundle: &Path) -> SystemTime {
     let names = FILES.iter().map(|(name, _)| *name).chain([REPORT]);
     let times = names.map(|name| modified(&bundle.join(name)));
     times.min().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-/// When the newest of the files, or of those in the folders, was changed.
+/// Modification time of the newest of the files, including those in folders.
 fn newest(paths: &[PathBuf]) -> SystemTime {
     let times = paths.iter().map(|path| match fs::read_dir(path) {
         Ok(entries) => newest(&entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>()),
@@ -112,7 +111,7 @@ fn npm() -> Result<(), Box<dyn error::Error>> {
     Ok(())
 }
 
-/// Writes the files, compressed, and a table of them in Rust; and the report's page.
+/// Writes the compressed files, a table of them in Rust, and the report's page.
 fn embed(bundle: &Path, out: &Path) -> Result<(), Box<dyn error::Error>> {
     let mut table = String::from("[\n");
     for (name, content_type) in FILES {

@@ -1,6 +1,6 @@
-//! What open dashboards cost: the program in a process of its own, watched by many WebSockets while it makes about a
-//! thousand events a second. Tells the server's CPU time, and its memory from when all that it keeps is full. Fails when a
-//! dashboard misses the last state.
+//! The cost of open dashboards: many WebSockets watch the program, in a separate process, while it emits about a thousand
+//! events per second. Prints the server's CPU time, and its memory after its stores are full. Fails if a dashboard misses the
+//! last state.
 //! Run it with `cargo bench --bench dashboards [DASHBOARDS] [SECONDS]`.
 
 use std::cell::Cell;
@@ -15,22 +15,22 @@ use awc::ws::Frame;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 
-/// Requests a second: each is about ten events (request, acceptance, three sendings, three replies, outcome).
+/// Requests per second: each is about ten events (request, acceptance, three sendings, three replies, outcome).
 const RATE: u64 = 110;
 
-/// Dashboards beside the others that never read.
+/// Additional dashboards that never read.
 const STUCK: usize = 10;
 
-/// Until the thousand latest requests are kept, twice over.
+/// Time until twice the thousand requests that the server keeps have been sent.
 const WARM_UP: Duration = Duration::from_secs(20);
 
-/// How a snapshot begins.
+/// Prefix of a snapshot's JSON.
 const SNAPSHOT: &[u8] = br#"{"type":"snapshot""#;
 
-/// How often memory is looked at.
-const LOOKS: u32 = 6;
+/// Number of memory samples.
+const SAMPLES: u32 = 6;
 
-/// Clock ticks a second in /proc: fixed at 100 on Linux for what programs are told.
+/// Clock ticks per second in /proc: always 100 on Linux (USER_HZ).
 const TICKS: f64 = 100.0;
 
 fn main() {
@@ -43,7 +43,7 @@ fn main() {
     actix_rt::System::new().block_on(run(server.0.id(), &address, dashboards, Duration::from_secs(seconds)));
 }
 
-/// Ends the server with the bench.
+/// Kills the server when it is dropped.
 struct Killed(Child);
 
 impl Drop for Killed {
@@ -52,7 +52,7 @@ impl Drop for Killed {
     }
 }
 
-/// The program, and where its web server is.
+/// Starts the program; returns its process and the web server's address.
 fn start(dashboards: usize) -> (Child, String) {
     let places = dashboards + STUCK;
     let mut server = Command::new(env!("CARGO_BIN_EXE_swarmq"))
@@ -68,12 +68,12 @@ fn start(dashboards: usize) -> (Child, String) {
         .filter_map(|line| serde_json::from_str::<Value>(&line).ok())
         .find(|line| line["what"] == "web tier, http")
         .and_then(|line| Some(line["address"].as_str()?.to_owned()))
-        .expect("the program ended before it told its address");
+        .expect("the program ended before it logged its address");
     (server, address)
 }
 
 async fn run(pid: u32, address: &str, dashboards: usize, time: Duration) {
-    // The connector's own limit is a hundred.
+    // The connector's default limit is 100 connections.
     let connector = awc::Connector::new().limit(0);
     let client = awc::Client::builder().connector(connector).timeout(Duration::from_secs(30)).finish();
     let (last, bytes) = (Rc::new(vec![const { Cell::new(0_u64) }; dashboards]), Rc::new(Cell::new(0_u64)));
@@ -105,8 +105,8 @@ async fn run(pid: u32, address: &str, dashboards: usize, time: Duration) {
     sleep(WARM_UP).await;
     let (cpu, received, begun) = (cpu_s(pid), bytes.get(), Instant::now());
     let mut memory = vec![resident_kb(pid)];
-    for _ in 0..LOOKS {
-        sleep(time / LOOKS).await;
+    for _ in 0..SAMPLES {
+        sleep(time / SAMPLES).await;
         memory.push(resident_kb(pid));
     }
     let elapsed = begun.elapsed().as_secs_f64();
@@ -121,7 +121,7 @@ async fn run(pid: u32, address: &str, dashboards: usize, time: Duration) {
         "                    {}",
         memory.iter().map(|kb| format!("{:.1}", *kb as f64 / 1e3)).collect::<Vec<_>>().join(", ")
     );
-    // Whoever opens a dashboard now gets the last state: all others must come as far as that.
+    // A new dashboard gets the last state, which all others must reach.
     let end = loop {
         let (_, mut newcomer) = client.ws(format!("{address}/ws")).max_frame_size(64 << 20).connect().await.unwrap();
         let Some(Ok(Frame::Text(snapshot))) = newcomer.next().await else { panic!("no snapshot") };

@@ -1,6 +1,6 @@
-//! Messages a second through requester workers, broker and responder workers with the `echo` task and no delay, against
-//! the limit of libzmq: plain threads around `zmq::proxy`, which read and write no JSON. Both in one run, in turns, so
-//! that the ratio holds on any machine. Run it with `cargo bench --bench pipeline [WORKERS ...]`.
+//! Messages per second through requester workers, broker and responder workers with the `echo` task and no delay, compared
+//! with the limit of libzmq: plain threads around `zmq::proxy` without JSON. Both alternate in one run, so that the ratio
+//! depends little on the machine. Run it with `cargo bench --bench pipeline [WORKERS ...]`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,13 +15,13 @@ use swarmq::requester::RequestCoordinator;
 use swarmq::wire::Request;
 use tokio::sync::mpsc;
 
-/// How long each measurement runs, after as long a warm-up of a fifth.
+/// Duration of each measurement, after a warm-up of a fifth of it.
 const RUN: Duration = Duration::from_secs(4);
 
-/// Turns of each; the medians are compared.
+/// Runs of each; the medians are compared.
 const TURNS: usize = 5;
 
-/// Requests under way at one time: each worker always has a message waiting.
+/// Requests in flight, so that each worker always has a message waiting.
 const UNDER_WAY: usize = 4;
 
 /// A message of the article's size.
@@ -47,7 +47,7 @@ fn median(mut rates: Vec<f64>) -> f64 {
     rates[rates.len() / 2]
 }
 
-/// Messages a second through plain threads: REQ -> tcp ROUTER, proxy, DEALER -> inproc REP.
+/// Messages per second through plain threads: REQ -> tcp ROUTER, proxy, DEALER -> inproc REP.
 fn run_plain(workers: usize) -> f64 {
     let context = zmq::Context::new();
     let (router, dealer) = (context.socket(zmq::ROUTER).unwrap(), context.socket(zmq::DEALER).unwrap());
@@ -103,14 +103,14 @@ fn run_plain(workers: usize) -> f64 {
     rate
 }
 
-/// Messages a second through the program, from the request's arrival at the requester to the set of replies.
+/// Messages per second through the program, from the request's arrival at the requester to the set of replies.
 fn run_swarmq(workers: usize) -> f64 {
     let set = |key: &str, value: String| Override { key: key.into(), value, flag: "bench".into() };
     let overrides = vec![
         set("requester.workers", workers.to_string()),
         set("responder.workers", workers.to_string()),
         set("task.name", "echo".into()),
-        // As deployed: the profile for tests tells much more often.
+        // As deployed: the test profile publishes much more often.
         set("telemetry.interval", "500ms".into()),
         set("discovery.heartbeat", "1s".into()),
         set("discovery.heartbeat_timeout", "2s".into()),
@@ -142,7 +142,7 @@ async fn keep_asking(coordinator: Arc<RequestCoordinator>, count: Arc<AtomicU64>
         let request = Request { request_id: id.to_string(), parameters: parameters.clone(), ..Request::default() };
         let (sink, mut frames) = mpsc::channel(1);
         coordinator.handle(request, sink, &log).await;
-        // None: the program is being shut down.
+        // `None` means that the program is shutting down.
         let Some(line) = frames.recv().await else { return };
         let (replies, responses) =
             (line.text.matches("\"messageId\"").count(), line.text.matches("\"body\":\"Hello Paul\"").count());

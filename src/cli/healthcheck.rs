@@ -9,18 +9,18 @@ use anyhow::{Result, bail};
 use crate::cli::output::line;
 use crate::config::{Role, Settings};
 
-/// Longest wait for the answer; Docker's own default for a health check is 30 s.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Timeout of the HTTP request; Docker's default for a health check is 30 s.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Asks `/healthz` or `/readyz`; the exit status is the answer, 0 or 1. Without an address and without `admin.port` the tiers'
-/// own ports are tried, one after the other.
+/// Requests `/healthz` or `/readyz`. Exit status 0: healthy or ready; 1: not. Without an address and without `admin.port` it
+/// tries the default port of each tier in turn.
 pub fn probe(settings: &Settings, ready: bool, address: Option<String>) -> Result<ExitCode> {
     let addresses = address.map_or_else(|| own_addresses(settings), |address| vec![address]);
     actix_rt::System::new().block_on(async {
         let mut unanswered = vec![];
         for address in addresses {
             let url = format!("http://{address}/{}", if ready { "readyz" } else { "healthz" });
-            match awc::Client::builder().timeout(PATIENCE).finish().get(&url).send().await {
+            match awc::Client::builder().timeout(RESPONSE_TIMEOUT).finish().get(&url).send().await {
                 Ok(mut response) => {
                     let body = response.body().await.unwrap_or_default();
                     line(String::from_utf8_lossy(&body))?;
@@ -30,13 +30,13 @@ pub fn probe(settings: &Settings, ready: bool, address: Option<String>) -> Resul
             }
         }
         bail!(
-            "no answer from {}; is it running, and is its admin server elsewhere (admin.port, --address)?",
+            "no answer from {}; start the process, or give the address of its admin server (admin.port, --address)",
             unanswered.join(", ")
         )
     })
 }
 
-/// Where this machine's admin server may be.
+/// The possible addresses of this machine's admin server.
 fn own_addresses(settings: &Settings) -> Vec<String> {
     let ip = match settings.admin.bind {
         ip if !ip.is_unspecified() => ip,

@@ -12,34 +12,34 @@ use anyhow::{Context, Result, bail};
 use crate::cli::output;
 use crate::config::CurveKey;
 
-/// What to do with a key that was written to stdout, for whoever made it.
+/// Instructions for a key that was written to stdout. `exposed`: stdout is a file that other users can read.
 fn what_next(is_terminal: bool, exposed: bool) -> String {
     let first = match (is_terminal, exposed) {
         (true, _) => {
-            "The public and the secret key of a deployment. They are kept nowhere: `swarmq keygen FILE` writes a key to a \
+            "The public and the secret key of a deployment. They were not saved: `swarmq keygen FILE` writes a key to a \
              file,\nand `swarmq keygen | docker secret create swarmq_curve_key_1 -` makes one a Docker secret."
         }
         (false, true) => {
-            "A deployment's key is in the file, which other users of this machine can read: chmod 600, or let \
-             `swarmq keygen FILE` make it."
+            "The key was written to a file that other users of this machine can read: run chmod 600 on it, or use \
+             `swarmq keygen FILE`."
         }
-        (false, false) => "A deployment's key has been written to stdout.",
+        (false, false) => "The deployment's key was written to stdout.",
     };
-    format!("{first}\nSet curve.key_file (SWARMQ_CURVE__KEY_FILE) on every instance; docs/swarm.md shows how.")
+    format!("{first}\nSet curve.key_file (SWARMQ_CURVE__KEY_FILE) on every instance; see docs/swarm.md.")
 }
 
-/// True when stdout is a file, which the shell made, that users other than its owner can read.
+/// True if stdout is redirected to a file that users other than its owner can read.
 fn exposed() -> bool {
     let stdout = io::stdout().as_fd().try_clone_to_owned().map(File::from).and_then(|file| file.metadata());
     stdout.is_ok_and(|file| file.is_file() && file.mode() & 0o077 != 0)
 }
 
-/// Writes a new key to a file that only its owner can read, or to stdout; what to do with it to stderr.
+/// Writes a new key to a file that only its owner can read, or to stdout. Instructions go to stderr.
 pub fn keygen(file: Option<&Path>) -> Result<ExitCode> {
     let Some(key) = CurveKey::generate() else {
         bail!(
-            "this program is built without CURVE: use the image, or run cargo in the folder of its source \
-             (.cargo/config.toml)"
+            "this program is built without CURVE: use the image, or build it in its source folder, where cargo finds \
+             .cargo/config.toml"
         );
     };
     let Some(path) = file else {
@@ -49,7 +49,7 @@ pub fn keygen(file: Option<&Path>) -> Result<ExitCode> {
     };
     let mut created = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            bail!("{} is there already, and a key that is in use must not be lost: name another file", path.display())
+            bail!("{} is there already, and overwriting it would lose its key: give another file name", path.display())
         }
         created => created.with_context(|| format!("can't write {}", path.display()))?,
     };

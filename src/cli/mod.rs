@@ -23,11 +23,11 @@ use crate::config::{Config, Override, Role, Sources};
 
 const AFTER_HELP: &str = "\
 Settings come from defaults, config files, environment variables (SWARMQ_REQUESTER__WORKERS=8) and flags, the later
-over the earlier; `swarmq config` shows each with where it came from.
+overriding the earlier; `swarmq config` shows each setting with its origin.
 
 Try:
   swarmq                     every tier in one process; then open http://127.0.0.1:3000
-  swarmq request             send a request through it and see the replies arrive
+  swarmq request             send a request to it and print the replies as they arrive
   swarmq --responders 8 --set task.delay.kind=none";
 
 /// A message-queue application that makes a Docker Swarm visible and measurable.
@@ -77,7 +77,7 @@ enum Command {
         /// Port of the web server (web.port)
         #[arg(long)]
         port: Option<String>,
-        /// Where the requesters are, host:port (web.requester)
+        /// Address of the requesters (web.requester)
         #[arg(long, value_name = "HOST:PORT")]
         requester: Option<String>,
     },
@@ -89,11 +89,11 @@ enum Command {
         /// Workers (requester.workers)
         #[arg(long)]
         workers: Option<String>,
-        /// Where the brokers are, host:port (requester.responder)
+        /// Address of the brokers (requester.responder)
         #[arg(long, value_name = "HOST:PORT")]
         responder: Option<String>,
     },
-    /// Run a responder: a broker and its workers, or workers alone with --backend
+    /// Run a responder: a broker and its workers, or with --backend only workers
     Responder {
         /// Port of the broker (broker.port)
         #[arg(long)]
@@ -101,11 +101,11 @@ enum Command {
         /// Workers (responder.workers)
         #[arg(long)]
         workers: Option<String>,
-        /// Work for the broker at this address, tcp://host:port or ipc://path (responder.backend)
+        /// Connect the workers to the broker at this address, tcp://host:port or ipc://path (responder.backend)
         #[arg(long, value_name = "URL")]
         backend: Option<String>,
     },
-    /// Run a broker alone; its workers are `swarmq responder --backend`
+    /// Run a broker without workers; start those with `swarmq responder --backend`
     Broker {
         /// Port for requesters (broker.port)
         #[arg(long)]
@@ -116,23 +116,23 @@ enum Command {
     },
     /// Send a request and print each reply as it arrives
     Request(request::AskArgs),
-    /// Measure a plan's trials: worker counts, replicas, delays, loads, one against the other
+    /// Run an experiment: measure and compare worker counts, replicas, delays and loads
     Experiment(Box<experiment::ExperimentArgs>),
-    /// Show the settings in effect, each with where it came from
+    /// Show the settings in effect, each with its origin
     Config {
-        /// Only check them: says nothing and exits with 0 when all is well
+        /// Only check them: prints nothing and exits with 0 if they are valid
         #[arg(long)]
         check: bool,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Ask a running process whether it is alive (exit status 0) or, with --ready, would do work
+    /// Check that a running process is alive or, with --ready, ready for work (exit status 0: yes, 1: no)
     Healthcheck {
-        /// Ask for readiness
+        /// Check readiness instead of liveness
         #[arg(long)]
         ready: bool,
-        /// Address of the admin server; by default this machine's, at admin.port or 9090
+        /// Address of the admin server; by default this machine, at admin.port or the ports 9090 to 9093
         #[arg(long, value_name = "HOST:PORT")]
         address: Option<String>,
     },
@@ -143,7 +143,7 @@ enum Command {
 }
 
 impl Cli {
-    /// Does what the command line says; the exit status it ends with.
+    /// Executes the command; returns the exit status.
     pub fn run(self) -> Result<ExitCode> {
         if self.command.as_ref().is_some_and(Command::ends_at_once) {
             end_at_once_by_signal()?;
@@ -198,7 +198,7 @@ impl Cli {
 }
 
 impl Command {
-    /// True for commands with nothing to bring to an orderly end.
+    /// True for commands that need no orderly shutdown.
     fn ends_at_once(&self) -> bool {
         match self {
             Self::Web { .. } | Self::Requester { .. } | Self::Responder { .. } | Self::Broker { .. } => false,
@@ -209,8 +209,8 @@ impl Command {
     }
 }
 
-/// Has SIGINT and SIGTERM end the process. They do so anyway, unless it is process 1, as in a container: the kernel keeps
-/// signals without a handler from it.
+/// Makes SIGINT and SIGTERM end the process. By default they don't if it is process 1, as in a container: the kernel ignores
+/// signals to process 1 that have no handler.
 fn end_at_once_by_signal() -> Result<()> {
     for signal in [SIGINT, SIGTERM] {
         register_conditional_shutdown(signal, 128 + signal, Arc::new(AtomicBool::new(true)))?;
@@ -219,7 +219,7 @@ fn end_at_once_by_signal() -> Result<()> {
 }
 
 impl Common {
-    /// Loads the configuration, with the flags given over it.
+    /// Loads the configuration. `flags`: setting, flag and value of the command's own flags; they override the other sources.
     fn load(self, flags: Vec<(&str, &str, Option<String>)>) -> Result<Config> {
         let mut sources = Sources::from_process();
         sources.profile = self.profile.or(sources.profile);

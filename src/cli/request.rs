@@ -14,30 +14,30 @@ use crate::cli::output::OutputError;
 use crate::runtime::http::{json_answer, web_url};
 use crate::wire::{Outcome, Problem, Reply, RequestStatus, RequestView};
 
-/// Waits longer than any request may take.
-const PATIENCE: Duration = Duration::from_secs(3_700);
+/// Client timeout: longer than the maximum time of a request, an hour.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(3_700);
 
 #[derive(Debug, Args)]
 pub struct AskArgs {
     /// Address of the web tier
     #[arg(long, default_value = "http://127.0.0.1:3000", value_parser = web_url)]
     url: String,
-    /// Task: file, echo or cpu; by default the responders' own
+    /// Task: file, echo or cpu; by default the responders' task.name
     #[arg(long)]
     task: Option<String>,
     /// Parameter of the task, such as rounds=100000 or payload=hello; can be repeated
     #[arg(long = "param", value_name = "NAME=VALUE")]
     parameters: Vec<String>,
-    /// File to read, relative to the responders' root
+    /// File to read, relative to the responders' task.root
     #[arg(long)]
     filename: Option<String>,
-    /// Who sends a message: every requester worker (all), or one
+    /// Send a message from every requester worker (all), or from one
     #[arg(long, default_value = "all", value_parser = ["all", "one"])]
     fan_out: String,
-    /// Time for each message, such as 500ms or 20s; by default the requesters' own
+    /// Timeout of each message, such as 500ms or 20s; by default the requesters' requester.timeout
     #[arg(long, value_parser = humantime::parse_duration)]
     timeout: Option<Duration>,
-    /// One line of JSON for each reply, and the whole request as the last
+    /// Print a line of JSON for each reply, and the whole request as the last line
     #[arg(long)]
     json: bool,
 }
@@ -49,7 +49,7 @@ impl AskArgs {
             let Some((name, value)) = parameter.split_once('=') else {
                 bail!("--param {parameter}: give NAME=VALUE, such as rounds=100000");
             };
-            // A number or other JSON is taken as such, anything else as text.
+            // A value that is not JSON is text.
             parameters.insert(name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| json!(value)));
         }
         let mut body = json!({ "parameters": parameters, "fanOut": self.fan_out });
@@ -68,24 +68,27 @@ impl AskArgs {
     }
 }
 
-/// Sends the request. Exit status 0: every message had a response; 1: some had none.
+/// Sends the request. Exit status 0: every message got a response; 1: some did not.
 pub fn ask(args: AskArgs) -> Result<ExitCode> {
     actix_rt::System::new().block_on(async {
-        let client = awc::Client::builder().timeout(PATIENCE).disable_redirects().finish();
+        let client = awc::Client::builder().timeout(CLIENT_TIMEOUT).disable_redirects().finish();
         let base = format!("{}/api/v1/requests", args.url);
         let begun = Instant::now();
         let sent = client.post(&base).send_json(&args.body()?).await;
         let mut response = sent.map_err(|error| unreachable(&args.url, &error.to_string()))?;
         let answer: Value = json_answer(&mut response).await.map_err(|reason| anyhow!("{}: {reason}", args.url))?;
         let Some(id) = answer["requestId"].as_str().filter(|_| response.status().is_success()) else {
-            bail!("refused: {}", answer["error"]["message"].as_str().unwrap_or("for no reason given"));
+            bail!(
+                "the web tier refused the request: {}",
+                answer["error"]["message"].as_str().unwrap_or("the web tier gave no reason")
+            );
         };
         let sent = client.get(format!("{base}/{id}/replies")).no_decompress().send().await;
         let mut lines = sent.map_err(|error| unreachable(&args.url, &error.to_string()))?;
         let mut bytes = Vec::new();
         let mut view = None;
         while let Some(chunk) = lines.next().await {
-            bytes.extend_from_slice(&chunk.context("the web tier went away in the middle")?);
+            bytes.extend_from_slice(&chunk.context("the web tier closed the connection before the request had ended")?);
             while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = bytes.drain(..=end).collect();
                 if args.json {
@@ -94,12 +97,12 @@ pub fn ask(args: AskArgs) -> Result<ExitCode> {
                     print(&reply, begun.elapsed())?;
                 }
                 if let Ok(Refusal { error }) = serde_json::from_slice(&line) {
-                    bail!("the web tier broke off: {error}");
+                    bail!("the web tier reported an error: {error}");
                 }
                 view = serde_json::from_slice::<RequestView>(&line).ok().or(view);
             }
         }
-        let view = view.context("the web tier went away before the request had ended")?;
+        let view = view.context("the web tier closed the connection before the request had ended")?;
         if !args.json {
             summarise(&view, begun.elapsed())?;
         }
@@ -108,14 +111,14 @@ pub fn ask(args: AskArgs) -> Result<ExitCode> {
     })
 }
 
-/// The last line where the web tier can't tell the rest.
+/// The last line if the web tier can't send the remaining replies.
 #[derive(Deserialize)]
 struct Refusal {
     error: Problem,
 }
 
 fn unreachable(url: &str, reason: &str) -> anyhow::Error {
-    anyhow!("no answer from {url}: {reason}; is the web tier running? Start it with `swarmq`, or give --url")
+    anyhow!("no answer from {url}: {reason}; start a web tier with `swarmq`, or give its address with --url")
 }
 
 fn print(reply: &Reply, after: Duration) -> Result<(), OutputError> {
@@ -138,7 +141,7 @@ fn print(reply: &Reply, after: Duration) -> Result<(), OutputError> {
     ))
 }
 
-/// A body's first line, shortened to fit. Control characters are shown as such, and not obeyed by the terminal.
+/// A body's first line, shortened to 80 characters. Control characters are replaced, so that a terminal does not execute them.
 fn first_line(body: &str) -> String {
     const WIDTH: usize = 80;
     let mut line = body.lines().next().unwrap_or_default().chars();
@@ -170,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_is_shown_by_its_first_line_which_tells_a_terminal_nothing() {
+    fn a_body_is_shown_by_its_first_line_without_control_characters() {
         let long = "é".repeat(81);
         let cut = format!("{}...", "é".repeat(80));
         for (body, shown) in [("", ""), ("a\nb", "a"), ("\x1b[2J\0x", "\u{fffd}[2J\u{fffd}x"), (&long, &cut)] {

@@ -1,4 +1,4 @@
-//! `swarmq`, `swarmq web`, ...: runs tiers until the process is told to stop.
+//! `swarmq`, `swarmq web`, ...: runs tiers until SIGTERM or Ctrl-C.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,23 +11,23 @@ use crate::app::{Addresses, App};
 use crate::config::{Config, Role};
 use crate::runtime::logging;
 
-/// Exit status of a process that was interrupted a second time while it was shutting down: 128 + SIGINT.
+/// Exit status after a second signal during shutdown: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
 
-/// How long the banner waits until the tiers of this process have found each other.
-const STARTING: Duration = Duration::from_secs(2);
+/// Maximum time that the banner waits for the tiers of this process to connect to one another.
+const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Runs a role to its end.
+/// Runs a role until it has shut down.
 pub fn run(config: Config, role: Role) -> Result<ExitCode> {
     let (log, guard) = logging::init(&config.settings.log, role.name())?;
     let ended = actix_rt::System::new().block_on(async {
-        // First of all: from its first line on, the process ends in order.
+        // Before anything else, so that a signal during the start causes an orderly shutdown.
         let stop = wait_for_signal()?;
         if guard.json {
             info!(log, "swarmq"; "version" => env!("CARGO_PKG_VERSION"), "profile" => &config.profile);
         }
         for (setting, file) in config.exposed() {
-            warn!(log, "every user of this machine can read this secret: chmod o-r, or have it in a file of its own";
+            warn!(log, "every user of this machine can read this secret: run chmod o-r on its file, or move it to another file";
                 "setting" => setting, "file" => file);
         }
         let app = App::build(config.settings, role, log.clone())?;
@@ -35,8 +35,8 @@ pub fn run(config: Config, role: Role) -> Result<ExitCode> {
             app.addresses.log(&log);
         } else {
             if role == Role::All {
-                // What the banner proposes works from then on.
-                app.ready(STARTING).await;
+                // The commands that the banner suggests work only then.
+                app.ready(READY_TIMEOUT).await;
             }
             logging::banner(&log, &welcome(role, &app.addresses));
         }
@@ -46,35 +46,35 @@ pub fn run(config: Config, role: Role) -> Result<ExitCode> {
         }
     });
     match ended {
-        // Where the log is for people, the plain error on stderr is enough.
+        // In terminal format, the error on stderr is enough.
         Err(error) if guard.json => {
-            crit!(log, "ended"; "reason" => format!("{error:#}"));
+            crit!(log, "ended with an error"; "reason" => format!("{error:#}"));
             Ok(ExitCode::FAILURE)
         }
         ended => ended,
     }
 }
 
-/// Futures of the first signal to stop, and of the second.
+/// Futures that resolve at the first and at the second stop signal.
 struct Stop<A, B> {
     first: A,
     second: B,
 }
 
-/// Listens for SIGTERM and Ctrl-C. The first asks for an orderly end, the second for an end at once.
+/// Listens for SIGTERM and SIGINT. The first starts an orderly shutdown, the second ends the process at once.
 fn wait_for_signal() -> Result<Stop<impl Future<Output = ()>, impl Future<Output = ()>>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let (told, tell) = tokio::sync::oneshot::channel();
+    let (signals, signals_after_first) = tokio::sync::oneshot::channel();
     let first = async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        // Nobody waits for the second when the process is ending already.
-        let _ = told.send((terminate, interrupt));
+        // An error means that the process is ending already.
+        let _ = signals.send((terminate, interrupt));
     };
     let second = async move {
-        let Ok((mut terminate, mut interrupt)) = tell.await else { return std::future::pending().await };
+        let Ok((mut terminate, mut interrupt)) = signals_after_first.await else { return std::future::pending().await };
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
@@ -83,9 +83,9 @@ fn wait_for_signal() -> Result<Stop<impl Future<Output = ()>, impl Future<Output
     Ok(Stop { first, second })
 }
 
-/// Where it is, and what to do next, for whoever started it by hand.
+/// The banner: the addresses of this process, and commands to try.
 fn welcome(role: Role, addresses: &Addresses) -> String {
-    // As it was called: `cargo run` puts nothing on the path.
+    // The path it was started by: with `cargo run` the program is not in PATH.
     let program = std::env::args().next().unwrap_or_else(|| "swarmq".to_owned());
     let mut lines = vec![];
     if let Some(web) = addresses.web {

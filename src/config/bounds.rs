@@ -1,4 +1,4 @@
-//! Numbers and times that carry their allowed range in their type, so that a setting out of range cannot be built.
+//! Numbers and times with their allowed range in their type, so that a setting out of range can't be constructed.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,7 +21,7 @@ pub struct OutOfRange {
 pub struct Int<const MIN: u64, const MAX: u64>(u64);
 
 impl<const MIN: u64, const MAX: u64> Int<MIN, MAX> {
-    /// The number `VALUE`; out of range, it does not compile.
+    /// The number `VALUE`, checked at compile time.
     #[must_use]
     pub const fn literal<const VALUE: u64>() -> Self {
         const { assert!(MIN <= VALUE && VALUE <= MAX, "literal out of range") };
@@ -60,7 +60,7 @@ impl<const MIN: u64, const MAX: u64> Int<MIN, MAX> {
 pub type Port = Int<0, 65_535>;
 
 impl Port {
-    /// The number as the sockets want it.
+    /// The number as a TCP port.
     #[must_use]
     pub const fn port(self) -> u16 {
         self.0 as u16
@@ -120,12 +120,12 @@ impl<const MIN: u64, const MAX: u64> JsonSchema for Int<MIN, MAX> {
 }
 
 /// A time from `MIN_MS` to `MAX_MS` milliseconds, both included, written with its unit: `10s`, `1500ms`, `1m 30s`.
-/// A bare number is refused, since nothing says whether it means seconds or milliseconds.
+/// A number without a unit is refused, because it may mean seconds or milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span<const MIN_MS: u64, const MAX_MS: u64>(Duration);
 
 impl<const MIN_MS: u64, const MAX_MS: u64> Span<MIN_MS, MAX_MS> {
-    /// The time of `MS` milliseconds; out of range, it does not compile.
+    /// `MS` milliseconds, checked at compile time.
     #[must_use]
     pub const fn literal<const MS: u64>() -> Self {
         const { assert!(MIN_MS <= MS && MS <= MAX_MS, "literal out of range") };

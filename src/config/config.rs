@@ -1,4 +1,4 @@
-//! Loading the settings: layers over one another, checked, each value with its origin.
+//! Loads the settings: merges the layers, checks the result, and notes each value's origin.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
@@ -11,13 +11,13 @@ use serde_json::Value;
 
 use super::{AROUND_BYTES, ConfigError, Layer, MAX_ESCAPED, Secret, Section, Settings, Sources, files, sections};
 
-/// The settings that are secrets; for each there is one of the same name with `_file`.
+/// The secret settings. Each can also be given by a file, with the setting of the same name and `_file`.
 const SECRETS: [&str; 2] = ["admin.token", "curve.key"];
 
-/// Where orchestrators mount secrets.
+/// Folders where orchestrators mount secrets.
 const MOUNTED: [&str; 2] = ["/run/secrets/", "/var/run/secrets/"];
 
-/// The settings of this process, and where each came from.
+/// The settings of this process, each with its origin.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The settings, checked.
@@ -27,12 +27,12 @@ pub struct Config {
     effective: Vec<Effective>,
 }
 
-/// One setting as it is in effect.
+/// One effective setting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Effective {
     /// Dotted name.
     pub key: String,
-    /// Value as text; "none" without one, "(hidden)" for a secret.
+    /// Value as text: "none" if it has none, "(hidden)" for a secret.
     pub value: String,
     /// "default", a file, "built-in profile swarm", an environment variable, or a flag.
     pub source: String,
@@ -42,7 +42,7 @@ impl Config {
     /// Loads and checks the settings. Reads the files of the config folder, and those of secrets.
     ///
     /// # Errors
-    /// The first thing found wrong, in words for the person who configured it.
+    /// The first error, with its origin and what to do.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let sections = sections();
         let profile = sources.profile()?;
@@ -62,8 +62,8 @@ impl Config {
         Ok(Self { effective: loader.effective(&settings), settings, profile: profile.0 })
     }
 
-    /// The secrets in files that every user of this machine may read: setting and file. What an orchestrator mounts is its
-    /// own affair: Docker gives secrets a mode that all can read, in a container that has one user.
+    /// Setting and file of each secret that every user of this machine may read. Excludes files that an orchestrator mounts:
+    /// Docker makes secrets readable for all users of a container.
     #[must_use]
     pub fn exposed(&self) -> Vec<(&str, &str)> {
         let secrets = self.effective.iter().filter(|setting| SECRETS.contains(&&*setting.key));
@@ -99,7 +99,7 @@ impl Loader {
                 _ => self.invalid(&key),
             }
         })?;
-        // A number where a choice stands would be taken for its place in the list.
+        // figment would accept a number as the index of an enum's choice.
         let mut entries = self.sections.iter().flat_map(|section| &section.entries);
         let is_number = |key: &str| self.merged.find_value(key).is_ok_and(|value| value.to_num().is_some());
         match entries.find(|entry| entry.default.is_string() && is_number(&entry.key)) {
@@ -125,7 +125,7 @@ impl Loader {
         self.merged.find_metadata(key).map_or("default".into(), |metadata| metadata.name.clone()).into_owned()
     }
 
-    /// The rules that hold between settings.
+    /// Checks the rules between settings.
     fn check(&self, settings: &Settings) -> Result<(), ConfigError> {
         let Settings { web, requester, task, supervision, discovery, curve, admin, broker, .. } = settings;
         let largest_message = requester.max_message_bytes.get();
@@ -148,13 +148,9 @@ impl Loader {
             (
                 admin.token.is_some() && admin.token_file.is_some(),
                 ["admin.token", "admin.token_file"],
-                "the token has one source",
+                "set only one of them",
             ),
-            (
-                curve.key.is_some() && curve.key_file.is_some(),
-                ["curve.key", "curve.key_file"],
-                "the key has one source",
-            ),
+            (curve.key.is_some() && curve.key_file.is_some(), ["curve.key", "curve.key_file"], "set only one of them"),
             (
                 task.max_file_bytes.get() * MAX_ESCAPED + AROUND_BYTES > largest_message,
                 ["task.max_file_bytes", "requester.max_message_bytes"],
@@ -194,14 +190,14 @@ impl Loader {
         Err(ConfigError::Conflict { first, second, rule })
     }
 
-    /// With the secret `key` out of the file that `<key>_file` names on top.
+    /// Adds a layer with the secret `key` from the file `path`, the value of `<key>_file`.
     fn with_file(self, key: &str, path: Option<&Path>) -> Result<Self, ConfigError> {
         let Some(path) = path else { return Ok(self) };
         let text = match std::fs::read_to_string(path) {
             Ok(text) if Secret::cleaned(&text).is_empty() => Err("the file is empty".to_owned()),
             Ok(text) => Ok(text),
             Err(error) if error.kind() == ErrorKind::InvalidData => {
-                Err("it is no text in UTF-8, as some editors and shells write it".to_owned())
+                Err("it is not UTF-8 text: save it as UTF-8".to_owned())
             }
             Err(error) => Err(error.to_string()),
         };

@@ -23,15 +23,15 @@ impl CurveKey {
     const HIDDEN: &'static str = "(hidden)";
     const ALLOWED: &'static str = "a public and a secret key, as `swarmq keygen` writes them";
 
-    /// A new key pair; none where libzmq is built without CURVE.
+    /// A new key pair; `None` if libzmq is built without CURVE.
     #[must_use]
     pub fn generate() -> Option<Self> {
         let pair = zmq::CurveKeyPair::new().ok()?;
         Some(Self { public: pair.public_key, secret: pair.secret_key })
     }
 
-    /// Two keys in Z85 (ZeroMQ RFC 32), the public one first, with white space between them. Quotes and a byte order mark
-    /// around them are left out.
+    /// Parses two keys in Z85 (ZeroMQ RFC 32), the public one first, with white space between them. Ignores quotes and a byte
+    /// order mark around them.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut keys = Secret::cleaned(text).split_whitespace().map(|key| zmq::z85_decode(key).ok()?.try_into().ok());
@@ -44,7 +44,7 @@ impl CurveKey {
     /// The text that [`Self::parse`] reads: a line for each key.
     #[must_use]
     pub fn expose(&self) -> String {
-        // Cannot fail: 32 bytes are a multiple of four.
+        // Infallible: the length, 32 bytes, is a multiple of four.
         let line = |key: &[u8]| zmq::z85_encode(key).unwrap_or_default();
         format!("{}\n{}\n", line(&self.public), line(&self.secret))
     }
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn invalid_keys_are_refused() {
         let short = &PUBLIC[..39];
         for text in ["", PUBLIC, short, &format!("{PUBLIC} {short}"), &format!("{PUBLIC} {SECRET} {PUBLIC}"), "é ü"] {
             assert!(CurveKey::parse(text).is_none(), "{text}");

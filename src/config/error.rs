@@ -1,5 +1,4 @@
-//! What can be wrong with a configuration. Every message names the setting, its value, where it came from, what is
-//! allowed, and what to do.
+//! Errors of the configuration. Every message names the setting, its value, its origin, what is allowed, and what to do.
 
 use std::path::PathBuf;
 
@@ -11,14 +10,14 @@ pub enum ConfigError {
     /// No profile has this name.
     #[error("unknown profile {profile:?} (from {origin}): choose one of {known}")]
     UnknownProfile {
-        /// The name that was asked for.
+        /// The unknown name.
         profile: String,
-        /// The flag or variable that asked.
+        /// The flag or variable that gave it.
         origin: String,
-        /// The names there are.
+        /// The known names.
         known: String,
     },
-    /// The config folder that was asked for is not there.
+    /// The configured folder does not exist or is not a folder.
     #[error(
         "the config folder {} (from {origin}) is not a folder: name one that exists, or leave it out to use the \
          built-in files",
@@ -30,15 +29,15 @@ pub enum ConfigError {
         /// The flag or variable that named it.
         origin: String,
     },
-    /// A configuration file is there and cannot be read.
+    /// A configuration file exists and can't be read.
     #[error("cannot read {}: {problem}; make it readable, or remove it to use the built-in file", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         problem: String,
     },
-    /// A configuration file is no TOML.
+    /// A configuration file is not valid TOML.
     #[error("{origin} is not valid TOML; correct it: {problem}")]
     Syntax {
         /// The file.
@@ -53,10 +52,10 @@ pub enum ConfigError {
         key: String,
         /// The file or flag that gave it.
         origin: String,
-        /// The nearest name, or the names there are: a sentence.
+        /// A sentence: the nearest name, or the known names.
         hint: String,
     },
-    /// An environment variable has swarmq's prefix and sets nothing.
+    /// An environment variable has swarmq's prefix and is not a setting.
     #[error(
         "unknown environment variable {name}: {hint} Correct or unset it; a variable is \
          SWARMQ_SECTION__KEY, with two underscores"
@@ -64,10 +63,10 @@ pub enum ConfigError {
     UnknownVariable {
         /// The variable.
         name: String,
-        /// The nearest variable, or the variables there are: a sentence.
+        /// A sentence: the nearest variable, or the known variables.
         hint: String,
     },
-    /// A value out of range, or of another form.
+    /// A value is out of range or malformed.
     #[error("{key} = {value} (from {origin}) is not allowed: it must be {allowed}. Correct or remove it there")]
     Invalid {
         /// The setting.
@@ -79,7 +78,7 @@ pub enum ConfigError {
         /// Range, choices or form.
         allowed: String,
     },
-    /// Two settings that do not go together.
+    /// Two settings contradict each other.
     #[error("{first} and {second} do not go together: {rule}. Change or remove one of them")]
     Conflict {
         /// One setting: key, value, origin.
@@ -89,9 +88,9 @@ pub enum ConfigError {
         /// The rule they break.
         rule: &'static str,
     },
-    /// The file of a secret gives none.
+    /// The file of a secret contains none, or can't be read.
     #[error(
-        "{setting} = {} (from {origin}) gives nothing: {problem}. Write the secret into that file, or remove the setting",
+        "{setting} = {} (from {origin}) can't be used: {problem}. Write the secret into that file, or remove the setting",
         path.display()
     )]
     SecretFile {
@@ -113,7 +112,7 @@ impl ConfigError {
         Self::UnknownKey { key: key.to_owned(), origin: origin.to_owned(), hint }
     }
 
-    /// For the environment variable `name`. Its value is not shown: it may be a misspelt secret.
+    /// For the environment variable `name`. Its value is not shown, because its name may be that of a secret, misspelt.
     pub(super) fn unknown_variable(name: &str, sections: &[Section]) -> Self {
         let key = name.trim_start_matches(ENV_PREFIX).to_lowercase().replace("__", ".");
         let hint = hint(&key, sections, variable);
@@ -121,15 +120,15 @@ impl ConfigError {
     }
 }
 
-/// The setting nearest to `key` if one is near; else the settings of its section; else the sections. A sentence.
+/// A sentence that names the setting most similar to `key`; if none is similar, the settings of its section; else the sections.
 fn hint(key: &str, sections: &[Section], spell: fn(&str) -> String) -> String {
-    const NEAR: f64 = 0.75;
-    let likeness = |known: &str| strsim::normalized_damerau_levenshtein(key, known);
+    const MIN_SIMILARITY: f64 = 0.75;
+    let similarity = |known: &str| strsim::normalized_damerau_levenshtein(key, known);
     let nearest = sections
         .iter()
         .flat_map(|section| &section.entries)
-        .max_by(|one, other| likeness(&one.key).total_cmp(&likeness(&other.key)));
-    if let Some(entry) = nearest.filter(|entry| likeness(&entry.key) >= NEAR) {
+        .max_by(|one, other| similarity(&one.key).total_cmp(&similarity(&other.key)));
+    if let Some(entry) = nearest.filter(|entry| similarity(&entry.key) >= MIN_SIMILARITY) {
         return format!("did you mean {}?", spell(&entry.key));
     }
     let parent = key.rsplit_once('.').map_or(key, |(section, _)| section);
@@ -149,7 +148,7 @@ mod tests {
     use crate::config::sections;
 
     #[test]
-    fn a_near_name_is_suggested_and_otherwise_the_names_there_are() {
+    fn a_similar_name_is_suggested_and_otherwise_the_known_names() {
         let hint = |key| ConfigError::unknown_key(key, "a file", &sections()).to_string();
         assert!(hint("requester.wrokers").contains("did you mean requester.workers? Correct"));
         assert!(hint("log.colour").contains("[log] has log.level, log.format"));
@@ -159,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_with_one_underscore_is_led_to_two() {
+    fn a_variable_with_one_underscore_gets_a_suggestion_with_two() {
         let message = ConfigError::unknown_variable("SWARMQ_REQUESTER_WORKERS", &sections()).to_string();
         assert!(message.contains("did you mean SWARMQ_REQUESTER__WORKERS?"), "{message}");
     }

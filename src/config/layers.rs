@@ -1,4 +1,4 @@
-//! The layers a configuration is made of: files, environment variables, flags. Each remembers its origin, in words.
+//! The layers of a configuration: files, environment variables, flags. Each has a text that names its origin.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use figment::{Metadata, Profile, Provider};
 
 use super::{ConfigError, Section};
 
-/// What the name of every environment variable of swarmq begins with.
+/// Prefix of swarmq's environment variables.
 pub const ENV_PREFIX: &str = "SWARMQ_";
 
 const PROFILE: &str = "SWARMQ_PROFILE";
@@ -27,20 +27,20 @@ const PROFILES: [(&str, &str); 4] = [
     ("test", include_str!("../../config/test.toml")),
 ];
 
-/// Where the configuration comes from, apart from files.
+/// The sources of the configuration, apart from files.
 #[derive(Clone, Default)]
 pub struct Sources {
-    /// `--profile`; over `SWARMQ_PROFILE`.
+    /// `--profile`; overrides `SWARMQ_PROFILE`.
     pub profile: Option<String>,
-    /// `--config-dir`; over `SWARMQ_CONFIG_DIR`. The folder must exist.
+    /// `--config-dir`; overrides `SWARMQ_CONFIG_DIR`. The folder must exist.
     pub config_dir: Option<PathBuf>,
     /// Environment variables; those without the prefix `SWARMQ_` and empty ones are ignored.
     pub env: Vec<(String, String)>,
-    /// What flags set; the last one wins.
+    /// Settings given by flags; the last one wins.
     pub overrides: Vec<Override>,
 }
 
-/// The files' layers: the one for every profile, then the profile's.
+/// The layers of `default.toml` and of the profile's file.
 pub fn files(folder: &Path, profile: (&str, &str)) -> Result<[Layer; 2], ConfigError> {
     Ok([Layer::file(folder, DEFAULT)?, Layer::file(folder, profile)?])
 }
@@ -57,7 +57,7 @@ pub struct Override {
 }
 
 impl Sources {
-    /// The environment of this process, without flags. Bytes that are no UTF-8 are replaced.
+    /// The environment of this process, without flags. Bytes that are not UTF-8 are replaced.
     #[must_use]
     pub fn from_process() -> Self {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
@@ -80,7 +80,7 @@ impl Sources {
         })
     }
 
-    /// Where the files are looked for.
+    /// The folder of the configuration files.
     pub(super) fn folder(&self) -> Result<PathBuf, ConfigError> {
         let explicit = match (&self.config_dir, self.variable(CONFIG_DIR)) {
             (Some(path), _) => Some((path.clone(), "--config-dir")),
@@ -130,8 +130,8 @@ impl Sources {
     }
 }
 
-/// True for variables that Kubernetes and Docker's links set by themselves where a service is named `swarmq`, or
-/// `swarmq-...`: they speak of the service's addresses. None of them has the two underscores of a setting.
+/// True for variables that Kubernetes and Docker links set for a service named `swarmq` or `swarmq-...`: they contain the
+/// service's addresses. None of them has the two underscores of a setting.
 fn is_orchestrators(name: &str, value: &str) -> bool {
     let is_address = || ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
     let parts: Vec<&str> = name.split('_').collect();
@@ -139,7 +139,7 @@ fn is_orchestrators(name: &str, value: &str) -> bool {
         _ if name.contains("__") => false,
         [.., "SERVICE", "HOST" | "PORT"] | [_, "TCP" | "UDP", ..] => true,
         [.., "PORT"] if is_address() => true,
-        // SERVICE_PORT_NAME of a named port; PORT_NUMBER_PROTOCOL, and what follows it.
+        // SERVICE_PORT_<name> of a named port, and PORT_<number>_<protocol> with any suffix.
         _ => parts.windows(3).any(|three| {
             matches!(three, ["SERVICE", "PORT", _])
                 || (three[0] == "PORT" && three[1].parse::<u16>().is_ok() && matches!(three[2], "TCP" | "UDP" | "SCTP"))
@@ -147,14 +147,14 @@ fn is_orchestrators(name: &str, value: &str) -> bool {
     }
 }
 
-/// Some settings, and the one place they come from.
+/// Settings of one origin.
 pub struct Layer {
     origin: String,
     settings: Dict,
 }
 
 impl Layer {
-    /// One setting. Its value stays text, and the setting's type reads it: a number may be meant as text (`slot=1`).
+    /// One setting. Its value stays text, because the setting's type decides how to parse it: `slot=1` is text.
     pub(super) fn value(key: &str, value: &str, origin: &str) -> Self {
         let settings = nest(key, Value::from(value)).into_dict().unwrap_or_default();
         Self { origin: origin.to_owned(), settings }
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_orchestrator_sets_by_itself_is_told_from_a_misspelt_setting() {
+    fn an_orchestrators_variables_are_distinguished_from_misspelt_settings() {
         let tcp = "tcp://10.0.0.1:3000";
         for (name, value) in [
             ("SWARMQ_PORT", tcp),

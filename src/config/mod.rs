@@ -1,7 +1,7 @@
 //! The settings: their types and bounds, and the layers they are read from.
 //!
-//! Settings come, later over earlier, from: the defaults in code, `default.toml`, the profile's file, environment
-//! variables (`SWARMQ_SECTION__KEY`), and flags. Begin with `settings.rs`.
+//! Layers, the later overriding the earlier: the defaults in code, `default.toml`, the profile's file, environment variables
+//! (`SWARMQ_SECTION__KEY`), and flags. Begin with `settings.rs`.
 
 mod bounds;
 mod config;

@@ -1,4 +1,4 @@
-//! What settings there are, read off the schema of `Settings`: for error messages, and for `docs/configuration.md`.
+//! The list of all settings, from the schema of `Settings`: for error messages and `docs/configuration.md`.
 
 use std::fmt::Write;
 
@@ -12,7 +12,7 @@ use super::{ENV_PREFIX, Settings};
 pub struct Section {
     /// Dotted name.
     pub key: String,
-    /// What it is about.
+    /// Its description.
     pub meaning: String,
     /// Its settings, without those of the sections within it.
     pub entries: Vec<Entry>,
@@ -23,13 +23,13 @@ pub struct Section {
 pub struct Entry {
     /// Dotted name, such as `task.delay.min`.
     pub key: String,
-    /// Value without any configuration; null for none.
+    /// Default value; null: none.
     pub default: Value,
-    /// Range, choices or form, in words.
+    /// Description of the range, choices or form.
     pub allowed: String,
-    /// What it does.
+    /// Its description.
     pub meaning: String,
-    /// Whether its value is never shown.
+    /// True if its value is never shown.
     pub secret: bool,
 }
 
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_tells_its_variable_default_and_range() {
+    fn an_entry_has_its_variable_default_and_range() {
         let min = entry("task.delay.min");
         assert_eq!(min.variable(), "SWARMQ_TASK__DELAY__MIN");
         assert_eq!(min.default, "1s");

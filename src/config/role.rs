@@ -1,15 +1,15 @@
 //! Which tiers a process runs.
 
-/// What one process runs.
+/// The role of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Every tier.
     All,
     Web,
     Requester,
-    /// A broker and its workers, or, with `responder.backend`, workers of a broker elsewhere.
+    /// A broker and its workers, or with `responder.backend` only workers, for a broker in another process.
     Responder,
-    /// A broker alone.
+    /// A broker without workers.
     Broker,
 }
 
@@ -25,7 +25,7 @@ impl Role {
         }
     }
 
-    /// The admin server's port where none is configured: one for each, so that all can run on one host.
+    /// The default port of the admin server. Each role has its own, so that all can run on one host.
     pub fn admin_port(self) -> u16 {
         match self {
             Self::All | Self::Web => 9090,

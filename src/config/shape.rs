@@ -1,4 +1,4 @@
-//! The shape of a distribution, a number with its range in its type.
+//! The shape of the log-normal distribution, with its range in its type.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,7 +21,7 @@ impl Shape {
     /// The shape `value`.
     ///
     /// # Errors
-    /// `OutOfRange` when it is 0 or less, above 3, or no number.
+    /// `OutOfRange` when it is 0 or less, above 3, or NaN.
     pub fn new(value: f64) -> Result<Self, OutOfRange> {
         if value > 0.0 && value <= 3.0 {
             return Ok(Self(value));
@@ -61,7 +61,7 @@ impl Visitor<'_> for ShapeVisitor {
         Shape::new(value).map_err(|_| E::invalid_value(Unexpected::Float(value), &self))
     }
 
-    // An integer is a number too: `sigma = 1`.
+    // TOML's `sigma = 1` is an integer.
     fn visit_i64<E: de::Error>(self, value: i64) -> Result<Shape, E> {
         self.visit_f64(value as f64)
     }

@@ -1,4 +1,4 @@
-//! Text settings with a form of their own: upstreams, ZeroMQ endpoints, and secrets.
+//! Types of text settings: upstreams, ZeroMQ endpoints, host names and secrets.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, Unexpected};
 use serde::{Serialize, Serializer};
 
-/// What a text must look like.
+/// The format of a text setting.
 pub trait Rule {
     /// The rule in words, for error messages and the reference.
     const ALLOWED: &'static str;
@@ -22,18 +22,18 @@ pub trait Rule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text<R>(String, PhantomData<R>);
 
-/// `host:port` of a tier elsewhere, or several of them with commas between; every address behind each name is used.
+/// `host:port` of another tier, or several with commas between; every address of each host is used.
 pub type Upstream = Text<HostPort>;
 /// Where a separate broker listens for workers: `tcp://IP:PORT` (port 0: any free one) or `ipc://PATH`.
 pub type BindUrl = Text<BindRule>;
-/// Where a bare responder finds its broker: `tcp://host:port` or `ipc://path`.
+/// Address of a separate broker, for its workers: `tcp://host:port` or `ipc://path`.
 pub type BrokerUrl = Text<BrokerRule>;
 
-/// Names by which a server is called: hosts, or hosts with a port, with commas between.
+/// Host names of a server, with or without a port, with commas between.
 pub type Hosts = Text<HostNames>;
 
 impl<R: Rule> Text<R> {
-    /// The text, when it follows the rule.
+    /// The text without white space around it; `None` if it does not follow the rule.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -48,12 +48,12 @@ impl<R: Rule> Text<R> {
 }
 
 impl Upstream {
-    /// The upstream at `port` (not 0) of this machine.
+    /// The upstream at `port` (not 0) on this machine.
     pub(super) fn local(port: u16) -> Self {
         Self(format!("127.0.0.1:{port}"), PhantomData)
     }
 
-    /// The upstream behind an address that something listens on; where that is every address, this machine's own.
+    /// The upstream that listens on an address; 0.0.0.0 and [::] become 127.0.0.1.
     #[must_use]
     pub fn at(address: SocketAddr) -> Self {
         match address.ip().is_unspecified() {
@@ -121,13 +121,13 @@ impl Rule for HostNames {
         "a host such as pi.local, for any port, or pi.local:8080, or several with commas between";
 
     fn holds(text: &str) -> bool {
-        // Any port will do to see whether the rest is a host.
+        // With a port added, `split` checks whether the rest is a host.
         text.split(',').map(str::trim).all(|part| split(part).is_some() || split(&format!("{part}:0")).is_some())
     }
 }
 
 impl Text<HostNames> {
-    /// True for a host, with its port if it has one, that is among them.
+    /// True if `host`, with or without a port, is among them.
     #[must_use]
     pub fn has(&self, host: &str) -> bool {
         let name = split(host).map_or(host, |(name, _)| name);
@@ -150,7 +150,7 @@ impl Rule for BindRule {
 }
 
 impl Text<BrokerRule> {
-    /// The host and port of a `tcp://` URL; none for `ipc://`.
+    /// The host and port of a `tcp://` URL; `None` for `ipc://`.
     pub fn upstream(&self) -> Option<Text<HostPort>> {
         self.0.strip_prefix("tcp://").and_then(Text::new)
     }
@@ -172,7 +172,7 @@ fn is_ipc(text: &str) -> bool {
     text.strip_prefix("ipc://").is_some_and(|path| !path.is_empty())
 }
 
-/// Host and port; an IPv6 address stands in brackets.
+/// Splits `host:port`; an IPv6 address must be in brackets.
 fn split(text: &str) -> Option<(&str, u16)> {
     let (host, port) = text.rsplit_once(':')?;
     let inside = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
@@ -197,8 +197,8 @@ impl Secret {
         &self.0
     }
 
-    /// A secret without what editors and shells leave around it: a byte order mark, white space and line ends, and one
-    /// pair of quotes, which Docker's `--env-file` keeps.
+    /// Removes what editors and shells add around a secret: a byte order mark, white space, line ends, and one pair of quotes,
+    /// which Docker's `--env-file` keeps.
     #[must_use]
     pub fn cleaned(text: &str) -> &str {
         let text = text.trim().trim_start_matches('\u{feff}').trim();
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_editors_and_shells_leave_around_a_secret_is_no_part_of_it() {
+    fn a_secret_is_read_without_what_editors_and_shells_add_around_it() {
         let secret =
             |text: &str| serde_json::from_value::<Secret>(text.into()).map(|secret| secret.expose().to_owned());
         for text in [

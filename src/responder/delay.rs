@@ -1,4 +1,4 @@
-//! The delay before a task: how long a worker lingers, drawn from a distribution.
+//! The delay before a task, drawn from a distribution.
 
 use std::time::Duration;
 
@@ -17,15 +17,15 @@ pub struct DelaySource {
 }
 
 impl DelaySource {
-    /// A source of delays. With the same `seed` and stream they are the same, streams of one seed are independent;
-    /// without a seed they differ each time.
+    /// A source of delays. The same `seed` and `stream` give the same sequence; streams of one seed are independent; without
+    /// a seed the sequence differs each time.
     pub fn new(delay: &Delay, seed: Option<u64>, stream: u64) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed.unwrap_or_else(rand::random));
         random.set_stream(stream);
         Self { delay: *delay, random }
     }
 
-    /// Draws from `delay` from now on. The random stream goes on where it is.
+    /// Changes the distribution. The random stream continues.
     pub fn replace(&mut self, delay: &Delay) {
         self.delay = *delay;
     }
@@ -50,8 +50,8 @@ impl DelaySource {
         }
     }
 
-    /// Draws the next delay, waits for so long and returns it. The timer is exact to about a millisecond and never
-    /// early. A wait given up half-way has used its delay: the next one draws anew.
+    /// Draws a delay, waits for it and returns it. The timer is accurate to about a millisecond and never early. Dropping the
+    /// future discards the delay: the next call draws another.
     pub async fn wait(&mut self) -> Duration {
         let delay = self.draw();
         // A sleep of zero may still wait for the timer's next tick.
@@ -62,7 +62,7 @@ impl DelaySource {
     }
 }
 
-/// `mean * factor`, at most `cap`; also what no `Duration` can hold is `cap`.
+/// `mean * factor`, at most `cap`; also `cap` if the product overflows a `Duration`.
 fn scaled(mean: Duration, factor: f64, cap: Duration) -> Duration {
     Duration::try_from_secs_f64(mean.as_secs_f64() * factor).map_or(cap, |delay| delay.min(cap))
 }
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_delay_is_really_waited_for() {
+    async fn wait_takes_as_long_as_the_delay() {
         let expected = draws(&uniform(), SEED, 0, 3);
         let mut source = DelaySource::new(&uniform(), SEED, 0);
         for delay in expected {

@@ -1,4 +1,4 @@
-//! Faults on purpose: what a responder does wrong when it is told to.
+//! Fault injection: a responder fails, stalls or responds late on request.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,14 +12,14 @@ use crate::wire::Faults;
 #[derive(Debug, Default)]
 pub struct FaultInjector {
     state: Mutex<State>,
-    /// Ends the waits under way.
+    /// Ends the current waits.
     cleared: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     faults: Faults,
-    /// How long a worker stalls, on its next message or now.
+    /// The stall of each worker, on its current or next message.
     stalls: HashMap<usize, Duration>,
 }
 
@@ -37,27 +37,30 @@ impl FaultInjector {
         self.lock().stalls.insert(worker, time);
     }
 
-    /// The workers that stall, or will on their next message, in order.
+    /// The workers that stall now or will on their next message, sorted.
     pub fn stalled(&self) -> Vec<usize> {
         let mut workers: Vec<_> = self.lock().stalls.keys().copied().collect();
         workers.sort_unstable();
         workers
     }
 
-    /// Back to normal: a message that is held up by a fault goes on at once.
+    /// Removes all faults. Messages that a fault delays continue at once.
     pub fn clear(&self) {
         *self.lock() = State::default();
         self.cleared.notify_waiters();
     }
 
-    /// What a worker suffers before a message's task: waits are waited for; an error is the reply's body.
+    /// Applies the faults before a message's task: waits for stalls and extra latency.
+    ///
+    /// # Errors
+    /// The body of the error reply.
     pub async fn apply(&self, worker: usize) -> Result<(), &'static str> {
         let cleared = self.cleared.notified();
         let (faults, stall) = {
             let state = self.lock();
             (state.faults, state.stalls.get(&worker).copied())
         };
-        // Also when the worker dies meanwhile: its successor does not stall again.
+        // Dropped even if the worker dies in the stall, so that its successor does not stall again.
         let _over = stall.map(|_| Stalled { injector: self, worker });
         let wait = stall.unwrap_or_default() + Duration::from_millis(faults.extra_latency_ms);
         if !wait.is_zero() {
@@ -67,10 +70,10 @@ impl FaultInjector {
             }
         }
         if faults.failing {
-            return Err("this responder is set to fail (a fault on purpose)");
+            return Err("this responder fails every message (injected fault)");
         }
         if faults.error_rate > 0.0 && rand::random::<f64>() < faults.error_rate {
-            return Err("an error on purpose (the fault's error rate)");
+            return Err("this message failed by the error rate (injected fault)");
         }
         Ok(())
     }
@@ -80,7 +83,7 @@ impl FaultInjector {
     }
 }
 
-/// A stall under way.
+/// Removes a worker's stall when it is dropped.
 struct Stalled<'a> {
     injector: &'a FaultInjector,
     worker: usize,
@@ -97,7 +100,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_stall_is_suffered_once_and_by_its_worker() {
+    async fn a_stall_applies_once_and_to_its_worker() {
         let injector = FaultInjector::default();
         injector.stall(1, Duration::from_secs(60));
         let begun = tokio::time::Instant::now();
@@ -112,18 +115,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_held_up_goes_on_when_the_faults_are_cleared() {
+    async fn a_delayed_message_continues_when_the_faults_are_cleared() {
         let injector = FaultInjector::default();
         injector.stall(0, Duration::from_secs(60));
         injector.set(Faults { failing: true, extra_latency_ms: 60_000, ..Faults::default() });
         let begun = tokio::time::Instant::now();
         let clear = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            assert_eq!(injector.stalled(), [0], "it shows while it stalls");
+            assert_eq!(injector.stalled(), [0], "it is listed while it stalls");
             injector.clear();
         };
-        let (suffered, ()) = tokio::join!(injector.apply(0), clear);
-        suffered.unwrap();
+        let (applied, ()) = tokio::join!(injector.apply(0), clear);
+        applied.unwrap();
         assert_eq!(begun.elapsed(), Duration::from_secs(1));
         assert!(injector.stalled().is_empty());
     }

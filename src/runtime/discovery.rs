@@ -1,5 +1,4 @@
-//! Names into addresses, again and again: an upstream is `host:port`, or several, and every address behind each host is
-//! a peer.
+//! Resolves the host names of an upstream periodically. Every address of every host is a peer.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -11,19 +10,19 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::config::Upstream;
 
-/// Every address behind the name. IPv6 addresses count only where there is no IPv4 one, or a peer that has both
-/// (`localhost`) would be two.
+/// Every address of a host. IPv6 addresses are used only if there is no IPv4 address: a peer with both, such as `localhost`,
+/// would count twice.
 async fn resolve(host: &str, port: u16, limit: Duration) -> Result<BTreeSet<SocketAddr>, String> {
     let found: Vec<SocketAddr> = match timeout(limit, tokio::net::lookup_host((host, port))).await {
         Ok(Ok(found)) => found.collect(),
         Ok(Err(error)) => return Err(error.to_string()),
-        Err(_) => return Err(format!("no answer from the resolver within {limit:?}")),
+        Err(_) => return Err(format!("the resolver did not answer within {limit:?} (discovery.connect_timeout)")),
     };
     let any_v4 = found.iter().any(SocketAddr::is_ipv4);
     Ok(found.into_iter().filter(|address| address.is_ipv4() == any_v4).collect())
 }
 
-/// A name, and what it meant when last it could be looked up.
+/// A host name and the addresses of the last successful look-up.
 struct Name<'a> {
     host: &'a str,
     port: u16,
@@ -55,9 +54,9 @@ fn without_own(mut addresses: BTreeSet<SocketAddr>, own: Option<SocketAddr>) -> 
     addresses
 }
 
-/// Keeps `addresses` at what the upstream means, until nobody listens any more. A look-up that fails keeps the
-/// last addresses that worked: while no task of a service is healthy, a swarm's DNS does not know its name. `own`: this
-/// process is one of the peers itself, listens there, and does not follow itself.
+/// Publishes the upstream's current addresses until every receiver is dropped. A failed look-up keeps the addresses of the
+/// last successful one: a swarm's DNS does not know a service while none of its tasks is healthy. `own`: the address where
+/// this process listens, if it is one of the peers itself: only the others are published.
 pub async fn follow(
     upstream: Upstream,
     own: Option<SocketAddr>,

@@ -1,4 +1,4 @@
-//! Who the instances of this process are.
+//! Names the instances of this process.
 
 use std::net::SocketAddr;
 
@@ -29,8 +29,8 @@ pub fn instance(settings: &Settings, role: Role, tier: Tier, admin: Option<Socke
     }
 }
 
-/// The first of an instance's `responderId`s: 32 random bits over 16 for the worker, so that ids are unique across the
-/// deployment and fit the whole numbers that JavaScript can tell apart.
+/// The first `responderId` of an instance: 32 random bits, then 16 bits for the worker's index. Ids are unique across the
+/// deployment and below 2^53, the limit of exact integers in JavaScript.
 pub fn first_responder_id() -> i64 {
     i64::from(rand::random::<u32>()) << 16
 }

@@ -1,7 +1,7 @@
-//! Logs: lines for people on stderr, or JSON lines on stdout, written by a thread of their own.
+//! Logs: text lines on stderr, or JSON lines on stdout, written by a separate thread.
 //!
-//! Our code passes loggers. Libraries know no logger: what they say through `log` goes through the global one that
-//! `init` sets, and so do `tracing` events, which `tracing`'s feature "log" (actix enables it) hands to `log`.
+//! Our code passes loggers. Dependencies log through the `log` crate, which `init` connects to a global logger; `tracing`
+//! events get there by `tracing`'s feature "log", which actix enables.
 
 use std::io::{self, IsTerminal, Write};
 use std::panic;
@@ -14,47 +14,47 @@ use slog_term::{FullFormat, TermDecorator};
 
 use crate::config::{Log, LogFormat, LogLevel};
 
-/// Lines that wait to be written; beyond it they are left out, and a line tells how many.
+/// Lines that may wait to be written. Further ones are dropped, and a line reports how many.
 const QUEUE_LINES: usize = 8_192;
 
-/// Says at ERROR what a client sent wrong, each time: a flood at will. The client is told, and the log at `debug`.
-const CLIENTS_FAULTS: &str = "actix_http";
+/// Logs every malformed request at ERROR, so clients could flood the log. Shown at `debug` only; the client gets an error
+/// response in any case.
+const CLIENT_ERRORS: &str = "actix_http";
 
-/// Marks what is shown as it stands.
+/// The tag of records that are printed without a log prefix.
 const BANNER: &str = "banner";
 
 /// Why logging cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// Something else in this process took the `log` crate's lines first.
+    /// A logger for the `log` crate was set before.
     #[error("logging is already set up in this process")]
     AlreadySet,
 }
 
-/// Writes out the lines that wait when dropped. `std::process::exit` drops nothing: drop this before it.
+/// Writes the waiting lines when it is dropped. `std::process::exit` runs no destructors: drop this before it.
 #[must_use = "dropping the guard ends logging"]
 pub struct LogGuard {
-    /// True when the lines are JSON on stdout, which nothing else may be written to then.
+    /// True when stdout has JSON log lines; nothing else may be written to it then.
     pub json: bool,
     _writer: AsyncGuard,
 }
 
 impl Drop for LogGuard {
     fn drop(&mut self) {
-        // Panics from here on have no logger to go to; std prints them again. Its hook cannot be changed by a thread
-        // that panics.
+        // std's hook prints later panics, which have no logger any more. A panicking thread can't change the hook.
         if !thread::panicking() {
             drop(panic::take_hook());
         }
     }
 }
 
-/// Sets up logging for this process, once: the logger to pass on, each line marked with `tier`. Panics are logged too.
+/// Sets up logging for this process, panics included. Returns the logger to pass on, which adds `tier` to each line.
 ///
 /// # Errors
-/// `LogError::AlreadySet` the second time.
+/// `LogError::AlreadySet` if it is called a second time.
 pub fn init(settings: &Log, tier: &str) -> Result<(Logger, LogGuard), LogError> {
-    // What the crates say of themselves is of interest to who looks for a fault in them.
+    // At the default level, show only warnings from dependencies.
     let crates = if settings.level == LogLevel::Info { log::Level::Warn } else { settings.level.into() };
     slog_stdlog::init_with_level(crates).map_err(|_| LogError::AlreadySet)?;
     let json = match settings.format {
@@ -68,19 +68,19 @@ pub fn init(settings: &Log, tier: &str) -> Result<(Logger, LogGuard), LogError> 
         start(Terminal(FullFormat::new(TermDecorator::new().stderr().build()).build()), settings.level, tier)
     };
 
-    // The global logger lives as long as the process: a guard that took it away would make late lines panic.
+    // The global logger is never removed: late lines would panic.
     slog_scope::set_global_logger(logger.clone()).cancel_reset();
     log_panics(logger.clone());
     Ok((logger, LogGuard { json, _writer: writer }))
 }
 
-/// Shows a text for people, at every level, where the log is for people: on stdout, in its place among the log's lines,
-/// since it is the same thread that writes them.
+/// Prints a text on stdout at every log level. Goes through the log's thread, so that it stays in order with the log's
+/// lines. For the terminal format only.
 pub fn banner(log: &Logger, text: &str) {
     crit!(log, #BANNER, "{text}");
 }
 
-/// Lines for people, and banners.
+/// Writes log lines to stderr and banners to stdout.
 struct Terminal<D>(D);
 
 impl<D: Drain<Ok = ()>> Drain for Terminal<D> {
@@ -91,27 +91,26 @@ impl<D: Drain<Ok = ()>> Drain for Terminal<D> {
         if record.tag() != BANNER {
             return self.0.log(record, values);
         }
-        // Where nobody can be shown anything, nobody can be told so.
+        // There is nowhere to report that stdout can't be written.
         let _ = writeln!(io::stdout(), "{}", record.msg());
         Ok(())
     }
 }
 
-/// A logger whose lines of `level` and above a thread writes to `drain`. Lines that cannot be written, and lines after
-/// the writer's end, are ignored: there is nowhere left to tell it.
+/// A logger whose lines of `level` and above are written to `drain` by a separate thread. Write errors, and lines after the
+/// thread's end, are ignored: there is nowhere to report them.
 fn start<D>(drain: D, level: LogLevel, tier: &str) -> (Logger, AsyncGuard)
 where
     D: Drain + Send + 'static,
 {
-    // A stuck reader of our output must not stop the actors, so a full queue leaves lines out and says so.
+    // A blocked stdout must not block the actors, so a full queue drops lines and reports how many.
     let (queue, writer) = Async::new(drain.ignore_res())
         .chan_size(QUEUE_LINES)
         .overflow_strategy(OverflowStrategy::DropAndReport)
         .thread_name("log".to_owned())
         .build_with_guard();
     let level = Level::from(level);
-    let queue =
-        queue.filter(move |record| Level::Debug.is_at_least(level) || !record.tag().starts_with(CLIENTS_FAULTS));
+    let queue = queue.filter(move |record| Level::Debug.is_at_least(level) || !record.tag().starts_with(CLIENT_ERRORS));
     let logger = Logger::root(queue.filter_level(level).ignore_res(), o!("tier" => tier.to_owned()));
     (logger, writer)
 }

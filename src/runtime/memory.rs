@@ -1,18 +1,17 @@
-//! Limits in bytes: an amount of memory of which parts are taken and given back, and texts that hold their part for as
-//! long as anybody has them.
+//! Memory budgets in bytes, and texts that hold their part of a budget until their last clone is dropped.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A semaphore counts in 32 bits, hence not bytes.
+/// Bytes of a permit. Permits are counted in 32 bits, which are too few for bytes.
 const UNIT: usize = 1024;
 
-/// A part that was taken. It is given back when this is dropped.
+/// A part of a budget. Dropping it returns the part.
 pub type Room = OwnedSemaphorePermit;
 
-/// An amount of memory. Clones share it.
+/// A memory budget. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Memory {
     free: Arc<Semaphore>,
@@ -20,34 +19,34 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// So many bytes, rounded up to whole KiB.
+    /// A budget of `bytes`, rounded up to whole KiB.
     pub fn of(bytes: usize) -> Self {
         let units = bytes.div_ceil(UNIT).min(Semaphore::MAX_PERMITS);
         Self { free: Arc::new(Semaphore::new(units)), units }
     }
 
-    /// The whole amount, in bytes.
+    /// The whole budget, in bytes.
     pub fn bytes(&self) -> usize {
         self.units * UNIT
     }
 
-    /// How much a part is, in bytes.
+    /// The size of a part, in bytes.
     pub fn of_room(room: &Room) -> usize {
         room.num_permits() * UNIT
     }
 
-    /// How much of it is taken, in bytes.
+    /// Bytes that are taken.
     pub fn taken(&self) -> usize {
         (self.units - self.free.available_permits()) * UNIT
     }
 
-    /// Takes a part of so many bytes; none where less is free.
+    /// Takes `bytes` from the budget; `None` if fewer are free.
     pub fn take(&self, bytes: usize) -> Option<Room> {
         let units = u32::try_from(bytes.div_ceil(UNIT)).ok()?;
         self.free.clone().try_acquire_many_owned(units).ok()
     }
 
-    /// A text, shared by all clones, that takes its part until the last of them is gone; none where less is free.
+    /// A text that holds its part of the budget until its last clone is dropped; `None` if fewer bytes are free.
     pub fn hold(&self, text: String) -> Option<Bytes> {
         let room = self.take(text.len())?;
         Some(Bytes::from_owner(Held { text, _room: room }))
@@ -65,7 +64,7 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-/// A text in pieces that share its memory: whoever sends it copies a piece at a time.
+/// Splits a text into pieces of 16 KiB that share its memory, so that sending copies one piece at a time.
 pub fn pieces(text: Bytes) -> impl Iterator<Item = Bytes> {
     const PIECE: usize = 16 << 10;
     (0..text.len()).step_by(PIECE).map(move |at| text.slice(at..text.len().min(at + PIECE)))

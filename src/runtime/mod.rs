@@ -1,4 +1,4 @@
-//! What every tier stands on: supervised actors, ZeroMQ sockets, telemetry, discovery, HTTP, logs. Begin with
+//! Infrastructure shared by the tiers: supervised actors, ZeroMQ sockets, telemetry, discovery, HTTP, logs. Begin with
 //! `process.rs`.
 
 mod alarm;

@@ -1,4 +1,4 @@
-//! What the tiers of one process share, and how it is torn down.
+//! The resources that the tiers of one process share, and their shutdown.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -22,16 +22,16 @@ use crate::runtime::telemetry::{EventSink, MAX_REPORT, Proof, Subscriber, Teleme
 use crate::runtime::zeromq::{Contexts, SocketOptions, bind, endpoint};
 use crate::wire::{Event, Tier, now_ms};
 
-/// Reports of one peer that may wait in the web tier; more stay with the peer, which leaves out what it has no room for.
+/// Reports of one peer that may wait in the web tier's socket. Further ones stay in the peer's queue of `KEPT_REPORTS`.
 const WAITING_REPORTS: i32 = 16;
 
-/// Reports that an instance keeps for a web tier that is slow; more are lost.
+/// Reports that an instance queues for a slow web tier; further ones are dropped.
 const KEPT_REPORTS: u32 = 200;
 
-/// Connections that may wait to be accepted.
+/// Connections that may wait for accept(2).
 const BACKLOG: i32 = 4_096;
 
-/// How long closed sockets may go on sending what they hold: replies, and the last telemetry.
+/// How long closed sockets may continue to send: queued replies, and the last telemetry.
 const LINGER: Duration = Duration::from_secs(1);
 const TELEMETRY_LINGER: Duration = Duration::from_millis(200);
 
@@ -42,21 +42,21 @@ pub struct Process {
     pub log: Logger,
     pub instances: Vec<Arc<InstanceStatus>>,
     pub policy: RestartPolicy,
-    /// For the messages' sockets.
+    /// Contexts of the sockets that carry messages.
     pub contexts: Arc<Contexts>,
-    /// For what is neither requester, broker nor responder.
+    /// For components that are neither requester, broker nor responder.
     pub arbiters: Arc<ArbiterPool>,
     event_sink: EventSink,
     events: Arc<Mutex<mpsc::Receiver<Event>>>,
     fatal: (mpsc::UnboundedSender<Fatal>, mpsc::UnboundedReceiver<Fatal>),
     admin: Option<SocketAddr>,
     telemetry: Option<Addr<Supervisor>>,
-    /// Every pool of arbiters, to be stopped at the end.
+    /// Every arbiter pool, for `stop`.
     pools: Vec<Arc<ArbiterPool>>,
 }
 
 impl Process {
-    /// Nothing started yet. Needs an actix system.
+    /// Starts no component yet. Must be called within an actix system.
     pub fn new(settings: Settings, role: Role, log: Logger, admin: Option<SocketAddr>) -> Result<Self> {
         let supervision = &settings.supervision;
         let policy = RestartPolicy {
@@ -66,7 +66,8 @@ impl Process {
             backoff_max: supervision.backoff_max.get(),
         };
         let (event_sink, events) = EventSink::new(settings.telemetry.events_per_second.get());
-        let arbiters = Arc::new(ArbiterPool::start(1, 1).context("no thread for the links and the telemetry")?);
+        let arbiters =
+            Arc::new(ArbiterPool::start(1, 1).context("can't start the thread for the links and the telemetry")?);
         let high_water_mark = settings.broker.queue.get() as u32;
         let options = socket_options(&settings, settings.requester.max_message_bytes.get(), high_water_mark, LINGER);
         let contexts = Arc::new(Contexts::new(options, settings.curve.key.clone(), log.clone()));
@@ -89,7 +90,8 @@ impl Process {
 
     /// A pool of arbiters that is stopped with the process.
     pub fn arbiter_pool(&mut self, size: usize, blocking_threads: usize) -> Result<Arc<ArbiterPool>> {
-        let pool = Arc::new(ArbiterPool::start(size, blocking_threads).context("no threads for the arbiters")?);
+        let pool =
+            Arc::new(ArbiterPool::start(size, blocking_threads).context("can't start the threads of the arbiters")?);
         self.pools.push(pool.clone());
         Ok(pool)
     }
@@ -147,7 +149,7 @@ impl Process {
         self.pool(name, arbiters, &Arc::new(status.of_component()), watch::Sender::new(1), factory)
     }
 
-    /// Starts a supervisor of temporary children, which are spread over the arbiters.
+    /// Starts a supervisor for temporary children, distributed over the arbiters.
     pub fn temporary(
         &self,
         name: &'static str,
@@ -158,7 +160,7 @@ impl Process {
         self.pool(name, arbiters, status, watch::Sender::new(0), none)
     }
 
-    /// Follows the addresses behind an upstream's name.
+    /// Resolves an upstream's names periodically; the receiver has the current addresses.
     pub fn follow(&self, upstream: &Upstream) -> watch::Receiver<BTreeSet<SocketAddr>> {
         self.follow_with(upstream, None)
     }
@@ -198,16 +200,16 @@ impl Process {
         Ok(())
     }
 
-    /// Ready when a pool has used up its restarts.
+    /// Resolves when a pool has used up its restarts.
     pub async fn fatal(&mut self) -> Fatal {
         match self.fatal.1.recv().await {
             Some(fatal) => fatal,
-            // Cannot be: the sender is this struct's own.
+            // Unreachable: this struct owns a sender.
             None => std::future::pending().await,
         }
     }
 
-    /// Says goodbye and stops every thread. What still runs is cut off.
+    /// Publishes `instance-gone` and stops every arbiter. Work that still runs is aborted.
     pub async fn stop(self) {
         let reason = "it was shut down".to_owned();
         for status in &self.instances {
@@ -215,7 +217,7 @@ impl Process {
             self.event_sink.emit(Event::InstanceGone { id, at: now_ms(), reason: reason.clone() });
         }
         if let Some(telemetry) = &self.telemetry {
-            // An error means that the publisher is gone already.
+            // An error means that the publisher has ended already.
             let _ = tokio::time::timeout(LINGER, telemetry.send(Drain)).await;
         }
         // In a thread of its own, because joining waits until work stops, as a read from a disk that hangs. No thread of
@@ -243,10 +245,10 @@ pub fn listen(what: &str, bind: IpAddr, port: u16, setting: &str) -> Result<TcpL
     Ok(listener)
 }
 
-/// Listens with the backlog that our ZeroMQ sockets have too: std's, of 128, makes a burst of clients wait for seconds.
+/// Listens with the same backlog as the ZeroMQ sockets: std's backlog of 128 makes a burst of clients wait for seconds.
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // As std does: connections of the process before may be waiting for their end.
+    // As std does: connections of the previous process may be in TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -258,7 +260,7 @@ pub fn bind_telemetry(settings: &Settings, log: &Logger) -> Result<(Subscriber, 
     let socket = telemetry_contexts(settings, log).server_socket(zmq::SUB, "telemetry")?;
     socket.set_rcvhwm(WAITING_REPORTS)?;
     let address = bind_zmq(&socket, settings.telemetry.bind, settings.telemetry.port.port(), "telemetry.port")?;
-    // CURVE admits nobody without the key: nothing need be proved a second time.
+    // CURVE has authenticated the peer already.
     let proof = settings.curve.key.is_none().then(|| proof(settings)).flatten();
     Ok((Subscriber::new(socket, proof, telemetry_per_second(settings))?, address))
 }
@@ -271,7 +273,7 @@ fn telemetry_per_second(settings: &Settings) -> u64 {
     telemetry.events_per_second.get() * EVENT + beats * MAX_REPORT as u64
 }
 
-/// Binds a ZeroMQ socket to a TCP port, or to any free one, and tells which.
+/// Binds a ZeroMQ socket to a TCP port (0: any free one) and returns the bound address.
 pub fn bind_zmq(socket: &zmq::Socket, ip: IpAddr, port: u16, setting: &str) -> Result<SocketAddr> {
     let host = SocketAddr::new(ip, port);
     bind(socket, &endpoint(host)).with_context(|| {
@@ -284,10 +286,10 @@ pub fn bind_zmq(socket: &zmq::Socket, ip: IpAddr, port: u16, setting: &str) -> R
 pub fn bound(socket: &zmq::Socket) -> Result<SocketAddr> {
     let endpoint = socket.get_last_endpoint()?.unwrap_or_default();
     let address = endpoint.strip_prefix("tcp://").unwrap_or(&endpoint);
-    address.parse().with_context(|| format!("libzmq says it is bound to {endpoint:?}"))
+    address.parse().with_context(|| format!("libzmq reports an endpoint that is not a TCP address: {endpoint:?}"))
 }
 
-/// That reports come from this deployment, where it has a token.
+/// The proof that reports come from this deployment; `None` without `admin.token`.
 fn proof(settings: &Settings) -> Option<Proof> {
     settings.admin.token.as_ref().and_then(Proof::of)
 }

@@ -1,13 +1,13 @@
-//! Who is next, of equals.
+//! Picks the least loaded candidate, breaking ties round-robin.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Counts choices, so that equals are chosen in turn.
+/// Counts choices, so that equally loaded candidates are chosen in turn.
 #[derive(Debug, Default)]
 pub struct TieBreaker(AtomicUsize);
 
 impl TieBreaker {
-    /// Which of `count` candidates has the least load; of several, not always the same one. None of none.
+    /// The index of the least loaded of `count` candidates. Returns `None` if `count` is 0.
     pub fn least(&self, count: usize, load: impl Fn(usize) -> usize) -> Option<usize> {
         let begin = self.0.fetch_add(1, Ordering::Relaxed).checked_rem(count)?;
         (begin..count).chain(0..begin).min_by_key(|index| load(*index))

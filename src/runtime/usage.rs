@@ -1,4 +1,4 @@
-//! What this process has used so far.
+//! CPU time and memory of this process.
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
@@ -6,7 +6,7 @@ use procfs::process::Process;
 
 use crate::wire::Usage;
 
-/// Processor time and resident memory of this process; none where the system does not tell.
+/// CPU time and resident memory of this process; `None` if the system does not report them.
 pub fn usage() -> Option<Usage> {
     let times = getrusage(UsageWho::RUSAGE_SELF).ok()?;
     let cpu_us = times.user_time().num_microseconds() + times.system_time().num_microseconds();

@@ -1,14 +1,14 @@
-//! The frames that requester workers, brokers and responder workers put after a message's or reply's JSON for one
-//! another. The article's programs do not look at them.
+//! The frames after a message's or reply's JSON, for requester workers, brokers and responder workers. The article's programs
+//! ignore them.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// What the broker says about a message, in a frame after the reply's JSON, to a requester that sent a [`DeliveryFrame`].
+/// The broker's measurement of a message, in a frame after the reply's JSON, for requesters that sent a [`DeliveryFrame`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BrokerStamp {
-    /// From the message's arrival at the broker to its reply's, in microseconds.
+    /// Time from the message's arrival at the broker to its reply's arrival, in microseconds.
     pub residence_us: u64,
 }
 
@@ -18,16 +18,16 @@ impl BrokerStamp {
     }
 }
 
-/// Which message this is and until when somebody waits for its reply, so that a broker reads no JSON. A requester worker
-/// sends it to the broker, and the broker, by its own clock, to the responder worker.
+/// The id and deadline of a message, so that a broker parses no JSON. A requester worker sends it to the broker, and the broker
+/// sends it, with its own host's clock, to the responder worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeliveryFrame {
     pub message_id: Uuid,
-    /// The host whose monotonic clock `deadline_us` is of.
+    /// Id of the host whose monotonic clock `deadline_us` refers to.
     pub host: u64,
-    /// Microseconds of that clock.
+    /// Deadline, in microseconds of that clock.
     pub deadline_us: u64,
-    /// Milliseconds left when it was sent: for another host, which can't read that clock.
+    /// Milliseconds left at sending, for other hosts, which can't read that clock.
     pub left_ms: u32,
 }
 
@@ -44,7 +44,7 @@ impl DeliveryFrame {
         frame
     }
 
-    /// None for any other frame.
+    /// `None` for any other frame.
     pub fn parse(frame: &[u8]) -> Option<Self> {
         let fields: &[u8; 36] = frame.strip_prefix(Self::TAG)?.try_into().ok()?;
         let (message_id, rest) = fields.split_first_chunk::<16>()?;
@@ -59,8 +59,8 @@ impl DeliveryFrame {
     }
 }
 
-/// The frame after a reply's JSON by which a responder worker says that nobody waits for the reply any more: the broker
-/// counts the message as expired, and sends nothing on.
+/// The frame after a reply's JSON that marks an expired message: the broker counts it as expired and does not forward the
+/// reply.
 pub const EXPIRED: &[u8] = b"swarmq-expired";
 
 /// The frame after a reply's JSON by which a worker that leaves a DEALER returns a message that it has not begun: what

@@ -1,11 +1,11 @@
-//! The bodies of control calls: what is changed about an instance while it runs.
+//! The bodies of control calls, which change an instance while it runs.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Dispatch, whole};
 
-/// How many workers a pool shall have.
+/// The new size of a worker pool.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PoolSize {
@@ -14,14 +14,14 @@ pub struct PoolSize {
     pub workers: usize,
 }
 
-/// How the broker shall deal out: `round-robin` or `least-busy`.
+/// The new dispatch of a broker: `round-robin` or `least-busy`.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DispatchChoice {
     pub dispatch: Dispatch,
 }
 
-/// How long a worker shall stall.
+/// The duration of a worker's stall.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Stall {

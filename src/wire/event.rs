@@ -1,4 +1,4 @@
-//! What happens, told as it happens: between the tiers by telemetry, and to the dashboards by WebSocket.
+//! Events: published by the tiers as telemetry, and sent to the dashboards by WebSocket.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,7 +12,7 @@ pub enum LinkState {
     Connected,
     /// The requester is shutting down.
     Draining,
-    /// Asked to be disconnected, or the address is gone.
+    /// Disconnected on request, or the address was removed from discovery.
     Disconnected,
 }
 
@@ -52,7 +52,7 @@ pub struct Sample {
     pub in_flight: u64,
     /// Messages waiting in requesters and brokers.
     pub queue: u64,
-    /// Quantiles of the messages that ended in this second, requester to reply; none where none ended.
+    /// Latency quantiles of the messages that ended in this second, from requester to reply; none if no message ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p50_us: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,7 +69,7 @@ pub enum RequestStatus {
     Pending,
     /// Every message ended, whatever its outcome.
     Complete,
-    /// It could not be carried out, or ended before its set was complete.
+    /// It could not be sent, or ended before its set was complete.
     Failed,
 }
 
@@ -77,7 +77,7 @@ pub enum RequestStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Event {
-    /// An instance's state, whole.
+    /// An instance's complete state.
     Instance { snapshot: Box<Snapshot> },
     /// An instance ended, or has been silent for too long.
     InstanceGone { id: String, at: u64, reason: String },
@@ -100,7 +100,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// The web tier took a request on.
+    /// The web tier accepted a request.
     Request {
         request_id: String,
         at: u64,
@@ -109,7 +109,7 @@ pub enum Event {
         timeout_ms: Option<u64>,
         links: usize,
     },
-    /// A requester took its part of a request on.
+    /// A requester accepted its part of a request.
     Accepted { request_id: String, at: u64, accepted: Accepted },
     /// A requester worker sent a message.
     Dispatched {
@@ -147,7 +147,7 @@ pub enum Event {
     },
     /// The deployment's figures for the second that has just ended.
     Sample { sample: Sample },
-    /// The experiment that the web tier runs, or ran last, whole.
+    /// The complete state of the experiment that the web tier runs, or ran last.
     Experiment { experiment: Box<ExperimentView> },
 }
 

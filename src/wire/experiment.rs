@@ -1,4 +1,4 @@
-//! An experiment as the page follows it: what a web tier tells of the one that it runs.
+//! The state of the experiment that a web tier runs, for the page.
 
 use std::collections::BTreeMap;
 
@@ -8,20 +8,20 @@ use utoipa::ToSchema;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ExperimentState {
-    /// Its process has been started, and has said nothing yet.
+    /// Its process has been started and has not reported anything yet.
     Starting,
     Running,
-    /// Asked to end: it still writes what it has.
+    /// It was asked to stop, and writes its results.
     Stopping,
     /// Every trial has ended.
     Finished,
-    /// It was stopped, and can be gone on with.
+    /// It was stopped, and can be resumed.
     Stopped,
-    /// It ended by itself before it was through.
+    /// Its process ended before all trials were complete.
     Failed,
 }
 
-/// An experiment and how far it is.
+/// An experiment and its progress.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExperimentView {
@@ -29,7 +29,7 @@ pub struct ExperimentView {
     pub id: String,
     /// Name of its plan.
     pub plan: String,
-    /// What its trials run against.
+    /// Target of its trials.
     pub target: String,
     pub state: ExperimentState,
     /// Why it failed.
@@ -41,13 +41,13 @@ pub struct ExperimentView {
     pub ended_at: Option<u64>,
     /// Trials of the plan.
     pub trials: usize,
-    /// Trials that have ended, those of earlier parts of the run among them.
+    /// Trials that have ended, including those before the run was resumed.
     pub ended: usize,
-    /// Trials that ended before this part of the run began: an experiment that was stopped is gone on with.
+    /// Trials completed before the run was resumed.
     pub ended_before: usize,
-    /// Trials that came to nothing or can't be trusted.
+    /// Trials that failed or are not valid.
     pub problems: usize,
-    /// The longest that all trials should take, in milliseconds.
+    /// Expected maximum time of all trials, in milliseconds.
     pub time_ms: u64,
     /// The trial under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,12 +64,12 @@ pub struct TrialView {
     pub levels: BTreeMap<String, String>,
     /// From 0.
     pub repetition: u32,
-    /// Milliseconds of load so far, and in all; none before the load begins.
+    /// Milliseconds of load so far, and in total; none before the load begins.
     pub elapsed_ms: Option<u64>,
     pub total_ms: Option<u64>,
     /// Requests sent, and ended.
     pub sent: u64,
     pub ended: u64,
-    /// Requests that ended each second, lately.
+    /// Recent requests per second.
     pub requests_per_s: f64,
 }

@@ -1,5 +1,5 @@
-//! How much memory what is kept takes: what limits in bytes are counted in. Estimates, which count every text and every
-//! element, so that no input has more memory than its limit says.
+//! Estimates of memory use, for limits in bytes. They count every text and every element, so that no input can use more memory
+//! than its limit.
 
 use std::mem::size_of;
 
@@ -7,12 +7,12 @@ use serde_json::{Map, Value};
 
 use super::{Accepted, Event, MessageView, PeerView, Reply, Request, Snapshot, WorkerView};
 
-/// What a map or list of small things has around each of them.
-const AROUND: usize = 32;
+/// Overhead of a map or list per element, in bytes.
+const OVERHEAD: usize = 32;
 
 /// Something with a size in memory.
 pub trait Footprint {
-    /// About how many bytes of memory it takes, what it points to included.
+    /// Estimated bytes of memory, including everything it owns.
     fn footprint(&self) -> usize;
 }
 
@@ -30,7 +30,7 @@ impl Footprint for Value {
 
 impl Footprint for Map<String, Value> {
     fn footprint(&self) -> usize {
-        self.iter().map(|(name, value)| AROUND + size_of::<String>() + escaped(name) + value.footprint()).sum()
+        self.iter().map(|(name, value)| OVERHEAD + size_of::<String>() + escaped(name) + value.footprint()).sum()
     }
 }
 
@@ -71,9 +71,9 @@ impl Footprint for PeerView {
 impl Footprint for Snapshot {
     fn footprint(&self) -> usize {
         let instance = &self.instance;
-        // It is known by its id, which is held a second time.
+        // The id is also stored as a map key.
         size_of::<Self>()
-            + AROUND
+            + OVERHEAD
             + 2 * escaped(&instance.id)
             + escaped(&instance.node)
             + escaped(&instance.service)
@@ -81,15 +81,15 @@ impl Footprint for Snapshot {
             + texts([&instance.slot, &self.reason, &self.dispatch])
             + self.workers.iter().map(Footprint::footprint).sum::<usize>()
             + self.peers.iter().map(Footprint::footprint).sum::<usize>()
-            + self.hops.values().map(|latency| AROUND + latency.footprint()).sum::<usize>()
+            + self.hops.values().map(|latency| OVERHEAD + latency.footprint()).sum::<usize>()
             + self.stalled.len() * size_of::<usize>()
     }
 }
 
 impl Footprint for Accepted {
-    /// Of the messages as a request's view holds them.
+    /// Memory of the messages in a request's view.
     fn footprint(&self) -> usize {
-        let message = size_of::<MessageView>() + AROUND + escaped(&self.instance);
+        let message = size_of::<MessageView>() + OVERHEAD + escaped(&self.instance);
         self.messages
             .iter()
             .map(|promise| message + 2 * escaped(&promise.message_id) + escaped(&promise.requester_id))
@@ -98,15 +98,19 @@ impl Footprint for Accepted {
 }
 
 impl Footprint for Event {
-    /// Of what the event adds to the view of its request.
+    /// Memory that the event adds to its request's view.
     fn footprint(&self) -> usize {
         match self {
             Self::Request { request_id, task, .. } => 2 * escaped(request_id) + texts([task]),
             Self::Accepted { accepted, .. } => accepted.footprint(),
             Self::Dispatched { message_id, requester_id, instance, .. } => {
-                size_of::<MessageView>() + AROUND + 2 * escaped(message_id) + escaped(requester_id) + escaped(instance)
+                size_of::<MessageView>()
+                    + OVERHEAD
+                    + 2 * escaped(message_id)
+                    + escaped(requester_id)
+                    + escaped(instance)
             }
-            Self::Reply { reply, .. } => reply.footprint() + AROUND + escaped(&reply.message_id),
+            Self::Reply { reply, .. } => reply.footprint() + OVERHEAD + escaped(&reply.message_id),
             Self::Retry { reason, .. } | Self::Lost { reason, .. } => escaped(reason),
             Self::Outcome { reason, .. } => texts([reason]),
             _ => 0,
@@ -114,7 +118,7 @@ impl Footprint for Event {
     }
 }
 
-/// The length of a text in JSON, where control characters take six bytes: it is answered as that.
+/// The length of a text in JSON, where control characters take six bytes, because it is sent as JSON.
 fn escaped(text: &str) -> usize {
     text.bytes()
         .map(|byte| match byte {

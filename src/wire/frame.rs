@@ -1,5 +1,5 @@
-//! What a requester sends to the web tier over TCP: the article's whole set of replies, or, for a request with
-//! `stream`, each step as it happens.
+//! The frames that a requester sends to the web tier over TCP: the article's whole set of replies or, for a request with
+//! `stream`, each step.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::{ErrorCode, Reply};
 
-/// An error as every API of the program tells it.
+/// An error, in the format of every API of the program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, thiserror::Error)]
 #[serde(rename_all = "camelCase")]
 #[error("{message}")]
@@ -20,7 +20,7 @@ pub struct Problem {
     pub message: String,
 }
 
-/// One message that the requester has taken responsibility for.
+/// A message that the requester has accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageRef {
@@ -28,7 +28,7 @@ pub struct MessageRef {
     pub requester_id: String,
 }
 
-/// The messages of a request, told before the first is sent.
+/// The messages of a request, reported before the first one is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Accepted {
@@ -40,11 +40,11 @@ pub struct Accepted {
 /// The end of a streamed set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Complete {
-    /// How many replies the set has.
+    /// Number of replies in the set.
     pub replies: usize,
 }
 
-/// One JSON object on the way from a requester to the web tier.
+/// A JSON object from a requester to the web tier.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Frame {
     /// `{"<requestId>":[reply, ...]}`, the article's.
@@ -55,13 +55,13 @@ pub enum Frame {
     Reply { request_id: String, reply: Box<Reply> },
     /// `{"requestId":..., "complete":{"replies":n}}`
     Complete { request_id: String, complete: Complete },
-    /// `{"requestId":..., "error":{...}}`; without `requestId` where the request could not be read.
+    /// `{"requestId":..., "error":{...}}`; without `requestId` if the request could not be parsed.
     Refused { request_id: Option<String>, error: Problem },
     /// `{"draining":true}`: send no more requests by this connection.
     Draining,
 }
 
-/// Why an object is no frame.
+/// Why an object is not a frame.
 #[derive(Debug, thiserror::Error)]
 pub enum BadFrame {
     #[error("not valid: {0}")]
@@ -70,16 +70,16 @@ pub enum BadFrame {
     Unknown(String),
 }
 
-/// An object's fields, each not read yet: a reply is read once, as what it is.
+/// An object's unparsed fields, so that a reply is parsed only once.
 type Fields<'a> = BTreeMap<String, &'a RawValue>;
 
-/// The field of this name; none where it is null or not there.
+/// Parses a field; `None` if it is null or missing.
 fn field<T: DeserializeOwned>(fields: &Fields<'_>, name: &str) -> serde_json::Result<Option<T>> {
     fields.get(name).map_or(Ok(None), |value| serde_json::from_str(value.get()))
 }
 
 impl Frame {
-    /// Reads one JSON object; unknown fields beside a known step are ignored.
+    /// Parses a JSON object; ignores unknown fields of a known frame.
     pub fn parse(json: &[u8]) -> Result<Self, BadFrame> {
         let fields: Fields<'_> = serde_json::from_slice(json)?;
         if fields.len() == 1
@@ -123,7 +123,7 @@ impl Frame {
     }
 }
 
-/// Texts, numbers and JSON values, none of which can fail to be written.
+/// For values of texts, numbers and JSON, which always serialise.
 fn json_of(value: &(impl Serialize + ?Sized)) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }

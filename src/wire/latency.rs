@@ -13,10 +13,10 @@ use utoipa::ToSchema;
 
 use super::Footprint;
 
-/// The longest time told apart, in microseconds: one hour, the longest timeout. Longer ones count as this.
+/// Maximum recorded time, in microseconds: one hour, the maximum timeout. Longer times count as this.
 const MAX_US: u64 = 3_600_000_000;
 
-/// A stretch of a message's way, or all of it.
+/// A hop of a message's way, or all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Hop {
@@ -28,7 +28,7 @@ pub enum Hop {
     Broker,
     /// In the responder worker: delay and task.
     Service,
-    /// The whole of what the tier sees.
+    /// The whole time that the tier sees.
     Total,
 }
 
@@ -58,7 +58,7 @@ impl Default for Latency {
 }
 
 impl Latency {
-    /// Three significant digits, an error below 0.1 %, for measurements; it takes ten times the memory.
+    /// A histogram with three significant digits, an error below 0.1 %, for experiments. Takes ten times the memory.
     pub fn precise() -> Self {
         let mut histogram = Histogram::new(3).expect("3 digits are within HdrHistogram's 0 to 5");
         histogram.auto(true);
@@ -66,17 +66,17 @@ impl Latency {
     }
 
     pub fn record(&mut self, time: Duration) {
-        // Cannot fail: the histogram grows by itself, and the longest time bounds it.
+        // Infallible: the histogram resizes itself, and the value is limited.
         let _ = self.0.record(time.as_micros().min(u128::from(MAX_US)) as u64);
     }
 
     /// Adds another histogram's counts to these.
     pub fn merge(&mut self, other: &Self) {
-        // Fails only where the histogram may not grow, and every `Latency` may.
+        // Infallible: every `Latency` resizes itself.
         let _ = self.0.add(&other.0);
     }
 
-    /// What was recorded since an earlier state of the same histogram; all of it where that was another one.
+    /// The records since an earlier state of the same histogram; all records if `earlier` is not a state of it.
     pub fn since(&self, earlier: &Self) -> Self {
         let mut difference = self.clone();
         match difference.0.subtract(&earlier.0) {
@@ -89,7 +89,7 @@ impl Latency {
         self.0.len()
     }
 
-    /// The time in microseconds that a share (0.0 to 1.0) of the records does not exceed; 0 without records.
+    /// The quantile for a share from 0.0 to 1.0, in microseconds; 0 without records.
     pub fn quantile_us(&self, share: f64) -> u64 {
         self.0.value_at_quantile(share)
     }
@@ -98,7 +98,7 @@ impl Latency {
         self.0.mean()
     }
 
-    /// Of all times, to the histogram's precision. Never falls: it is added up in whole microseconds.
+    /// Sum of all times, to the histogram's precision. Never falls, because it is added up in whole microseconds.
     pub fn sum(&self) -> Duration {
         let times = self
             .0
@@ -111,18 +111,18 @@ impl Latency {
         self.0.max()
     }
 
-    /// The counts themselves, in microseconds.
+    /// The histogram, in microseconds.
     pub fn histogram(&self) -> &Histogram<u64> {
         &self.0
     }
 
-    /// How many records do not exceed a time.
+    /// Number of records up to a time.
     pub fn count_up_to(&self, time: Duration) -> u64 {
         self.0.count_between(0, time.as_micros() as u64)
     }
 }
 
-/// As JSON: the figures that people read, and the whole histogram (V2, base64) for whoever adds it up.
+/// JSON with the main figures, and the whole histogram (V2, base64) for programs that merge it.
 impl Serialize for Latency {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut bytes = Vec::new();
@@ -147,7 +147,7 @@ impl<'de> Deserialize<'de> for Latency {
         }
         let fields = Fields::deserialize(deserializer)?;
         let bytes = BASE64_STANDARD.decode(fields.histogram).map_err(D::Error::custom)?;
-        // The reader makes room for whatever the head announces.
+        // The deserializer allocates as much as the header announces.
         if announces_more(&bytes) {
             return Err(D::Error::custom("no histogram of up to three digits and one hour"));
         }
@@ -158,9 +158,9 @@ impl<'de> Deserialize<'de> for Latency {
     }
 }
 
-/// Whether the head of a histogram announces more than a [`Latency`] ever has: more than three digits, times far longer
-/// than [`MAX_US`], more counts than follow, or compressed ones. The format V2: cookie, length, offset and digits of
-/// four bytes each, least and most of eight.
+/// True if a histogram's header announces more than a [`Latency`] can have: more than three digits, times far longer than
+/// [`MAX_US`], more counts than follow, or compression. Format V2: cookie, length, offset and digits of four bytes each, least
+/// and greatest value of eight.
 fn announces_more(bytes: &[u8]) -> bool {
     const COOKIE: u64 = 0x1c84_9313;
     let number = |place: Range<usize>| {
@@ -182,7 +182,7 @@ impl Footprint for Latency {
 /// The histograms of one instance, by hop.
 pub type Hops = BTreeMap<Hop, Latency>;
 
-/// The histograms that an instance's workers write in.
+/// The histograms that an instance's workers record into.
 #[derive(Debug, Default)]
 pub struct HopCounters(Mutex<Hops>);
 

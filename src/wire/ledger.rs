@@ -1,4 +1,4 @@
-//! The ledger: every message sent ends as exactly one of response, error or timeout.
+//! The ledger: every message sent has exactly one outcome: response, error or timeout.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +9,7 @@ use super::Outcome;
 
 /// One tier's counts since its instance started.
 ///
-/// The unit is a message on the requester, broker and responder, and on the web tier a request on one link.
+/// Requester, broker and responder count messages; the web tier counts a request once for each link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Ledger {
@@ -24,7 +24,7 @@ pub struct Ledger {
     pub late: u64,
     /// Messages sent again.
     pub retries: u64,
-    /// Messages that ended because their time ran out before anyone worked on them; counted among `timeouts`, too.
+    /// Messages that expired before a worker started on them; also counted in `timeouts`.
     pub expired: u64,
 }
 
@@ -48,19 +48,19 @@ impl Ledger {
     }
 }
 
-/// The ledger that an instance's workers write in. One lock, so that it balances at any moment it is read.
+/// The ledger that an instance's workers write to. It has one lock, so that it balances whenever it is read.
 #[derive(Debug, Default)]
 pub struct LedgerCounters(Mutex<Ledger>);
 
 impl LedgerCounters {
-    /// A message was taken on.
+    /// Counts an accepted message.
     pub fn sent(&self) {
         let mut ledger = self.lock();
         ledger.sent += 1;
         ledger.in_flight += 1;
     }
 
-    /// A message that was taken on has ended.
+    /// Counts the outcome of an accepted message.
     pub fn ended(&self, outcome: Outcome) {
         let mut ledger = self.lock();
         match outcome {
@@ -79,7 +79,7 @@ impl LedgerCounters {
         self.lock().late += 1;
     }
 
-    /// A message that was taken on was dropped: nobody waits for it any more.
+    /// Counts an accepted message that expired.
     pub fn expired(&self) {
         let mut ledger = self.lock();
         ledger.timeouts += 1;

@@ -13,14 +13,14 @@ use utoipa::ToSchema;
 
 use super::{ErrorCode, NO_RESPONDER, Reply, ResponseType};
 
-/// The longest `requestId` taken, in bytes. The article's are UUIDs of 36.
+/// Maximum length of a `requestId`, in bytes. The article's are UUIDs of 36 bytes.
 const MAX_ID: usize = 128;
 
-/// The longest time that a message may be given, in milliseconds: one hour.
+/// Maximum timeout of a message, in milliseconds: one hour.
 pub const MAX_TIMEOUT_MS: u64 = 3_600_000;
 
-/// The names of all fields that requests, messages and replies have. What a peer sends under such a name, where it is
-/// not that object's own field, is not passed on: it would stand in the next object as if this program had said it.
+/// The names of all fields of requests, messages and replies. An unknown field with such a name is not passed on: in the next
+/// object it would look like this program's own field.
 static OWN_FIELDS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let names = |schema: Schema| schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
     [schema_for!(Request), schema_for!(Message), schema_for!(Reply)]
@@ -46,7 +46,7 @@ pub enum FanOut {
     One,
 }
 
-/// Why a text is not a message of the protocol.
+/// Why a text is not a valid object of the protocol.
 #[derive(Debug, thiserror::Error)]
 pub enum BadMessage {
     #[error("not valid: {0}; docs/protocol.md has the fields")]
@@ -57,43 +57,45 @@ pub enum BadMessage {
     Timeout(u64),
 }
 
-/// What the web tier sends over TCP, one JSON object for each request.
+/// A request from the web tier to a requester, over TCP.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
     pub request_id: String,
-    /// File for the `file` task, relative to its root; none: the responder's configured one.
+    /// File for the `file` task, relative to its root; none: the responder's task.file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filename: Option<String>,
-    /// The task to do; none: the responder's configured one.
+    /// The task; none: the responder's task.name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub parameters: Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fan_out: Option<FanOut>,
-    /// Milliseconds each message may take from the request's arrival on, from 1 to [`MAX_TIMEOUT_MS`]; none: the
-    /// requester's configured timeout. A request that is sent again carries what is left of them.
+    /// Timeout of each message from the request's arrival, in milliseconds, from 1 to [`MAX_TIMEOUT_MS`]; none: the requester's
+    /// configured timeout. A request that is sent again carries the time left.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     /// Send each reply as it arrives, instead of the whole set at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<bool>,
-    /// 1 for the first sending, more when a lost connection made the web tier send it again.
+    /// 1 for the first attempt, more if the web tier sends it again after a lost connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
-    /// Known to the sender alone, and the same with each attempt: without it nobody else is told this request's replies,
-    /// though its id is no secret.
+    /// A secret of the sender, the same for each attempt. Only a sender that knows it gets the replies of a request that was sent
+    /// before: the id is not secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt_key: Option<String>,
-    /// Fields this program does not know; passed on to the responder and back.
+    /// Unknown fields, passed on to the responder and back.
     #[serde(flatten, deserialize_with = "foreign")]
     pub extra: Map<String, Value>,
 }
 
 impl Request {
-    /// Reads a request; fails on what is no JSON object of this shape, or has an empty or over-long id, or a timeout out
-    /// of range.
+    /// Parses a request.
+    ///
+    /// # Errors
+    /// It is not a JSON object with these fields, its id is empty or too long, or its timeout is out of range.
     pub fn parse(json: &[u8]) -> Result<Self, BadMessage> {
         let request: Self = parse(json)?;
         check_id(&request.request_id)?;
@@ -103,7 +105,7 @@ impl Request {
         }
     }
 
-    /// The `requestId` of what may be no request otherwise, so that its sender can be told which one was refused.
+    /// The `requestId` of an object that may not be a valid request, for the error to its sender.
     pub fn id_of(json: &[u8]) -> Option<String> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -114,7 +116,7 @@ impl Request {
         check_id(&named.request_id).ok().map(|()| named.request_id)
     }
 
-    /// True when the sender used any field the article's program does not have, and so may be sent such fields back.
+    /// True if the sender used a field that the article's program does not have, and so accepts such fields in replies.
     pub fn is_extended(&self) -> bool {
         self.task.is_some()
             || !self.parameters.is_empty()
@@ -125,7 +127,7 @@ impl Request {
             || self.attempt_key.is_some()
     }
 
-    /// About what it holds in memory, in bytes: values of few characters hold much more than their JSON.
+    /// Estimated memory, in bytes: small values take much more than their JSON.
     pub fn bytes(&self) -> usize {
         let texts = [&self.filename, &self.task, &self.attempt_key].into_iter().flatten().map(String::len);
         let maps = bytes_of_map(&self.parameters) + bytes_of_map(&self.extra);
@@ -150,7 +152,7 @@ impl Request {
     }
 }
 
-/// What one requester worker sends to the response tier, over ZeroMQ.
+/// A message from a requester worker to a responder worker, over ZeroMQ.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
@@ -166,24 +168,27 @@ pub struct Message {
     pub message_id: String,
     pub requester_id: String,
     pub requested_at: u64,
-    /// 1 for the first sending. Its presence tells the responder that the sender reads the reply's optional fields.
+    /// 1 for the first attempt. Its presence shows the responder that the sender reads the reply's optional fields.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
-    /// Bytes of JSON that the sender takes as a reply: a longer one would cost it the connection.
+    /// Maximum bytes of the reply's JSON: a longer reply would make the sender lose the connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_reply_bytes: Option<u64>,
-    /// Milliseconds that were left when it was sent: after that nobody waits for its reply.
+    /// Milliseconds left at sending; the message expires then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_left_ms: Option<u64>,
 }
 
 impl Message {
-    /// Reads a message; fails on what is no JSON object of this shape.
+    /// Parses a message.
+    ///
+    /// # Errors
+    /// It is not a JSON object with these fields.
     pub fn parse(json: &[u8]) -> Result<Self, BadMessage> {
         parse(json)
     }
 
-    /// The error reply to this message that comes from `responder_id`, or from no responder ([`NO_RESPONDER`]).
+    /// An error reply to this message, from `responder_id` or from no responder ([`NO_RESPONDER`]).
     pub fn error(&self, responder_id: i64, code: ErrorCode, body: impl Into<String>) -> Reply {
         let mut reply = self.reply(responder_id, body.into());
         reply.response_type = ResponseType::Error;
@@ -191,7 +196,7 @@ impl Message {
         reply
     }
 
-    /// The reply that says the requester waited in vain, in the article's words; `detail` says what it waited for.
+    /// The reply for a timeout, with the article's text. `detail`: what the message waited for.
     pub fn timed_out(&self, detail: impl Into<String>) -> Reply {
         let mut reply =
             self.error(NO_RESPONDER, ErrorCode::Timeout, format!("request: {} timed out.", self.message_id));
@@ -238,7 +243,7 @@ pub fn foreign<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String,
 }
 
 fn bytes_of_map(map: &Map<String, Value>) -> usize {
-    // Beside key and value an entry has its hash, and a place in the table.
+    // An entry has key, value, hash, and a slot in the table.
     let entry =
         |(key, value): (&String, &Value)| size_of::<String>() + key.len() + bytes_of(value) + 2 * size_of::<u64>();
     map.iter().map(entry).sum()
@@ -331,8 +336,8 @@ mod tests {
         }
     }
 
-    /// The names that a type's JSON has with every field filled in. The struct literals below name every field: a new one
-    /// does not compile until it is there.
+    /// The names in a type's JSON with every field set. The struct literals below name every field, so that a new field does not
+    /// compile until it is added.
     fn names<T: Serialize>(full: &T) -> Vec<String> {
         let Ok(Value::Object(fields)) = serde_json::to_value(full) else { panic!("no object") };
         fields.into_iter().map(|(name, _)| name).filter(|name| name != "foreign").collect()
@@ -398,7 +403,7 @@ mod tests {
         let (request, message, reply) = full();
         let own: BTreeSet<String> = [names(&request), names(&message), names(&reply)].concat().into_iter().collect();
         assert!(own.len() > 20 && own == *OWN_FIELDS, "{own:?}");
-        // Each of the names beside the object's own fields.
+        // All names that are not the object's own fields.
         let with_all = |object: Value| {
             let mut object = object.as_object().unwrap().clone();
             object.insert("foreign".to_owned(), 7.into());

@@ -1,4 +1,4 @@
-//! What goes over each hop: requests, messages, replies, frames, events, snapshots and counters. No sockets, no
+//! The data of each hop: requests, messages, replies, frames, events, snapshots and counters. No sockets, no
 //! actors. Begin with `message.rs` and `reply.rs`.
 
 mod broker_frames;

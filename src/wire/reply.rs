@@ -1,4 +1,4 @@
-//! Replies: a responder's answer to a message, or what is said where none came.
+//! Replies: a responder's response to a message, or the requester's error if there was none.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use utoipa::ToSchema;
 
 use super::{BadMessage, Hop, Message, foreign, parse};
 
-/// The longest id, file or task, in bytes, that an error about a reply's size repeats.
+/// Maximum length of an id, file or task that an error about a reply's size repeats, in bytes.
 const MAX_NAME: usize = 128;
 
-/// `responderId` of a reply that no responder made: a timeout, a refusal.
+/// `responderId` of a reply that does not come from a responder: a timeout, a refusal.
 pub const NO_RESPONDER: i64 = -1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
@@ -21,29 +21,29 @@ pub enum ResponseType {
     Error,
 }
 
-/// What kind of error an error reply or an HTTP error is.
+/// The kind of an error reply or HTTP error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorCode {
-    /// The message or request is not of the protocol.
+    /// The message or request does not follow the protocol.
     BadRequest,
-    /// No such thing.
+    /// It does not exist.
     NotFound,
-    /// The path is known, but not with this method.
+    /// The path does not support this method.
     MethodNotAllowed,
-    /// The call accepts nothing of what there is.
+    /// The call's Accept headers exclude every format of the response.
     NotAcceptable,
     /// The body is larger than allowed.
     TooLarge,
-    /// The body is not JSON, or is encoded in a way that is not taken.
+    /// The body is not JSON, or is compressed.
     UnsupportedMediaType,
-    /// Each part of it is as described, and together they can't be carried out.
+    /// The fields are valid by themselves and contradict each other.
     Unprocessable,
-    /// The body did not come in time.
+    /// The body did not arrive in time.
     RequestTimeout,
     /// A bounded queue is full; try again later.
     Overloaded,
-    /// The instance is shutting down; another one will take it.
+    /// The instance is shutting down; send it to another one.
     Draining,
     /// The deadline passed first.
     Timeout,
@@ -51,11 +51,11 @@ pub enum ErrorCode {
     TaskFailed,
     /// The task panicked.
     Panicked,
-    /// A peer went away with the message and it could not be sent again.
+    /// A peer was lost with the message, and it could not be sent again.
     Lost,
     /// No peer to send to.
     NotConnected,
-    /// Something else is in the way: it has to end first.
+    /// Something else has to end first.
     Conflict,
     /// Not permitted: the token is missing or wrong.
     Forbidden,
@@ -72,17 +72,17 @@ pub enum Outcome {
     Timeout,
 }
 
-/// Where a message's time went, in microseconds, each measured by one clock as a duration.
+/// The times of a message's hops, in microseconds; each is measured with a single clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Timings {
-    /// In the requester, waiting for its worker.
+    /// Wait in the requester for its worker.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queued_us: Option<u64>,
     /// Between requester and broker, both ways.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wire_us: Option<u64>,
-    /// At the broker, waiting for a responder worker.
+    /// Wait at the broker for a responder worker.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broker_us: Option<u64>,
     /// In the responder worker: the delay and the task.
@@ -94,7 +94,7 @@ pub struct Timings {
 }
 
 impl Timings {
-    /// The stretches that are known, with their times.
+    /// The measured hops with their times.
     pub fn hops(self) -> impl Iterator<Item = (Hop, Duration)> {
         let hops = [
             (Hop::Queued, self.queued_us),
@@ -107,11 +107,11 @@ impl Timings {
     }
 }
 
-/// A responder's answer to one message, or the requester's when none came.
+/// A responder's reply to a message, or the requester's if there was none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Reply {
-    /// Unique per responder worker across the deployment; -1 where no responder answered.
+    /// Unique per responder worker across the deployment; -1 if no responder replied.
     pub responder_id: i64,
     pub requester_id: String,
     pub responded_at: u64,
@@ -125,10 +125,10 @@ pub struct Reply {
     pub filename: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<ErrorCode>,
-    /// More about an error, where the body is fixed by the article's program.
+    /// More about an error whose body is fixed by the article's program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// The length of the whole body in bytes, where what is shown of it was cut.
+    /// The full length of the body in bytes, if `body` was shortened.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_bytes: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,14 +144,14 @@ pub struct Reply {
     pub attempt: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timings: Option<Timings>,
-    /// The message's fields that this program does not know.
+    /// The message's unknown fields.
     #[serde(flatten, deserialize_with = "foreign")]
     #[schema(value_type = Object)]
     pub extra: Map<String, Value>,
 }
 
 impl Reply {
-    /// Leaves the first `bytes` of a longer body, and says in `body_bytes` how long the whole is.
+    /// Shortens the body to `bytes` bytes, and sets `body_bytes` to its full length.
     pub fn cut(&mut self, bytes: usize) {
         if self.body.len() > bytes {
             self.body_bytes = Some(self.body.len());
@@ -161,10 +161,10 @@ impl Reply {
         }
     }
 
-    /// This reply and its JSON; where that has more bytes than `limit`, an error in its place that says so.
+    /// This reply and its JSON; an error reply instead if the JSON is longer than `limit` bytes.
     ///
     /// # Errors
-    /// Only where JSON can't hold what is in it.
+    /// It can't be serialised as JSON.
     pub fn into_json(self, limit: usize) -> serde_json::Result<(Self, Vec<u8>)> {
         let json = serde_json::to_vec(&self)?;
         if json.len() <= limit {
@@ -182,7 +182,7 @@ impl Reply {
         );
         self.response_type = ResponseType::Error;
         self.code = self.attempt.map(|_| ErrorCode::TooLarge);
-        // What else came from the message may be what made it too large.
+        // The other fields from the message may be the large ones.
         self.filename = self.filename.filter(|name| name.len() <= MAX_NAME);
         self.task = self.task.filter(|name| name.len() <= MAX_NAME);
         self.extra.clear();
@@ -194,37 +194,40 @@ impl Reply {
         self
     }
 
-    /// Leaves out what may be long, and says why: the body, of which `bodyBytes` has the length, and unknown fields.
+    /// Removes the body and unknown fields, sets `bodyBytes` to the body's length and `detail` to `why`.
     pub fn leave_out(&mut self, why: &str) {
         self.extra = Map::new();
         self.cut(0);
         self.detail = Some(why.to_owned());
     }
 
-    /// Reads a reply; fails on what is no JSON object of this shape.
+    /// Parses a reply.
+    ///
+    /// # Errors
+    /// It is not a JSON object with these fields.
     pub fn parse(json: &[u8]) -> Result<Self, BadMessage> {
         parse(json)
     }
 
-    /// True when it has the ids of this message.
+    /// True if it has the ids of this message.
     pub fn answers(&self, message: &Message) -> bool {
         self.message_id == message.message_id
             && self.request_id == message.request_id
             && self.requester_id == message.requester_id
     }
 
-    /// How the message this answers ended.
+    /// The outcome of the message.
     pub fn outcome(&self) -> Outcome {
         match (self.response_type, self.code) {
             (ResponseType::Response, _) => Outcome::Response,
             (ResponseType::Error, Some(ErrorCode::Timeout)) => Outcome::Timeout,
-            // The article's requester has no code for its timeouts, but says them as no responder.
+            // The article's requester has no error code: its timeouts have the id of no responder.
             (ResponseType::Error, None) if self.responder_id == NO_RESPONDER => Outcome::Timeout,
             (ResponseType::Error, _) => Outcome::Error,
         }
     }
 
-    /// The reply with the article's fields (and unknown ones) alone, for a peer that speaks its program's formats.
+    /// The reply without the fields that the article's program does not have; unknown fields stay.
     pub fn plain(mut self) -> Self {
         self.code = None;
         self.detail = None;
@@ -239,7 +242,7 @@ impl Reply {
     }
 }
 
-/// A body that is not a string is kept as its JSON text, so that another program's reply is never refused for it.
+/// A body that is not a string becomes its JSON text, so that replies of other programs are accepted.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
         Value::String(text) => text,

@@ -1,27 +1,27 @@
-//! A request's view as a fold of its events, the same where it was taken on and wherever its events arrive.
+//! A request's view as a fold of its events: the same result on the web instance that accepted it and on all others.
 
 use std::collections::HashMap;
 use std::ops::Deref;
 
 use super::{Event, MessageView, Outcome, RequestView};
 
-/// The view of a request that goes on, with its messages found by their ids.
+/// The view of an active request, with an index of its messages by id.
 #[derive(Clone, Debug)]
 pub struct RequestFold {
     view: RequestView,
     known: HashMap<String, Known>,
 }
 
-/// What is known of a message: its reply may come before its promise.
+/// The state of a message. Its reply may arrive before its `accepted` event.
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
-    /// Its place among the view's messages.
+    /// Index in the view's messages.
     place: Option<usize>,
     replied: bool,
 }
 
 impl From<RequestView> for RequestFold {
-    /// For a view that has nothing but its beginning.
+    /// For a view without messages and replies.
     fn from(view: RequestView) -> Self {
         Self { view, known: HashMap::new() }
     }
@@ -40,7 +40,7 @@ impl RequestFold {
         self.view
     }
 
-    /// Takes in an event of this request.
+    /// Applies an event of this request.
     pub fn apply(&mut self, event: &Event) {
         match event {
             Event::Accepted { accepted, .. } => {
@@ -48,7 +48,7 @@ impl RequestFold {
                     self.message(&promise.message_id, &promise.requester_id, &accepted.instance);
                 }
             }
-            // Told by the requester, so that it often comes before the promise, which the web tier tells.
+            // From the requester, so it often arrives before the web tier's `accepted` event.
             Event::Dispatched { message_id, requester_id, instance, at, .. } => {
                 self.message(message_id, requester_id, instance).dispatched_at = Some(*at);
             }
@@ -76,24 +76,24 @@ impl RequestFold {
         }
     }
 
-    /// True for a message that was promised.
+    /// True for a message of an `accepted` event.
     pub fn is_promised(&self, message_id: &str) -> bool {
         self.known.get(message_id).is_some_and(|known| known.place.is_some())
     }
 
-    /// True when a message has its reply.
+    /// True if a message has its reply.
     pub fn has_reply(&self, message_id: &str) -> bool {
         self.known.get(message_id).is_some_and(|known| known.replied)
     }
 
-    /// The messages of an instance that neither a reply nor a loss has ended.
+    /// The messages of an instance that have neither a reply nor a loss.
     pub fn unanswered<'a>(&'a self, instance: &'a str) -> impl Iterator<Item = &'a MessageView> {
         self.view.messages.iter().filter(move |message| {
             message.instance == instance && message.lost.is_none() && !self.has_reply(&message.message_id)
         })
     }
 
-    /// The view of a message, new or known.
+    /// The view of a message; adds it if it is new.
     fn message(&mut self, message_id: &str, requester_id: &str, instance: &str) -> &mut MessageView {
         let messages = &mut self.view.messages;
         let place = *self.known.entry(message_id.to_owned()).or_default().place.get_or_insert_with(|| {

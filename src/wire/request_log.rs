@@ -1,4 +1,4 @@
-//! The latest requests of the whole deployment, by their events, within a number and an amount of memory.
+//! The latest requests of the whole deployment, from their events, limited in number and memory.
 
 use std::collections::{HashMap, VecDeque};
 use std::mem::size_of;
@@ -9,15 +9,15 @@ use super::{Event, Footprint, RequestFold, RequestView};
 /// whole.
 pub const SHOWN_BODY: usize = 16 << 10;
 
-/// A request may take this part of the log's memory.
+/// A request may take one part in `SHARE` of the log's memory.
 const SHARE: usize = 4;
 
 /// The latest requests.
 #[derive(Debug)]
 pub struct RequestLog {
-    /// How many are kept.
+    /// Maximum number of requests.
     most: usize,
-    /// How much memory they may take together, in bytes.
+    /// Maximum memory of all requests together, in bytes.
     most_bytes: usize,
     bytes: usize,
     by_id: HashMap<String, Logged>,
@@ -37,8 +37,8 @@ impl RequestLog {
         Self { most, most_bytes, bytes: 0, by_id: HashMap::new(), order: VecDeque::new() }
     }
 
-    /// Takes an event in, for which the oldest requests make room; events of requests that are not known (any more)
-    /// change nothing. False for an event by which a single request would take a fourth of the memory.
+    /// Applies an event and removes the oldest requests if the limits are exceeded. Ignores events of unknown requests. Returns
+    /// false for an event by which its request would exceed a fourth of the memory.
     pub fn apply(&mut self, event: &Event) -> bool {
         let Some(id) = event.request_id() else { return true };
         let known = self.by_id.get(id).map(|logged| logged.bytes);
@@ -70,7 +70,7 @@ impl RequestLog {
         self.by_id.get(request_id).map(|logged| &*logged.request)
     }
 
-    /// Newest first.
+    /// The requests, newest first.
     pub fn views(&self) -> impl ExactSizeIterator<Item = &RequestView> {
         self.order.iter().rev().map(|id| &*self.by_id[id].request)
     }
@@ -121,11 +121,11 @@ mod tests {
         struct Step {
             event: Event,
         }
-        let told: Log = serde_json::from_str(include_str!("../../tests/fixtures/events.json")).unwrap();
+        let fixture: Log = serde_json::from_str(include_str!("../../tests/fixtures/events.json")).unwrap();
         let mut log = RequestLog::new(10, MUCH);
-        assert!(told.events.iter().all(|step| log.apply(&step.event)));
-        assert_eq!(log.views().cloned().collect::<Vec<_>>(), told.requests);
-        assert!(!told.requests.is_empty());
+        assert!(fixture.events.iter().all(|step| log.apply(&step.event)));
+        assert_eq!(log.views().cloned().collect::<Vec<_>>(), fixture.requests);
+        assert!(!fixture.requests.is_empty());
     }
 
     #[test]

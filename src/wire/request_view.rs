@@ -1,11 +1,11 @@
-//! A request as it is shown.
+//! The view of a request for the API and dashboards.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Event, FanOut, OutcomeCounts, Reply, RequestStatus};
 
-/// One message of a request, from its promise on.
+/// A message of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageView {
@@ -16,38 +16,38 @@ pub struct MessageView {
     /// Why it ended without a reply, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<String>,
-    /// When it last left its requester, in milliseconds since the epoch; known where that was told.
+    /// When it last left its requester, in milliseconds since the epoch; none if no event reported it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dispatched_at: Option<u64>,
 }
 
-/// A request, what became of it so far, and its replies in the order they came.
+/// A request, its state, and its replies in order of arrival.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestView {
     pub request_id: String,
-    /// When it was taken on, in milliseconds since the epoch.
+    /// When it was accepted, in milliseconds since the epoch.
     pub at: u64,
     pub task: Option<String>,
     pub fan_out: FanOut,
-    /// None: the requester's configured timeout.
+    /// Timeout in milliseconds; none: the requester's configured timeout.
     pub timeout_ms: Option<u64>,
     /// Requester instances it was sent to.
     pub links: usize,
     pub status: RequestStatus,
-    /// Why it failed, or what went wrong on its way.
+    /// Why it failed, or problems of a request that did not fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     pub messages: Vec<MessageView>,
     pub replies: Vec<Reply>,
     pub counts: OutcomeCounts,
-    /// From acceptance to the end, in microseconds.
+    /// Time from acceptance to the end, in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_us: Option<u64>,
 }
 
 impl RequestView {
-    /// The view that a `request` event begins; none for other events.
+    /// The view after a `request` event; `None` for other events.
     pub fn begin(event: &Event) -> Option<Self> {
         let Event::Request { request_id, at, task, fan_out, timeout_ms, links } = event else { return None };
         Some(Self {

@@ -1,4 +1,4 @@
-//! What an instance tells of itself, whole: twice a second by telemetry, and whenever it is asked.
+//! The complete state of an instance, published every `telemetry.interval` and on request.
 
 use std::net::SocketAddr;
 
@@ -28,7 +28,7 @@ impl Tier {
     }
 }
 
-/// Who an instance is. Fixed from its start to its end.
+/// The identity of an instance, constant until its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Instance {
@@ -44,7 +44,7 @@ pub struct Instance {
     pub pid: u32,
     /// When it started, in milliseconds since the epoch.
     pub started_at: u64,
-    /// Address of its admin server; in what an instance tells, as seen from where it runs.
+    /// Address of its admin server. In the instance's own snapshots: as seen from its host.
     #[schema(value_type = Option<String>, example = "10.0.1.7:9090")]
     pub admin: Option<SocketAddr>,
 }
@@ -80,7 +80,7 @@ pub struct WorkerView {
     /// `requesterId` or `responderId`; empty for a worker that has none.
     pub id: String,
     pub state: WorkerState,
-    /// Messages it has ended.
+    /// Messages it has completed.
     pub handled: u64,
     pub restarts: u32,
 }
@@ -93,13 +93,13 @@ pub struct PeerView {
     pub connected: bool,
 }
 
-/// What a process has used.
+/// Resource usage of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
-    /// Processor time since its start, in microseconds.
+    /// CPU time since its start, in microseconds.
     pub cpu_us: u64,
-    /// Memory it holds now, in bytes.
+    /// Resident memory, in bytes.
     pub resident_bytes: u64,
 }
 
@@ -124,14 +124,14 @@ pub struct Snapshot {
     pub restarts: u64,
     /// Messages that no worker has begun, as far as that is known (docs/protocol.md).
     pub queue: u64,
-    /// Of a broker: the bytes of the messages at it and its workers, and of replies that requesters have not read yet.
+    /// Of a broker: bytes of the messages in it and at its workers, and of replies that requesters have not read yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_bytes: Option<u64>,
     pub peers: Vec<PeerView>,
     pub ledger: Ledger,
     #[schema(value_type = Object)]
     pub hops: Hops,
-    /// Per-message events left out because there were more than `telemetry.events_per_second`.
+    /// Per-message events dropped because there were more than `telemetry.events_per_second`.
     pub dropped_events: u64,
     /// Of a responder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -139,13 +139,13 @@ pub struct Snapshot {
     /// Of a responder with faults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faults: Option<Faults>,
-    /// The workers of a responder that stall on purpose, or will on their next message.
+    /// Of a responder: workers that stall by an injected fault, now or on their next message.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stalled: Vec<usize>,
     /// Of a broker: `round-robin` or `least-busy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dispatch: Option<String>,
-    /// Of its process, which may hold other instances too: they tell the same `admin` address.
+    /// Usage of its process, which may have other instances too: those have the same `admin` address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
 }

@@ -1,8 +1,8 @@
-//! What tests begin with.
+//! Helpers for tests.
 
 use super::{Hops, Instance, InstanceState, Ledger, Snapshot, Tier};
 
-/// An instance without workers and peers, that has counted nothing.
+/// A snapshot without workers, peers and counts.
 pub fn snapshot(id: &str, tier: Tier) -> Snapshot {
     let instance = Instance {
         id: id.to_owned(),

@@ -1,4 +1,4 @@
-//! The deployment as the web tier knows it: a fold of events, the same on the server and in the dashboard.
+//! The state of the deployment as a fold of events, computed alike on the server and in the dashboard.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::{Event, InstanceState, Ledger, LinkState, Snapshot, Tier, WorkerState
 pub struct InstanceView {
     #[serde(flatten)]
     pub snapshot: Snapshot,
-    /// When it was last heard of, in milliseconds since the epoch by the web tier's clock.
+    /// Time of its last snapshot, or of its end, in milliseconds since the epoch by the web tier's clock.
     pub seen_at: u64,
 }
 
@@ -39,12 +39,12 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// Takes one event in; `now` is the receiver's clock in milliseconds since the epoch.
+    /// Applies an event. `now`: the receiver's clock, in milliseconds since the epoch.
     pub fn apply(&mut self, event: &Event, now: u64) {
         match event {
             Event::Instance { snapshot } => {
                 let mut view = InstanceView { snapshot: (**snapshot).clone(), seen_at: now };
-                // They are found by their index from here on.
+                // `worker` searches by index.
                 view.snapshot.workers.sort_by_key(|worker| worker.index);
                 self.instances.insert(snapshot.instance.id.clone(), view);
             }
@@ -98,7 +98,7 @@ mod tests {
         Event::Instance { snapshot: Box::new(snapshot) }
     }
 
-    /// The dashboard's fold runs the same log, and forgets by the times that it is told.
+    /// The dashboard's fold processes the same log, with the log's times.
     #[test]
     fn the_event_log_folds_into_the_topology_it_says() {
         #[derive(Deserialize)]

@@ -1,22 +1,22 @@
-//! Whole numbers of request bodies: for JSON, and so for the API's description, 3, 3.0 and 3e0 are one number.
+//! Whole numbers in request bodies: in JSON, and so in the API's description, 3, 3.0 and 3e0 are the same number.
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected};
 
-/// The most that a double holds to the unit.
-const MOST: f64 = (1_u64 << 53) as f64;
+/// The largest whole number up to which a double is exact.
+const MAX_EXACT: f64 = (1_u64 << 53) as f64;
 
 /// Reads a whole number from 0 to 2^53; for `deserialize_with`.
 pub fn whole<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D) -> Result<T, D::Error> {
     of(f64::deserialize(deserializer)?)
 }
 
-/// The same, or null.
+/// Reads a whole number from 0 to 2^53, or null.
 pub fn whole_or_none<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D) -> Result<Option<T>, D::Error> {
     Option::deserialize(deserializer)?.map(of).transpose()
 }
 
 fn of<T: TryFrom<u64>, E: Error>(number: f64) -> Result<T, E> {
-    let exact = number.fract() == 0.0 && (0.0..=MOST).contains(&number);
+    let exact = number.fract() == 0.0 && (0.0..=MAX_EXACT).contains(&number);
     let whole = exact.then(|| T::try_from(number as u64).ok()).flatten();
     whole.ok_or_else(|| E::invalid_value(Unexpected::Float(number), &"a whole number from 0"))
 }

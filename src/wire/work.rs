@@ -1,4 +1,4 @@
-//! What brokers and responders do with messages, as it is shown and changed while they run.
+//! Settings of responders and brokers that the page shows and changes at runtime: task, dispatch, delay and faults.
 
 use std::fmt;
 
@@ -57,18 +57,18 @@ impl Dispatch {
     }
 }
 
-/// What is deliberately wrong with a responder.
+/// The faults that a responder injects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Faults {
-    /// Share of the messages that are answered with an error, from 0 to 1.
+    /// Share of the messages that get an error reply, from 0 to 1.
     #[schema(minimum = 0, maximum = 1)]
     pub error_rate: f64,
-    /// Milliseconds that each message takes longer, up to ten minutes.
+    /// Additional time of each message, in milliseconds, up to ten minutes.
     #[serde(deserialize_with = "whole")]
     #[schema(maximum = 600_000)]
     pub extra_latency_ms: u64,
-    /// Answers every message with an error, and says that it is healthy.
+    /// Every message gets an error reply, while the responder still reports that it is healthy.
     pub failing: bool,
 }
 

@@ -36,7 +36,7 @@ async fn what_is_refused_is_status_1_with_the_reason() {
     app.stop().await;
     let output = run(&["request", "--url", "http://127.0.0.1:1"]).await;
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("is the web tier running?"));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("start a web tier with `swarmq`"));
 }
 
 #[actix_rt::test]

@@ -77,8 +77,11 @@ async fn what_a_server_between_answers_is_told_as_what_it_is() {
     for (answer, reason) in [
         (format!("HTTP/1.1 502 Bad Gateway\r\n{html}"), "502 Bad Gateway with text/html"),
         (format!("HTTP/1.1 200 OK\r\n{html}"), "which no web tier does"),
-        (format!("HTTP/1.1 401 Unauthorized\r\n{html}"), "wants a password"),
-        (format!("HTTP/1.1 301 Moved\r\nlocation: https://pi-1/\r\n{html}"), "points to https://pi-1/"),
+        (format!("HTTP/1.1 401 Unauthorized\r\n{html}"), "requires a password"),
+        (
+            format!("HTTP/1.1 301 Moved\r\nlocation: https://pi-1/\r\n{html}"),
+            "to https://pi-1/, which comes from a proxy",
+        ),
     ] {
         let address = stub(answer);
         let output = run(&["request", "--url", &format!("http://{address}")]).await;

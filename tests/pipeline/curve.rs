@@ -125,7 +125,11 @@ async fn a_peer_with_another_key_is_refused() {
 
 #[actix_rt::test]
 async fn a_peer_that_knows_the_public_key_alone_is_refused() {
-    refusal(|key| Some((new_key(), key.clone())), "it knows the public key, but shows another one").await;
+    refusal(
+        |key| Some((new_key(), key.clone())),
+        "it knows the deployment's public key, but authenticates with another key pair",
+    )
+    .await;
 }
 
 #[actix_rt::test]
@@ -172,7 +176,7 @@ async fn keygen_writes_a_key_that_only_its_owner_reads_and_overwrites_none() {
         let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).unwrap();
         let output = run_into(&["keygen"], file.into()).await;
         let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(said.contains("which other users of this machine can read"), told, "{said}");
+        assert_eq!(said.contains("a file that other users of this machine can read"), told, "{said}");
     }
     let output = run(&["keygen", "/nowhere/key"]).await;
     assert_eq!(output.status.code(), Some(1));

@@ -117,7 +117,7 @@ async fn a_deployment_that_runs_is_changed_and_left_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let large = ["--target=running", "--url", &web.base, "--factor=payload_bytes=100000"];
     let output = experiment(folder.path(), &large).await;
-    assert!(text(&output.stdout).contains("most often for: too-large"), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("most often: too-large"), "{}", text(&output.stdout));
     assert!(text(&output.stdout).contains("web.max_body_bytes"), "{}", text(&output.stdout));
     app.stop().await;
     // Nobody is there: nothing is begun.

@@ -1,4 +1,4 @@
-//! `swarmq experiment compare`: two runs side by side, with an exit status for CI.
+//! `swarmq experiment compare`: compares two runs, with an exit status for CI.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::experiment::report::{compare_page, compare_table};
 use crate::experiment::run::read_results;
 
 pub const AFTER_HELP: &str = "\
-Rules: a metric, one of > >= < <=, and a limit: a ratio of the second run by the first (1.2x), a change (+20%, -10%), or
+Rules: a metric, one of > >= < <=, and a limit: a ratio of the second run to the first (1.2x), a change (+20%, -10%), or
 a value of the second run (50ms, 100/s, 64MB, 1%).
 Metrics: requests/s, messages/s, mean, p50, p90, p95, p99, p99.9, max, cpu, memory, errors.
 Exit status 1: a rule is broken in some cell, or the runs have no cell in common.";
@@ -24,13 +24,13 @@ pub struct CompareArgs {
     first: PathBuf,
     /// Folder, or results.json, of the second run
     second: PathBuf,
-    /// Fail where this is so, such as 'p99 > 1.2x'; can be repeated
+    /// Fail if this holds in any cell, such as 'p99 > 1.2x'; can be repeated
     #[arg(long = "fail-if", value_name = "RULE")]
     rules: Vec<Rule>,
-    /// Write a page that shows it, with charts
+    /// Write an HTML page with charts of the comparison
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "compare.html")]
     html: Option<PathBuf>,
-    /// As JSON instead of a table
+    /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
 }
@@ -44,14 +44,14 @@ pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
     }
     match args.rules.len() {
         0 => {}
-        // What is broken stands in the table.
+        // The table marks the broken rules.
         _ if args.json || !comparison.broken.is_empty() => {}
         1 => line("The rule holds.")?,
         rules => line(format_args!("All {rules} rules hold."))?,
     }
     if let Some(file) = &args.html {
         let page = compare_page(&comparison)
-            .context("this program was built without the feature `dashboard`, which has the page")?;
+            .context("the page needs the feature `dashboard`, which this program was built without")?;
         fs::write(file, page).with_context(|| format!("{} can't be written", file.display()))?;
         eprintln!("page: {}", file.display());
     }

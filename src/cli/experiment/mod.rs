@@ -1,4 +1,4 @@
-//! `swarmq experiment`: carries out a plan, and compares what came of two.
+//! `swarmq experiment`: carries out a plan, or compares the results of two runs.
 
 mod compare;
 mod progress;
@@ -28,12 +28,12 @@ const STOPPED: u8 = 130;
 
 const AFTER_HELP: &str = "\
 Try:
-  swarmq experiment quick                          under a minute, in this process
-  swarmq experiment workers --dry-run              what it would do, and how long that would take
+  swarmq experiment quick                          takes under a minute, in this process
+  swarmq experiment workers --dry-run              show the trials and how long they would take
   swarmq experiment quick --factor responders=1,8 --target processes
   swarmq experiment --resume experiments/workers-20261125-101500
   swarmq experiment compare experiments/A experiments/B --fail-if 'p99 > 1.2x'
-docs/experiments.md tells how a plan is written and what is measured.";
+docs/experiments.md describes plans and measurements.";
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, args_override_self = true, after_help = AFTER_HELP)]
@@ -46,13 +46,13 @@ pub struct ExperimentArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// List the plans that are part of the program
+    /// List the built-in plans
     Plans {
-        /// As JSON, with their texts
+        /// Print JSON, with the plans' TOML texts
         #[arg(long)]
         json: bool,
     },
-    /// Put two runs side by side
+    /// Compare two runs
     #[command(after_help = compare::AFTER_HELP)]
     Compare(compare::CompareArgs),
 }
@@ -61,10 +61,10 @@ enum What {
 struct RunArgs {
     /// Name of a ready-made plan (`swarmq experiment plans` lists them), path of a plan's TOML file, or - for stdin
     plan: Option<String>,
-    /// Name of a plan that says none itself; by default its file's
+    /// Name of a plan that has none; by default its file's name
     #[arg(long)]
     name: Option<String>,
-    /// What the trials run against
+    /// Target of the trials
     #[arg(long, value_enum)]
     target: Option<Target>,
     /// Address of the web tier, for the targets running and swarm
@@ -79,19 +79,19 @@ struct RunArgs {
     /// Levels of a factor, such as responders=1,2,4; one level fixes it; can be repeated
     #[arg(long = "factor", value_name = "NAME=LEVELS")]
     factors: Vec<String>,
-    /// How often each combination is measured
+    /// Trials of each combination
     #[arg(long)]
     repetitions: Option<u32>,
-    /// Load before what counts, such as 2s
+    /// Time of load before the measurement, such as 2s
     #[arg(long, value_parser = humantime::parse_duration)]
     warm_up: Option<Duration>,
-    /// Load that counts, such as 10s
+    /// Time of the measurement, such as 10s
     #[arg(long, value_parser = humantime::parse_duration)]
     duration: Option<Duration>,
-    /// Requests that count, if fewer than the duration gives
+    /// End the measurement after this number of requests, if that is before the duration
     #[arg(long)]
     count: Option<u64>,
-    /// Of everything that is drawn at random
+    /// Seed of everything random
     #[arg(long)]
     seed: Option<u64>,
     /// Order of the trials
@@ -100,7 +100,7 @@ struct RunArgs {
     /// Folder for the results; by default experiments/NAME-DATE-TIME
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// Go on with a run that was cut off, in its folder
+    /// Resume an interrupted run, given its folder
     #[arg(
         long, value_name = "FOLDER", conflicts_with_all = [
             "plan", "name", "target", "stack", "factors", "repetitions", "warm_up", "duration", "count", "seed", "order",
@@ -108,23 +108,23 @@ struct RunArgs {
         ]
     )]
     resume: Option<PathBuf>,
-    /// Say what would be done and how long it would take, and do nothing
+    /// Print the trials and how long they would take, and run none
     #[arg(long)]
     dry_run: bool,
-    /// How to show how far it is
+    /// How to show progress
     #[arg(long, value_enum, default_value_t = Shown::Bar)]
     progress: Shown,
 }
 
 impl ExperimentArgs {
-    /// True when a plan is carried out.
+    /// True if the command carries out a plan.
     pub fn measures(&self) -> bool {
         self.what.is_none()
     }
 }
 
-/// Does what the command line says. Exit status 0: every trial has figures; 1: some have a problem instead; 2: the plan
-/// can't be carried out; 130: stopped.
+/// Executes the command. Exit status 0: every trial was measured; 1: some failed; 2: the plan is not valid; 130: stopped by a
+/// signal.
 pub fn experiment(args: ExperimentArgs, settings: Vec<String>) -> Result<ExitCode> {
     match args.what {
         None => carry_out(args.run, settings),
@@ -155,12 +155,14 @@ fn list(json: bool) -> Result<ExitCode> {
 
 fn carry_out(args: RunArgs, settings: Vec<String>) -> Result<ExitCode> {
     let mut store = match &args.resume {
-        Some(_) if !settings.is_empty() => bail!("--set {}: a run that goes on keeps its plan's settings", settings[0]),
+        Some(_) if !settings.is_empty() => {
+            bail!("--set {}: a resumed run keeps its plan's settings; leave --set out, or start a new run", settings[0])
+        }
         Some(folder) => Some(Store::open(folder)?),
         None => None,
     };
     if let Some(difference) = store.as_ref().and_then(|store| store.results.environment.difference(&environment())) {
-        bail!("the run began with {difference}: what is measured here would not be comparable; begin a new run");
+        bail!("the run was started with {difference}: results measured here would not be comparable; start a new run");
     }
     let mut plan = match &store {
         Some(store) => {
@@ -194,7 +196,7 @@ fn carry_out(args: RunArgs, settings: Vec<String>) -> Result<ExitCode> {
         None => {
             let parent = Path::new("experiments");
             let new = || {
-                let refused = || format!("no folder can be made in {}: give another with --out", parent.display());
+                let refused = || format!("can't create a folder in {}: give another one with --out", parent.display());
                 run_folder(parent, &plan.name).with_context(refused)
             };
             let folder = args.out.map_or_else(new, Ok)?;
@@ -214,7 +216,7 @@ fn carry_out(args: RunArgs, settings: Vec<String>) -> Result<ExitCode> {
         }
     })?;
     match watcher.finished(&store, &ending) {
-        // What came of it is in the folder, and the status says how it ended.
+        // A closed pipe is not a failure: the results are in the folder.
         Err(error) if !error.is_reader_gone() => return Err(error.into()),
         _ => {}
     }
@@ -225,8 +227,8 @@ fn carry_out(args: RunArgs, settings: Vec<String>) -> Result<ExitCode> {
     })
 }
 
-/// The deployment that a plan is to change. An error before anything is written or changed: nobody is there, or the
-/// controls are not for us. A new plan for one that runs gets as many instances as that has.
+/// Connects to the plan's deployment and checks that its controls are permitted, before anything is written or changed. A new
+/// plan for the target `running` gets as many instances as the deployment has.
 async fn reach(plan: &mut Plan, token: Option<String>, is_new: bool) -> Result<Deployment> {
     let url = plan.url.as_deref().context("give the web tier's address with --url, such as http://127.0.0.1:3000")?;
     let deployment = Deployment::at(url, token);
@@ -260,8 +262,8 @@ fn planned(args: &RunArgs, settings: Vec<String>) -> Result<Plan> {
     Ok(plan)
 }
 
-/// Has the first SIGINT or SIGTERM cancel a token, and the second end the process.
-fn stop_by_signal(told: CancellationToken) -> Result<()> {
+/// Makes the first SIGINT or SIGTERM cancel a token, and the second end the process.
+fn stop_by_signal(stop: CancellationToken) -> Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     actix_rt::spawn(async move {
         loop {
@@ -269,16 +271,16 @@ fn stop_by_signal(told: CancellationToken) -> Result<()> {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            if told.is_cancelled() {
+            if stop.is_cancelled() {
                 std::process::exit(i32::from(STOPPED));
             }
-            told.cancel();
+            stop.cancel();
         }
     });
     Ok(())
 }
 
-/// A time in whole seconds, in words.
+/// A time, rounded up to whole seconds, as text.
 pub fn rounded(time: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(time.as_secs_f64().ceil() as u64))
 }

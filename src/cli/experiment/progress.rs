@@ -1,4 +1,4 @@
-//! How far an experiment is: a bar and a line per trial for people, a line of JSON per event for programs.
+//! Shows an experiment's progress: a bar and a line for each trial, or a line of JSON for each event.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::experiment::plan::{Plan, Trial};
 use crate::experiment::report::table;
 use crate::experiment::run::{Ending, Store, TrialResult, Watcher};
 
-/// How progress is shown.
+/// The format of progress output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Shown {
     /// A bar with the time left, and a line for each trial
@@ -24,34 +24,34 @@ pub enum Shown {
     Json,
 }
 
-/// Shows a run of which so many trials are done. `stop` is cancelled when nobody reads any more what is told.
-pub fn watcher(shown: Shown, plan: &Plan, done: usize, stop: CancellationToken) -> ProgressWriter {
+/// Makes a printer for a run of which `done` trials are complete. It cancels `stop` when stdout can't be written any more.
+pub fn watcher(shown: Shown, plan: &Plan, done: usize, stop: CancellationToken) -> ProgressPrinter {
     match shown {
-        Shown::Json => ProgressWriter::Json { stop, total: Duration::from_millis(steps(plan)) },
+        Shown::Json => ProgressPrinter::Json { stop, total: Duration::from_millis(steps(plan)) },
         Shown::Bar => {
             let bar = ProgressBar::new(plan.trial_count() as u64 * steps(plan));
             let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {eta} left  {msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.set_position(done as u64 * steps(plan));
             bar.reset_eta();
-            ProgressWriter::Bar { stop, bar, done: done as u64 }
+            ProgressPrinter::Bar { stop, bar, done: done as u64 }
         }
     }
 }
 
-/// Steps of the bar for a trial: milliseconds of its load.
+/// Length of a trial on the bar, in milliseconds of load.
 fn steps(plan: &Plan) -> u64 {
     plan.warm_up_ms + plan.duration_ms
 }
 
-/// Shows how a run goes.
-pub enum ProgressWriter {
+/// Prints a run's progress.
+pub enum ProgressPrinter {
     Bar { stop: CancellationToken, bar: ProgressBar, done: u64 },
     Json { stop: CancellationToken, total: Duration },
 }
 
-impl ProgressWriter {
-    /// What will be done.
+impl ProgressPrinter {
+    /// Prints the plan.
     pub fn planned(&self, plan: &Plan) -> Result<(), OutputError> {
         match self {
             Self::Json { .. } => line(json!({
@@ -74,7 +74,7 @@ impl ProgressWriter {
         }
     }
 
-    /// How it ended, and where the results are.
+    /// Prints the results, how the run ended, and its folder.
     pub fn finished(&self, store: &Store, ending: &Ending) -> Result<(), OutputError> {
         let folder = store.folder().display();
         match self {
@@ -94,11 +94,11 @@ impl ProgressWriter {
                 }
                 line(match ending {
                     Ending::Finished { problems: 0 } => format!("\nresults: {folder}"),
-                    Ending::Finished { problems } => format!(
-                        "\n{problems} trials have no figures; try them again: swarmq experiment --resume {folder}"
-                    ),
+                    Ending::Finished { problems } => {
+                        format!("\n{problems} trials failed; to repeat them: swarmq experiment --resume {folder}")
+                    }
                     Ending::Stopped { left } => {
-                        format!("\nstopped with {left} trials left; go on: swarmq experiment --resume {folder}")
+                        format!("\nstopped with {left} trials left; to continue: swarmq experiment --resume {folder}")
                     }
                 })
             }
@@ -106,18 +106,18 @@ impl ProgressWriter {
     }
 }
 
-impl Watcher for ProgressWriter {
+impl Watcher for ProgressPrinter {
     fn started(&mut self, plan: &Plan, trial: &Trial) {
         let levels = &plan.cells[trial.cell].levels;
         match self {
-            Self::Json { stop, .. } => tell(
+            Self::Json { stop, .. } => print_or_stop(
                 stop,
                 json!({
                     "event": "trial-started", "number": trial.number, "of": plan.trial_count(), "levels": levels,
                     "repetition": trial.repetition,
                 }),
             ),
-            Self::Bar { bar, .. } => bar.set_message(words(plan, trial.cell)),
+            Self::Bar { bar, .. } => bar.set_message(levels_text(plan, trial.cell)),
         }
     }
 
@@ -127,7 +127,7 @@ impl Watcher for ProgressWriter {
             Self::Json { stop, total } => {
                 let rate = if elapsed.is_zero() { 0.0 } else { ended as f64 / elapsed.as_secs_f64() };
                 let (elapsed, total) = (elapsed.as_millis() as u64, total.as_millis() as u64);
-                tell(
+                print_or_stop(
                     stop,
                     json!({
                         "event": "load", "number": trial.number, "elapsedMs": elapsed, "totalMs": total, "sent": sent,
@@ -142,16 +142,16 @@ impl Watcher for ProgressWriter {
     fn ended(&mut self, plan: &Plan, result: &TrialResult) {
         match self {
             Self::Json { stop, .. } => {
-                tell(stop, json!({ "event": "trial-ended", "trial": without_histograms(result) }))
+                print_or_stop(stop, json!({ "event": "trial-ended", "trial": without_histograms(result) }))
             }
             Self::Bar { stop, bar, done } => {
                 *done += steps(plan);
                 bar.set_position(*done);
                 *done = bar.position();
-                let text = format!("{:>4}  {}  {}", result.number + 1, words(plan, result.cell), figures(result));
-                // Where there is no terminal there is no bar, and the lines are all there is.
+                let text = format!("{:>4}  {}  {}", result.number + 1, levels_text(plan, result.cell), figures(result));
+                // Without a terminal the bar is hidden and would not print the line.
                 match bar.is_hidden() {
-                    true => tell(stop, text),
+                    true => print_or_stop(stop, text),
                     false => bar.println(text),
                 }
             }
@@ -159,15 +159,15 @@ impl Watcher for ProgressWriter {
     }
 }
 
-/// Prints a line; where nobody reads it any more, the run is stopped.
-fn tell(stop: &CancellationToken, text: impl Display) {
+/// Prints a line; stops the run if stdout can't be written.
+fn print_or_stop(stop: &CancellationToken, text: impl Display) {
     if line(text).is_err() {
         stop.cancel();
     }
 }
 
-/// A cell's levels in a line.
-fn words(plan: &Plan, cell: usize) -> String {
+/// A cell's levels as text.
+fn levels_text(plan: &Plan, cell: usize) -> String {
     let levels: Vec<_> = plan.cells[cell].levels.iter().map(|(factor, level)| format!("{factor} {level}")).collect();
     levels.join(", ")
 }
@@ -183,11 +183,12 @@ fn figures(result: &TrialResult) -> String {
         (result.generator.behind, "the load generator fell behind"),
         (!result.ledger.balanced, "the ledger does not balance"),
     ];
-    let warnings: String = warnings.iter().filter(|(so, _)| *so).map(|(_, text)| format!("  {text}")).collect();
+    let warnings: String =
+        warnings.iter().filter(|(applies, _)| *applies).map(|(_, text)| format!("  {text}")).collect();
     format!("{:.1} requests/s  p50 {:.1} ms  p99 {:.1} ms{warnings}", result.requests_per_s, time(0.5), time(0.99))
 }
 
-/// A trial without its histograms, which are long and of no use for showing progress.
+/// A trial without its histograms, which are long and which progress does not need.
 fn without_histograms(result: &TrialResult) -> Value {
     fn strip(value: &mut Value) {
         match value {

@@ -1,4 +1,4 @@
-//! Two runs side by side: cells of the same levels, and by how many times the second differs from the first.
+//! Compares two runs: cells of the same levels, and the ratios of the second run to the first.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::experiment::run::{Environment, Results};
 use crate::experiment::statistics::Estimate;
 use crate::experiment::statistics::Metric;
 
-/// What two runs have in common, and what differs.
+/// A comparison of two runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Comparison {
@@ -18,12 +18,12 @@ pub struct Comparison {
     pub after: Side,
     /// Cells that both runs have, in the first one's order.
     pub cells: Vec<ComparedCell>,
-    /// Cells that only one of them has, in words.
+    /// Labels of the cells that only one of the runs has.
     pub only_before: Vec<String>,
     pub only_after: Vec<String>,
-    /// What is not alike beside the program: settings, machine, length. Figures may differ for these.
+    /// Other differences between the runs: settings, machine, duration. They may explain differing figures.
     pub unlike: Vec<String>,
-    /// Rules that are broken, in words.
+    /// Descriptions of the broken rules.
     pub broken: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ pub struct ComparedCell {
     pub levels: BTreeMap<Factor, String>,
     pub before: BTreeMap<Metric, Figure>,
     pub after: BTreeMap<Metric, Figure>,
-    /// After by before: above 1 where the second run has more.
+    /// Ratios of the second run to the first: above 1 if the second has more.
     pub ratios: BTreeMap<Metric, Estimate>,
 }
 
@@ -64,7 +64,7 @@ fn few(cells: &[String]) -> String {
     }
 }
 
-/// Compares run `b` with run `a`, and holds it against rules.
+/// Compares run `b` with run `a`, and checks the rules.
 ///
 /// # Errors
 /// When no cell is in both.
@@ -130,12 +130,12 @@ impl ComparedCell {
         Self { levels: levels.clone(), before, after, ratios }
     }
 
-    /// What a rule finds in the cell, in words. A figure that is missing breaks it: nobody knows what it would be.
+    /// A description if the cell breaks the rule. A missing figure breaks it, because it can't be checked.
     fn broken(&self, rule: &Rule) -> Option<String> {
         let metric = rule.metric;
         let cell = name(&self.levels);
         let (Some(before), Some(after)) = (self.before.get(&metric), self.after.get(&metric)) else {
-            return Some(format!("{rule}: {cell}: {metric} is not known in both runs"));
+            return Some(format!("{rule}: {cell}: {metric} was not measured in both runs"));
         };
         let (before, after) = (before.estimate.median, after.estimate.median);
         let ratio = self.ratios.get(&metric);
@@ -147,7 +147,7 @@ impl ComparedCell {
     }
 }
 
-/// What differs between two runs, beside the cells.
+/// The differences between two runs, apart from the cells.
 fn unlike(a: &Results, b: &Results) -> Vec<String> {
     let (first, second) = (&a.environment, &b.environment);
     let text = |value: &dyn std::fmt::Display| value.to_string();
@@ -171,7 +171,7 @@ fn unlike(a: &Results, b: &Results) -> Vec<String> {
     .collect()
 }
 
-/// Settings of two cells of the same levels that are fixed at different values.
+/// The settings that differ between two cells of the same levels.
 fn setup_differences(a: &Setup, b: &Setup) -> Vec<String> {
     let fields = |setup: &Setup| match serde_json::to_value(setup) {
         Ok(serde_json::Value::Object(fields)) => fields,
@@ -191,7 +191,7 @@ mod tests {
 
     const PLAN: &str = "duration = \"10s\"\nrepetitions = 3\n[factors]\nresponders = [1, 2]";
 
-    /// Runs of 100/s and 200/s with a p99 of about 100 ms; everything of the second one so many times.
+    /// Two runs of 100/s and 200/s with a p99 of about 100 ms; the second one's figures are multiplied.
     fn runs(times: f64, plan: &str) -> [Results; 2] {
         let make = |text: &str, times: f64| {
             results_of(text, |cell, again| {
@@ -247,7 +247,7 @@ mod tests {
             trial.requests = RequestCounts { sent: 100, complete: 99, failed: 1, refused: 0 };
         }
         let broken = compare(&a, &b, &rules(&["errors > 1.5x"])).unwrap().broken;
-        assert_eq!(broken[0], "errors > 1.5x: 1 responder: errors is not known in both runs");
+        assert_eq!(broken[0], "errors > 1.5x: 1 responder: errors was not measured in both runs");
         assert_eq!((broken.len(), broken[1].contains("1 % after 0 %")), (2, true), "{broken:?}");
     }
 

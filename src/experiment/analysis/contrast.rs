@@ -1,4 +1,4 @@
-//! What differs: paired levels within each repetition, and rates that rise until something gives way.
+//! Contrasts of paired levels within each repetition, and knees of rising rates.
 
 use std::collections::BTreeMap;
 
@@ -10,43 +10,43 @@ use crate::experiment::run::Results;
 use crate::experiment::statistics::Metric;
 use crate::experiment::statistics::{Estimate, Knee, LoadPoint, knee};
 
-/// A level of the paired factor against its first one, everything else alike.
+/// A level of the paired factor, compared with its first level; the other factors are equal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Contrast {
     pub factor: Factor,
-    /// The first level, which the other one is divided by.
+    /// The first level, the base of the ratios.
     pub base: String,
     pub level: String,
     /// The levels of the other factors.
     pub others: BTreeMap<Factor, String>,
-    /// Ratios within each repetition: above 1 where the level has more than the first one.
+    /// Ratios within each repetition: above 1 if the level has more than the base.
     pub ratios: BTreeMap<Metric, Estimate>,
 }
 
-/// What can be sustained where the load rises.
+/// The knee of a rising load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KneeFinding {
-    /// The levels of the factors beside the load.
+    /// The levels of the factors other than the load.
     pub others: BTreeMap<Factor, String>,
-    /// In the order of the rates: requests a second.
+    /// Sorted by rate, in requests per second.
     pub points: Vec<LoadPoint>,
-    /// None where not even the lowest rate was sustained.
+    /// None: not even the lowest rate was sustained.
     pub knee: Option<Knee>,
-    /// Requests a second that the workers could serve.
+    /// Requests per second that the workers could serve.
     pub capacity_per_s: Option<f64>,
 }
 
-/// The coverage from which an interval is believed: nine in ten, but for rounding.
-const BELIEVED: f64 = 0.9 - 1e-9;
+/// Minimum coverage of a trusted interval: 90 %, less a rounding error.
+const MIN_COVERAGE: f64 = 0.9 - 1e-9;
 
-/// An interval of ratios that does not hold 1 and is wide enough: chance is not a likely explanation.
+/// True if the interval has enough coverage and does not contain 1: the difference is unlikely to be chance.
 pub fn differs(ratio: &Estimate) -> bool {
-    ratio.coverage >= BELIEVED && (ratio.low > 1.0 || ratio.high < 1.0)
+    ratio.coverage >= MIN_COVERAGE && (ratio.low > 1.0 || ratio.high < 1.0)
 }
 
-/// The plan's pairs, each of trials of the same repetition.
+/// The contrasts of the plan's paired factor, from trials of the same repetition.
 pub fn contrasts(results: &Results) -> Vec<Contrast> {
     let plan = &results.plan;
     let Some(factor) = plan.pair else { return vec![] };
@@ -89,7 +89,7 @@ fn ratios(results: &Results, first: usize, second: usize) -> BTreeMap<Metric, Es
     Metric::ALL.into_iter().filter_map(|metric| Some((metric, ratio(metric)?))).collect()
 }
 
-/// For each combination of the other factors, where the load is one of steady rates.
+/// The knees for each combination of the other factors, if the load is a factor with constant rates.
 pub fn knees(plan: &Plan, cells: &[CellSummary]) -> Vec<KneeFinding> {
     if !plan.factors.iter().any(|(factor, _)| *factor == Factor::Load) {
         return vec![];
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn pairs_are_compared_within_their_repetition() {
         let plan = "duration = \"1s\"\nrepetitions = 5\npair = \"dispatch\"\n[factors]\ndispatch = [\"round-robin\", \"least-busy\"]\nresponders = [2, 4]";
-        // The machine gets slower and slower, for both alike.
+        // The machine gets slower over time, for both levels.
         let mut results = results_of(plan, |cell, again| {
             good_trial(cell, again, [100.0, 200.0, 110.0, 200.0][cell] / f64::from(again + 1), 100)
         });
@@ -151,10 +151,10 @@ mod tests {
         let ratio = contrast.ratios[&Metric::RequestsPerS];
         assert!((ratio.low - 1.1).abs() < 1e-9 && (ratio.high - 1.1).abs() < 1e-9 && differs(&ratio), "{ratio:?}");
         assert!(!differs(&contrast.ratios[&Metric::P99]));
-        // Without one of a pair its repetition does not count.
+        // A repetition without both trials of a pair does not count.
         results.trials.retain(|trial| (trial.cell, trial.repetition) != (first, 1));
         assert_eq!(ratios(&results, first, second)[&Metric::RequestsPerS].count, 4);
-        // Four repetitions are too few to be sure.
+        // Four repetitions have too little coverage.
         assert!(!differs(&ratios(&results, first, second)[&Metric::RequestsPerS]));
     }
 

@@ -1,4 +1,4 @@
-//! The abstract of a run: what it shows in plain sentences, warnings first.
+//! The abstract of a run: its findings as sentences, warnings first.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,16 @@ use crate::experiment::run::Results;
 use crate::experiment::statistics::{Limit, SUSTAINED, TOLERATED};
 use crate::experiment::statistics::{Metric, short};
 
-/// Contrasts and knees that are told one by one; reports have them all.
-const MAX_TOLD: usize = 6;
+/// Maximum contrasts and knees in the abstract; reports have them all.
+const MAX_SENTENCES: usize = 6;
 
-/// Repetitions for intervals of 95 %.
+/// Minimum repetitions for intervals with a coverage of 95 %.
 const ENOUGH_REPETITIONS: u32 = 6;
 
-/// A load average above this share of the cores is other work.
+/// A load average above this share of the cores means that other programs use the machine.
 const BUSY: f64 = 0.5;
 
-/// The sentences for what there is so far.
+/// The sentences about the trials completed so far.
 pub(super) fn findings(results: &Results, summary: &Summary) -> Vec<Finding> {
     let warnings = warnings(results, summary).into_iter().map(|text| Finding { is_warning: true, text });
     let mut shown = match measured(summary).count() {
@@ -25,21 +25,21 @@ pub(super) fn findings(results: &Results, summary: &Summary) -> Vec<Finding> {
         1 if results.plan.cells.len() == 1 => vec![one_cell(&summary.cells[0])],
         _ => effects(&results.plan, &summary.cells),
     };
-    shown.extend(summary.contrasts.iter().take(MAX_TOLD).filter_map(contrast));
-    shown.extend(summary.knees.iter().take(MAX_TOLD).map(knee));
+    shown.extend(summary.contrasts.iter().take(MAX_SENTENCES).filter_map(contrast));
+    shown.extend(summary.knees.iter().take(MAX_SENTENCES).map(knee));
     shown.extend(expected(&results.plan, summary));
     let repetitions = results.plan.repetitions;
     if repetitions > 1 && repetitions < ENOUGH_REPETITIONS {
         let coverage = 100.0 * (1.0 - 0.5_f64.powi(repetitions as i32 - 1));
         shown.push(format!(
-            "Intervals are from the least to the greatest of {repetitions} repetitions, which holds the true median with {} %; {ENOUGH_REPETITIONS} or more repetitions give 95 %.",
+            "Intervals are from the least to the greatest of {repetitions} repetitions and contain the true median with a probability of {} %; {ENOUGH_REPETITIONS} or more repetitions give 95 %.",
             short(coverage)
         ));
     }
     warnings.chain(shown.into_iter().map(|text| Finding { is_warning: false, text })).collect()
 }
 
-/// A cell's levels in a few words, such as `2 requesters, delay none`; empty where nothing varies.
+/// A cell's levels as text, such as `2 requesters, delay none`; empty if no factor varies.
 pub fn label(levels: &BTreeMap<Factor, String>) -> String {
     levels.iter().map(|(factor, level)| level_of(*factor, level)).collect::<Vec<_>>().join(", ")
 }
@@ -63,7 +63,7 @@ fn measured(summary: &Summary) -> impl Iterator<Item = &CellSummary> {
 fn warnings(results: &Results, summary: &Summary) -> Vec<String> {
     let mut warnings = vec![];
     if summary.trials_done < summary.trials_planned {
-        warnings.push(format!("{} of {} trials are done.", summary.trials_done, summary.trials_planned));
+        warnings.push(format!("{} of {} trials are complete.", summary.trials_done, summary.trials_planned));
     }
     let lost: Vec<_> =
         results.trials.iter().filter_map(|trial| Some((trial.number, trial.problem.as_ref()?))).collect();
@@ -79,15 +79,14 @@ fn warnings(results: &Results, summary: &Summary) -> Vec<String> {
     let behind = summary.cells.iter().map(|cell| cell.behind).sum();
     if behind > 0 {
         let count = plural(behind, "trial", "trials");
-        warnings
-            .push(format!("The load generator fell behind in {count}, which say more of it than of the deployment."));
+        warnings.push(format!("The load generator fell behind in {count}: their figures show the generator's limit."));
     }
     let sum = |of: fn(&CellSummary) -> u64| summary.cells.iter().map(of).sum::<u64>();
     let (sent, failed, refused) =
         (sum(|cell| cell.requests.sent), sum(|cell| cell.requests.failed), sum(|cell| cell.requests.refused));
     if failed + refused > 0 {
         let reasons = summary.cells.iter().flat_map(|cell| &cell.errors);
-        let why = reasons.max_by_key(|(_, count)| **count).map(|(reason, _)| format!(", most often for: {reason}"));
+        let why = reasons.max_by_key(|(_, count)| **count).map(|(reason, _)| format!(", most often: {reason}"));
         warnings.push(format!(
             "Of {} requests, {} failed and {} were refused{}.",
             short(sent as f64),
@@ -99,7 +98,7 @@ fn warnings(results: &Results, summary: &Summary) -> Vec<String> {
     let environment = &results.environment;
     if environment.load_average > BUSY * environment.cores as f64 {
         warnings.push(format!(
-            "The machine had other work when the run began: a load average of {} on {}.",
+            "Other programs used the machine when the run began: the load average was {} on {}.",
             short(environment.load_average),
             plural(environment.cores, "core", "cores")
         ));
@@ -110,14 +109,14 @@ fn warnings(results: &Results, summary: &Summary) -> Vec<String> {
 fn one_cell(cell: &CellSummary) -> String {
     let say = |metric: Metric| cell.median(metric).map_or_else(|| "unknown".to_owned(), |value| metric.say(value));
     format!(
-        "{} requests are done each second, half of them within {}, 99 % within {}.",
+        "{} requests per second are completed, half of them within {}, 99 % within {}.",
         say(Metric::RequestsPerS).trim_end_matches("/s"),
         say(Metric::P50),
         say(Metric::P99)
     )
 }
 
-/// What each factor does, the largest effect first.
+/// The effect of each factor, the largest first.
 fn effects(plan: &Plan, cells: &[CellSummary]) -> Vec<String> {
     let steady_rates = |factor: Factor| {
         factor == Factor::Load && !plan.cells.iter().any(|cell| matches!(cell.setup.load, Load::Closed { .. }))
@@ -132,7 +131,7 @@ fn effects(plan: &Plan, cells: &[CellSummary]) -> Vec<String> {
     said
 }
 
-/// Where throughput is highest, and where the p99 is lowest.
+/// The cells with the highest throughput and the lowest p99.
 fn best(plan: &Plan, cells: &[CellSummary]) -> Option<String> {
     let by = |metric: Metric| {
         let mut cells: Vec<_> = cells.iter().filter_map(|cell| Some((cell.median(metric)?, cell.cell))).collect();
@@ -158,12 +157,12 @@ fn capital(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// Levels of a factor, first against last, or the slowest against the fastest where levels have no order.
+/// The effect of a factor: its first level against its last, or the slowest against the fastest if levels have no order.
 struct Effect {
     factor: Factor,
     from: String,
     to: String,
-    /// Throughput and p99 at both, for each combination of the other factors.
+    /// Throughput and p99 at both levels, for each combination of the other factors.
     pairs: Vec<[(f64, f64); 2]>,
 }
 
@@ -203,7 +202,7 @@ impl Effect {
         self.pairs.iter().map(|[before, after]| after.0 / before.0)
     }
 
-    /// The geometric mean of the ratios, so that half counts as much as twice.
+    /// The geometric mean of the ratios, so that 0.5 and 2 cancel out.
     fn mean_ratio(&self) -> f64 {
         (self.throughput_ratios().map(f64::ln).sum::<f64>() / self.pairs.len() as f64).exp()
     }
@@ -243,7 +242,7 @@ fn contrast(contrast: &Contrast) -> Option<String> {
     let p99 = contrast.ratios.get(&Metric::P99)?;
     let others = if contrast.others.is_empty() { String::new() } else { format!(" ({})", label(&contrast.others)) };
     let (level, base) = (level_of(contrast.factor, &contrast.level), level_of(contrast.factor, &contrast.base));
-    let told = |name: &str, ratio: &crate::experiment::statistics::Estimate| match differs(ratio) {
+    let describe = |name: &str, ratio: &crate::experiment::statistics::Estimate| match differs(ratio) {
         true => format!("{} times its {name} ({} to {})", short(ratio.median), short(ratio.low), short(ratio.high)),
         false => format!(
             "no clear difference in {name} ({} times, {} to {})",
@@ -255,8 +254,8 @@ fn contrast(contrast: &Contrast) -> Option<String> {
     Some(format!(
         "{} against {base}{others}: {}, {}.",
         capital(&level),
-        told("throughput", throughput),
-        told("p99", p99)
+        describe("throughput", throughput),
+        describe("p99", p99)
     ))
 }
 
@@ -274,7 +273,7 @@ fn knee(finding: &KneeFinding) -> String {
         Some(knee) => {
             let what = match (knee.beyond, knee.limit) {
                 (Some(beyond), Some(Limit::Throughput)) => {
-                    format!("at {} less than {} % of it was achieved", rate(beyond), short(SUSTAINED * 100.0))
+                    format!("at {} less than {} % of the rate was achieved", rate(beyond), short(SUSTAINED * 100.0))
                 }
                 (Some(beyond), _) => {
                     format!(
@@ -283,7 +282,7 @@ fn knee(finding: &KneeFinding) -> String {
                         short(TOLERATED)
                     )
                 }
-                (None, _) => "no higher one was tried".to_owned(),
+                (None, _) => "no higher rate was measured".to_owned(),
             };
             format!("{} was sustained{capacity}; {what}.", rate(knee.sustained))
         }
@@ -291,26 +290,23 @@ fn knee(finding: &KneeFinding) -> String {
     capital(&(others + &said))
 }
 
-/// How far from the ideal the cells are.
+/// Compares the cells with their expected figures.
 fn expected(plan: &Plan, summary: &Summary) -> Option<String> {
-    let told = |metric: Metric| {
+    let sorted_ratios = |metric: Metric| {
         let mut cells: Vec<_> =
             measured(summary).filter_map(|cell| Some((*cell.of_expected.get(&metric)?, cell.cell))).collect();
         cells.sort_by(|a, b| a.0.total_cmp(&b.0));
         (!cells.is_empty()).then_some(cells)
     };
-    let throughput = told(Metric::RequestsPerS)?;
+    let throughput = sorted_ratios(Metric::RequestsPerS)?;
     let name = |cell: usize| label(&plan.cells[cell].levels);
     let percent = |ratio: f64| format!("{} %", short(ratio * 100.0));
     let mut said = match &throughput[..] {
         [] => return None,
-        [(least, at), .., (most, _)] if percent(*least) != percent(*most) => format!(
-            "Throughput is {} to {} of what delay and worker counts allow, least with {}",
-            percent(*least),
-            percent(*most),
-            name(*at)
-        ),
-        [(each, _), ..] => format!("Throughput is {} of what delay and worker counts allow", percent(*each)),
+        [(least, at), .., (most, _)] if percent(*least) != percent(*most) => {
+            format!("Throughput is {} to {} of the expected, least with {}", percent(*least), percent(*most), name(*at))
+        }
+        [(each, _), ..] => format!("Throughput is {} of the expected", percent(*each)),
     };
     let over = measured(summary).filter_map(|cell| Some(cell.median(Metric::P50)? - cell.expected(Metric::P50)?));
     let mut over: Vec<f64> = over.collect();

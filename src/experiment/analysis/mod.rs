@@ -1,4 +1,4 @@
-//! What the trials of a run show: medians, comparisons, findings. Begin with `summary.rs`.
+//! Analysis of a run's trials: medians, comparisons, findings. Begin with `summary.rs`.
 
 mod compare;
 mod contrast;

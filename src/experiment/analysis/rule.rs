@@ -1,11 +1,11 @@
-//! What a comparison must not find: `p99 > 1.2x`, `requests/s < -10%`, `p50 > 50ms`.
+//! Rules that a comparison checks: `p99 > 1.2x`, `requests/s < -10%`, `p50 > 50ms`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::experiment::statistics::{Metric, Unit, short};
 
-/// A limit. It is broken where what it says is so.
+/// A rule. It is broken if its condition is true.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
     pub metric: Metric,
@@ -27,14 +27,14 @@ const OPERATORS: [(&str, Operator); 4] =
 
 #[derive(Clone, Debug, PartialEq)]
 enum Threshold {
-    /// Of the second run by the first.
+    /// Ratio of the second run to the first.
     Ratio(f64),
-    /// Of the second run, in the metric's unit.
+    /// Value of the second run, in the metric's unit.
     Value(f64),
 }
 
 impl Rule {
-    /// Whether it is broken by a metric that is so many times the first run's, and has this value in the second one.
+    /// True if the rule is broken. `ratio`: second run to first; `value`: the second run's, in the metric's unit.
     pub fn is_broken(&self, ratio: f64, value: f64) -> bool {
         let (found, limit) = match self.threshold {
             Threshold::Ratio(limit) => (ratio, limit),
@@ -66,12 +66,12 @@ impl FromStr for Rule {
     fn from_str(text: &str) -> Result<Self, String> {
         let found = OPERATORS.iter().find_map(|(sign, operator)| Some((text.split_once(sign)?, *operator)));
         let Some(((metric, limit), operator)) = found else {
-            return Err(format!("`{text}` has none of > >= < <=: write it as `p99 > 1.2x`"));
+            return Err(format!("`{text}` has no comparison (> >= < <=): write it as `p99 > 1.2x`"));
         };
         let metric: Metric = metric.trim().parse()?;
         let threshold = threshold(metric, limit.trim()).ok_or_else(|| {
             format!(
-                "`{}` is no limit for {metric}: give a ratio such as 1.2x, a change such as +20%, or a value such as {}",
+                "`{}` is not a limit for {metric}: give a ratio such as 1.2x, a change such as +20%, or a value such as {}",
                 limit.trim(),
                 example(metric.unit())
             )
@@ -98,7 +98,7 @@ fn threshold(metric: Metric, text: &str) -> Option<Threshold> {
         let percent: f64 = text.strip_suffix('%')?.trim_end().parse().ok()?;
         return Some(Threshold::Ratio(1.0 + percent / 100.0)).filter(|_| percent > -100.0 && percent.is_finite());
     }
-    // In the metric's unit each.
+    // Factors to the metric's unit.
     let units: &[(&str, f64)] = match metric.unit() {
         Unit::PerSecond => &[("/s", 1.0)],
         Unit::Milliseconds => &[("us", 1e-3), ("µs", 1e-3), ("ms", 1.0), ("s", 1e3)],
@@ -140,16 +140,16 @@ mod tests {
     }
 
     #[test]
-    fn it_is_told_as_it_is_read() {
-        for (text, told) in
+    fn a_rule_is_written_as_it_is_read() {
+        for (text, written) in
             [("p99>1.2x", "p99 > 1.2x"), ("p50 <= 50ms", "p50 <= 50 ms"), ("errors > +50%", "errors > 1.5x")]
         {
-            assert_eq!(text.parse::<Rule>().unwrap().to_string(), told);
+            assert_eq!(text.parse::<Rule>().unwrap().to_string(), written);
         }
     }
 
     #[test]
-    fn what_is_no_rule_is_told_what_would_be_one() {
+    fn errors_of_rules_say_what_to_write() {
         for (text, hint) in [
             ("p99", "p99 > 1.2x"),
             ("p98 > 1.2x", "Did you mean `p9"),

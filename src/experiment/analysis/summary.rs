@@ -1,4 +1,4 @@
-//! What the trials of a run come to: medians over the repetitions of each cell, held against what was expected.
+//! Summary of a run's trials: medians over the repetitions of each cell, compared with the expected figures.
 
 use std::collections::BTreeMap;
 
@@ -12,29 +12,29 @@ use crate::experiment::statistics::Metric;
 use crate::experiment::statistics::{Estimate, has_beyond, median};
 use crate::wire::{Hop, Latency, OutcomeCounts, Tier};
 
-/// The confidence that intervals are made for. With few repetitions they reach less, and tell how much.
+/// The confidence of intervals. With few repetitions their coverage is less, and they state it.
 pub const CONFIDENCE: f64 = 0.95;
 
-/// Points of a percentile curve for each halving of the distance to 100 %, as HdrHistogram's tools have them.
+/// Points of a percentile curve for each halving of the distance to 100 %, as in HdrHistogram's tools.
 const POINTS_PER_HALVING: i32 = 5;
 
 /// Cells of a plan that are expected of before they have a trial.
 const MAX_AHEAD: usize = 50;
 
-/// What a run shows, as far as it is.
+/// Summary of the trials completed so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
-    /// In plain sentences: warnings, then what is worth knowing.
+    /// Sentences: warnings, then findings.
     #[serde(rename = "abstract")]
     pub findings: Vec<Finding>,
     pub trials_done: usize,
     pub trials_planned: usize,
-    /// All cells of the plan, in its order; those without a trial have no figures.
+    /// All cells of the plan, in its order; cells without a completed trial have no figures.
     pub cells: Vec<CellSummary>,
-    /// Where the plan pairs: levels of its factor against the first one, within each repetition.
+    /// If the plan has a paired factor: its levels compared with the first one, within each repetition.
     pub contrasts: Vec<Contrast>,
-    /// Where the load rises: what can be sustained, for each combination of the other factors.
+    /// If the load is a factor: the knee for each combination of the other factors.
     pub knees: Vec<KneeFinding>,
 }
 
@@ -51,49 +51,49 @@ pub struct Finding {
 pub struct Figure {
     #[serde(flatten)]
     pub estimate: Estimate,
-    /// Of each trial, in the order in which they ran.
+    /// The figure of each trial, in the order in which they ran.
     pub values: Vec<f64>,
 }
 
-/// A cell's trials, together.
+/// Summary of a cell's trials.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CellSummary {
     /// Index of the plan's cell.
     pub cell: usize,
-    /// Trials that have figures. What follows is of these.
+    /// Number of trials that have figures. The fields below are about these.
     pub trials: usize,
-    /// The fewest requests that a trial's latencies are made of: with fewer than 1,000 a p99.9 is their slowest.
+    /// Minimum number of requests of a trial: with fewer than 1,000, the p99.9 is the slowest one.
     pub fewest_requests: u64,
     pub figures: BTreeMap<Metric, Figure>,
     pub requests: RequestCounts,
     pub messages: OutcomeCounts,
-    /// Errors by their code or message, with how many there were.
+    /// Number of errors by code or message.
     pub errors: BTreeMap<String, u64>,
     /// The latencies of all trials together, from the fastest request to the slowest.
     pub percentiles: Vec<Percentile>,
-    /// A message's mean time in each stretch of its way, in milliseconds.
+    /// A message's mean time in each hop, in milliseconds.
     pub hops: BTreeMap<Hop, f64>,
-    /// The mean share of the responder worker that answered most, of the next one, and so on. By rank, because each
-    /// trial may have workers of its own.
+    /// Mean share of the messages by rank of responder worker, the busiest first. By rank, because trials may have different
+    /// workers.
     pub responders: Vec<f64>,
     /// The mean share of each host.
     pub nodes: BTreeMap<String, f64>,
     pub usage: Vec<UsageSummary>,
-    /// Why trials have no figures, why their ledgers do not balance.
+    /// Why trials have no figures, or a ledger that does not balance.
     pub problems: Vec<String>,
     /// Trials whose ledger does not balance.
     pub unbalanced: usize,
-    /// Trials whose load was not what was asked for.
+    /// Trials whose load generator fell behind.
     pub behind: usize,
-    /// None where nothing can be expected; why, is in `expected_none`.
+    /// None: there is no expectation; `expected_none` has the reason.
     pub expected: Option<Expected>,
     pub expected_none: Option<String>,
-    /// Measured medians by expected ones.
+    /// Ratios of measured medians to expected ones.
     pub of_expected: BTreeMap<Metric, f64>,
 }
 
-/// The medians of what the processes of one tier used.
+/// Median resource usage of the processes of one tier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UsageSummary {
@@ -104,7 +104,7 @@ pub struct UsageSummary {
 }
 
 impl Figure {
-    /// None without values.
+    /// `None` without values.
     pub(super) fn of(values: Vec<f64>) -> Option<Self> {
         Some(Self { estimate: Estimate::of(&values, CONFIDENCE)?, values })
     }
@@ -122,7 +122,7 @@ impl CellSummary {
 }
 
 impl Summary {
-    /// Adds up the trials that there are so far.
+    /// Summarises the trials completed so far.
     pub fn of(results: &Results, expectations: &Expectations) -> Self {
         let cells = (0..results.plan.cells.len()).map(|cell| of_cell(results, cell, expectations)).collect();
         let mut summary = Self {
@@ -192,7 +192,7 @@ fn figure(metric: Metric, trials: &[&TrialResult]) -> Option<Figure> {
 
 fn problem(trial: &TrialResult) -> Option<String> {
     let said = trial.problem.clone().or_else(|| {
-        let why = trial.ledger.reason.as_deref().unwrap_or("no reason is known");
+        let why = trial.ledger.reason.as_deref().unwrap_or("the reason is unknown");
         (!trial.ledger.balanced).then(|| format!("the ledger does not balance: {why}"))
     })?;
     Some(format!("trial {}: {said}", trial.number + 1))
@@ -205,14 +205,14 @@ fn merged<'a>(latencies: impl Iterator<Item = &'a Latency>) -> Latency {
     })
 }
 
-/// Points that are evenly spaced on the axis of such charts, up to the slowest.
+/// Points of the percentile curve, evenly spaced on its logarithmic axis, up to the slowest request.
 pub(super) fn percentiles(latency: &Latency) -> Vec<Percentile> {
     if latency.count() == 0 {
         return vec![];
     }
     let shares = (0..).map(|step| 1.0 - 0.5_f64.powf(f64::from(step) / f64::from(POINTS_PER_HALVING)));
-    let told = shares.take_while(|share| has_beyond(latency.count(), *share));
-    told.chain([1.0]).map(|share| Percentile { share, us: latency.quantile_us(share) }).collect()
+    let shown = shares.take_while(|share| has_beyond(latency.count(), *share));
+    shown.chain([1.0]).map(|share| Percentile { share, us: latency.quantile_us(share) }).collect()
 }
 
 fn hops(trials: &[&TrialResult]) -> BTreeMap<Hop, f64> {
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_with_a_problem_has_no_figures_but_is_told() {
+    fn a_trial_with_a_problem_has_no_figures_but_is_reported() {
         let results = results_of(PLAN, |cell, again| {
             let mut one = good_trial(cell, again, 50.0, 100);
             match (cell, again) {
@@ -346,7 +346,7 @@ mod tests {
         assert!(empty.cells.iter().all(|cell| cell.figures.is_empty() && cell.expected.is_some()));
         assert_eq!((empty.trials_done, empty.trials_planned), (0, 6));
         let json = serde_json::to_value(&empty).unwrap();
-        assert_eq!(json["abstract"][0]["text"], "0 of 6 trials are done.");
+        assert_eq!(json["abstract"][0]["text"], "0 of 6 trials are complete.");
         assert_eq!(serde_json::from_value::<Summary>(json).unwrap(), empty);
     }
 

@@ -1,4 +1,4 @@
-//! What each cell of a plan should give: trials simulated like the real ones, by the delay and the counts alone.
+//! The expected figures of each cell of a plan, from simulated trials of the same length.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -14,41 +14,41 @@ use crate::experiment::statistics::{Estimate, median};
 use crate::responder::DelaySource;
 use crate::wire::Dispatch;
 
-/// Trials that are simulated for each cell, so that chance evens out as it does over repetitions ...
+/// Simulated trials of each cell, if they have at most `MESSAGES` messages together.
 const TRIALS: u64 = 25;
 
-/// ... as long as they have no more messages than this together, which bounds the time that it takes.
+/// Maximum messages of a cell's simulated trials together, which bounds the time of the simulation.
 const MESSAGES: usize = 200_000;
 
-/// Fewer than this would say little of chance.
+/// Minimum simulated trials of each cell: fewer show little of the random variation.
 const MIN_TRIALS: u64 = 3;
 
-/// The share of simulated trials that is within the range that is told.
+/// Share of the simulated trials within an expected range.
 const RANGE: f64 = 0.9;
 
-/// What trials of a cell should give if processes, network and scheduler cost nothing.
+/// The expected figures of a cell, without the overhead of processes, network and scheduler.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Expected {
-    /// The median of simulated trials of the same length, and the range of nine in ten of them. Without those that have
-    /// no bound because nothing takes time.
+    /// The median of simulated trials and the range of nine in ten of them. Excludes metrics that are unbounded because nothing
+    /// takes time.
     pub figures: BTreeMap<Metric, Range>,
-    /// Of the responder workers' time, from 0 to 1.
+    /// Utilisation of the responder workers, from 0 to 1.
     pub utilisation: f64,
-    /// Messages a second. None: without bound.
+    /// Messages per second. None: unbounded.
     pub capacity_per_s: Option<f64>,
-    /// More is asked for than can be served.
+    /// The offered load is above capacity.
     pub saturated: bool,
     /// A message's mean wait in the requester, in milliseconds.
     pub lane_wait_ms: f64,
     /// A message's mean wait at the broker, in milliseconds.
     pub broker_wait_ms: f64,
-    /// A message's mean service, in milliseconds.
+    /// A message's mean service time, in milliseconds.
     pub service_ms: f64,
     pub formulas: Vec<Formula>,
 }
 
-/// A median, and where most values are.
+/// A median, and the range of most values.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Range {
     pub median: f64,
@@ -65,7 +65,7 @@ pub struct Expectations {
 }
 
 impl Expectations {
-    /// The same for the same plan, its seed among it.
+    /// Deterministic: the same plan, with the same seed, gives the same result.
     pub fn of(plan: &Plan) -> Self {
         Self { plan: plan.clone(), cells: plan.cells.iter().map(|_| OnceLock::new()).collect() }
     }
@@ -100,13 +100,13 @@ fn expect(plan: &Plan, cell: &Cell) -> Result<Expected, String> {
     Ok(pooled(&simulated, cell.setup.delay.average_ms()))
 }
 
-/// The deployment and its load, for as long as a trial is.
+/// The scenario of a trial.
 fn scenario(plan: &Plan, setup: &Setup) -> Result<Scenario, String> {
     let arrivals = match setup.load {
         Load::Closed { clients } => Arrivals::Closed { clients: clients as usize },
         Load::Constant { per_s } => Arrivals::Constant { rate: per_s },
         Load::Poisson { per_s } => Arrivals::Poisson { rate: per_s },
-        Load::Ramp { .. } => return Err("the load changes all the time".to_owned()),
+        Load::Ramp { .. } => return Err("a ramp's load changes during the trial".to_owned()),
     };
     let duration_ms = (plan.warm_up_ms + plan.duration_ms) as f64;
     let mut scenario = Scenario {
@@ -123,7 +123,7 @@ fn scenario(plan: &Plan, setup: &Setup) -> Result<Scenario, String> {
         warm_up: plan.warm_up_ms as f64 / duration_ms,
         seed: plan.seed,
     };
-    // Bounded, because a closed loop without a delay has no end of its own.
+    // Limited, because a closed loop without a delay would make requests without end.
     scenario.requests = (MESSAGES / MIN_TRIALS as usize / scenario.messages_per_request()).max(100);
     if let (Some(count), Some(rate)) = (plan.count, scenario.rate()) {
         let warm_up = rate * plan.warm_up_ms as f64 / 1000.0;
@@ -136,7 +136,7 @@ fn scenario(plan: &Plan, setup: &Setup) -> Result<Scenario, String> {
     Ok(scenario)
 }
 
-/// The medians over simulated trials.
+/// Medians over simulated trials.
 fn pooled(simulated: &[Expectation], service_ms: f64) -> Expected {
     let values = |of: &dyn Fn(&Expectation) -> Option<f64>| simulated.iter().filter_map(of).collect::<Vec<_>>();
     let middle = |of: &dyn Fn(&Expectation) -> f64| median(&values(&|one| Some(of(one)))).unwrap_or_default();
@@ -177,7 +177,7 @@ fn expected(metric: Metric, of: &Expectation) -> Option<f64> {
     }
 }
 
-/// None without values.
+/// `None` without values.
 fn range(mut values: Vec<f64>) -> Option<Range> {
     let median = Estimate::of(&values, RANGE)?.median;
     values.sort_by(f64::total_cmp);
@@ -218,13 +218,13 @@ mod tests {
         assert!((past.figures[&Metric::RequestsPerS].median / 400.0 - 1.0).abs() < 0.03 && past.saturated);
         // The last of 12 s of 500/s waits until 6,000 have been done at 400/s: 3 s.
         assert!((past.figures[&Metric::Max].median / 3_000.0 - 1.0).abs() < 0.05, "{past:?}");
-        // With 500 requests after 2 s of warm-up it lasts 3 s; 750 ms, and what 64 lanes that are not equally long add.
+        // With 500 requests after 2 s of warm-up it lasts 3 s; 750 ms, and the unequal lengths of 64 queues add the rest.
         let counted = expect("constant 500/s", "count = 500").unwrap().figures[&Metric::Max];
         assert!((750.0..900.0).contains(&counted.median), "{counted:?}");
     }
 
     #[test]
     fn a_ramp_has_no_expectation_and_says_why() {
-        assert_eq!(expect("ramp 10/s 100/s", ""), Err("the load changes all the time".to_owned()));
+        assert_eq!(expect("ramp 10/s 100/s", ""), Err("a ramp's load changes during the trial".to_owned()));
     }
 }

@@ -1,4 +1,4 @@
-//! What a trial should give: simulated, and by formula where there is one.
+//! The expected figures of a scenario: simulated, and by formula if one fits.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -20,34 +20,34 @@ pub struct LatencySummary {
     pub max_ms: f64,
 }
 
-/// What a deployment should do under a load, without the overhead of processes, network and scheduler.
+/// The expected figures of a deployment under a load, without the overhead of processes, network and scheduler.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Expectation {
-    /// None: without bound, because nothing takes time.
+    /// None: unbounded, because nothing takes time.
     pub requests_per_s: Option<f64>,
-    /// None: without bound, because nothing takes time.
+    /// None: unbounded, because nothing takes time.
     pub messages_per_s: Option<f64>,
-    /// Of requests, until the last reply.
+    /// Latency of requests, until the last reply.
     pub latency: LatencySummary,
     /// A message's mean wait in the requester, for its worker.
     pub lane_wait_ms: f64,
     /// A message's mean wait at the broker, for a responder worker.
     pub broker_wait_ms: f64,
-    /// Both waits.
+    /// Sum of both waits.
     pub mean_wait_ms: f64,
-    /// The share of the responder workers' time that is spent serving, from 0 to 1.
+    /// Utilisation of the responder workers, from 0 to 1.
     pub utilisation: f64,
-    /// Messages a second that the workers can serve: the responders', or the requesters' with their windows, whichever
-    /// are fewer. Dealt out in turn with small windows, less is reached. None: without bound, because nothing takes time.
+    /// Messages per second that the workers can serve: the minimum of the responder workers' capacity and that of the requester
+    /// workers' windows. Round-robin with small windows achieves less. None: unbounded, because nothing takes time.
     pub capacity_per_s: Option<f64>,
-    /// More is asked for than can be served: figures grow with the time that it lasts.
+    /// The offered load is above capacity, so latencies grow with the duration.
     pub saturated: bool,
     pub formulas: Vec<Formula>,
 }
 
 impl LatencySummary {
-    /// None without latencies; they have to be sorted.
+    /// `sorted` must be in ascending order. `None` without latencies.
     fn of(sorted: &[f64]) -> Option<Self> {
         let count = sorted.len();
         let rank = |share: f64| sorted[((share * count as f64).ceil() as usize).clamp(1, count) - 1];
@@ -63,7 +63,7 @@ impl LatencySummary {
     }
 }
 
-/// Simulates a scenario; `draw` gives services in milliseconds, of the distribution that `delay` tells.
+/// Simulates a scenario. `draw` returns service times in milliseconds, from the distribution of `delay`.
 ///
 /// # Errors
 /// As [`simulate`].
@@ -94,8 +94,8 @@ pub fn expect_load(
     })
 }
 
-/// More than 5 % of the second half's requests, and more than chance brings, did not end in it: windows and turns can
-/// keep workers from their work, so that the capacity is not reached.
+/// True if the backlog grew by more than 5 % of the second half's requests, and by more than chance explains. Small windows and
+/// round-robin can leave workers idle, so that a load below capacity is not sustained.
 fn is_falling_behind(simulated: &Simulated) -> bool {
     let arrived = simulated.latencies.len() as f64 / 2.0;
     simulated.backlog as f64 > (0.05 * arrived).max(3.0 * arrived.sqrt())
@@ -142,7 +142,7 @@ mod tests {
         };
         assert!(of(1.0, 100_000).saturated && of(1.5, 1).saturated);
         assert!(!of(0.7, 100_000).saturated);
-        // Ten messages in flight, in turn, do not keep ten workers busy: some wait for one, while others have none.
+        // Round-robin with ten messages in flight does not keep ten workers busy: some have two messages, others none.
         let starved = of(0.9, 1);
         assert!(starved.saturated && starved.utilisation < 0.85, "{starved:?}");
         let past = of(1.5, 100_000);

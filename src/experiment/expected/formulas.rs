@@ -1,4 +1,4 @@
-//! Which formula of queueing theory fits what is simulated, so that the two can be held against each other.
+//! Selects the formulas of queueing theory that fit a scenario, to check the simulation.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -7,13 +7,13 @@ use super::queueing;
 use crate::experiment::simulation::{Arrivals, Scenario, Simulated};
 use crate::wire::{Delay, DelayShape};
 
-/// A mean wait below this share of the mean service is none.
+/// A mean wait below this share of the mean service time counts as 0.
 const NEGLIGIBLE: f64 = 0.001;
 
-/// The highest squared coefficient of variation of service that an approximation is used for.
+/// Maximum squared coefficient of variation of the service time for an approximation.
 const MAX_VARIABLE: f64 = 2.0;
 
-/// What a formula is about.
+/// The figure that a formula gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measure {
@@ -21,11 +21,11 @@ pub enum Measure {
     MeanWait,
     /// A request's mean latency, in milliseconds.
     MeanLatency,
-    /// Messages a second.
+    /// Messages per second.
     Throughput,
 }
 
-/// A figure by formula, beside the simulated one.
+/// A figure by formula, with the simulated one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Formula {
@@ -38,7 +38,7 @@ pub struct Formula {
     pub exact: bool,
 }
 
-/// The formulas that fit a scenario, each beside what was simulated.
+/// The formulas that fit a scenario, each with the simulated figure.
 pub(super) fn formulas(scenario: &Scenario, delay: &Delay, simulated: &Simulated) -> Vec<Formula> {
     let case = Case { scenario, delay, simulated };
     let fitting = [case.fan_out(), case.wait(), case.closed_loop()].into_iter().flatten();
@@ -54,10 +54,10 @@ pub(super) fn formulas(scenario: &Scenario, delay: &Delay, simulated: &Simulated
         .collect()
 }
 
-/// A name, what is meant, the value, whether it is exact.
-type Answer = Option<(String, Measure, f64, bool)>;
+/// Name, measure, value, and whether the formula is exact.
+type Candidate = Option<(String, Measure, f64, bool)>;
 
-/// Which formula fits. That nobody had to wait is taken from the simulation.
+/// Selects formulas. Uses the simulated waits to decide whether messages wait at all.
 struct Case<'a> {
     scenario: &'a Scenario,
     delay: &'a Delay,
@@ -69,12 +69,12 @@ impl Case<'_> {
         wait <= NEGLIGIBLE * self.delay.average_ms()
     }
 
-    /// The lanes' windows never kept a message back.
+    /// True if no message waited for its requester worker's window.
     fn has_room(&self) -> bool {
         self.is_negligible(self.simulated.lane_wait_ms)
     }
 
-    /// The brokers together are as one that deals to all workers in turn.
+    /// True if the brokers together act like one that sends to all workers round-robin.
     fn is_in_turn(&self) -> bool {
         let one = self.scenario.responder_instances == 1;
         match self.scenario.shared_queue {
@@ -87,8 +87,8 @@ impl Case<'_> {
         self.scenario.shared_queue && self.scenario.responder_instances == 1
     }
 
-    /// The slowest of a request's messages, nobody waiting.
-    fn fan_out(&self) -> Answer {
+    /// The maximum service time of a request's messages, if no message waits.
+    fn fan_out(&self) -> Candidate {
         if !self.is_negligible(self.simulated.mean_wait_ms()) {
             return None;
         }
@@ -107,14 +107,14 @@ impl Case<'_> {
         Some((format!("slowest of {count}, {name}"), Measure::MeanLatency, value, true))
     }
 
-    /// The mean wait of messages that arrive at random.
-    fn wait(&self) -> Answer {
+    /// The mean wait with Poisson arrivals.
+    fn wait(&self) -> Candidate {
         let Arrivals::Poisson { rate } = self.scenario.arrivals else { return None };
         let (rate, mean, scv) = (rate / 1000.0, self.delay.average_ms(), self.delay.variability());
         let (lanes, window) = (self.scenario.all_requester_workers(), self.scenario.window);
         let workers = self.scenario.all_responder_workers();
         let single = self.scenario.messages_per_request() == 1;
-        // A worker that sends one message at a time to responders that are never busy is the server itself.
+        // A requester worker with a window of 1, whose messages never wait at the broker, is a single server.
         let is_lane_alone = window == 1
             && (lanes == 1 || self.scenario.messages_per_request() == lanes)
             && self.is_negligible(self.simulated.broker_wait_ms);
@@ -135,7 +135,7 @@ impl Case<'_> {
         let (service, exact) = match self.delay.kind {
             DelayShape::None | DelayShape::Fixed => ("D", true),
             DelayShape::Exponential if !self.delay.is_cut() => ("M", true),
-            // In turn, arrivals at a worker are so regular that an interpolation is half or double at low load.
+            // With round-robin, arrivals at a worker are so regular that the interpolation is off by a factor of 2 at low load.
             _ if in_turn || servers > 1 && scv > MAX_VARIABLE => return None,
             _ => ("G", servers == 1),
         };
@@ -146,9 +146,9 @@ impl Case<'_> {
         Some((name, Measure::MeanWait, queueing::interpolated_wait(scv, fixed, exponential), exact))
     }
 
-    /// Clients that wait for their replies keep as many workers busy as they are, or all: exact for one queue, and for
-    /// turns with a fixed service, whose messages leave in the order in which they came.
-    fn closed_loop(&self) -> Answer {
+    /// Throughput of a closed loop: min(clients, workers) workers are busy. Exact for one queue, and for round-robin with a fixed
+    /// service time, where messages leave in order of arrival.
+    fn closed_loop(&self) -> Candidate {
         let Arrivals::Closed { clients } = self.scenario.arrivals else { return None };
         let fixed = matches!(self.delay.kind, DelayShape::Fixed);
         let fits = clients == 1 || self.is_shared() || fixed && self.is_in_turn();
@@ -168,7 +168,7 @@ mod tests {
     use crate::experiment::simulation::{expect_kind, poisson, scenario};
     use crate::wire::FanOut;
 
-    /// A single formula's name, and that what was simulated is within so much of it.
+    /// Checks the name of the only formula, and the simulated figure within a tolerance.
     #[track_caller]
     fn assert_formula(expectation: &Expectation, name: &str, within: f64) {
         let [formula] = &expectation.formulas[..] else { panic!("not one formula: {expectation:?}") };
@@ -200,7 +200,7 @@ mod tests {
         for (kind, letter) in [(DelayShape::Exponential, "M"), (DelayShape::Fixed, "D")] {
             assert_formula(&expect_kind(&scenario(false, poisson(0.8, 10)), kind), &format!("E10/{letter}/1"), 0.03);
         }
-        // One requester worker deals to ten instances as one broker to ten workers.
+        // One requester worker sends to ten instances as one broker to ten workers.
         let spread = Scenario {
             responder_instances: 10,
             responder_workers: 1,
@@ -217,7 +217,7 @@ mod tests {
         let lanes = Scenario { window: 1, fan_out: FanOut::All, requests: 150_000, ..scenario(true, poisson(0.7, 1)) };
         let expectation = expect_kind(&lanes, DelayShape::Uniform);
         assert_formula(&expectation, "M/G/1", 0.03);
-        // Four messages at a time at most, whatever the responders could do.
+        // The requester limits it to four messages at a time.
         assert_eq!(expectation.capacity_per_s, Some(2.0));
         assert!((expectation.messages_per_s.unwrap() / (4.0 * 0.35) - 1.0).abs() < 0.01, "{expectation:?}");
     }

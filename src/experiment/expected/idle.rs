@@ -1,4 +1,4 @@
-//! What the configured delay and worker counts should give: the measured figures are held against it.
+//! The expected figures of an otherwise idle deployment, from its delay and worker counts.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -7,35 +7,34 @@ use super::queueing;
 use crate::experiment::simulation::{Arrivals, Scenario, simulate};
 use crate::wire::FanOut;
 
-/// Fan-outs that are simulated: enough for a standard error of the mean below 1 %.
+/// Simulated fan-outs: enough for a standard error of the mean below 1 %.
 const TRIALS: usize = 1_000;
 
-/// Most draws in a simulation, which bounds the time it takes.
+/// Maximum draws of a simulation, which bounds its time.
 const DRAWS: usize = 200_000;
 
 /// The figures of an otherwise idle deployment. Times in milliseconds, without the overhead of processes and network.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IdleExpectation {
-    /// Of one message's delay.
+    /// Mean delay of a message.
     pub service_mean_ms: f64,
-    /// Half of the messages take longer than this, from their sending to their reply ...
+    /// Median time of a message, from sending to reply.
     pub message_p50_ms: f64,
-    /// ... and one in a hundred longer than this.
+    /// 99th percentile of the time of a message.
     pub message_p99_ms: f64,
-    /// Of a whole request, until its last reply.
+    /// Mean time of a request, until its last reply.
     pub fan_out_mean_ms: f64,
-    /// Nine of ten requests take longer than this ...
+    /// 10th percentile of the time of a request.
     pub fan_out_low_ms: f64,
-    /// ... and nine of ten are faster than this.
+    /// 90th percentile of the time of a request.
     pub fan_out_high_ms: f64,
-    /// Messages a second that all responder workers can serve.
+    /// Messages per second that all responder workers can serve.
     pub capacity_per_s: f64,
 }
 
-/// Simulates requests that fan out to `messages` messages over `workers` responder workers: each message goes to the
-/// next worker in turn, or, with `shared_queue`, to the first that is free. `draw` gives delays in milliseconds.
-/// None where nothing could be served.
+/// Simulates requests that fan out to `messages` messages over `workers` responder workers, round-robin or, with
+/// `shared_queue`, to the first free worker. `draw` returns delays in milliseconds. `None` if nothing can be served.
 pub fn expect_idle(
     messages: usize,
     workers: usize,
@@ -84,7 +83,7 @@ mod tests {
         move || random.random_range(1000.0..3000.0)
     }
 
-    /// Nobody queueing, the slowest of N uniform draws takes min + (max - min) N / (N + 1) on average (order statistics).
+    /// Without queueing, the slowest of N uniform draws takes min + (max - min) N / (N + 1) on average (order statistics).
     #[test]
     fn a_fan_out_takes_as_long_as_the_slowest_of_its_draws() {
         for (count, mean) in [(1, 2000.0), (3, 2500.0), (10, 2818.2), (30, 2935.5)] {
@@ -95,14 +94,14 @@ mod tests {
         }
     }
 
-    /// Nobody queueing, a message takes its own delay: uniform between 1 and 3 s here.
+    /// Without queueing, a message takes its own delay: uniform between 1 and 3 s here.
     #[test]
     fn a_message_takes_its_delay_or_waits_its_turn_besides() {
         let expected = expect_idle(10, 10, false, uniform()).unwrap();
         assert!((expected.message_p50_ms / 2000.0 - 1.0).abs() < 0.02, "{expected:?}");
         assert!((expected.message_p99_ms / 2980.0 - 1.0).abs() < 0.01, "{expected:?}");
         let rounds = expect_idle(9, 3, false, || 100.0).unwrap();
-        // As exact as the histogram: a thousandth.
+        // The histogram's precision is 0.1 %.
         for (found, exact) in [(rounds.message_p50_ms, 200.0), (rounds.message_p99_ms, 300.0)] {
             assert!((found / exact - 1.0_f64).abs() < 0.001, "{found}, not {exact}");
         }

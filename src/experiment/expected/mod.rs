@@ -1,4 +1,4 @@
-//! What queueing theory and simulation expect of a deployment.
+//! Expected figures of a deployment, by simulation and queueing theory.
 
 mod cells;
 mod expectation;

@@ -1,13 +1,13 @@
-//! Formulas of queueing theory that measured and simulated figures are held against. Times in milliseconds, rates in
-//! messages a millisecond; None where a queue would grow without end, or nobody serves.
+//! Formulas of queueing theory, to compare with measured and simulated figures. Times in milliseconds, rates in messages per
+//! millisecond. `None` if a queue would grow without bound, or there are no servers.
 
-/// How much of the time that `servers` have is asked for: `rate * service_mean / servers`. None unless it is below 1.
+/// The utilisation `rate * service_mean / servers`. `None` unless it is below 1.
 pub fn load(servers: usize, rate: f64, service_mean: f64) -> Option<f64> {
     let load = rate * service_mean / servers as f64;
     (servers > 0 && (0.0..1.0).contains(&load)).then_some(load)
 }
 
-/// Messages a second that `servers` can serve. None: without bound, because a message takes no time.
+/// Messages per second that `servers` can serve. `None`: unbounded, because a message takes no time.
 pub fn capacity_per_s(servers: usize, service_mean: f64) -> Option<f64> {
     (service_mean > 0.0).then(|| servers as f64 * 1000.0 / service_mean)
 }
@@ -27,8 +27,8 @@ pub fn mmc_wait(servers: usize, rate: f64, service_mean: f64) -> Option<f64> {
     Some(erlang_c(servers, load) * service_mean / (servers as f64 * (1.0 - load)))
 }
 
-/// The mean wait in M/D/c: Poisson arrivals, fixed service. The same for one queue and for workers in turn, because
-/// with fixed times messages leave in the order in which they came. Exact: Crommelin's queue (1932) in the form of
+/// The mean wait in M/D/c: Poisson arrivals, fixed service. The same for one queue and for round-robin, because with fixed
+/// times messages leave in order of arrival. Exact: Crommelin's queue (1932) in the form of
 /// Bailey's bulk service (1954), whose mean is a sum over the roots of `z^c = exp(-c load (1 - z))` within the unit circle
 /// (Janssen and van Leeuwaarden, Back to the roots of the M/D/s queue, Statistica Neerlandica 62, 2008). Each is the
 /// fixed point of `z = exp(2 pi i k / c - load (1 - z))`, a contraction.
@@ -59,11 +59,11 @@ pub fn mdc_wait(servers: usize, rate: f64, service_mean: f64) -> Option<f64> {
     Some(waiting.max(0.0) / rate)
 }
 
-/// Far more than a root takes, even with thousands of servers at full load.
+/// Maximum iterations for a root: far more than it takes, even with thousands of servers at full load.
 const ROOT_STEPS: usize = 10_000;
 
-/// The mean wait where exponential service is dealt to `servers` workers in turn, each with a queue of its own, and
-/// arrivals are Poisson: each worker is an Erlang(c)/M/1 queue. Exact, by the root of `s = A*(mu (1 - s))` for GI/M/1
+/// The mean wait with Poisson arrivals and round-robin over `servers` workers with exponential service, each with its own
+/// queue: each worker is an Erlang(c)/M/1 queue. Exact, by the root of `s = A*(mu (1 - s))` for GI/M/1
 /// (Kleinrock, section 6.4).
 pub fn mm_in_turn_wait(servers: usize, rate: f64, service_mean: f64) -> Option<f64> {
     let load = load(servers, rate, service_mean)?;
@@ -82,11 +82,11 @@ pub fn mm_in_turn_wait(servers: usize, rate: f64, service_mean: f64) -> Option<f
     Some(waits * service_mean / (1.0 - waits))
 }
 
-/// The mean wait for service of any distribution between the two that are known: linear in the squared coefficient of
-/// variation `scv`, from 0 (fixed) to 1 (exponential). With one server and Poisson arrivals this is the formula of
+/// The mean wait for any service distribution, interpolated between fixed (`scv` 0) and exponential (`scv` 1) service,
+/// linearly in the squared coefficient of variation `scv`. With one server and Poisson arrivals this is the formula of
 /// Pollaczek and Khinchine, exact for every distribution; else an approximation (Tijms, Stochastic Models, 1994,
 /// section 4.3.3; Kimura, Operations Research 34, 1986): within 1 % of simulations of ten servers with uniform service, from
-/// one to three seconds, at 50 to 90 % load. Not for an `scv` above 2, but with one server, nor for other arrivals.
+/// one to three seconds, at 50 to 90 % load. Valid for Poisson arrivals, and with several servers for an `scv` up to 2.
 pub fn interpolated_wait(scv: f64, fixed: f64, exponential: f64) -> f64 {
     fixed + scv * (exponential - fixed)
 }
@@ -121,7 +121,7 @@ mod tests {
             let expected = all_busy / (all_busy + (0..servers).map(term).sum::<f64>());
             assert_close(Some(erlang_c(servers, load)), expected, 1e-12);
         }
-        assert_eq!(erlang_c(1_000, 0.1), 0.0, "no more than a number can tell");
+        assert_eq!(erlang_c(1_000, 0.1), 0.0, "below the smallest number");
     }
 
     #[test]

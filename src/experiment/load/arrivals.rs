@@ -1,4 +1,4 @@
-//! When an open loop's requests are due, from the load's beginning.
+//! The due times of an open loop's requests, from the load's start.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use rand_distr::Exp1;
 
 use crate::experiment::plan::Load;
 
-/// The due times of a load that lasts so long; none for a closed loop, whose clients send when they are answered.
+/// The due times of a load. Empty for a closed loop, whose clients send when their last request has ended.
 pub struct Arrivals {
     load: Load,
     length_s: f64,
     random: ChaCha8Rng,
-    /// Requests so far, and when the last one was due, in seconds.
+    /// Number of requests so far, and the due time of the last one, in seconds.
     count: f64,
     last_s: f64,
 }

@@ -1,8 +1,8 @@
-//! The load generator: on threads of its own, so that it neither waits for the deployment nor is counted as a part of it.
+//! The load generator. It has its own threads, so that it neither waits for the deployment nor counts as a part of it.
 //!
-//! An open loop has a pacing thread that sleeps until each request is due, because an event loop's timers are exact to a
-//! millisecond only. A request's latency counts from when it was due: one that is sent late, for whatever reason, was
-//! slow (coordinated omission: G. Tene, "How NOT to Measure Latency", 2013).
+//! An open loop has a pacing thread that sleeps until each request is due, because an event loop's timers are accurate to a
+//! millisecond only. A request's latency is measured from its due time, so that late sending counts as latency (coordinated
+//! omission: G. Tene, "How NOT to Measure Latency", 2013).
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -23,39 +23,39 @@ use crate::experiment::plan::Load;
 use crate::experiment::run::Generator;
 use crate::wire::RequestView;
 
-/// Requests under way at one time; what is due beyond them is never sent.
+/// Maximum requests in flight; requests that are due beyond it are never sent.
 const MAX_UNDER_WAY: usize = 10_000;
 
-/// Between two looks at how far it is.
-const TOLD_EVERY: Duration = Duration::from_millis(250);
+/// Time between two progress reports.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The largest answer that is read.
-const MAX_ANSWER: usize = 64 << 20;
+/// Maximum size of a response, in bytes.
+const MAX_RESPONSE: usize = 64 << 20;
 
-/// How much longer than its messages a request may take.
+/// Time that a request may take beyond its messages' timeout.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Lag that one request in a hundred may have before the generator counts as behind.
+/// Maximum p99 of the lag (sent minus due) before the generator counts as behind.
 const TOLERABLE_LAG: Duration = Duration::from_millis(20);
 
-/// What load to make, and against what.
+/// A load and its target.
 #[derive(Clone, Debug)]
 pub struct LoadTask {
-    /// Of the web tier, such as `http://127.0.0.1:3000`.
+    /// URL of the web tier, such as `http://127.0.0.1:3000`.
     pub url: String,
     /// The body of every request.
     pub body: Value,
     pub load: Load,
     pub warm_up: Duration,
     pub duration: Duration,
-    /// Requests that count.
+    /// Maximum number of measured requests.
     pub count: Option<u64>,
     pub seed: u64,
-    /// Of a message.
+    /// Timeout of a message.
     pub timeout: Duration,
 }
 
-/// How far a load is.
+/// Progress of a load.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Progress {
     pub elapsed: Duration,
@@ -65,38 +65,38 @@ pub struct Progress {
     pub finished: bool,
     pub sent: u64,
     pub ended: u64,
-    /// Processor time of the load generator.
+    /// CPU time of the load generator.
     pub cpu: Duration,
 }
 
-/// What a load came to.
+/// Result of a load.
 pub struct Made {
     pub tally: Tally,
     pub generator: Generator,
-    /// Processor time of the load generator, all in all.
+    /// Total CPU time of the load generator.
     pub cpu: Duration,
 }
 
-/// A load that is being made.
+/// A load that runs.
 pub struct LoadRunning {
     pub progress: watch::Receiver<Progress>,
     pub made: oneshot::Receiver<Result<Made>>,
 }
 
-/// Starts a load. It ends by itself, or when `stop` is cancelled, and waits for what it has sent.
+/// Starts a load. It ends after its duration, or when `stop` is cancelled, and waits for the requests in flight.
 pub fn start_load(task: LoadTask, stop: CancellationToken) -> Result<LoadRunning> {
-    let (progress, told) = watch::channel(Progress::default());
+    let (progress, progress_receiver) = watch::channel(Progress::default());
     let (sender, made) = oneshot::channel();
     let run = move || {
         let result = System::new().block_on(make(task, progress, stop));
-        // Nobody waits for a load that was given up.
+        // An error means that the receiver was dropped: nobody needs the result.
         let _ = sender.send(result);
     };
-    thread::Builder::new().name("load".to_owned()).spawn(run).context("no thread for the load generator")?;
-    Ok(LoadRunning { progress: told, made })
+    thread::Builder::new().name("load".to_owned()).spawn(run).context("can't start the load generator's thread")?;
+    Ok(LoadRunning { progress: progress_receiver, made })
 }
 
-/// What the requests of a load share.
+/// State that the requests of a load share.
 struct Shared {
     client: Client,
     task: LoadTask,
@@ -104,22 +104,22 @@ struct Shared {
     tally: RefCell<Tally>,
     sent: Cell<u64>,
     ended: Cell<u64>,
-    /// Requests that count and have been sent.
+    /// Measured requests that have been sent.
     counted: Cell<u64>,
     stop: CancellationToken,
 }
 
 async fn make(task: LoadTask, progress: watch::Sender<Progress>, stop: CancellationToken) -> Result<Made> {
-    let patience = task.timeout + GRACE;
-    // A connection for each request under way, and none given up meanwhile.
-    let connector = Connector::new().limit(0).timeout(patience).conn_keep_alive(patience);
-    let client = Client::builder().connector(connector).timeout(patience).no_default_headers().finish();
+    let timeout = task.timeout + GRACE;
+    // No limit of connections, and no connection closed before the requests' own timeout.
+    let connector = Connector::new().limit(0).timeout(timeout).conn_keep_alive(timeout);
+    let client = Client::builder().connector(connector).timeout(timeout).no_default_headers().finish();
     let length = task.warm_up + task.duration;
     let tally = RefCell::new(Tally::new(task.warm_up, length));
     let (sent, ended, counted) = Default::default();
     let shared =
         Rc::new(Shared { client, begun: Instant::now(), tally, sent, ended, counted, task, stop: stop.clone() });
-    let events = actix_rt::spawn(tell(shared.clone(), progress.clone()));
+    let events = actix_rt::spawn(report_progress(shared.clone(), progress.clone()));
     let (intended, unsent) = match shared.task.load {
         Load::Closed { clients } => {
             shared.closed(clients, length).await;
@@ -129,7 +129,7 @@ async fn make(task: LoadTask, progress: watch::Sender<Progress>, stop: Cancellat
     };
     events.abort();
     progress.send_modify(|progress| progress.finished = true);
-    // The event sink's share is gone once it has seen that it was aborted.
+    // The reporting task drops its clone of `shared` when it has been aborted.
     let _ = events.await;
     let shared = Rc::into_inner(shared).ok_or_else(|| anyhow!("a request outlived its load"))?;
     let tally = shared.tally.into_inner();
@@ -141,9 +141,9 @@ async fn make(task: LoadTask, progress: watch::Sender<Progress>, stop: Cancellat
     Ok(Made { tally, generator, cpu })
 }
 
-/// Tells how far the load is, again and again.
-async fn tell(shared: Rc<Shared>, progress: watch::Sender<Progress>) {
-    let mut ticks = actix_rt::time::interval(TOLD_EVERY);
+/// Publishes the load's progress periodically.
+async fn report_progress(shared: Rc<Shared>, progress: watch::Sender<Progress>) {
+    let mut ticks = actix_rt::time::interval(PROGRESS_INTERVAL);
     loop {
         ticks.tick().await;
         let elapsed = shared.begun.elapsed();
@@ -158,7 +158,7 @@ async fn tell(shared: Rc<Shared>, progress: watch::Sender<Progress>) {
     }
 }
 
-/// Processor time of this thread; the pacing thread's is next to nothing.
+/// CPU time of this thread; the pacing thread's is negligible.
 fn own_cpu() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default()
 }
@@ -171,7 +171,7 @@ impl Shared {
                 let due = shared.begun.elapsed();
                 let failed = shared.request(due).await;
                 if failed {
-                    // What refuses at once would be asked thousands of times a second for nothing.
+                    // Back off: a web tier that refuses at once would get thousands of requests per second.
                     actix_rt::time::sleep(Duration::from_millis(20)).await;
                 }
             }
@@ -179,7 +179,7 @@ impl Shared {
         (0..clients).map(|_| client(self.clone())).collect::<FuturesUnordered<_>>().collect::<()>().await;
     }
 
-    /// Requests at their times. How many were due, and how many of them were never sent.
+    /// Sends requests at their due times. Returns how many were due, and how many of them were never sent.
     async fn open(self: &Rc<Self>, length: Duration) -> Result<(u64, u64)> {
         let arrivals = Arrivals::new(self.task.load, length, self.task.seed);
         let (sender, mut due) = mpsc::unbounded_channel();
@@ -192,7 +192,7 @@ impl Shared {
                 }
             }
         };
-        thread::Builder::new().name("pacing".to_owned()).spawn(pace).context("no thread to pace the load")?;
+        thread::Builder::new().name("pacing".to_owned()).spawn(pace).context("can't start the load's pacing thread")?;
         let mut under_way = FuturesUnordered::new();
         let (mut intended, mut unsent) = (0, 0);
         loop {
@@ -214,12 +214,12 @@ impl Shared {
         Ok((intended, unsent))
     }
 
-    /// Whether as many requests as should count have been sent.
+    /// True if `count` measured requests have been sent.
     fn is_enough(&self) -> bool {
         self.task.count.is_some_and(|count| self.counted.get() >= count)
     }
 
-    /// Sends one request and counts what becomes of it; true when it failed.
+    /// Sends a request and counts its outcome; returns true if it failed.
     async fn request(&self, due: Duration) -> bool {
         let sent = self.begun.elapsed();
         self.sent.set(self.sent.get() + 1);
@@ -232,7 +232,7 @@ impl Shared {
         let mut tally = self.tally.borrow_mut();
         tally.add(Times { due, sent, ended }, &answer);
         if self.is_enough() && tally.requests.sent == self.counted.get() {
-            // The last one that counts: what came after it would make the time longer for nothing.
+            // This is the last measured request: the window ends with it.
             tally.close(ended);
         }
         !matches!(answer, Answer::View(_))
@@ -244,20 +244,20 @@ impl Shared {
             Ok(response) => response,
             Err(error) => return Answer::Lost(error.to_string()),
         };
-        let body = match response.body().limit(MAX_ANSWER).await {
+        let body = match response.body().limit(MAX_RESPONSE).await {
             Ok(body) => body,
             Err(error) => return Answer::Lost(error.to_string()),
         };
         if response.status().is_success() {
             return match serde_json::from_slice::<RequestView>(&body) {
                 Ok(view) => Answer::View(Box::new(view)),
-                Err(error) => Answer::Lost(format!("an answer that can't be read: {error}")),
+                Err(error) => Answer::Lost(format!("a response that can't be read: {error}")),
             };
         }
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         let said = |field: &str| body["error"][field].as_str().unwrap_or("no reason given").to_owned();
         match body["error"]["requestId"].as_str() {
-            // It was taken on, and what its messages came to is to be counted.
+            // The request was accepted, so its messages' outcomes count.
             Some(id) => match self.view_of(id).await {
                 Some(view) => Answer::View(Box::new(view)),
                 None => Answer::Lost(said("code")),
@@ -268,6 +268,6 @@ impl Shared {
 
     async fn view_of(&self, request_id: &str) -> Option<RequestView> {
         let url = format!("{}/api/v1/requests/{request_id}", self.task.url);
-        self.client.get(url).send().await.ok()?.json().limit(MAX_ANSWER).await.ok()
+        self.client.get(url).send().await.ok()?.json().limit(MAX_RESPONSE).await.ok()
     }
 }

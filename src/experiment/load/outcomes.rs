@@ -1,4 +1,4 @@
-//! The sum of what became of a trial's requests.
+//! Counts the outcomes of a trial's requests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,23 +7,23 @@ use crate::experiment::run::{Percentile, RequestCounts, Shares};
 use crate::experiment::statistics::has_beyond;
 use crate::wire::{Hop, Latency, OutcomeCounts, RequestStatus, RequestView};
 
-/// Shares of the requests whose latency is told.
+/// Shares of the requests at which reports show the latency.
 const PERCENTILES: [f64; 13] = [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9999, 0.99999, 1.0];
 
-/// Different errors that are told apart; more are counted as one.
+/// Maximum different errors that are counted separately; further ones are counted together.
 const MAX_ERRORS: usize = 20;
 
-/// How a request ended, as its client saw it.
+/// The end of a request, as its client sees it.
 pub enum Answer {
     /// Every message ended, whatever its outcome; or some of them, and then it failed.
     View(Box<RequestView>),
-    /// Not taken on, for this reason.
+    /// The web tier refused it, for this reason.
     Refused(String),
-    /// No answer that could be read.
+    /// No response, or none that could be read; the reason.
     Lost(String),
 }
 
-/// A request's times from the load's beginning.
+/// A request's times, from the load's start.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
     pub due: Duration,
@@ -31,10 +31,10 @@ pub struct Times {
     pub ended: Duration,
 }
 
-/// Counts of the requests that are due in a window, and of what ends in it.
+/// Counts requests that are due in a window, and requests that end in it.
 pub struct Tally {
     begin: Duration,
-    /// Of the window; moves back to the last request that counts where their number is limited.
+    /// End of the window. With a limited number of requests it moves back to the end of the last one.
     end: Duration,
     pub requests: RequestCounts,
     pub messages: OutcomeCounts,
@@ -43,9 +43,9 @@ pub struct Tally {
     pub shares: Shares,
     pub errors: BTreeMap<String, u64>,
     pub lag: Latency,
-    /// Of all requests, before the window and after it too.
+    /// Messages of all requests, inside and outside the window.
     pub all_messages: u64,
-    /// Ends of complete requests, with their messages that had a response.
+    /// End times of complete requests, with their number of messages that had a response.
     ends: Vec<(Duration, u64)>,
 }
 
@@ -66,7 +66,7 @@ impl Tally {
         }
     }
 
-    /// Whether a request that is due then counts.
+    /// True if a request that is due at this time is in the window.
     pub fn counts(&self, due: Duration) -> bool {
         (self.begin..self.end).contains(&due)
     }
@@ -143,7 +143,7 @@ impl Tally {
         *self.errors.entry(if known { text } else { "others" }.to_owned()).or_default() += 1;
     }
 
-    /// Complete requests, and messages with a response, that ended in the window, each second.
+    /// Complete requests, and messages with a response, per second of the window.
     pub fn rates(&self) -> (f64, f64) {
         let inside = self.ends.iter().filter(|(ended, _)| (self.begin..=self.end).contains(ended));
         let (requests, messages) = inside.fold((0, 0), |(requests, sum), (_, messages)| (requests + 1, sum + messages));
@@ -154,7 +154,7 @@ impl Tally {
         }
     }
 
-    /// The latency at the shares that reports show, as far as there are enough requests to tell.
+    /// The latency at each share, except for shares that need more requests than there are.
     pub fn percentiles(&self) -> Vec<Percentile> {
         let count = self.latency.count();
         let tellable = |share: &f64| count > 0 && (*share == 1.0 || has_beyond(count, *share));

@@ -1,4 +1,4 @@
-//! Results for other programs: a table of the trials, and their histograms.
+//! Exports results: a CSV table of the trials, and their histograms.
 
 use std::fs;
 use std::io::{self, Write};
@@ -14,10 +14,10 @@ use crate::experiment::run::{Results, TABLE, TrialResult, replace};
 use crate::experiment::statistics::Metric;
 use crate::wire::{Latency, now_ms};
 
-/// Writes `results.csv` anew, and a log of histograms for each trial that has figures and no log yet.
+/// Rewrites `results.csv`, and writes a histogram log for each measured trial that has none yet.
 ///
 /// # Errors
-/// Whatever the file system says; a file is there whole or not at all.
+/// Errors of the file system. A file is written completely or not at all.
 pub fn write_exports(folder: &Path, results: &Results) -> anyhow::Result<()> {
     let mut csv = vec![];
     write_csv(&mut csv, results)?;
@@ -84,7 +84,7 @@ fn column(metric: Metric) -> String {
     }
 }
 
-/// The log of HdrHistogram's tools: the requests' latency without a tag, then what a tag names. Times in microseconds.
+/// A histogram log in HdrHistogram's format: the requests' latency without a tag, then tagged ones. Times in microseconds.
 pub(super) fn write_log(out: &mut impl Write, results: &Results, trial: &TrialResult) -> io::Result<()> {
     let broken = |error| io::Error::other(format!("a histogram can't be written: {error:?}"));
     let mut serializer = V2DeflateSerializer::new();

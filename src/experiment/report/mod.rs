@@ -1,4 +1,4 @@
-//! Results for people and for other programs: tables, pages, CSV.
+//! Output of results: tables, HTML pages, CSV.
 
 mod exports;
 mod report;

@@ -1,4 +1,4 @@
-//! Reports and comparisons as pages that open without a server: the front end's bundle with the data in it.
+//! Reports and comparisons as HTML pages that need no server: the front end's bundle with the data embedded.
 
 use serde::Serialize;
 
@@ -6,16 +6,16 @@ use crate::experiment::analysis::{Comparison, Summary};
 use crate::experiment::plan::Plan;
 use crate::experiment::run::{Environment, Results};
 
-/// The page, with its script and styles, but for the data.
+/// The page with its script and styles, without the data.
 #[cfg(feature = "dashboard")]
 const PAGE: Option<&str> = Some(include_str!(concat!(env!("OUT_DIR"), "/report.html")));
 #[cfg(not(feature = "dashboard"))]
 const PAGE: Option<&str> = None;
 
-/// What the data stands in for.
+/// The text in the page that the data replaces.
 const PLACE: &str = "{\"kind\":\"nothing\"}";
 
-/// All that a report shows: the results without their histograms, which the summary has made use of.
+/// The data of a report: the results without their histograms, which are in the summary.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report<'a> {
@@ -57,10 +57,10 @@ pub fn compare_page(comparison: &Comparison) -> Option<String> {
 }
 
 fn page(title: &str, data: &Data) -> Option<String> {
-    // Nothing in it may end the script's element, or begin a comment.
+    // Escaped, so that the data can't end the script element or begin a comment.
     let json = serde_json::to_string(data).ok()?.replace('<', "\\u003c");
     let title = title.replace('&', "&amp;").replace('<', "&lt;");
-    // The data first: a title may be their place's own text.
+    // Replace the data first: the title may contain `PLACE`.
     Some(PAGE?.replacen(PLACE, &json, 1).replacen("<title>swarmq", &format!("<title>{title} – swarmq"), 1))
 }
 
@@ -71,7 +71,7 @@ mod tests {
     use crate::experiment::expected::Expectations;
     use crate::experiment::{good_trial, results_of};
 
-    /// The data between the tags of their element.
+    /// The data in a page's script element.
     fn data(page: &str) -> serde_json::Value {
         let start = "<script type=\"application/json\" id=\"data\">";
         let (_, rest) = page.split_once(start).expect("there is an element for the data");
@@ -92,7 +92,7 @@ mod tests {
         let title = format!("<title>{PLACE}&lt;/script>&lt;b>&amp; – swarmq</title>");
         assert!(page.contains(&title), "{}", &page[..900]);
         assert!(!data.to_string().contains("histogram"));
-        // Nothing is fetched: no address but those of namespaces and licences in it.
+        // The page fetches nothing: its only addresses are those of namespaces and licences.
         assert!(!page.contains("src=\"") && !page.contains("<link rel=\"stylesheet\""));
     }
 

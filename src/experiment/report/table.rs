@@ -1,4 +1,4 @@
-//! Runs and comparisons as tables in the terminal, with small bars.
+//! Runs and comparisons as terminal tables, with small bars.
 
 use std::fmt::Write as _;
 
@@ -11,16 +11,16 @@ use crate::experiment::run::Results;
 use crate::experiment::statistics::Estimate;
 use crate::experiment::statistics::{Metric, short};
 
-/// Characters of the longest bar.
+/// Width of the longest bar, in characters.
 const BAR: usize = 12;
 
-/// Eighths of a character, from none to all of it.
+/// Block characters of 0 to 7 eighths.
 const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 
-/// What `compare` has a column for.
+/// The metrics with a column in `compare`.
 const COMPARED: [Metric; 5] = [Metric::RequestsPerS, Metric::P50, Metric::P99, Metric::Cpu, Metric::Errors];
 
-/// A line for each cell: throughput with a bar, latencies, how much of the expected, what went wrong.
+/// A row for each cell: throughput with a bar, latencies, share of the expected, problems.
 pub fn table(results: &Results, summary: &Summary) -> String {
     let factors: Vec<Factor> = results.plan.factors.iter().map(|(factor, _)| *factor).collect();
     let mut table = start(
@@ -48,7 +48,7 @@ pub fn table(results: &Results, summary: &Summary) -> String {
     table.to_string()
 }
 
-/// Both runs' cells, and how many times the first the second is; then what does not match, and rules that are broken.
+/// The cells of both runs with the ratios of the second to the first, then other differences and broken rules.
 pub fn compare_table(comparison: &Comparison) -> String {
     let named = |metric: Metric| metric.name().to_owned();
     let mut table = start(["cell".to_owned(), String::new()].into_iter().chain(COMPARED.map(named)));
@@ -89,7 +89,7 @@ fn right(text: Option<String>) -> Cell {
     Cell::new(text.unwrap_or_else(|| "–".to_owned())).set_alignment(CellAlignment::Right)
 }
 
-/// A median, and half of its interval where that is wide enough to be seen.
+/// A median, and half of its interval's width unless that is negligible.
 fn say(metric: Metric, figure: &Figure) -> String {
     let Estimate { median, low, high, count, .. } = figure.estimate;
     let half = (high - low) / 2.0;
@@ -99,7 +99,7 @@ fn say(metric: Metric, figure: &Figure) -> String {
     }
 }
 
-/// A ratio, its interval, and whether it is better or worse where chance does not explain it.
+/// A ratio, its interval, and whether it is better or worse if the difference is unlikely to be chance.
 fn times(metric: Metric, ratio: &Estimate) -> String {
     let mark = match differs(ratio) {
         true if (ratio.median > 1.0) == metric.is_better_higher() => " better",

@@ -15,4 +15,4 @@ use tally::{Call, Totals, summary};
 pub use testing::scenario;
 #[cfg(test)]
 pub use testing::{expect_kind, poisson};
-use worker_queues::SimulatedLanes;
+use worker_queues::SimulatedQueues;

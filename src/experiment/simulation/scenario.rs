@@ -1,53 +1,52 @@
-//! A deployment and its load, to be simulated.
+//! The input of a simulation: a deployment and its load.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::wire::FanOut;
 
-/// Most messages in a simulation, which bounds its time and memory.
+/// Maximum messages of a simulation, which bounds its time and memory.
 pub const MAX_MESSAGES: usize = 10_000_000;
 
-/// Most workers of a tier.
+/// Maximum workers of a tier.
 pub const MAX_WORKERS: usize = 100_000;
 
 /// How requests arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Arrivals {
-    /// From so many clients, each of which makes its next request when the last has ended.
+    /// A closed loop: each client makes its next request when its last one has ended.
     Closed { clients: usize },
-    /// So many a second, evenly spaced.
+    /// Evenly spaced; `rate` in requests per second.
     Constant { rate: f64 },
-    /// So many a second, at random.
+    /// A Poisson process; `rate` in requests per second.
     Poisson { rate: f64 },
 }
 
-/// A deployment and its load. Every instance of a tier is alike, and each responder instance has a broker of its own;
-/// where one separate broker serves several, give their workers as one instance's.
+/// A deployment and its load. All instances of a tier are alike, and each responder instance has its own broker. For a separate
+/// broker, give all of its workers as one instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Scenario {
     pub requester_instances: usize,
-    /// Per instance.
+    /// Workers per instance.
     pub requester_workers: usize,
-    /// Messages that each requester worker may have in flight: 1 with REQ.
+    /// Maximum messages in flight of each requester worker: 1 with REQ.
     pub window: usize,
     pub responder_instances: usize,
-    /// Per instance.
+    /// Workers per instance.
     pub responder_workers: usize,
-    /// Least-busy dispatch: messages wait at the broker for the worker that is free first. Else each worker in turn
-    /// gets its own.
+    /// True for least-busy dispatch: messages wait at the broker for the first free worker. False for round-robin.
     pub shared_queue: bool,
     pub fan_out: FanOut,
     pub arrivals: Arrivals,
-    /// Requests that are made, at most.
+    /// Maximum number of requests.
     pub requests: usize,
-    /// No request is made after so many milliseconds. None: until all are made.
+    /// Time after which no request is made, in milliseconds. None: no limit.
     pub duration_ms: Option<f64>,
-    /// The share of the requests, the first ones, that does not count: from 0 up to, not including, 1.
+    /// Share of the requests, from the first on, that the figures exclude: from 0 to below 1.
     pub warm_up: f64,
-    /// Of the arrivals.
+    /// Seed of the arrivals.
     pub seed: u64,
 }
 
@@ -56,7 +55,7 @@ pub struct Scenario {
 pub enum ScenarioError {
     #[error("nothing to simulate: {0} is 0")]
     None(&'static str),
-    #[error("too much to simulate: {what} is {value}, of at most {most}")]
+    #[error("too much to simulate: {what} is {value}, and at most {most} are allowed")]
     TooMany { what: &'static str, value: usize, most: usize },
     #[error("{what} is {value}: give {allowed}")]
     Range { what: &'static str, value: f64, allowed: &'static str },
@@ -71,7 +70,7 @@ impl Scenario {
         self.responder_instances.saturating_mul(self.responder_workers)
     }
 
-    /// How many messages a request is.
+    /// Messages of a request.
     pub fn messages_per_request(&self) -> usize {
         match self.fan_out {
             FanOut::All => self.all_requester_workers(),
@@ -79,7 +78,7 @@ impl Scenario {
         }
     }
 
-    /// Requests a second, whatever becomes of them; None in a closed loop.
+    /// Offered requests per second; `None` in a closed loop.
     pub fn rate(&self) -> Option<f64> {
         match self.arrivals {
             Arrivals::Closed { .. } => None,
@@ -139,12 +138,9 @@ mod tests {
             (Scenario { window: 0, ..scenario(true, Arrivals::Closed { clients: 1 }) }, "window is 0"),
             (
                 Scenario { requester_workers: usize::MAX, ..scenario(true, Arrivals::Closed { clients: 1 }) },
-                "of at most 100000",
+                "at most 100000",
             ),
-            (
-                Scenario { requests: 10_000_001, ..scenario(true, Arrivals::Closed { clients: 1 }) },
-                "of at most 10000000",
-            ),
+            (Scenario { requests: 10_000_001, ..scenario(true, Arrivals::Closed { clients: 1 }) }, "at most 10000000"),
             (
                 Scenario {
                     arrivals: Arrivals::Closed { clients: 0 },

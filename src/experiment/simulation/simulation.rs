@@ -1,5 +1,5 @@
-//! A discrete-event simulation of requests on their way through lanes, brokers and responder workers, by the rules of
-//! the program itself, but without what processes, network and scheduler cost.
+//! A discrete-event simulation of requests through worker queues, brokers and responder workers. It follows the program's own
+//! rules, without the overhead of processes, network and scheduler.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -9,11 +9,11 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::Exp1;
 
-use super::{Arrivals, Call, Scenario, ScenarioError, Simulated, SimulatedLanes, Totals, summary};
+use super::{Arrivals, Call, Scenario, ScenarioError, Simulated, SimulatedQueues, Totals, summary};
 use crate::wire::Latency;
 
-/// Simulates a scenario; `draw` gives services in milliseconds, one for each message in the order in which they arrive,
-/// so that scenarios that differ in nothing but dispatch are compared message by message.
+/// Simulates a scenario. `draw` returns the service time of each message, in milliseconds, in order of arrival, so that
+/// scenarios that differ only in dispatch have the same service times.
 ///
 /// # Errors
 /// What [`Scenario::check`] finds; a service that is negative or not finite; a duration in which no request arrives.
@@ -33,18 +33,18 @@ pub fn simulate(scenario: &Scenario, draw: impl FnMut() -> f64) -> Result<Simula
 /// A message on its way.
 struct SimMessage {
     request: usize,
-    lane: usize,
+    queue: usize,
     service: f64,
     sent: f64,
 }
 
 #[derive(Default)]
 struct Broker {
-    /// What waits for whichever worker is free first.
+    /// Messages that wait for the first free worker.
     waiting: VecDeque<SimMessage>,
-    /// Workers of its instance, the one that has been idle for longest first.
+    /// Idle workers, the longest idle first.
     idle: VecDeque<usize>,
-    /// Counts its workers through.
+    /// Round-robin position over its workers.
     turn: usize,
 }
 
@@ -59,16 +59,15 @@ struct Simulation<'a, D> {
     draw: D,
     now: f64,
     calls: Vec<Call>,
-    lanes: SimulatedLanes<SimMessage>,
+    queues: SimulatedQueues<SimMessage>,
     brokers: Vec<Broker>,
-    /// All brokers' workers, those of one after those of the other.
+    /// The workers of all brokers, grouped by broker.
     workers: Vec<Worker>,
-    /// The ends of services: the time's bits, which are in order as the times are, for none is negative; then the
-    /// order in which they began; the worker.
+    /// Service ends: the bits of the time (non-negative floats sort like their bits), the order of the starts, the worker.
     ends: BinaryHeap<Reverse<(u64, usize, usize)>>,
     begun: usize,
     totals: Totals,
-    /// The messages' times.
+    /// Latencies of the messages.
     sojourns: Latency,
 }
 
@@ -81,7 +80,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
             draw,
             now: 0.0,
             calls: Vec::with_capacity(scenario.requests.min(1 << 20)),
-            lanes: SimulatedLanes::new(scenario.requester_instances, scenario.requester_workers),
+            queues: SimulatedQueues::new(scenario.requester_instances, scenario.requester_workers),
             brokers: (0..scenario.responder_instances)
                 .map(|broker| Broker { idle: idle(broker), ..Broker::default() })
                 .collect(),
@@ -93,7 +92,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
         }
     }
 
-    /// Until every request has ended. What ends at the moment of an arrival has ended before it.
+    /// Runs until every request has ended. A service that ends at the time of an arrival ends before it.
     fn run(&mut self) -> Result<(), ScenarioError> {
         let mut random = ChaCha8Rng::seed_from_u64(self.scenario.seed);
         let mut next = match self.scenario.arrivals {
@@ -131,50 +130,50 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
         self.calls.len() < self.scenario.requests && self.scenario.duration_ms.is_none_or(|duration| at < duration)
     }
 
-    /// A request arrives, if it may, and its messages are put in lanes.
+    /// Handles an arrival: puts the request's messages into worker queues, unless its duration or count is used up.
     fn arrive(&mut self) -> Result<(), ScenarioError> {
         if !self.may_arrive(self.now) {
             return Ok(());
         }
-        let (instance, lanes) = self.lanes.choose(self.scenario.fan_out);
+        let (instance, queues) = self.queues.choose(self.scenario.fan_out);
         let request = self.calls.len();
         self.calls.push(Call {
             arrived: self.now,
             ended: self.now,
             instance,
-            missing: lanes.len(),
+            missing: queues.len(),
             lane_wait: 0.0,
             broker_wait: 0.0,
             service: 0.0,
             before: self.totals,
         });
-        for lane in lanes {
+        for queue in queues {
             let service = (self.draw)();
             if !(service >= 0.0 && service.is_finite()) {
                 let allowed = "a time of 0 or more milliseconds";
-                return Err(ScenarioError::Range { what: "a service that was drawn", value: service, allowed });
+                return Err(ScenarioError::Range { what: "a service time that was drawn", value: service, allowed });
             }
-            self.lanes.all[lane].waiting.push_back(SimMessage { request, lane, service, sent: 0.0 });
-            self.send(lane);
+            self.queues.all[queue].waiting.push_back(SimMessage { request, queue, service, sent: 0.0 });
+            self.send(queue);
         }
         Ok(())
     }
 
-    /// Sends what waits in a lane, as far as its worker's window allows, to the brokers in turn.
-    fn send(&mut self, lane: usize) {
-        while self.lanes.all[lane].in_flight < self.scenario.window
-            && let Some(mut message) = self.lanes.all[lane].waiting.pop_front()
+    /// Sends a queue's messages to the brokers, round-robin, until its worker's window is full.
+    fn send(&mut self, queue: usize) {
+        while self.queues.all[queue].in_flight < self.scenario.window
+            && let Some(mut message) = self.queues.all[queue].waiting.pop_front()
         {
-            let broker = self.lanes.all[lane].turn % self.brokers.len();
-            self.lanes.all[lane].turn = broker + 1;
-            self.lanes.all[lane].in_flight += 1;
+            let broker = self.queues.all[queue].turn % self.brokers.len();
+            self.queues.all[queue].turn = broker + 1;
+            self.queues.all[queue].in_flight += 1;
             message.sent = self.now;
             self.calls[message.request].lane_wait += self.now - self.calls[message.request].arrived;
             self.dispatch(broker, message);
         }
     }
 
-    /// The broker deals a message out: to the worker that has been idle for longest, or to the next in turn.
+    /// The broker sends a message to the longest idle worker, or round-robin.
     fn dispatch(&mut self, broker: usize, message: SimMessage) {
         let dealer = &mut self.brokers[broker];
         if self.scenario.shared_queue {
@@ -202,7 +201,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
         self.workers[worker].in_hand = Some(message);
     }
 
-    /// The service that is the next to end: its worker takes what waits for it, and the reply goes back.
+    /// Ends the next service: returns the reply, and the worker takes its next message.
     fn end_service(&mut self) -> Result<(), ScenarioError> {
         let Some(Reverse((_, _, worker))) = self.ends.pop() else { return Ok(()) };
         let Some(message) = self.workers[worker].in_hand.take() else { return Ok(()) };
@@ -217,8 +216,8 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
             None if self.scenario.shared_queue => broker.idle.push_back(worker),
             None => {}
         }
-        self.lanes.all[message.lane].in_flight -= 1;
-        self.send(message.lane);
+        self.queues.all[message.queue].in_flight -= 1;
+        self.send(message.queue);
         let call = &mut self.calls[message.request];
         self.sojourns.record(Duration::from_secs_f64((self.now - call.arrived) / 1_000.0));
         call.missing -= 1;
@@ -226,7 +225,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
             return Ok(());
         }
         call.ended = self.now;
-        self.lanes.pending[call.instance] -= 1;
+        self.queues.pending[call.instance] -= 1;
         self.totals.requests += 1;
         match self.scenario.arrivals {
             Arrivals::Closed { .. } => self.arrive(),
@@ -265,9 +264,9 @@ mod tests {
     #[test]
     fn a_request_for_one_goes_to_the_least_loaded() {
         let four = Scenario { arrivals: Arrivals::Closed { clients: 4 }, ..scenario() };
-        // Each lane has one; but both instances begin with the same brokers.
+        // Each worker queue gets one message; both instances begin with the same brokers.
         assert_eq!(latencies(&four), [100.0; 8]);
-        // A fifth waits in a lane, although the other three are free when its worker is.
+        // The fifth waits in a worker queue, although the other three workers are free when its worker is.
         let burst = Scenario { arrivals: Arrivals::Closed { clients: 5 }, requests: 5, ..scenario() };
         let simulated = simulate(&burst, || 100.0).unwrap();
         assert_eq!(simulated.latencies, [100.0, 100.0, 100.0, 100.0, 200.0]);
@@ -275,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn every_lane_begins_with_another_broker() {
+    fn every_queue_begins_with_another_broker() {
         let fan_out = Scenario { fan_out: FanOut::All, requester_workers: 1, responder_workers: 1, ..scenario() };
         assert_eq!(latencies(&fan_out), [100.0; 8]);
         let workers = Scenario { requester_instances: 1, requester_workers: 2, ..fan_out };
@@ -303,9 +302,9 @@ mod tests {
     #[test]
     fn a_window_bounds_what_is_in_flight() {
         let of = |window| {
-            let lane =
+            let queue =
                 Scenario { requester_instances: 1, requester_workers: 1, window, responder_workers: 1, ..scenario() };
-            let burst = Scenario { arrivals: Arrivals::Closed { clients: 4 }, requests: 4, ..lane };
+            let burst = Scenario { arrivals: Arrivals::Closed { clients: 4 }, requests: 4, ..queue };
             latencies(&burst)
         };
         assert_eq!(of(1), [100.0, 200.0, 300.0, 400.0]);
@@ -328,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_drawn_and_a_duration_have_to_make_sense() {
+    fn impossible_service_times_and_durations_are_refused() {
         let early = Scenario { arrivals: Arrivals::Poisson { rate: 0.001 }, duration_ms: Some(1.0), ..scenario() };
         let error = simulate(&early, || 1.0).unwrap_err().to_string();
         assert!(error.contains("in which a request arrives"));

@@ -1,37 +1,37 @@
-//! What is counted while requests are simulated, and what it comes to.
+//! Counts during a simulation, and its result.
 
 use crate::wire::Latency;
 
-/// What became of the requests that count. Times in milliseconds.
+/// The result of a simulation, without the warm-up's requests. Times in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Simulated {
-    /// Of the requests, from their arrival to their last reply; sorted.
+    /// Latencies of requests, from arrival to last reply; sorted.
     pub latencies: Vec<f64>,
-    /// Of single messages, from their request's arrival to their reply; of those that do not count too.
+    /// Latencies of messages, from their request's arrival to their reply, the warm-up included.
     pub messages: Latency,
-    /// From the first of their arrivals to the last. The next three are counted within it, whenever they arrived.
+    /// Time from the first counted arrival to the last. The next three fields are counted in this time, for all requests.
     pub span_ms: f64,
     pub requests_ended: usize,
     pub messages_ended: usize,
-    /// The time that responder workers served, added up.
+    /// Sum of the responder workers' service time.
     pub busy_ms: f64,
-    /// Of the requests that arrived in the span's second half, how many more than ended in it.
+    /// Arrivals in the second half of the span, minus ends in it; at least 0.
     pub backlog: usize,
     /// A message's mean wait in the requester.
     pub lane_wait_ms: f64,
     /// A message's mean wait at the broker and in its worker's queue.
     pub broker_wait_ms: f64,
-    /// A message's mean service.
+    /// A message's mean service time.
     pub service_ms: f64,
 }
 
 impl Simulated {
-    /// None where no time passed.
+    /// `None` if the span is 0.
     pub fn requests_per_s(&self) -> Option<f64> {
         self.per_s(self.requests_ended)
     }
 
-    /// None where no time passed.
+    /// `None` if the span is 0.
     pub fn messages_per_s(&self) -> Option<f64> {
         self.per_s(self.messages_ended)
     }
@@ -40,18 +40,18 @@ impl Simulated {
         (self.span_ms > 0.0).then(|| count as f64 * 1000.0 / self.span_ms)
     }
 
-    /// A request's, until its last reply.
+    /// Mean latency of a request, until its last reply.
     pub fn mean_latency_ms(&self) -> f64 {
         self.latencies.iter().sum::<f64>() / self.latencies.len() as f64
     }
 
-    /// A message's, in the requester and at the broker.
+    /// Mean wait of a message, in the requester and at the broker.
     pub fn mean_wait_ms(&self) -> f64 {
         self.lane_wait_ms + self.broker_wait_ms
     }
 }
 
-/// A request, with how far all was when it arrived.
+/// A request, with the totals at its arrival.
 pub struct Call {
     pub arrived: f64,
     pub ended: f64,
@@ -68,7 +68,7 @@ pub struct Totals {
     pub requests: usize,
     pub messages: usize,
     serving: usize,
-    /// The ends of all services that have ended, less the starts of all that have begun.
+    /// Sum of all service ends minus sum of all service starts.
     served: f64,
 }
 
@@ -84,13 +84,13 @@ impl Totals {
         self.messages += 1;
     }
 
-    /// The time that workers have served until now, added up.
+    /// Sum of the workers' service time until `now`.
     fn busy_until(&self, now: f64) -> f64 {
         self.served + now * self.serving as f64
     }
 }
 
-/// What the requests come to, all of which have ended, when the first ones, a share of `warm_up`, do not count.
+/// The result of requests that have all ended, without the first share `warm_up` of them.
 pub fn summary(calls: &[Call], sojourns: Latency, warm_up: f64, messages_per_request: usize) -> Simulated {
     let skipped = (warm_up * calls.len() as f64) as usize;
     let counted = &calls[skipped..];
@@ -130,8 +130,8 @@ mod tests {
     use rand::{RngExt, SeedableRng};
 
     proptest! {
-        /// Whatever the deployment: every request ends, none is faster than its slowest message, no worker serves for
-        /// longer than there is time, and nobody waits for less than nothing.
+        /// In any deployment: every request ends, none is faster than its slowest message, no worker serves for longer than the
+        /// span, and no wait is negative.
         #[test]
         fn time_adds_up(
             tiers in (1..4_usize, 1..4_usize, 1..4_usize, 1..4_usize, 1..4_usize),

@@ -1,4 +1,4 @@
-//! What the tests of simulations begin with.
+//! Helpers for tests of simulations.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{Arrivals, Scenario};
 use crate::experiment::expected::{Expectation, expect_load};
 use crate::wire::{Delay, DelayShape, FanOut};
 
-/// A requester with room for all, and a broker with ten workers.
+/// A requester with an unlimited window, and a broker with ten workers.
 pub fn scenario(shared_queue: bool, arrivals: Arrivals) -> Scenario {
     Scenario {
         requester_instances: 1,
@@ -44,7 +44,7 @@ pub fn expect_kind(scenario: &Scenario, kind: DelayShape) -> Expectation {
     expect_load(scenario, &delay(kind), draw).unwrap()
 }
 
-/// Of a load between 0 and 1 on so many workers of 2 s.
+/// Poisson arrivals that give `workers` workers of 2 s a load from 0 to 1.
 pub fn poisson(load: f64, workers: usize) -> Arrivals {
     Arrivals::Poisson { rate: load * workers as f64 / 2.0 }
 }

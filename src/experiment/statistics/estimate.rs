@@ -1,4 +1,4 @@
-//! Estimates from repeated trials, without assumptions about how figures are distributed; and where a system's knee is.
+//! Distribution-free estimates from repeated trials, and the knee of a load curve.
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{Binomial, DiscreteCDF};
@@ -11,14 +11,14 @@ pub struct Estimate {
     pub median: f64,
     pub low: f64,
     pub high: f64,
-    /// The probability that such an interval holds the true median: below what was asked for where there are too few
-    /// values, 0 for one value.
+    /// The probability that such an interval contains the true median. Below the requested confidence if there are too few
+    /// values; 0 for one value.
     pub coverage: f64,
-    /// How many values it was made from.
+    /// Number of values.
     pub count: usize,
 }
 
-/// The middle of the values, or the mean of the two in the middle. None without values, or where one is not finite.
+/// The median. `None` without values, or if one is not finite.
 pub fn median(values: &[f64]) -> Option<f64> {
     sorted(values).map(|sorted| middle(&sorted))
 }
@@ -38,18 +38,18 @@ fn middle(sorted: &[f64]) -> f64 {
 }
 
 impl Estimate {
-    /// The median with the narrowest interval between two order statistics, as far from one end as from the other,
-    /// that holds the true median with at least this probability: the values below a median are binomially distributed
-    /// with p = 1/2, whatever the values' distribution (David and Nagaraja, Order Statistics, 2003, section 7.1; Le
-    /// Boudec, Performance Evaluation, 2010, theorem 2.1). The values have to be independent. Where even all of them
-    /// are too few it is from the least to the greatest, with `1 - 2^(1 - n)`: 75 % for 3 values, 93.75 % for 5.
+    /// The median, with the narrowest interval between symmetric order statistics that contains the true median with at least
+    /// the probability `confidence`. The number of values below a median is binomial with p = 1/2 for any distribution (David
+    /// and Nagaraja, Order Statistics, 2003, section 7.1; Le Boudec, Performance Evaluation, 2010, theorem 2.1). The values
+    /// have to be independent. With too few values the interval is from the least to the greatest, with coverage
+    /// `1 - 2^(1 - n)`: 75 % for 3 values, 93.75 % for 5.
     ///
-    /// None without values, or where one is not finite.
+    /// `None` without values, or if one is not finite.
     pub fn of(values: &[f64], confidence: f64) -> Option<Self> {
         let sorted = sorted(values)?;
         let count = sorted.len();
         let below = Binomial::new(0.5, count as u64).ok()?;
-        // With `skipped` values left out at each end.
+        // Coverage of the interval without `skipped` values at each end.
         let coverage = |skipped: usize| 1.0 - 2.0 * below.cdf(skipped as u64);
         let skipped = (1..count.div_ceil(2)).take_while(|skipped| coverage(*skipped) >= confidence).last().unwrap_or(0);
         Some(Self {
@@ -61,14 +61,12 @@ impl Estimate {
         })
     }
 
-    /// The differences `after - before` of trials that belong together, by place. None where the two are not equally
-    /// many.
+    /// The differences `after - before` of paired trials. `None` if the slices differ in length.
     pub fn of_differences(before: &[f64], after: &[f64], confidence: f64) -> Option<Self> {
         paired(before, after, confidence, |before, after| after - before)
     }
 
-    /// The ratios `after / before` of trials that belong together, by place. None where the two are not equally many, or
-    /// one before is 0.
+    /// The ratios `after / before` of paired trials. `None` if the slices differ in length, or a value of `before` is 0.
     pub fn of_ratios(before: &[f64], after: &[f64], confidence: f64) -> Option<Self> {
         paired(before, after, confidence, |before, after| after / before)
     }
@@ -79,13 +77,13 @@ fn paired(before: &[f64], after: &[f64], confidence: f64, how: impl Fn(f64, f64)
     (before.len() == after.len()).then(|| pairs.collect::<Vec<_>>()).and_then(|pairs| Estimate::of(&pairs, confidence))
 }
 
-/// One trial, or the medians of several, at a rate.
+/// A point of a load curve: one trial, or the medians of several.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LoadPoint {
-    /// Asked for, a second.
+    /// Offered rate, in requests per second.
     pub offered: f64,
-    /// Done, a second.
+    /// Completed requests per second.
     pub achieved: f64,
     pub p99_ms: f64,
 }
@@ -94,28 +92,28 @@ pub struct LoadPoint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Limit {
-    /// Less than [`SUSTAINED`] of it was achieved.
+    /// Less than [`SUSTAINED`] of the offered rate was achieved.
     Throughput,
-    /// The p99 is more than [`TOLERATED`] times that at the lowest rate.
+    /// The p99 is more than [`TOLERATED`] times the p99 at the lowest rate.
     Latency,
 }
 
-/// Where a curve of throughput and latency over load bends: between two of its rates.
+/// The knee of a load curve, between two of its rates.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Knee {
-    /// The highest rate that was sustained, a second.
+    /// The highest sustained rate, in requests per second.
     pub sustained: f64,
-    /// The next higher rate that was tried. None: the knee is beyond what was tried.
+    /// The next higher rate that was measured. `None`: the highest measured rate was sustained.
     pub beyond: Option<f64>,
-    /// What gave way there.
+    /// Why `beyond` was not sustained.
     pub limit: Option<Limit>,
 }
 
-/// The share of the offered rate that has to be achieved.
+/// Share of the offered rate that must be achieved.
 pub const SUSTAINED: f64 = 0.95;
 
-/// How many times the p99 of the lowest rate is tolerated.
+/// Maximum p99, as a multiple of the p99 at the lowest rate.
 pub const TOLERATED: f64 = 3.0;
 
 impl LoadPoint {
@@ -127,12 +125,12 @@ impl LoadPoint {
     }
 }
 
-/// The knee: the highest rate of which at least [`SUSTAINED`] was achieved, with a p99 of at most [`TOLERATED`] times
-/// that of the lowest rate. Thresholds, because a curvature (Kneedle: Satopaa and others, 2011) follows the noise of 5
-/// to 10 points and names a knee even where there is none; and the highest such rate, because one slow trial below it
-/// is noise, whereas nobody achieves what is beyond his capacity by luck.
+/// The knee: the highest rate of which at least [`SUSTAINED`] was achieved, with a p99 of at most [`TOLERATED`] times the p99
+/// at the lowest rate. Thresholds are used because curvature (Kneedle: Satopaa and others, 2011) follows the noise of 5 to 10
+/// points and finds a knee in any curve. The highest such rate counts: a single slow trial below the knee is noise, whereas a
+/// rate above capacity can't be sustained by chance.
 ///
-/// None where no rate was sustained, or a figure is not finite.
+/// `None` if no rate was sustained, or a figure is not finite.
 pub fn knee(points: &[LoadPoint]) -> Option<Knee> {
     let is_finite = |point: &LoadPoint| [point.offered, point.achieved, point.p99_ms].iter().all(|it| it.is_finite());
     if !points.iter().all(is_finite) {
@@ -159,7 +157,7 @@ mod tests {
     use rand_distr::Exp1;
 
     #[test]
-    fn few_values_tell_how_little_they_say() {
+    fn few_values_have_a_low_coverage() {
         for (count, coverage) in [(1, 0.0), (2, 0.5), (3, 0.75), (5, 0.9375), (6, 0.96875)] {
             let values: Vec<f64> = (1..=count).map(f64::from).collect();
             let estimate = Estimate::of(&values, 0.95).unwrap();
@@ -174,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_interval_holds_the_true_median_as_often_as_it_says() {
+    fn the_interval_contains_the_true_median_as_often_as_its_coverage_says() {
         let mut random = ChaCha8Rng::seed_from_u64(1);
         for (count, confidence) in [(3, 0.95), (5, 0.9), (11, 0.95), (30, 0.8)] {
             let (mut held, mut coverage) = (0, 0.0);
@@ -191,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_together_is_compared_pair_by_pair() {
+    fn paired_trials_are_compared_pair_by_pair() {
         let (before, after) = ([1.0, 10.0, 100.0], [2.0, 20.0, 300.0]);
         let ratios = Estimate::of_ratios(&before, &after, 0.95).unwrap();
         assert_eq!((ratios.median, ratios.low, ratios.high, ratios.count), (2.0, 2.0, 3.0, 3));
@@ -209,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn the_knee_is_where_rate_or_latency_gives_way() {
+    fn the_knee_is_the_highest_rate_within_both_limits() {
         let curve = [(5.0, 5.0, 120.0), (1.0, 1.0, 100.0), (3.0, 2.98, 900.0), (6.0, 5.9, 310.0), (9.0, 7.0, 4_000.0)];
         let by_latency = Knee { sustained: 5.0, beyond: Some(6.0), limit: Some(Limit::Latency) };
         assert_eq!(knee(&points(&curve)), Some(by_latency), "one slow trial below does not count");

@@ -1,4 +1,4 @@
-//! By how many times two groups of independent trials differ.
+//! The ratio between two groups of independent trials.
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
@@ -8,13 +8,13 @@ use super::Estimate;
 const MAX_EXACT: usize = 2_500;
 
 impl Estimate {
-    /// The ratio `after / before` of two groups of trials that do not belong together in pairs: the median of the ratios
-    /// of every trial after to every one before (Hodges and Lehmann, 1963, of the logarithms), with the interval of those
-    /// ratios that the rank test of Mann and Whitney does not reject (Moses; Hollander, Wolfe and Chicken, Nonparametric
-    /// Statistical Methods, 2014, section 4.3). Whatever the distribution, as long as both groups' is of one form but for
-    /// a factor. Where even all ratios are too few it is from the least to the greatest: 90 % for 3 trials against 3.
+    /// The ratio `after / before` of two groups of unpaired trials: the median of the ratios of all pairs (the estimator of
+    /// Hodges and Lehmann, 1963, of the logarithms), with the interval of ratios that the Mann-Whitney test does not reject
+    /// (Moses; Hollander, Wolfe and Chicken, Nonparametric Statistical Methods, 2014, section 4.3). Assumes that the groups'
+    /// distributions have the same shape and differ by a factor. With too few trials the interval is from the least to the
+    /// greatest ratio: a coverage of 90 % for 3 trials against 3.
     ///
-    /// None where a group is empty, or a value is not finite or not above 0.
+    /// `None` if a group is empty, or a value is not finite or not above 0.
     pub fn of_independent_ratios(before: &[f64], after: &[f64], confidence: f64) -> Option<Self> {
         if before.iter().chain(after).any(|value| *value <= 0.0 || !value.is_finite()) {
             return None;
@@ -59,17 +59,16 @@ fn at_most(first: usize, second: usize) -> Box<dyn Fn(usize) -> f64> {
     Box::new(move |most| sums[most])
 }
 
-/// How likely it is that so many of the pairs of two groups are in one order, when all orders of the trials are equally
-/// likely: the distribution of Mann and Whitney's U, by their recursion (1947) on whether the largest is of the one group
-/// or the other.
+/// The distribution of the Mann-Whitney statistic U under the null hypothesis: the probability of each number of pairs in
+/// order. By their recursion (1947) on the group of the largest value.
 fn rank_sums(first: usize, second: usize) -> Vec<f64> {
-    // By the size of the first group; the second one grows.
+    // Indexed by the size of the first group; each pass adds one value to the second.
     let mut rows: Vec<Vec<f64>> = vec![vec![1.0]; first + 1];
     for size in 1..=second {
         for of_first in 1..=first {
             let share = of_first as f64 / (of_first + size) as f64;
             let mut row = vec![0.0; of_first * size + 1];
-            // The largest is of the first group: it is above all of the second.
+            // The largest value is in the first group, so it is above every value of the second.
             rows[of_first - 1].iter().enumerate().for_each(|(pairs, chance)| row[pairs + size] += share * chance);
             rows[of_first].iter().enumerate().for_each(|(pairs, chance)| row[pairs] += (1.0 - share) * chance);
             rows[of_first] = row;

@@ -1,4 +1,4 @@
-//! The figures that are compared: each with its name, its unit and the direction that is better.
+//! The metrics that are compared, with their names, units and better direction.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,9 +11,9 @@ use crate::experiment::run::TrialResult;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Metric {
-    /// Requests that ended with all of their replies, each second.
+    /// Requests per second that ended with all of their replies.
     RequestsPerS,
-    /// Messages with a response, each second.
+    /// Messages per second with a response.
     MessagesPerS,
     /// Latency of requests from their intended start, in milliseconds: the mean, ...
     Mean,
@@ -24,15 +24,15 @@ pub enum Metric {
     /// ... and so on: the slowest of a thousand.
     P999,
     Max,
-    /// Processor time of all tiers for each message, in microseconds.
+    /// CPU time of all tiers per message, in microseconds.
     Cpu,
     /// Resident memory of all tiers at the end, in bytes.
     Memory,
-    /// The share of the requests that failed or were refused, from 0 to 1.
+    /// Share of the requests that failed or were refused, from 0 to 1.
     Errors,
 }
 
-/// What a metric is counted in.
+/// The unit of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     PerSecond,
@@ -90,7 +90,7 @@ impl Metric {
         self.unit() == Unit::PerSecond
     }
 
-    /// A trial's figure; none where nothing was measured, or where the trial can't be trusted.
+    /// A trial's figure; `None` if it was not measured or the trial is not valid.
     pub fn of(self, trial: &TrialResult) -> Option<f64> {
         if trial.problem.is_some() {
             return None;
@@ -122,7 +122,7 @@ impl Metric {
         }
     }
 
-    /// A value with its unit, as people read it.
+    /// A value with its unit, formatted for people.
     pub fn say(self, value: f64) -> String {
         match self.unit() {
             Unit::PerSecond => format!("{}/s", short(value)),
@@ -134,7 +134,7 @@ impl Metric {
     }
 }
 
-/// Three digits or so: 0, 0.42, 12.3, 1,234.
+/// A number with about three significant digits: 0, 0.42, 12.3, 1,234.
 pub fn short(value: f64) -> String {
     let digits = match value.abs() {
         size if size >= 100.0 => 0,
@@ -152,7 +152,7 @@ pub fn short(value: f64) -> String {
     grouped + rest
 }
 
-/// Milliseconds in the unit that suits them.
+/// Milliseconds, formatted in a suitable unit.
 fn duration(ms: f64) -> String {
     match ms {
         0.0 => "0 ms".to_owned(),
@@ -177,7 +177,7 @@ impl FromStr for Metric {
             let known: Vec<_> = Self::ALL.iter().map(|metric| metric.name()).collect();
             let near = known.iter().map(|name| (strsim::jaro(text, name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
             let hint = near.filter(|(alike, _)| *alike > 0.7).map(|(_, name)| format!(" Did you mean `{name}`?"));
-            format!("`{text}` is no metric.{} The metrics are {}", hint.unwrap_or_default(), known.join(", "))
+            format!("`{text}` is not a metric.{} The metrics are {}", hint.unwrap_or_default(), known.join(", "))
         })
     }
 }

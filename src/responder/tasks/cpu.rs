@@ -1,4 +1,4 @@
-//! The CPU task: hashing, to keep a core busy for a while.
+//! The CPU task: keeps a core busy with hashing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,15 +7,15 @@ use sha2::{Digest, Sha256};
 
 use super::{Task, TaskError, TaskFuture, TaskInput, TaskOutput, off_thread};
 
-/// Rounds of a message that names none, or the configured maximum if that is less.
+/// Rounds of a message without the parameter `rounds`; the configured maximum if that is less.
 pub const DEFAULT_CPU_ROUNDS: u64 = 100_000;
 
-/// Rounds between two looks at whether anybody still waits: about a millisecond on a small machine.
+/// Rounds between two checks for cancellation: about a millisecond on a small machine.
 const ROUNDS_PER_CHECK: u64 = 2_048;
 
 /// Chains SHA-256: the message id is hashed, then each digest in turn; the body is the last digest in hex.
 ///
-/// `rounds` (whole number, 1 to the configured maximum) says how often. The same id and rounds give the same body.
+/// `rounds` (whole number, 1 to the configured maximum): how often. The same id and rounds give the same body.
 /// Dropping the future stops the hashing.
 #[derive(Debug, Clone, Copy)]
 pub struct CpuTask {
@@ -47,7 +47,7 @@ impl Task for CpuTask {
     }
 }
 
-/// Tells the hashing thread that the future which waited for it is gone.
+/// Cancels the hashing thread when the task's future is dropped.
 #[derive(Default)]
 struct CancelOnDrop(Arc<AtomicBool>);
 
@@ -60,7 +60,7 @@ impl Drop for CancelOnDrop {
 /// The digest of round `rounds`, in hex, where `digest` is that of the first.
 fn chain(mut digest: [u8; 32], rounds: u64, mut cancelled: impl FnMut() -> bool) -> Result<String, TaskError> {
     for round in 1..rounds {
-        // Also in the first turn: work that waited long for a thread may be unwanted before it starts.
+        // Also in the first round: the work may be cancelled while it waits for a thread.
         if round % ROUNDS_PER_CHECK == 1 && cancelled() {
             return Err(TaskError::Cancelled);
         }

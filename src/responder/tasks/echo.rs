@@ -1,15 +1,15 @@
-//! The echo task: answers what it was sent, or a body of a wanted size.
+//! The echo task: returns the message's payload, or a body of a requested size.
 
 use serde_json::Value;
 
 use super::{Task, TaskError, TaskFuture, TaskInput, TaskOutput};
 
-/// The most bytes that a message may ask for with `bytes`.
+/// Maximum of the parameter `bytes`.
 pub const MAX_ECHO_BYTES: u64 = 262_144;
 
-/// Answers the message's own payload, at once.
+/// Returns the message's payload, without a delay.
 ///
-/// - `bytes` (whole number, 0 to [`MAX_ECHO_BYTES`]): a body of so many ASCII bytes, for experiments with payloads;
+/// - `bytes` (whole number, 0 to [`MAX_ECHO_BYTES`]): a body of that many ASCII bytes, for experiments with payload sizes;
 /// - else `payload`, if a string: the same string;
 /// - else all parameters, as JSON.
 #[derive(Debug, Clone, Copy)]

@@ -1,4 +1,4 @@
-//! Why a task failed. The texts become the bodies of error replies, so each says what is wrong and what to do.
+//! Errors of tasks. Their texts become the bodies of error replies, so each says what is wrong and what to do.
 
 use std::io;
 use std::ops::RangeInclusive;
@@ -6,31 +6,31 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-/// Characters of a wrong value that an error repeats: enough to recognise it, whatever its size.
+/// Maximum characters of a wrong value that an error repeats.
 const SHOWN_CHARS: usize = 60;
 
 /// Why a task could not be set up, or gave no output.
 ///
-/// Files are named as the message asked for them; the host's own paths stay out of replies.
+/// Files are named as in the message: replies must not reveal the host's paths.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
-    /// The folder of the file task cannot be opened; only from setting the task up.
+    /// The folder of the file task can't be opened. Occurs only at start.
     #[error(
         "cannot open the folder '{}': {cause}; set task.root to a folder that exists and may be read", .root.display()
     )]
     Root {
         /// The folder, as configured.
         root: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
 
     /// No task has this name.
     #[error("there is no task '{name}': the tasks are {known}")]
     Unknown {
-        /// The name asked for, cut when long.
+        /// The requested name, shortened if long.
         name: String,
-        /// The names there are.
+        /// The known names.
         known: String,
     },
 
@@ -39,20 +39,20 @@ pub enum TaskError {
     Parameter {
         /// The parameter.
         name: &'static str,
-        /// Its value as JSON, cut when long.
+        /// Its value as JSON, shortened if long.
         found: String,
         /// The least value allowed.
         min: u64,
         /// The greatest value allowed.
         max: u64,
-        /// The setting that allows more, in brackets; empty where none does.
+        /// The setting of the maximum, in brackets; empty if there is none.
         setting: &'static str,
     },
 
     /// The file does not exist. The text is Node.js's, which clients of the original program know.
     #[error("ENOENT: no such file or directory, open '{path}'")]
     NotFound {
-        /// The file asked for.
+        /// The requested file.
         path: String,
     },
 
@@ -62,62 +62,62 @@ pub enum TaskError {
          relative to it"
     )]
     OutsideRoot {
-        /// The file asked for.
+        /// The requested file.
         path: String,
     },
 
-    /// A hidden file, or one of the program's own.
+    /// A hidden file, or one of the program's own files.
     #[error(
-        "'{path}' is withheld: names that begin with a dot, and the program's own settings, secrets and experiments, are \
-         never read"
+        "'{path}' is withheld: names that begin with a dot, and the program's own settings, secrets and experiments, can't be \
+         read: ask for another file"
     )]
     Withheld {
-        /// The file asked for.
+        /// The requested file.
         path: String,
     },
 
-    /// The path names something else than a regular file.
+    /// The path is not a regular file.
     #[error("'{path}' is {kind}, not a file: ask for a regular file")]
     NotAFile {
-        /// The file asked for.
+        /// The requested file.
         path: String,
         /// What it is, with its article.
         kind: &'static str,
     },
 
-    /// The file has more bytes than may be read.
+    /// The file is larger than the limit.
     #[error("'{path}' is larger than {max} bytes: ask for a smaller file or raise the setting task.max_file_bytes")]
     TooBig {
-        /// The file asked for.
+        /// The requested file.
         path: String,
-        /// The most bytes that are read.
+        /// The limit, in bytes.
         max: u64,
     },
 
     /// The responder's user may not read the file.
     #[error("permission denied to read '{path}': let the responder's user read it")]
     Denied {
-        /// The file asked for.
+        /// The requested file.
         path: String,
     },
 
     /// Any other failure to read the file.
     #[error("cannot read '{path}': {cause}")]
     Unreadable {
-        /// The file asked for.
+        /// The requested file.
         path: String,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
 
-    /// The work gave up because nobody waited for it any more.
-    #[error("the task was given up before its end")]
+    /// The task's future was dropped, so nobody receives this error.
+    #[error("the task was cancelled")]
     Cancelled,
 
     /// The thread of the task ended early: a panic, or the runtime was shutting down.
     #[error("the task ended without a result ({cause}): send the message again")]
     Died {
-        /// What the runtime said.
+        /// The runtime's error.
         cause: tokio::task::JoinError,
     },
 }
@@ -133,7 +133,7 @@ impl TaskError {
         Self::Parameter { name, found: cut(&value.to_string()), min: *range.start(), max: *range.end(), setting: "" }
     }
 
-    /// Names the setting that allows more, where a parameter is what is wrong.
+    /// Adds the setting of the maximum to a `Parameter` error.
     pub(super) fn allowed_by(mut self, name: &'static str) -> Self {
         if let Self::Parameter { setting, .. } = &mut self {
             *setting = name;
@@ -142,7 +142,7 @@ impl TaskError {
     }
 }
 
-/// `text`, without what goes beyond [`SHOWN_CHARS`].
+/// The first [`SHOWN_CHARS`] characters of `text`.
 fn cut(text: &str) -> String {
     match text.char_indices().nth(SHOWN_CHARS) {
         Some((end, _)) => format!("{}...", &text[..end]),

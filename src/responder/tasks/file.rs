@@ -1,4 +1,4 @@
-//! The file task: answers the text of a file out of one folder.
+//! The file task: returns the text of a file in one folder.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use nix::libc::{ENXIO, O_NONBLOCK};
 
 use super::{Task, TaskError, TaskFuture, TaskInput, TaskOutput, Withheld, is_key, lineage, off_thread};
 
-/// The file that comes with the program, so that a message without `filename` is answered in any folder. It is the default
-/// of `task.file`.
+/// The file that is built into the program, so that a message without `filename` gets a response in any folder. The default of
+/// `task.file`.
 pub const BUILT_IN_FILE: &str = "target.txt";
 
-/// Reads text files inside one folder, and nothing outside it.
+/// Reads text files in one folder only.
 ///
-/// `..`, absolute paths and symbolic links may not lead out of the folder; links within it work if they are relative.
+/// `..`, absolute paths and symbolic links must not lead out of the folder; links within it work if they are relative.
 /// Hidden files and those in [`Withheld`] are not read. Bytes that are not UTF-8 become U+FFFD.
 #[derive(Debug)]
 pub struct FileTask {
@@ -25,7 +25,7 @@ pub struct FileTask {
     max_bytes: u64,
 }
 
-/// The folder, once it is there.
+/// The folder, opened at the first read if it does not exist at start.
 #[derive(Debug)]
 struct Root {
     path: PathBuf,
@@ -50,12 +50,12 @@ impl Root {
 }
 
 impl FileTask {
-    /// Opens `root`, which stays open: renaming the folder later changes nothing. One that is not there is looked for
-    /// again at each read. `default_file` is for messages that name no file, relative to `root`; files of more than
-    /// `max_bytes` bytes are refused.
+    /// Opens `root` and keeps it open: renaming the folder later has no effect. If it does not exist, each read tries to open
+    /// it again. `default_file`: the file of messages that name none, relative to `root`. Files of more than `max_bytes` bytes
+    /// are refused.
     ///
     /// # Errors
-    /// [`TaskError::Root`] when `root` is there and is not a folder that may be opened. `default_file` need not exist yet.
+    /// [`TaskError::Root`] when `root` exists and can't be opened as a folder. `default_file` need not exist yet.
     pub fn new(root: &Path, default_file: String, max_bytes: u64, withheld: Withheld) -> Result<Self, TaskError> {
         let root = Root { path: root.to_owned(), opened: OnceLock::new(), withheld };
         match root.open() {
@@ -76,7 +76,7 @@ impl Task for FileTask {
     }
 }
 
-/// The text of the file that comes with the program, where it is asked for and the folder has none; else the error.
+/// The text of the built-in file if it was requested and the folder does not have it; else the error.
 fn built_in(path: &str, error: TaskError) -> Result<String, TaskError> {
     match error {
         TaskError::NotFound { .. } if path == BUILT_IN_FILE => Ok(include_str!("../../../files/target.txt").to_owned()),
@@ -84,7 +84,7 @@ fn built_in(path: &str, error: TaskError) -> Result<String, TaskError> {
     }
 }
 
-/// Reads the file `path` of `root`; blocks on the disk only.
+/// Reads the file `path` of `root`. Blocks on the disk only.
 fn read(root: &Root, path: &str, max_bytes: u64) -> Result<String, TaskError> {
     let Opened { dir, lineage } = root.open().map_err(|cause| refusal(path, cause))?;
     let mut options = OpenOptions::new();
@@ -92,7 +92,7 @@ fn read(root: &Root, path: &str, max_bytes: u64) -> Result<String, TaskError> {
     options.read(true).custom_flags(O_NONBLOCK);
     let file = dir.open_with(path, &options).map_err(|cause| refusal(path, cause))?;
 
-    // The open handle is asked, not the path, which may name something else by now.
+    // From the open handle: the path may lead to another file by now.
     let metadata = file.metadata().map_err(|cause| refusal(path, cause))?;
     if !metadata.is_file() {
         return Err(TaskError::NotAFile { path: path.to_owned(), kind: kind(&metadata.file_type()) });
@@ -102,7 +102,7 @@ fn read(root: &Root, path: &str, max_bytes: u64) -> Result<String, TaskError> {
         return Err(TaskError::Withheld { path: path.to_owned() });
     }
 
-    // The length is not asked beforehand: a file may grow while it is read.
+    // The limit applies to the read, because a file may grow after its length was checked.
     let mut bytes = Vec::new();
     file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(|cause| refusal(path, cause))?;
     if bytes.len() as u64 > max_bytes {
@@ -115,12 +115,12 @@ fn read(root: &Root, path: &str, max_bytes: u64) -> Result<String, TaskError> {
     Ok(text)
 }
 
-/// The error for what the system, or the check of the path, said about `path`.
+/// Converts an error of the system or of cap-std's path check.
 fn refusal(path: &str, cause: io::Error) -> TaskError {
     let path = path.to_owned();
     match (cause.kind(), cause.raw_os_error()) {
         (io::ErrorKind::NotFound, _) => TaskError::NotFound { path },
-        // cap-std's own refusal has this kind too, but no system error behind it.
+        // cap-std's refusal of a path outside has this kind too, but no OS error.
         (io::ErrorKind::PermissionDenied, None) => TaskError::OutsideRoot { path },
         (io::ErrorKind::PermissionDenied, Some(_)) => TaskError::Denied { path },
         (_, Some(ENXIO)) => TaskError::NotAFile { path, kind: "a socket or an absent device" },
@@ -128,7 +128,7 @@ fn refusal(path: &str, cause: io::Error) -> TaskError {
     }
 }
 
-/// What something that is not a regular file is, with its article.
+/// The kind of a file that is not regular, with its article.
 fn kind(file_type: &FileType) -> &'static str {
     if file_type.is_dir() {
         "a directory"
@@ -155,13 +155,13 @@ mod tests {
 
     const MAX_BYTES: u64 = 16;
 
-    /// A folder with a root in it, so that there is an outside.
-    struct House {
+    /// A folder that contains the root and a file outside it.
+    struct Fixture {
         folder: TempDir,
         task: FileTask,
     }
 
-    impl House {
+    impl Fixture {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let root = folder.path().join("root");
@@ -197,26 +197,26 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_without_a_filename_gets_the_default_file() {
-        let output = House::new().read(None).await.unwrap();
+        let output = Fixture::new().read(None).await.unwrap();
         assert_eq!(output.body, "Hello Paul");
         assert_eq!(output.filename.as_deref(), Some("target.txt"));
     }
 
     #[tokio::test]
     async fn the_filename_is_echoed_as_asked_for() {
-        let house = House::new();
-        let output = house.read(Some("inner/../target.txt")).await.unwrap();
+        let fixture = Fixture::new();
+        let output = fixture.read(Some("inner/../target.txt")).await.unwrap();
         assert_eq!(output.body, "Hello Paul");
         assert_eq!(output.filename.as_deref(), Some("inner/../target.txt"));
     }
 
     #[tokio::test]
     async fn a_missing_file_reads_as_in_node() {
-        let house = House::new();
-        house.link("nowhere", "dangling");
+        let fixture = Fixture::new();
+        fixture.link("nowhere", "dangling");
         for name in ["nope.txt", "nope/nope.txt", "dangling", ""] {
             assert_eq!(
-                house.error(name).await.to_string(),
+                fixture.error(name).await.to_string(),
                 format!("ENOENT: no such file or directory, open '{name}'")
             );
         }
@@ -224,29 +224,29 @@ mod tests {
 
     #[tokio::test]
     async fn where_the_folder_has_no_target_txt_the_built_in_one_is_read() {
-        let house = House::new();
-        let target = house.folder.path().join("root/target.txt");
-        house.write("target.txt", b"mine");
-        assert_eq!(house.read(None).await.unwrap().body, "mine");
+        let fixture = Fixture::new();
+        let target = fixture.folder.path().join("root/target.txt");
+        fixture.write("target.txt", b"mine");
+        assert_eq!(fixture.read(None).await.unwrap().body, "mine");
         fs::remove_file(&target).unwrap();
         for filename in [None, Some("target.txt")] {
-            assert_eq!(house.read(filename).await.unwrap().body, "Hello Paul");
+            assert_eq!(fixture.read(filename).await.unwrap().body, "Hello Paul");
         }
-        assert!(matches!(house.error("inner/target.txt").await, TaskError::NotFound { .. }));
+        assert!(matches!(fixture.error("inner/target.txt").await, TaskError::NotFound { .. }));
         fs::create_dir(&target).unwrap();
-        assert!(matches!(house.error("target.txt").await, TaskError::NotAFile { .. }));
+        assert!(matches!(fixture.error("target.txt").await, TaskError::NotAFile { .. }));
     }
 
     #[tokio::test]
     async fn nothing_outside_the_root_is_read() {
-        let house = House::new();
-        let secret = house.folder.path().join("secret.txt");
-        let target = house.folder.path().join("root/target.txt");
-        house.link("../secret.txt", "up");
-        house.link(secret.to_str().unwrap(), "absolute");
-        house.link("..", "inner/dots");
-        house.link("../..", "inner/far");
-        assert_eq!(house.body("inner/dots/target.txt").await, "Hello Paul");
+        let fixture = Fixture::new();
+        let secret = fixture.folder.path().join("secret.txt");
+        let target = fixture.folder.path().join("root/target.txt");
+        fixture.link("../secret.txt", "up");
+        fixture.link(secret.to_str().unwrap(), "absolute");
+        fixture.link("..", "inner/dots");
+        fixture.link("../..", "inner/far");
+        assert_eq!(fixture.body("inner/dots/target.txt").await, "Hello Paul");
         for name in [
             "../secret.txt",
             "../../target.txt",
@@ -259,7 +259,7 @@ mod tests {
             "inner/far/secret.txt",
             "../nope.txt",
         ] {
-            let error = house.error(name).await;
+            let error = fixture.error(name).await;
             assert!(matches!(error, TaskError::OutsideRoot { .. }), "{name}: {error}");
             assert!(error.to_string().contains("task.root"), "{error}");
             assert!(error.to_string().contains(name), "{error}");
@@ -268,52 +268,52 @@ mod tests {
 
     #[tokio::test]
     async fn a_symlink_inside_the_root_is_followed() {
-        let house = House::new();
-        house.link("../target.txt", "inner/link");
-        assert_eq!(house.body("inner/link").await, "Hello Paul");
+        let fixture = Fixture::new();
+        fixture.link("../target.txt", "inner/link");
+        assert_eq!(fixture.body("inner/link").await, "Hello Paul");
     }
 
     #[tokio::test]
     async fn a_symlink_loop_is_an_error() {
-        let house = House::new();
-        house.link("loop", "loop");
-        assert!(matches!(house.error("loop").await, TaskError::Unreadable { .. }));
+        let fixture = Fixture::new();
+        fixture.link("loop", "loop");
+        assert!(matches!(fixture.error("loop").await, TaskError::Unreadable { .. }));
     }
 
     #[tokio::test]
     async fn an_empty_file_is_an_empty_body() {
-        let house = House::new();
-        house.write("empty", b"");
-        assert_eq!(house.body("empty").await, "");
+        let fixture = Fixture::new();
+        fixture.write("empty", b"");
+        assert_eq!(fixture.body("empty").await, "");
     }
 
     #[tokio::test]
     async fn bytes_that_are_not_utf8_are_replaced() {
-        let house = House::new();
-        house.write("latin1", b"M\xfcnchen");
-        assert_eq!(house.body("latin1").await, "M\u{fffd}nchen");
+        let fixture = Fixture::new();
+        fixture.write("latin1", b"M\xfcnchen");
+        assert_eq!(fixture.body("latin1").await, "M\u{fffd}nchen");
     }
 
     #[tokio::test]
     async fn the_size_is_capped() {
-        let house = House::new();
-        house.write("most", &[b'x'; MAX_BYTES as usize]);
-        house.write("more", &[b'x'; MAX_BYTES as usize + 1]);
-        assert_eq!(house.body("most").await.len(), MAX_BYTES as usize);
-        let text = house.error("more").await.to_string();
+        let fixture = Fixture::new();
+        fixture.write("most", &[b'x'; MAX_BYTES as usize]);
+        fixture.write("more", &[b'x'; MAX_BYTES as usize + 1]);
+        assert_eq!(fixture.body("most").await.len(), MAX_BYTES as usize);
+        let text = fixture.error("more").await.to_string();
         assert!(text.contains("larger than 16 bytes") && text.contains("task.max_file_bytes"), "{text}");
     }
 
     #[tokio::test]
     async fn what_is_not_a_file_is_refused_without_blocking() {
-        let house = House::new();
-        let root = house.folder.path().join("root");
+        let fixture = Fixture::new();
+        let root = fixture.folder.path().join("root");
         let made = Command::new("mkfifo").arg(root.join("fifo")).status();
         assert!(made.unwrap().success());
         let _listener = UnixListener::bind(root.join("socket")).unwrap();
         for (name, kind) in [("inner", "a directory"), (".", "a directory"), ("fifo", "a fifo"), ("socket", "a socket")]
         {
-            let text = house.error(name).await.to_string();
+            let text = fixture.error(name).await.to_string();
             assert!(text.starts_with(&format!("'{name}' is {kind}")), "{name}: {text}");
         }
     }
@@ -329,9 +329,9 @@ mod tests {
 
     #[tokio::test]
     async fn odd_paths_are_errors() {
-        let house = House::new();
+        let fixture = Fixture::new();
         for name in ["target.txt/x", "a\0b", &"x".repeat(5_000)] {
-            assert!(matches!(house.error(name).await, TaskError::Unreadable { .. }));
+            assert!(matches!(fixture.error(name).await, TaskError::Unreadable { .. }));
         }
     }
 
@@ -344,7 +344,7 @@ mod tests {
 
     #[test]
     fn a_root_that_is_no_folder_is_an_error_that_names_the_setting() {
-        let root = House::new().folder.path().join("secret.txt");
+        let root = Fixture::new().folder.path().join("secret.txt");
         fs::create_dir_all(root.parent().unwrap()).unwrap();
         fs::write(&root, "").unwrap();
         let error = FileTask::new(&root, String::new(), MAX_BYTES, Withheld::default()).unwrap_err();
@@ -356,10 +356,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("later");
         let task = FileTask::new(&root, "late.txt".to_owned(), MAX_BYTES, Withheld::default()).unwrap();
-        let house = House { folder, task };
-        assert!(house.error("late.txt").await.to_string().starts_with("ENOENT"));
+        let fixture = Fixture { folder, task };
+        assert!(fixture.error("late.txt").await.to_string().starts_with("ENOENT"));
         fs::create_dir(&root).unwrap();
         fs::write(root.join("late.txt"), "Hello Paul").unwrap();
-        assert_eq!(house.body("late.txt").await, "Hello Paul");
+        assert_eq!(fixture.body("late.txt").await, "Hello Paul");
     }
 }

@@ -1,7 +1,7 @@
-//! What a responder does with a message.
+//! The work that a responder does for a message.
 //!
-//! Tasks are plain async functions: they know neither ZeroMQ nor actors. Blocking work (file reads, hashing) runs on
-//! the runtime's blocking threads, so that a worker's arbiter stays free. Begin with `task.rs`.
+//! Tasks are plain async functions, independent of ZeroMQ and actors. Blocking work (file reads, hashing) runs on the
+//! runtime's blocking threads, so that a worker's arbiter stays free. Begin with `task.rs`.
 
 mod cpu;
 mod echo;

@@ -10,7 +10,7 @@ impl FromStr for TaskName {
     type Err = TaskError;
 
     /// # Errors
-    /// [`TaskError::Unknown`], which lists the names there are.
+    /// [`TaskError::Unknown`], which lists the known names.
     fn from_str(name: &str) -> Result<Self, TaskError> {
         Self::ALL
             .into_iter()
@@ -19,24 +19,24 @@ impl FromStr for TaskName {
     }
 }
 
-/// What the tasks need to know.
+/// Configuration of the tasks.
 #[derive(Debug, Clone)]
 pub struct TasksConfig {
-    /// The task of messages that name none.
+    /// The task of messages that name no task.
     pub default: TaskName,
-    /// The only folder that the file task reads.
+    /// The folder of the file task.
     pub root: PathBuf,
-    /// What it does not read there.
+    /// Files that the file task never reads.
     pub withheld: Withheld,
-    /// The file of messages that name none, relative to `root`.
+    /// The file of messages that name no file, relative to `root`.
     pub default_file: String,
-    /// The largest file that is read, in bytes.
+    /// Maximum size of a file, in bytes.
     pub max_file_bytes: u64,
-    /// The most rounds of hashing that a message may ask for, from 1.
+    /// Maximum rounds of hashing of a message, at least 1.
     pub max_cpu_rounds: u64,
 }
 
-/// The tasks a responder can do. Workers share one.
+/// The tasks of a responder, shared by its workers.
 #[derive(Debug)]
 pub struct Tasks {
     default: TaskName,
@@ -49,7 +49,7 @@ impl Tasks {
     /// Sets every task up.
     ///
     /// # Errors
-    /// [`TaskError::Root`] when the root of the file task is there and is not a folder that may be opened.
+    /// [`TaskError::Root`] when the root of the file task exists and can't be opened as a folder.
     pub fn new(config: TasksConfig) -> Result<Self, TaskError> {
         Ok(Self {
             default: config.default,
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(body(&tasks(TaskName::Echo, root.path()), None).await, "{}");
     }
 
-    // What the embedded default reads: the repository's own file, as its README shows.
+    // The repository's file, as its README shows.
     #[tokio::test]
     async fn the_target_of_the_repository_greets_paul() {
         let tasks = tasks(TaskName::File, &Path::new(env!("CARGO_MANIFEST_DIR")).join("files"));

@@ -1,4 +1,4 @@
-//! What a task is: a function of a message.
+//! The interface of a task: a function of a message.
 
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -8,14 +8,14 @@ use serde_json::{Map, Value};
 
 use super::TaskError;
 
-/// What a message asks of a task.
+/// A task's input from a message.
 #[derive(Debug, Clone, Copy)]
 pub struct TaskInput<'a> {
     /// The message's id, as sent.
     pub message_id: &'a str,
     /// The file the message names, if any.
     pub filename: Option<&'a str>,
-    /// The message's further fields.
+    /// The message's parameters.
     pub parameters: &'a Map<String, Value>,
 }
 
@@ -35,16 +35,16 @@ impl TaskInput<'_> {
     }
 }
 
-/// What a task answers.
+/// A task's result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskOutput {
     /// The reply's body.
     pub body: String,
-    /// The file that was read, as it was asked for; `None` for tasks that read none.
+    /// The requested name of the file that was read; `None` for tasks that read no file.
     pub filename: Option<String>,
 }
 
-/// A task's work in progress. It need not be `Send`; dropping it gives the work up.
+/// A task's work in progress. It need not be `Send`; dropping it cancels the work.
 pub type TaskFuture<'a> = Pin<Box<dyn Future<Output = Result<TaskOutput, TaskError>> + 'a>>;
 
 /// Something a responder can do with a message. One task serves many workers at once.
@@ -54,7 +54,7 @@ pub trait Task: Send + Sync {
     /// Does the work for one message.
     ///
     /// # Errors
-    /// The future gives a [`TaskError`] whose text is fit for the body of an error reply.
+    /// A [`TaskError`]; its text becomes the body of the error reply.
     fn run<'a>(&'a self, input: TaskInput<'a>) -> TaskFuture<'a>;
 }
 
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn all_else_is_refused_with_the_value_and_the_range() {
+    fn other_values_are_refused_with_the_value_and_the_range() {
         for value in [json!(0), json!(10), json!(-1), json!(2.5), json!("5"), json!(null), json!([5])] {
             let text = whole(value.clone()).unwrap_err().to_string();
             assert_eq!(text, format!("parameter 'n' is {value}: give a whole number from 1 to 9"));

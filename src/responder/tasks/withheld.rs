@@ -1,4 +1,4 @@
-//! What the file task never reads, wherever its folder is: hidden files, and the program's own settings, secrets and
+//! Files that the file task never reads, for any `task.root`: hidden files, and the program's own settings, secrets and
 //! results.
 
 use std::fs;
@@ -10,40 +10,39 @@ use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 
 use crate::config::CurveKey;
 
-/// The program's own files, by path. They need not exist; each is looked for anew at every read.
+/// Paths of the program's own files. They need not exist; they are looked up at every read.
 #[derive(Debug, Clone, Default)]
 pub struct Withheld {
     /// Files that hold secrets.
     pub files: Vec<PathBuf>,
     /// Folder of the settings, whose files are withheld.
     pub config_dir: PathBuf,
-    /// Folder of the experiments, with all that is below it.
+    /// Folder of the experiments; everything below it is withheld.
     pub experiments_dir: PathBuf,
 }
 
-/// What a file or folder is, whatever path leads to it: device and inode.
+/// Identity of a file or folder, independent of its path: device and inode.
 type Id = (u64, u64);
 
 fn id(path: &Path) -> Option<Id> {
     fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
-/// A folder and every one above it, the nearest first.
+/// The identities of a folder and its parents, the folder first.
 pub fn lineage(folder: &Path) -> Vec<Id> {
     let real = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
     real.ancestors().filter_map(id).collect()
 }
 
 impl Withheld {
-    /// Whether the `file` that was opened as `path` in the folder `root` is to be withheld. `above` is the lineage of
-    /// `root`.
+    /// True if `file`, opened as `path` in the folder `root`, must not be read. `above`: the lineage of `root`.
     pub fn holds(&self, root: &Dir, above: &[Id], path: &str, file: &File) -> bool {
-        // Symbolic links are behind us: this is where the file really is.
+        // The real path: a symbolic link may lead to a withheld file.
         let Ok(real) = root.canonicalize(path) else { return true };
         if real.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b".")) {
             return true;
         }
-        // What the system tells of processes: command lines, environments.
+        // /proc has command lines and environments of processes.
         if fstatfs(file).is_ok_and(|system| system.filesystem_type() == PROC_SUPER_MAGIC) {
             return true;
         }
@@ -59,7 +58,7 @@ impl Withheld {
     }
 }
 
-/// True for what `swarmq keygen` writes, under whatever name.
+/// True if the text is a key, as `swarmq keygen` writes it.
 pub fn is_key(text: &str) -> bool {
     CurveKey::parse(text).is_some()
 }
@@ -74,7 +73,7 @@ mod tests {
     use super::*;
     use crate::responder::tasks::{FileTask, Task, TaskError, TaskInput};
 
-    /// A working folder as it is in use.
+    /// A working folder with typical files.
     fn folder() -> TempDir {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);

@@ -1,5 +1,4 @@
-//! What every answer of an HTTP server of ours has: headers that keep browsers from taking it for more than it is, errors in
-//! one shape, and to HEAD no body.
+//! Common handling of responses: security headers, errors in one format, and no body in responses to HEAD.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,8 +13,8 @@ use actix_web::{Error, ResponseError};
 
 use super::ApiError;
 
-/// A middleware, the outermost: what an answer says where its route does not say otherwise. `vary`: the headers of a call
-/// that decide in which form it is answered.
+/// The outermost middleware: adds default headers that a route may override. `vary`: the request headers on which the
+/// response's format depends.
 pub fn headers(vary: &str) -> DefaultHeaders {
     DefaultHeaders::new()
         .add((X_CONTENT_TYPE_OPTIONS, "nosniff"))
@@ -24,7 +23,7 @@ pub fn headers(vary: &str) -> DefaultHeaders {
         .add((VARY, vary))
 }
 
-/// A middleware: gives the library's own errors the shape of ours, and takes the body off where a call asked for the head.
+/// A middleware: converts actix's own errors to the API's error format, and removes the body from responses to HEAD.
 pub async fn answer(
     call: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -40,23 +39,23 @@ pub async fn answer(
     Ok(answer)
 }
 
-/// The error that an extractor, a handshake or a middleware of the library answered with.
+/// The error of an extractor, a handshake or a middleware of actix, as an `ApiError`.
 fn library_error(answer: &ServiceResponse) -> Option<ApiError> {
     let (status, error) = (answer.status(), answer.response().error());
     let failed = status.is_client_error() || status.is_server_error();
     let message = match error {
         Some(error) if error.as_error::<ApiError>().is_some() => return None,
         Some(error) => format!("{}: {error}", answer.request().path()),
-        // The library's compression answers so.
+        // The response of actix's compression middleware.
         None if status == StatusCode::NOT_ACCEPTABLE && !answer.headers().contains_key(CONTENT_TYPE) => {
-            "Accept-Encoding excludes all that there is: identity, gzip, deflate".to_owned()
+            "Accept-Encoding excludes every supported encoding: allow identity, gzip or deflate".to_owned()
         }
         None => return None,
     };
     failed.then(|| ApiError::of_status(status, message))
 }
 
-/// A body of which only the length is told.
+/// A body that has a length and no content.
 struct Head(BodySize);
 
 impl MessageBody for Head {

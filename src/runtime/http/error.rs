@@ -1,4 +1,4 @@
-//! Errors of the HTTP API: one shape, `{"error":{"code","message"}}`, with the status that goes with the code.
+//! Errors of the HTTP API: `{"error":{"code","message"}}`, with the HTTP status of the code.
 
 use std::io::ErrorKind;
 
@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::wire::{ErrorCode, Problem};
 
-/// After how many seconds a client that was turned away may try again.
+/// The Retry-After header of 503 responses, in seconds.
 const RETRY_AFTER: u32 = 1;
 
 /// An error response.
@@ -21,14 +21,14 @@ const RETRY_AFTER: u32 = 1;
 pub struct ApiError {
     #[serde(flatten)]
     pub problem: Problem,
-    /// The request that it is about, where there is one.
+    /// The id of the request that the error is about, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
 }
 
-/// The body of every error.
+/// The body of every error response.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "it describes what `ApiError` writes")]
+#[expect(dead_code, reason = "it is the schema of what `ApiError` writes")]
 pub struct ErrorAnswer {
     error: ApiError,
 }
@@ -38,12 +38,12 @@ impl ApiError {
         Problem { code, message: message.into() }.into()
     }
 
-    /// The error as a line of JSON, where an answer has begun already.
+    /// The error as a line of JSON, for a response that has begun already.
     pub fn line(&self) -> String {
         json!({ "error": self }).to_string() + "\n"
     }
 
-    /// What the HTTP library says by a status, with its words.
+    /// An error with the code of an HTTP status.
     pub fn of_status(status: StatusCode, message: impl Into<String>) -> Self {
         let code = match status {
             StatusCode::NOT_FOUND => ErrorCode::NotFound,
@@ -57,7 +57,7 @@ impl ApiError {
         Self::new(code, message)
     }
 
-    /// For a body that is not the JSON that was expected. `limit`: what sets how large it may be.
+    /// For a body that can't be read as the expected JSON. `limit`: a hint with the setting that limits its size.
     pub fn of_body(error: JsonPayloadError, limit: &str) -> actix_web::Error {
         let kind = match &error {
             JsonPayloadError::Payload(PayloadError::Io(error)) => Some(error.kind()),
@@ -70,13 +70,13 @@ impl ApiError {
             JsonPayloadError::ContentType => {
                 (ErrorCode::UnsupportedMediaType, "send JSON, with Content-Type: application/json")
             }
-            _ if kind == Some(ErrorKind::TimedOut) => (ErrorCode::RequestTimeout, "it has to come at once"),
+            _ if kind == Some(ErrorKind::TimedOut) => (ErrorCode::RequestTimeout, "send the whole body at once"),
             _ if kind == Some(ErrorKind::OutOfMemory) => {
-                (ErrorCode::Overloaded, "other clients' bodies, which are still being sent, take all memory for bodies")
+                (ErrorCode::Overloaded, "bodies of other requests use all memory for bodies: try again later")
             }
-            _ => (ErrorCode::BadRequest, "GET /api/v1/openapi.json tells the fields"),
+            _ => (ErrorCode::BadRequest, "GET /api/v1/openapi.json describes the fields"),
         };
-        Self::new(code, format!("the body: {error} ({hint})")).into()
+        Self::new(code, format!("invalid body: {error} ({hint})")).into()
     }
 }
 

@@ -1,5 +1,4 @@
-//! What stands before every route of an HTTP server of ours: which names it is called by, whose page calls, and what the
-//! call has to show.
+//! The access check before every route: the Host header, the page that makes the call (Origin), and the token.
 
 use std::net::IpAddr;
 
@@ -17,14 +16,14 @@ use super::{ApiError, Permission};
 use crate::config::Hosts;
 use crate::wire::ErrorCode;
 
-/// What a route asks of a call.
+/// The check that a route requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Nothing: it reads, and browsers keep what it answers from pages of other sites.
+    /// None: the route only reads, and browsers hide the response from pages of other sites.
     Open,
-    /// Not to come from a page of another site.
+    /// The call must not come from a page of another site.
     OwnPages,
-    /// That, and permission.
+    /// As `OwnPages`, and the call needs permission (the token).
     Permitted,
 }
 
@@ -35,21 +34,21 @@ pub type Route = (Method, &'static str, Access);
 pub struct Guard {
     pub permission: Permission,
     routes: Vec<Route>,
-    /// The server can be reached from this machine alone, and asks nothing of it.
+    /// The server listens on loopback only and requires no token.
     local: bool,
     hosts: Option<Hosts>,
 }
 
-/// The middleware: lets a call through to its route, HEAD to that of GET, or answers it with what keeps it from there. The
-/// server has a [`Guard`] in its data.
+/// The middleware: passes a call to its route (HEAD to that of GET), or responds with the error. The server must have a
+/// [`Guard`] in its app data.
 pub async fn guard(
     guard: Data<Guard>,
     mut call: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    // As the router reads it: a path may have its letters encoded.
+    // Matched as the router does it: a path may be percent-encoded.
     let pattern = call.resource_map().match_pattern(call.match_info().as_str());
-    // An answer and not an error: the middleware around this one ends the body that nobody will read.
+    // A response and not an error: the middleware around this one has to drain the unread body.
     let access = match guard.check(call.method(), call.path(), pattern.as_deref(), call.headers()) {
         Ok(access) => access,
         Err(Refusal::Call(error)) => return Ok(call.into_response(error.error_response())),
@@ -57,7 +56,7 @@ pub async fn guard(
             let mut answer = match *call.method() {
                 Method::OPTIONS => HttpResponse::NoContent().finish(),
                 _ => {
-                    let message = format!("{} takes {allowed}, and not {}", call.path(), call.method());
+                    let message = format!("{} does not support {}: use {allowed}", call.path(), call.method());
                     ApiError::new(ErrorCode::MethodNotAllowed, message).error_response()
                 }
             };
@@ -68,28 +67,30 @@ pub async fn guard(
     if call.method() == Method::HEAD {
         call.head_mut().method = Method::GET;
     }
-    // What a call that does something answers is sent in any case: it has been done.
+    // Only for routes that read: an action has been done already, so its result is sent in any format.
     let accept = Accept::parse(call.request()).ok().filter(|_| access == Access::Open);
     let answer = next.call(call).await?.map_into_boxed_body();
     let given = text(answer.headers(), CONTENT_TYPE.as_str()).filter(|_| answer.status().is_success());
     if let (Some(accept), Some(given)) = (accept, given)
         && given.parse().is_ok_and(|given| !takes(&accept, &given))
     {
-        let error =
-            ApiError::new(ErrorCode::NotAcceptable, format!("this is {given}, which the Accept header excludes"));
+        let error = ApiError::new(
+            ErrorCode::NotAcceptable,
+            format!("the response is {given}, which the Accept header excludes"),
+        );
         return Ok(ServiceResponse::new(answer.into_parts().0, error.error_response()));
     }
     Ok(answer)
 }
 
-/// Whether a content type is among those accepted: the range that tells it most exactly counts (RFC 9110, 12.5.1).
+/// Whether a content type is acceptable: the most specific matching range decides (RFC 9110, 12.5.1).
 fn takes(accept: &Accept, given: &Mime) -> bool {
-    let exactness = |range: &Mime| match (range.type_().as_str(), range.subtype().as_str()) {
+    let specificity = |range: &Mime| match (range.type_().as_str(), range.subtype().as_str()) {
         ("*", _) => Some(0),
         (kind, "*") => (given.type_() == kind).then_some(1),
         _ => (range.essence_str() == given.essence_str()).then_some(2),
     };
-    let ranges = accept.0.iter().filter_map(|range| Some((exactness(&range.item)?, range.quality)));
+    let ranges = accept.0.iter().filter_map(|range| Some((specificity(&range.item)?, range.quality)));
     accept.0.is_empty() || ranges.max().is_some_and(|(_, quality)| quality > Quality::ZERO)
 }
 
@@ -97,18 +98,18 @@ fn takes(accept: &Accept, given: &Mime) -> bool {
 #[derive(Debug)]
 enum Refusal {
     Call(ApiError),
-    /// Its path takes these methods.
+    /// The path does not support the method; the methods that it supports.
     Method(String),
 }
 
 impl Guard {
-    /// For a server on `bind`. What is not among `routes` is not served. `hosts`: further names that it is called by.
+    /// For a server on `bind`. Only `routes` are served. `hosts`: further accepted host names.
     pub fn new(bind: IpAddr, permission: Permission, hosts: Option<Hosts>, routes: Vec<Route>) -> Self {
         let local = bind.is_loopback() && !matches!(permission, Permission::Token(_));
         Self { permission, routes, local, hosts }
     }
 
-    /// What the route of a path asks for; HEAD as GET.
+    /// The access of the route of a path; HEAD counts as GET.
     fn access(&self, method: &Method, path: &str, pattern: Option<&str>) -> Result<Access, Refusal> {
         let wanted = if *method == Method::HEAD { &Method::GET } else { method };
         let routes = self.routes.iter().filter(|route| Some(route.1) == pattern);
@@ -120,7 +121,8 @@ impl Guard {
             allowed.push(method.as_str());
         }
         if allowed.is_empty() {
-            let message = format!("no {method} {path}: GET /api/v1/openapi.json on the web tier tells what there is");
+            let message =
+                format!("there is no {method} {path}: GET /api/v1/openapi.json on the web tier lists every route");
             return Err(Refusal::Call(ApiError::new(ErrorCode::NotFound, message)));
         }
         if allowed.contains(&"GET") {
@@ -130,7 +132,7 @@ impl Guard {
         Err(Refusal::Method(allowed.join(", ")))
     }
 
-    /// The access of the route that a call reaches. `pattern`: under which its path is registered.
+    /// Checks a call; returns its route's access. `pattern`: the registered pattern that its path matches.
     fn check(
         &self,
         method: &Method,
@@ -142,8 +144,8 @@ impl Guard {
         let host = text(headers, HOST.as_str());
         if self.local && !host.is_none_or(|host| self.is_own(host)) {
             return forbidden(format!(
-                "this server is for its own machine, and is not known as {}: call it by 127.0.0.1 or localhost, or name the \
-                 others in web.hosts",
+                "this server is for its own machine, and {} is not one of its names: use 127.0.0.1 or localhost, or add the name \
+                 to web.hosts",
                 host.unwrap_or_default()
             ));
         }
@@ -152,8 +154,8 @@ impl Guard {
             && let Some(page) = self.foreign_page(headers)
         {
             return forbidden(format!(
-                "a page of another site ({page}) may not call this: the server was called as {}. Behind a proxy, have it pass \
-                 the Host header on, or name the page's host in web.hosts",
+                "a page of another site ({page}) may not call this: the call's Host header is {}. If a proxy is between them, let \
+                 it pass the Host header on, or add the page's host to web.hosts",
                 host.unwrap_or("nothing")
             ));
         }
@@ -163,7 +165,7 @@ impl Guard {
         Ok(access)
     }
 
-    /// True for a name that leads to this machine, or is configured.
+    /// True for a name of this machine's loopback interface, or one in `web.hosts`.
     fn is_own(&self, host: &str) -> bool {
         let Ok(authority) = host.parse::<Authority>() else { return false };
         let name = authority.host().trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
@@ -176,26 +178,26 @@ impl Guard {
         self.hosts.as_ref().is_some_and(|hosts| hosts.has(host))
     }
 
-    /// The page of another site that makes the call, by what browsers say of it, which no script can change. Other
-    /// clients say nothing.
+    /// The page of another site that makes the call, from headers that browsers set and scripts can't change. Other clients
+    /// don't send these headers.
     fn foreign_page<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
         let origin = text(headers, ORIGIN.as_str());
         match text(headers, "sec-fetch-site") {
-            // `none`: somebody opened it by hand.
+            // `none`: the user opened the address directly.
             Some("same-origin" | "none") => return None,
             Some(site) if origin.is_none() => return Some(site),
             _ => {}
         }
         let origin = origin?;
         let page = origin.split_once("://").map_or(origin, |(_, host)| host);
-        // A proxy may call the server by another name than the browser does, and tell that.
+        // A proxy may send its own Host header, and the browser's as X-Forwarded-Host.
         let mut names = [HOST.as_str(), "x-forwarded-host"].into_iter().filter_map(|name| text(headers, name));
         let own = names.any(|name| name.split(',').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(page)));
         (!own && !self.is_configured(page)).then_some(origin)
     }
 }
 
-/// A header's value; one that is not ASCII is none of ours.
+/// A header's value; a placeholder that matches nothing if it is not ASCII.
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap_or("(not ASCII)"))
 }
@@ -215,7 +217,7 @@ mod tests {
         Guard::new(bind.into(), Permission::of(None, &[bind.into()]), Hosts::new(hosts), routes)
     }
 
-    /// What keeps a call from its route.
+    /// The message of the refusal, or the supported methods.
     fn check(guard: &Guard, method: Method, path: &str, headers: &[(&str, &str)]) -> Result<(), String> {
         let header = |(name, value): &(&str, &str)| {
             (HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap())
@@ -260,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_other_sites_may_not_call_what_is_for_ones_own() {
+    fn pages_of_other_sites_may_not_call_routes_for_own_pages() {
         let guard = guard([127, 0, 0, 1], "pi.local:8080");
         let host = ("host", "127.0.0.1:3000");
         let own: [&[_]; 6] = [
@@ -295,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_no_list_is_not_served() {
+    fn only_listed_routes_are_served() {
         let guard = guard([0, 0, 0, 0], "");
         for (method, path) in [(Method::GET, "/new"), (Method::HEAD, "/new"), (Method::OPTIONS, "/new")] {
             assert!(check(&guard, method.clone(), path, &[]).unwrap_err().contains("no "), "{method} {path}");
@@ -306,7 +308,7 @@ mod tests {
         for (method, path) in [(Method::GET, READ), (Method::HEAD, READ), (Method::GET, SEND), (Method::HEAD, SEND)] {
             assert_eq!(check(&guard, method, path, &[]), Ok(()));
         }
-        assert!(guard.check(&Method::POST, "/x", None, &HeaderMap::new()).is_err(), "nothing is there");
+        assert!(guard.check(&Method::POST, "/x", None, &HeaderMap::new()).is_err(), "no such route");
     }
 
     #[test]

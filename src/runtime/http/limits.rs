@@ -1,5 +1,4 @@
-//! What every HTTP server of ours takes from its clients: so many connections, bodies that are not compressed and come in
-//! time, within an amount of memory for all, and answers that are read.
+//! Limits of an HTTP server: connections, time and memory for request bodies, and time for clients to read responses.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -30,13 +29,13 @@ use crate::wire::ErrorCode;
 /// The limits of one server. Clones share the memory.
 #[derive(Clone)]
 pub struct HttpLimits {
-    /// Connections at one time; more wait until they are taken.
+    /// Maximum simultaneous connections; further ones wait in the backlog.
     pub connections: usize,
-    /// For a request's body to come, from the end of its head on.
+    /// Time for a request's body, from the end of its head.
     pub body_timeout: Duration,
-    /// After which a client that reads nothing of an answer is dropped.
+    /// Time after which a client that reads nothing of its response is disconnected.
     pub send_timeout: Duration,
-    /// For the bodies that are being received.
+    /// Memory for the bodies that are being received.
     pub bodies: Memory,
 }
 
@@ -46,21 +45,21 @@ impl HttpLimits {
         let send_timeout = self.send_timeout;
         move |connection, _| {
             if let Some(stream) = connection.downcast_ref::<TcpStream>() {
-                // Linux counts both what is not acknowledged and a window that stays closed. Fails only for a connection that
-                // is gone already.
+                // The timeout covers unacknowledged data and a receive window that stays closed. An error means that the
+                // connection is closed already.
                 let _ = SockRef::from(stream).set_tcp_user_timeout(Some(send_timeout));
             }
         }
     }
 
-    /// A middleware: refuses a compressed body, and gives an error to whoever reads one that does not come in time, or that
-    /// the memory for bodies has no room for. A connection of which a body was not read to its end is closed.
+    /// A middleware: refuses compressed bodies, and makes reading a body fail when its time or the memory for bodies is used
+    /// up. A connection whose body was not read to its end is closed.
     pub async fn guard_body<B: MessageBody + 'static>(
         self,
         mut request: ServiceRequest,
         next: Next<B>,
     ) -> Result<ServiceResponse<BoxBody>, Error> {
-        // A WebSocket has frames in place of a body; nothing else that is read comes by GET.
+        // A WebSocket's payload are its frames, and no other GET route reads a body.
         if request.method() == Method::GET && request.head().upgrade() {
             return Ok(next.call(request).await?.map_into_boxed_body());
         }
@@ -68,7 +67,7 @@ impl HttpLimits {
         if let Some(encoding) = request.headers().get(CONTENT_ENCODING)
             && encoding.as_bytes() != b"identity"
         {
-            let message = format!("content-encoding: {encoding:?} is not taken: send the body as it is");
+            let message = format!("content-encoding: {encoding:?} is not supported: send the body uncompressed");
             let error = ApiError::new(ErrorCode::UnsupportedMediaType, message);
             return Ok(answered(request.into_response(error.error_response()), payload));
         }
@@ -104,8 +103,8 @@ impl HttpLimits {
 /// A body that is being received.
 type Shared = Rc<RefCell<Payload>>;
 
-/// An answer that holds the request's body until it is sent. actix waits without limit for the rest of a chunked body that
-/// nobody has, and closes the connection where somebody has it and did not read it.
+/// A response that owns the request's body until it is sent. If the body's owner is dropped, actix waits without limit for the
+/// rest of a chunked body; if it still exists and has not read the body, actix closes the connection.
 fn answered<B: MessageBody + 'static>(response: ServiceResponse<B>, request: Shared) -> ServiceResponse<BoxBody> {
     response.map_body(|_, body| BoxBody::new(Answer { body: BoxBody::new(body), _request: request }))
 }

@@ -1,4 +1,4 @@
-//! What every HTTP server of the program has in common. Begin with `guard.rs`.
+//! Middleware, errors and limits that every HTTP server of the program uses. Begin with `guard.rs`.
 
 mod answer;
 mod error;

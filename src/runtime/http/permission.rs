@@ -1,4 +1,4 @@
-//! Who may change things: control calls carry the deployment's token.
+//! Authorization of control calls by the deployment's token.
 
 use std::net::IpAddr;
 
@@ -8,18 +8,18 @@ use sha2::{Digest, Sha256};
 use crate::config::Secret;
 use crate::wire::{ErrorCode, Problem};
 
-/// What control calls have to show.
+/// The authorization that control calls need.
 #[derive(Clone)]
 pub enum Permission {
-    /// Nothing: the servers can be reached from this machine alone.
+    /// None: the servers listen on loopback only.
     Open,
     Token(Secret),
-    /// Nobody may: others can reach the servers, and no token is configured.
+    /// Control is off: other hosts can reach the servers, and no token is configured.
     Closed,
 }
 
 impl Permission {
-    /// `binds`: where the servers listen by which a control can be called.
+    /// `binds`: the addresses of the servers that have control routes.
     pub fn of(token: Option<&Secret>, binds: &[IpAddr]) -> Self {
         match token {
             Some(token) => Self::Token(token.clone()),
@@ -28,7 +28,10 @@ impl Permission {
         }
     }
 
-    /// Whether a call with these headers may be made, and if not, why.
+    /// Checks a call's Authorization header.
+    ///
+    /// # Errors
+    /// `Forbidden`, with the reason and what to do.
     pub fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
         let forbidden = |message: &str| Err(Problem { code: ErrorCode::Forbidden, message: message.to_owned() });
         match self {
@@ -37,9 +40,9 @@ impl Permission {
                 "control is not permitted: other hosts reach this deployment (web.bind, admin.bind), so set admin.token \
                  or admin.token_file on every instance",
             ),
-            Self::Token(token) => match shown(headers) {
+            Self::Token(token) => match bearer_token(headers) {
                 None => forbidden("control needs the token (admin.token): Authorization: Bearer <token>"),
-                // Digests, so that how long the comparison takes tells nothing of the token.
+                // Compare digests, so that the time of the comparison reveals nothing of the token.
                 Some(text) if Sha256::digest(&text) == Sha256::digest(token.expose()) => Ok(()),
                 Some(_) => forbidden("the token is not the one configured (admin.token)"),
             },
@@ -47,8 +50,8 @@ impl Permission {
     }
 }
 
-/// The bearer token of a call. Its scheme is in any case, with one space or more behind it (RFC 9110, 11.4).
-fn shown(headers: &HeaderMap) -> Option<String> {
+/// The bearer token of a call. The scheme is case-insensitive, with one or more spaces after it (RFC 9110, 11.4).
+fn bearer_token(headers: &HeaderMap) -> Option<String> {
     let text = String::from_utf8_lossy(headers.get(AUTHORIZATION)?.as_bytes()).into_owned();
     let (scheme, token) = text.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| Secret::cleaned(token).to_owned())

@@ -1,4 +1,4 @@
-//! The address of a web tier, as its clients are given it.
+//! A web tier's URL, and its JSON responses, for clients.
 
 use actix_web::http::{StatusCode, Uri, header};
 use awc::ClientResponse;
@@ -7,21 +7,21 @@ use bytes::Bytes;
 use futures_util::Stream;
 use serde::de::DeserializeOwned;
 
-/// Longest answer that is read, in bytes.
-const LARGEST: usize = 64 << 20;
+/// Maximum size of a response, in bytes.
+const MAX_RESPONSE: usize = 64 << 20;
 
-/// Why a text is no address of a web tier.
+/// Why a text is not the URL of a web tier.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadUrl {
-    #[error("{0} says https: swarmq speaks plain HTTP; give the web tier's own address, behind what adds TLS: {1}")]
+    #[error("{0}: swarmq speaks plain HTTP; give the web tier's own address, behind the proxy that adds TLS: {1}")]
     Https(String, String),
     #[error("{0} has no scheme: give {1}")]
     NoScheme(String, String),
-    #[error("{0} is no address of a web tier ({1}): give one such as http://127.0.0.1:3000")]
+    #[error("{0} is not a web tier's address ({1}): give one such as http://127.0.0.1:3000")]
     Invalid(String, String),
 }
 
-/// Reads `http://HOST[:PORT][/PATH]`, and takes slashes at its end off.
+/// Parses `http://HOST[:PORT][/PATH]` and removes trailing slashes.
 pub fn web_url(text: &str) -> Result<String, BadUrl> {
     let url = text.trim().trim_end_matches('/');
     let invalid = |why: &str| BadUrl::Invalid(text.to_owned(), why.to_owned());
@@ -42,7 +42,7 @@ pub fn web_url(text: &str) -> Result<String, BadUrl> {
     }
 }
 
-/// The JSON of an answer, or what it is instead: a server between, such as a proxy, may answer in the web tier's stead.
+/// Reads a response's JSON. The error says what came instead: a proxy may respond in place of the web tier.
 pub async fn json_answer<T: DeserializeOwned>(
     response: &mut ClientResponse<impl Stream<Item = Result<Bytes, actix_web::error::PayloadError>> + Unpin>,
 ) -> Result<T, String> {
@@ -53,22 +53,23 @@ pub async fn json_answer<T: DeserializeOwned>(
     let (location, content_type) = (text(header::LOCATION), text(header::CONTENT_TYPE));
     if status.is_redirection() {
         return Err(format!(
-            "it answers {status} and points to {location}: that is no web tier, but a server before one"
+            "the response is {status} to {location}, which comes from a proxy and not from a web tier: give the web tier's own \
+             address"
         ));
     }
-    let error = match response.json().limit(LARGEST).await {
+    let error = match response.json().limit(MAX_RESPONSE).await {
         Ok(json) => return Ok(json),
         Err(error) => error,
     };
     Err(match (error, status) {
         (JsonPayloadError::ContentType | JsonPayloadError::Deserialize(_), StatusCode::UNAUTHORIZED) => {
-            format!("it answers {status}: a server before the web tier wants a password")
+            format!("the response is {status}: a proxy before the web tier requires a password")
         }
         (JsonPayloadError::ContentType | JsonPayloadError::Deserialize(_), _) => {
             let kind = if content_type.is_empty() { "nothing readable" } else { &content_type };
-            format!("it answers {status} with {kind}, which no web tier does: is this its address?")
+            format!("the response is {status} with {kind}, which no web tier does: is this its address?")
         }
-        (other, _) => format!("its answer breaks off: {other}"),
+        (other, _) => format!("the response breaks off: {other}"),
     })
 }
 
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_taken_or_told_what_is_wrong_with_it() {
+    fn an_address_is_accepted_or_refused_with_the_reason() {
         for (text, expected) in [
             ("http://127.0.0.1:3000", "http://127.0.0.1:3000"),
             ("http://127.0.0.1:3000/", "http://127.0.0.1:3000"),
@@ -87,7 +88,10 @@ mod tests {
             assert_eq!(web_url(text).as_deref(), Ok(expected));
         }
         for (text, reason) in [
-            ("https://127.0.0.1:3000", "give the web tier's own address, behind what adds TLS: http://127.0.0.1:3000"),
+            (
+                "https://127.0.0.1:3000",
+                "give the web tier's own address, behind the proxy that adds TLS: http://127.0.0.1:3000",
+            ),
             ("127.0.0.1:3000", "has no scheme: give http://127.0.0.1:3000"),
             ("localhost", "has no scheme: give http://localhost"),
             ("ftp://a", "its scheme is ftp"),

@@ -1,4 +1,4 @@
-//! A pool of arbiters: threads with an event loop each, that a tier's actors are spread over.
+//! A pool of arbiters (threads with an event loop), over which a tier's actors are distributed.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,14 +10,14 @@ use actix_rt::{Arbiter, ArbiterHandle};
 /// cannot freeze a requester.
 pub struct ArbiterPool {
     handles: Vec<ArbiterHandle>,
-    /// None are left when the pool has been stopped.
+    /// Empty after `stop`.
     arbiters: Mutex<Vec<Arbiter>>,
     next: AtomicUsize,
 }
 
 impl ArbiterPool {
     /// Starts `size` arbiters (at least one), each with up to `blocking_threads` threads for blocking work. Fails when
-    /// the process may not have more threads or file descriptors.
+    /// the process has reached its limit of threads or file descriptors.
     pub fn start(size: usize, blocking_threads: usize) -> io::Result<Self> {
         let runtime = move || {
             tokio::runtime::Builder::new_current_thread()
@@ -30,18 +30,18 @@ impl ArbiterPool {
         Ok(Self { handles, arbiters: Mutex::new(arbiters), next: AtomicUsize::new(0) })
     }
 
-    /// The arbiter for the next actor, in rotation.
+    /// The arbiter for the next actor, round-robin.
     pub fn next(&self) -> ArbiterHandle {
         self.handles[self.next.fetch_add(1, Ordering::Relaxed) % self.handles.len()].clone()
     }
 
-    /// Stops the arbiters and waits for their threads. Blocks: a thread in the middle of a task ends it first.
+    /// Stops the arbiters and joins their threads. Blocks until each thread has finished its current task.
     pub fn stop(&self) {
         let arbiters = std::mem::take(&mut *self.arbiters.lock().unwrap_or_else(PoisonError::into_inner));
         arbiters.iter().for_each(|arbiter| {
             arbiter.stop();
         });
-        // A thread that panicked has said so already.
+        // The panic hook has logged a panic of the thread already.
         arbiters.into_iter().for_each(|arbiter| drop(arbiter.join()));
     }
 }

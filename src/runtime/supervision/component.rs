@@ -1,4 +1,4 @@
-//! The actor around each component: its lifecycle. The work itself is a plain async function.
+//! The actor that runs one worker of a pool. The work itself is a plain async function.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -14,16 +14,16 @@ use tokio_util::sync::CancellationToken;
 use super::{Drain, Life, Spawn, Supervisor};
 use crate::runtime::WorkerStatus;
 
-/// What a component does, from its start until it is drained or fails.
+/// A component's work, from its start until it is drained or fails.
 pub type Work = Pin<Box<dyn Future<Output = Result<(), WorkError>>>>;
 
-/// Makes the work of a slot; called on the arbiter it will run on, at each start.
+/// Makes the work of a slot. Called at each start, on the arbiter that will run the work.
 pub type Factory = Arc<dyn Fn(Slot) -> Work + Send + Sync>;
 
-/// The same, for one life.
+/// A factory for a single start.
 pub type Start = Box<dyn FnOnce(Slot) -> Work + Send>;
 
-/// Why a component can't go on.
+/// Why a component failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkError {
     #[error("a socket failed: {0}")]
@@ -34,14 +34,14 @@ pub enum WorkError {
     Other(String),
 }
 
-/// A place in a pool, as its worker sees it.
+/// The context of a worker: its place in the pool.
 #[derive(Clone)]
 pub struct Slot {
     /// From 0; the same after a restart.
     pub index: usize,
-    /// Cancelled when the worker shall end what it has in hand, take nothing new, and return.
+    /// Cancelled when the worker has to finish its current work, take nothing new, and return.
     pub drain: CancellationToken,
-    /// What the world sees of it.
+    /// The worker's published status.
     pub status: Arc<WorkerStatus>,
     pub log: Logger,
 }
@@ -59,7 +59,7 @@ pub enum Exit {
     Killed,
 }
 
-/// Told to the supervisor when a component's actor is gone, however it went.
+/// Sent to the supervisor when a component's actor has ended, for any reason.
 #[derive(Message)]
 #[rtype("()")]
 pub struct Exited {
@@ -68,7 +68,7 @@ pub struct Exited {
     pub exit: Exit,
 }
 
-/// Makes the actor panic, as a fault would.
+/// Makes the actor panic, for tests and drills.
 #[derive(Message)]
 #[rtype("()")]
 pub struct Crash;
@@ -145,7 +145,7 @@ impl Handler<Crash> for Component {
     }
 }
 
-/// Waits for the next change; for ever where there is nothing that could change (any more).
+/// Waits for the next change; never resolves if there is no receiver or its sender is gone.
 pub async fn next_change<T>(watched: Option<&mut watch::Receiver<T>>) {
     match watched {
         Some(receiver) if receiver.has_changed().is_ok() => match receiver.changed().await {

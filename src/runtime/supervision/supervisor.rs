@@ -1,5 +1,5 @@
-//! A pool of components under supervision: slots that get a worker, and another one after a death with backoff and within a
-//! budget, added and drained. actix's own `Supervisor` does not survive a panic; this one lives apart from its workers.
+//! A supervised pool of workers: starts a worker for each slot, restarts it after a death, with backoff and a restart budget,
+//! and drains it. actix's own `Supervisor` does not survive a panic, because it runs in the worker's task.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use super::{ArbiterPool, Crash, Exit, ExitGuard, Exited, Life, Slot, Spawn, TEMP
 use crate::runtime::{InstanceStatus, WorkerStatus};
 use crate::wire::WorkerState;
 
-/// How deaths are answered, as in OTP: at most `restarts` within `period`, or the whole process ends and whoever runs
-/// it starts another.
+/// Restart intensity, as in OTP: more than `restarts` deaths within `period` end the process, so that its service manager
+/// starts another.
 #[derive(Clone, Copy, Debug)]
 pub struct RestartPolicy {
     pub restarts: usize,
@@ -26,7 +26,7 @@ pub struct RestartPolicy {
 }
 
 impl RestartPolicy {
-    /// Waits between attempts: they double from the shortest to the longest, with jitter, without end.
+    /// Endless waits between restarts: they double from `backoff_min` to `backoff_max`, with jitter.
     pub fn backoff(&self) -> ExponentialBackoff {
         ExponentialBuilder::default()
             .with_min_delay(self.backoff_min)
@@ -49,7 +49,7 @@ pub struct Fatal {
     pub period: Duration,
 }
 
-/// What a pool is made of.
+/// Configuration of a pool.
 pub struct PoolSpec {
     /// The component's name in logs and errors, such as "requester worker".
     pub name: &'static str,
@@ -57,7 +57,7 @@ pub struct PoolSpec {
     pub policy: RestartPolicy,
     pub spawn: Spawn,
     pub status: Arc<InstanceStatus>,
-    /// How many slots there shall be; whoever deals out work reads it too.
+    /// Target number of slots; also read by the code that assigns work.
     pub size: watch::Sender<usize>,
     pub fatal: mpsc::UnboundedSender<Fatal>,
     pub log: Logger,
@@ -79,14 +79,14 @@ pub struct Supervisor {
     slots: Vec<SlotRecord>,
     pub(super) temporary: Temporary,
     deaths: VecDeque<Instant>,
-    /// Those who wait for the pool to be empty.
+    /// Callers of `Drain`, notified when the pool is empty.
     drained: Vec<oneshot::Sender<()>>,
-    /// It has been told to drain.
+    /// True after `Drain`.
     pub(super) draining: bool,
 }
 
 impl Supervisor {
-    /// Starts a pool on the current arbiter, with the size its `size` channel has.
+    /// Starts the supervisor on the current arbiter, with as many workers as `spec.size` says.
     pub fn launch(spec: PoolSpec) -> Addr<Self> {
         Self {
             spec,
@@ -117,7 +117,7 @@ impl Supervisor {
         self.spawn_worker(index, ctx);
     }
 
-    /// Puts a new worker in a slot.
+    /// Starts a new worker in a slot.
     fn spawn_worker(&mut self, index: usize, ctx: &mut Context<Self>) {
         let Some(record) = self.slots.get_mut(index) else { return };
         record.generation += 1;
@@ -138,7 +138,7 @@ impl Supervisor {
         self.trim();
     }
 
-    /// Drains the slots at and above the target; they are taken away as their workers leave.
+    /// Drains the slots at and above the target; `trim` removes them when their workers have ended.
     fn drain_surplus(&mut self) {
         let target = self.target();
         for record in self.slots.iter_mut().skip(target) {
@@ -150,7 +150,7 @@ impl Supervisor {
         }
     }
 
-    /// Takes away the surplus slots at the end of the row that are empty.
+    /// Removes the empty surplus slots at the end of the list.
     pub(super) fn trim(&mut self) {
         while self.slots.len() > self.target() && self.slots.last().is_some_and(|last| last.worker.is_none()) {
             self.slots.pop();
@@ -158,13 +158,13 @@ impl Supervisor {
         }
         if self.slots.is_empty() && self.temporary.is_empty() {
             for waiting in self.drained.drain(..) {
-                // Whoever asked has stopped waiting.
+                // An error means that the caller has stopped waiting.
                 let _ = waiting.send(());
             }
         }
     }
 
-    /// Counts a death; true while the budget lasts.
+    /// Counts a death. Returns false when the budget is exceeded.
     fn within_budget(&mut self) -> bool {
         let now = Instant::now();
         self.deaths.push_back(now);
@@ -179,7 +179,7 @@ impl Supervisor {
         if !self.within_budget() {
             error!(self.spec.log, "too many deaths, giving up"; "worker" => index, "reason" => &reason);
             let fatal = Fatal { pool: self.spec.name, reason, restarts: policy.restarts, period: policy.period };
-            // Nobody to tell: the process is ending already.
+            // An error means that the process is ending already.
             let _ = self.spec.fatal.send(fatal);
             return;
         }
@@ -192,8 +192,8 @@ impl Supervisor {
         record.status.restarting(reason);
         let generation = record.generation;
         ctx.run_later(wait, move |supervisor, ctx| {
-            let waiting = supervisor.slots.get(index).is_some_and(|slot| slot.generation == generation);
-            if !waiting {
+            let is_current = supervisor.slots.get(index).is_some_and(|slot| slot.generation == generation);
+            if !is_current {
             } else if index < supervisor.target() {
                 supervisor.spawn_worker(index, ctx);
             } else {
@@ -222,15 +222,15 @@ impl Handler<Exited> for Supervisor {
         let target = self.target();
         let Some(record) = self.slots.get_mut(index).filter(|record| record.generation == generation) else { return };
         record.worker = None;
-        let asked = record.drains;
+        let drained = record.drains;
         match exit {
             _ if index >= target => {
                 record.status.set(WorkerState::Gone, None);
                 debug!(self.spec.log, "left"; "worker" => index, "exit" => ?exit);
                 self.trim();
             }
-            // The pool shrank and grew again before the worker had left.
-            Exit::Done if asked => self.spawn_worker(index, ctx),
+            // The pool shrank and grew again before the worker had ended.
+            Exit::Done if drained => self.spawn_worker(index, ctx),
             Exit::Done => self.restart(index, "it ended by itself".to_owned(), ctx),
             Exit::Failed(reason) => self.restart(index, reason, ctx),
             Exit::Panicked(reason) => self.restart(index, format!("panicked: {reason}"), ctx),
@@ -239,8 +239,8 @@ impl Handler<Exited> for Supervisor {
     }
 }
 
-/// Grows or shrinks the pool; surplus workers end what they have in hand first. False when the pool is draining, or has
-/// drained: it is not filled again.
+/// Grows or shrinks the pool; surplus workers finish their current work first. Returns false, and changes nothing, after
+/// `Drain`.
 #[derive(Message)]
 #[rtype("bool")]
 pub struct Resize(pub usize);
@@ -257,7 +257,7 @@ impl Handler<Resize> for Supervisor {
     }
 }
 
-/// Drains every worker; answered when the last has left.
+/// Drains every worker; resolves when the last one has ended.
 #[derive(Message)]
 #[rtype("()")]
 pub struct Drain;
@@ -271,12 +271,12 @@ impl Handler<Drain> for Supervisor {
         self.draining = true;
         self.temporary.drain();
         self.resize(0, ctx);
-        // An error means that the supervisor is gone, and its workers with it.
+        // An error means that the supervisor and its workers have ended.
         Box::pin(async move { drop(waiting.await) })
     }
 }
 
-/// Makes one worker panic. False when there is no such worker at work.
+/// Makes one worker panic. Returns false if no worker runs in that slot.
 #[derive(Message)]
 #[rtype("bool")]
 pub struct CrashWorker(pub usize);
@@ -323,7 +323,7 @@ mod tests {
 
     #[actix_rt::test]
     async fn a_pool_that_drains_is_not_filled_again_and_ends() {
-        // Its workers end what they have in hand first, which takes until the test lets them.
+        // The workers stay in their current work until the test releases them.
         let in_hand = CancellationToken::new();
         let ends = in_hand.clone();
         let (supervisor, size) = pool(

@@ -1,4 +1,4 @@
-//! JSON objects over a byte stream: concatenated, split anywhere, with white space between or none.
+//! Decodes concatenated JSON objects from a byte stream that may be split anywhere, with or without white space between them.
 
 use std::io;
 use std::time::Duration;
@@ -6,29 +6,29 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio_util::codec::Decoder;
 
-/// Finds where each object ends and hands it on whole; what is inside is the reader's to judge.
+/// Finds where each object ends, by counting brackets. Does not validate the JSON in it.
 #[derive(Debug)]
 pub struct JsonStream {
     max_bytes: usize,
-    /// How much of the buffer was looked at already.
+    /// Bytes of the buffer that were scanned already.
     scanned: usize,
     depth: usize,
     in_string: bool,
     escaped: bool,
 }
 
-/// Why a stream can't be read on. After any of these its position is lost, so the connection must be closed.
+/// Why a stream can't be decoded further. Its position is lost, so the connection must be closed.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
     #[error(
         "expected a JSON object, got byte {0:?}: send objects such as {{\"requestId\":\"...\"}}, one after another"
     )]
     NotAnObject(char),
-    #[error("the object is larger than {0} bytes (requester.max_message_bytes)")]
+    #[error("the object is larger than {0} bytes: send a smaller one, or raise requester.max_message_bytes")]
     TooLarge(usize),
     #[error("the connection ended in the middle of an object")]
     CutOff,
-    #[error("an object was begun, and not ended within {0:?}")]
+    #[error("the object was not complete {0:?} after its first byte")]
     Unfinished(Duration),
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -40,7 +40,7 @@ impl JsonStream {
         Self { max_bytes, scanned: 0, depth: 0, in_string: false, escaped: false }
     }
 
-    /// Looks at one byte; true when it ends the object.
+    /// Scans one byte; returns true when it ends the object.
     fn step(&mut self, byte: u8) -> bool {
         match byte {
             _ if self.escaped => self.escaped = false,
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_ends_the_stream_with_a_reason() {
+    fn anything_but_an_object_ends_the_stream_with_a_reason() {
         for bytes in [&b"null"[..], b"7", b"[1]", b"\xff", b"{}x"] {
             assert!(matches!(decode(bytes, &[], 100), Err(StreamError::NotAnObject(_))), "{bytes:?}");
         }

@@ -1,4 +1,4 @@
-//! JSON objects from peers that are not trusted: what is half read is bounded in bytes, over all connections, and in time.
+//! Reads JSON objects from untrusted peers. Incomplete objects are limited in bytes, over all connections, and in time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use tokio_util::codec::Decoder;
 
 use super::{JsonStream, StreamError};
 
-/// What a connection may read of an object without asking for room, in bytes: as large as requests are by default.
+/// Bytes of an object that a connection may read without a permit: the default limit of requests.
 const FREE: usize = 64 << 10;
 
-/// Most bytes that are read at once.
+/// Maximum bytes of one read.
 const CHUNK: usize = 8 << 10;
 
-/// Longest time from an object's first byte to its last.
-const TIME: Duration = Duration::from_secs(10);
+/// Maximum time from an object's first byte to its last.
+const OBJECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Room for large objects is counted in these, in bytes.
+/// Bytes of a permit.
 const UNIT: usize = 1_024;
 
 /// Reads the objects of one connection.
@@ -28,30 +28,30 @@ pub struct ObjectReader<R> {
     reader: R,
     buffer: BytesMut,
     stream: JsonStream,
-    /// Of all connections.
+    /// Permits for large objects, shared by all connections.
     room: Arc<Semaphore>,
-    /// The room that the largest object needs.
+    /// Permits that the largest object needs.
     needed: u32,
-    hold: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
+    /// When the current object began.
     began: Option<Instant>,
 }
 
 impl<R: AsyncRead + Unpin> ObjectReader<R> {
-    /// Takes objects of up to `max_bytes` bytes; those above 64 KiB only while there is [`room`] for them.
+    /// Accepts objects of up to `max_bytes` bytes. Those above 64 KiB wait for permits from [`room`].
     pub fn new(reader: R, max_bytes: usize, room: Arc<Semaphore>) -> Self {
         let (buffer, stream) = (BytesMut::new(), JsonStream::new(max_bytes));
-        Self { reader, buffer, stream, room, needed: units(max_bytes) as u32, hold: None, began: None }
+        Self { reader, buffer, stream, room, needed: units(max_bytes) as u32, permit: None, began: None }
     }
 
-    /// The next object; none at the end of the stream. After an error the connection must be closed. Dropping the future
-    /// loses nothing.
+    /// The next object; `None` at the end of the stream. After an error the connection must be closed. Cancel-safe.
     pub async fn next(&mut self) -> Option<Result<Bytes, StreamError>> {
         loop {
             match self.stream.decode(&mut self.buffer) {
                 Ok(Some(object)) => {
                     self.began = None;
-                    if self.hold.take().is_some() {
-                        // Its place in the buffer was the large object's.
+                    if self.permit.take().is_some() {
+                        // Release the large allocation: keep only a copy of the bytes after the object.
                         self.buffer = BytesMut::from(&self.buffer[..]);
                     }
                     return Some(Ok(object));
@@ -59,10 +59,10 @@ impl<R: AsyncRead + Unpin> ObjectReader<R> {
                 Ok(None) => {}
                 Err(error) => return Some(Err(error)),
             }
-            if self.hold.is_none() && self.buffer.len() + CHUNK > FREE {
-                // All that it can need, at once: of those with a part of it each would wait for the others.
-                self.hold = self.room.clone().acquire_many_owned(self.needed).await.ok();
-                // Waiting for others was not its fault.
+            if self.permit.is_none() && self.buffer.len() + CHUNK > FREE {
+                // All permits at once: connections that each hold a part would wait for one another for ever.
+                self.permit = self.room.clone().acquire_many_owned(self.needed).await.ok();
+                // The wait for permits does not count towards the object's timeout.
                 self.began = Some(Instant::now());
             }
             match self.read().await {
@@ -83,14 +83,14 @@ impl<R: AsyncRead + Unpin> ObjectReader<R> {
             return Ok(reading.await?);
         }
         let began = *self.began.get_or_insert_with(Instant::now);
-        match timeout_at(began + TIME, reading).await {
+        match timeout_at(began + OBJECT_TIMEOUT, reading).await {
             Ok(read) => Ok(read?),
-            Err(_) => Err(StreamError::Unfinished(TIME)),
+            Err(_) => Err(StreamError::Unfinished(OBJECT_TIMEOUT)),
         }
     }
 }
 
-/// Room for large objects that are being read, of so many bytes in all.
+/// Permits for `bytes` bytes of large objects that are being read.
 pub fn room(bytes: usize) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(bytes / UNIT))
 }
@@ -105,11 +105,11 @@ mod tests {
     use futures_util::poll;
     use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 
-    const LARGEST: usize = 1 << 20;
+    const MAX_BYTES: usize = 1 << 20;
 
     fn reader(room: &Arc<Semaphore>) -> (DuplexStream, ObjectReader<DuplexStream>) {
-        let (writer, reader) = duplex(4 * LARGEST);
-        (writer, ObjectReader::new(reader, LARGEST, room.clone()))
+        let (writer, reader) = duplex(4 * MAX_BYTES);
+        (writer, ObjectReader::new(reader, MAX_BYTES, room.clone()))
     }
 
     fn object(bytes: usize) -> String {
@@ -118,7 +118,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn large_objects_wait_for_their_turn_and_small_ones_do_not() {
-        let room = room(LARGEST + UNIT);
+        let room = room(MAX_BYTES + UNIT);
         let ((mut first, mut reads_first), (mut second, mut reads_second)) = (reader(&room), reader(&room));
         let large = object(200_000);
         first.write_all(&large.as_bytes()[..100_000]).await.unwrap();
@@ -135,32 +135,32 @@ mod tests {
         assert_eq!(one.await.unwrap().unwrap(), large);
         assert_eq!(two.await.unwrap().unwrap(), large);
         drop((reads_first, reads_second));
-        assert_eq!(room.available_permits(), units(LARGEST));
+        assert_eq!(room.available_permits(), units(MAX_BYTES));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_object_has_to_end_in_time_and_silence_between_objects_is_no_fault() {
-        let room = room(4 * LARGEST);
+    async fn an_object_has_to_end_in_time_and_a_connection_may_be_idle_between_objects() {
+        let room = room(4 * MAX_BYTES);
         let (mut writer, mut reads) = reader(&room);
         writer.write_all(b"{}\n").await.unwrap();
         assert_eq!(reads.next().await.unwrap().unwrap(), "{}");
-        assert!(tokio::time::timeout(TIME * 100, reads.next()).await.is_err(), "idle for long");
+        assert!(tokio::time::timeout(OBJECT_TIMEOUT * 100, reads.next()).await.is_err(), "idle for long");
         writer.write_all(br#"{"requestId""#).await.unwrap();
-        assert!(matches!(reads.next().await, Some(Err(StreamError::Unfinished(TIME)))));
+        assert!(matches!(reads.next().await, Some(Err(StreamError::Unfinished(OBJECT_TIMEOUT)))));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_byte_now_and_then_makes_no_object_last_longer() {
-        let room = room(4 * LARGEST);
+    async fn a_trickle_of_bytes_does_not_extend_an_objects_time() {
+        let room = room(4 * MAX_BYTES);
         let (mut writer, mut reads) = reader(&room);
         let trickle = tokio::spawn(async move {
             writer.write_all(b"{").await.unwrap();
-            let mut ticks = tokio::time::interval(TIME / 4);
+            let mut ticks = tokio::time::interval(OBJECT_TIMEOUT / 4);
             while writer.write_all(b" ").await.is_ok() {
                 ticks.tick().await;
             }
         });
-        assert!(matches!(reads.next().await, Some(Err(StreamError::Unfinished(TIME)))));
+        assert!(matches!(reads.next().await, Some(Err(StreamError::Unfinished(OBJECT_TIMEOUT)))));
         drop(reads);
         trickle.await.unwrap();
     }

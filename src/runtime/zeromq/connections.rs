@@ -1,4 +1,4 @@
-//! What libzmq's socket monitor tells of a socket's connections.
+//! The state of a socket's connections, from the events of libzmq's socket monitor.
 
 use std::collections::HashMap;
 use std::io;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Frames, Socket, refusal};
 
-/// Tells monitors of one process apart.
+/// Numbers the monitors of the process, for unique endpoints.
 static MONITORS: AtomicU64 = AtomicU64::new(0);
 
 const CONNECTED: u16 = zmq::SocketEvent::CONNECTED as u16;
@@ -18,15 +18,15 @@ const HANDSHAKE_FAILED_AUTH: u16 = zmq::SocketEvent::HANDSHAKE_FAILED_AUTH as u1
 const DISCONNECTED: u16 = zmq::SocketEvent::DISCONNECTED as u16;
 const MONITOR_STOPPED: u16 = zmq::SocketEvent::MONITOR_STOPPED as u16;
 
-/// What a monitor tells.
+/// A message of a monitor.
 pub enum Told {
-    /// `value` is what zmq_socket_monitor(3) says of the event.
+    /// `value`: depends on the event, see zmq_socket_monitor(3).
     Event { event: u16, value: u32, address: Option<SocketAddr> },
-    /// The socket was closed; nothing comes after it.
+    /// The monitored socket was closed. This is the last message.
     Closed,
 }
 
-/// Where the events of a socket can be read. `context` is the socket's own.
+/// Starts a socket's monitor and returns the socket to read its events from. `context`: the monitored socket's.
 pub fn monitor(socket: &zmq::Socket, context: &zmq::Context, events: u16) -> zmq::Result<zmq::Socket> {
     let pair = context.socket(zmq::PAIR)?;
     let endpoint = format!("inproc://monitor-{}", MONITORS.fetch_add(1, Ordering::Relaxed));
@@ -36,19 +36,19 @@ pub fn monitor(socket: &zmq::Socket, context: &zmq::Context, events: u16) -> zmq
     Ok(pair)
 }
 
-/// Calls `told` with each of the events of a [`monitor`], until its socket is closed. The task must run that long:
-/// libzmq's I/O thread waits for whoever does not read its monitor.
-pub fn watch(monitor: zmq::Socket, mut told: impl FnMut(Told) + 'static) -> io::Result<()> {
+/// Calls `on_event` for each event of a [`monitor`] until the monitored socket is closed. The task must run that long,
+/// because an unread monitor blocks libzmq's I/O thread.
+pub fn watch(monitor: zmq::Socket, mut on_event: impl FnMut(Told) + 'static) -> io::Result<()> {
     let monitor = Socket::attach(monitor)?;
     actix_rt::spawn(async move {
         while let Ok(frames) = monitor.recv().await {
             match parse(&frames) {
                 Some(Told::Event { event: MONITOR_STOPPED, .. }) => break,
-                Some(event) => told(event),
+                Some(event) => on_event(event),
                 None => {}
             }
         }
-        told(Told::Closed);
+        on_event(Told::Closed);
     });
     Ok(())
 }
@@ -57,20 +57,20 @@ pub fn watch(monitor: zmq::Socket, mut told: impl FnMut(Told) + 'static) -> io::
 pub const CONNECTIONS: u16 =
     CONNECTED | HANDSHAKE_SUCCEEDED | HANDSHAKE_FAILED_PROTOCOL | HANDSHAKE_FAILED_AUTH | DISCONNECTED | CLOSED;
 
-/// What becomes of a connection that a socket makes.
+/// A change of an outgoing connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerNews {
-    /// Messages can be exchanged.
+    /// The handshake has succeeded.
     Up,
-    /// They could be, and cannot any more.
+    /// A connection that was up is lost.
     Lost,
-    /// A program is there that can't be talked to, and why.
+    /// The TCP connection was made, but the handshake failed; the reason.
     Refused(&'static str),
-    /// Nothing is there.
+    /// The TCP connection could not be made.
     Away,
 }
 
-/// How far a connection is that has been opened.
+/// The state of a TCP connection that has been opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Handshake,
@@ -78,12 +78,12 @@ enum Phase {
     Refused,
 }
 
-/// Why a handshake fails of which libzmq says nothing.
+/// The reason if the peer closes the connection during the handshake, for which libzmq has no event of its own.
 const NO_HANDSHAKE: &str = "it does not complete the handshake: is another program there, or has one side a key and the \
                             other none (curve.key, curve.key_file)?";
 
-/// The connections that a socket makes, by the events of its monitor. For sockets that do not tell by their own events,
-/// and for the reasons, which no socket tells.
+/// Tracks a socket's outgoing connections by the events of its monitor: a socket's own events show neither which peer is
+/// connected nor why a handshake failed.
 pub struct Connections {
     has_key: bool,
     phases: HashMap<SocketAddr, Phase>,
@@ -95,9 +95,9 @@ impl Connections {
         Self { has_key, phases: HashMap::new() }
     }
 
-    /// Takes an event in; what it means for the connection to an address, where that is news.
-    pub fn take(&mut self, told: &Told) -> Option<(SocketAddr, PeerNews)> {
-        let Told::Event { event, value, address: Some(address) } = *told else { return None };
+    /// Handles an event; returns the address and the change, if its connection's state has changed.
+    pub fn take(&mut self, message: &Told) -> Option<(SocketAddr, PeerNews)> {
+        let Told::Event { event, value, address: Some(address) } = *message else { return None };
         let before = self.phases.remove(&address);
         let (phase, news) = match event {
             CONNECTED => (Some(Phase::Handshake), None),
@@ -117,7 +117,7 @@ impl Connections {
         Some(address).zip(news)
     }
 
-    /// The socket was closed: the connections that are lost with it.
+    /// Call when the socket was closed. Returns the connections that were up.
     pub fn close(&mut self) -> Vec<SocketAddr> {
         self.phases.drain().filter(|(_, phase)| *phase == Phase::Up).map(|(address, _)| address).collect()
     }
@@ -137,12 +137,12 @@ fn parse(frames: &Frames) -> Option<Told> {
 mod tests {
     use super::*;
 
-    /// What a connection's events come to.
+    /// The changes that a connection's events cause.
     fn news<const N: usize>(events: [(u16, u32); N]) -> Vec<PeerNews> {
         let address = SocketAddr::from(([10, 0, 0, 2], 5432));
         let mut connections = Connections::new(false);
-        let told = |(event, value)| Told::Event { event, value, address: Some(address) };
-        events.into_iter().filter_map(|event| connections.take(&told(event)).map(|(_, news)| news)).collect()
+        let event = |(event, value)| Told::Event { event, value, address: Some(address) };
+        events.into_iter().filter_map(|values| connections.take(&event(values)).map(|(_, news)| news)).collect()
     }
 
     #[test]
@@ -155,9 +155,9 @@ mod tests {
     #[test]
     fn a_handshake_that_fails_has_one_reason() {
         const MECHANISM_MISMATCH: u32 = 0x1100_0002;
-        let told = news([(CONNECTED, 0), (HANDSHAKE_FAILED_PROTOCOL, MECHANISM_MISMATCH), (DISCONNECTED, 0)]);
-        assert!(matches!(told[..], [PeerNews::Refused(reason)] if reason.contains("has a key")), "{told:?}");
-        let told = news([(CONNECTED, 0), (DISCONNECTED, 0), (CONNECTED, 0), (HANDSHAKE_SUCCEEDED, 0)]);
-        assert_eq!(told, [PeerNews::Refused(NO_HANDSHAKE), PeerNews::Up]);
+        let changes = news([(CONNECTED, 0), (HANDSHAKE_FAILED_PROTOCOL, MECHANISM_MISMATCH), (DISCONNECTED, 0)]);
+        assert!(matches!(changes[..], [PeerNews::Refused(reason)] if reason.contains("has a key")), "{changes:?}");
+        let changes = news([(CONNECTED, 0), (DISCONNECTED, 0), (CONNECTED, 0), (HANDSHAKE_SUCCEEDED, 0)]);
+        assert_eq!(changes, [PeerNews::Refused(NO_HANDSHAKE), PeerNews::Up]);
     }
 }

@@ -1,8 +1,8 @@
-//! CURVE: ZeroMQ between processes encrypted, and for those alone that have the deployment's key.
+//! CURVE encryption and authentication: only holders of the deployment's key can connect.
 //!
-//! All instances share one key pair, and each end of a connection proves that it has it: whoever binds is the CURVE
-//! server under that key, whoever connects is a client that knows the server's key and shows the same one. The authenticator
-//! admits no other (ZAP, ZeroMQ RFC 27): without it a client could make up a key of its own.
+//! All instances share one key pair, and each end of a connection proves that it has it. A socket that binds is a CURVE server
+//! with that key; a socket that connects is a client that uses the same pair as its own key. The ZAP authenticator (ZeroMQ
+//! RFC 27) refuses every other client key: without it, any client that knows the public key could connect.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,50 +13,50 @@ use super::{Frames, Socket, frames_of};
 use crate::config::CurveKey;
 use crate::runtime::LogLimit;
 
-/// What CURVE adds to each frame, in bytes (ZeroMQ RFC 26): the command's name, a nonce, the box's authenticator, flags.
+/// Bytes that CURVE adds to each frame (ZeroMQ RFC 26): the command's name, a nonce, the box's authenticator, flags.
 pub const FRAME_OVERHEAD: u64 = 8 + 8 + 16 + 1;
 
-/// Where libzmq asks whether a client may come in.
-const DOORMAN: &str = "inproc://zeromq.zap.01";
+/// The endpoint where libzmq sends its ZAP requests.
+const ZAP_ENDPOINT: &str = "inproc://zeromq.zap.01";
 const ZAP_VERSION: &[u8] = b"1.0";
 
-/// Of HANDSHAKE_FAILED_PROTOCOL (zmq_socket_monitor(3)).
+/// Values of the event HANDSHAKE_FAILED_PROTOCOL (zmq_socket_monitor(3)).
 const CRYPTOGRAPHIC: u32 = 0x1100_0001;
 const MECHANISM_MISMATCH: u32 = 0x1100_0002;
 
-/// Makes a socket one that connects to those with the key.
+/// Makes a socket a CURVE client with the key.
 pub fn connect_with(key: &CurveKey, socket: &zmq::Socket) -> zmq::Result<()> {
     socket.set_curve_publickey(key.public())?;
     socket.set_curve_secretkey(key.secret())?;
     socket.set_curve_serverkey(key.public())
 }
 
-/// Makes a socket one that those with the key can connect to. Its context needs an authenticator before it is bound.
+/// Makes a socket a CURVE server with the key. Its context needs an authenticator before the socket is bound.
 pub fn bind_with(key: &CurveKey, socket: &zmq::Socket) -> zmq::Result<()> {
     socket.set_curve_server(true)?;
     socket.set_curve_publickey(key.public())?;
     socket.set_curve_secretkey(key.secret())
 }
 
-/// Starts to admit those with the key, and nobody else, to what binds in a context. One for each context, until the
-/// runtime ends.
+/// Starts a context's ZAP authenticator, which accepts only clients with the key. Call it once for each context; it runs
+/// until the runtime ends.
 pub fn start_authenticator(context: &zmq::Context, key: CurveKey, log: Logger) -> io::Result<()> {
     let socket = context.socket(zmq::REP)?;
     socket.set_linger(0)?;
-    socket.bind(DOORMAN)?;
+    socket.bind(ZAP_ENDPOINT)?;
     let socket = Socket::attach(socket)?;
     actix_rt::spawn(async move {
         let refusals = LogLimit::default();
         while let Ok(call) = socket.recv().await {
-            let answer = admit(&call, &key);
+            let answer = authenticate(&call, &key);
             if !answer.admitted
                 && let Some(times) = refusals.allow("")
             {
                 let peer = call.get(3).and_then(|frame| frame.as_str()).unwrap_or("unknown").to_owned();
-                warn!(log, "a peer was refused: it knows the public key, but shows another one than the deployment's";
+                warn!(log, "a peer was refused: it knows the deployment's public key, but authenticates with another key pair";
                     "peer" => peer, "times" => times);
             }
-            // An error is the end of the context.
+            // An error means that the context was terminated.
             let Ok(()) = socket.send(answer.frames).await else { return };
         }
     });
@@ -69,7 +69,7 @@ struct Answer {
 }
 
 /// Answers `[version, id, domain, address, identity, mechanism, client's public key]`.
-fn admit(call: &Frames, key: &CurveKey) -> Answer {
+fn authenticate(call: &Frames, key: &CurveKey) -> Answer {
     let part = |index: usize| call.get(index).map_or(&[][..], |frame| &frame[..]);
     let admitted = part(0) == ZAP_VERSION && part(5) == b"CURVE" && part(6) == key.public();
     let (status, text): (&[u8], &[u8]) = match admitted {
@@ -79,11 +79,11 @@ fn admit(call: &Frames, key: &CurveKey) -> Answer {
     Answer { admitted, frames: frames_of([ZAP_VERSION, part(1), status, text, b"", b""]) }
 }
 
-/// The events that [`refusal`] tells something of.
+/// The monitor events that [`refusal`] explains.
 pub const REFUSALS: u16 =
     zmq::SocketEvent::HANDSHAKE_FAILED_PROTOCOL as u16 | zmq::SocketEvent::HANDSHAKE_FAILED_AUTH as u16;
 
-/// Why a handshake failed, where it is for want of the same key on both sides.
+/// Why a handshake failed; `None` if the cause is something else than the keys.
 pub fn refusal(event: u16, value: u32, has_key: bool) -> Option<&'static str> {
     const AUTH: u16 = zmq::SocketEvent::HANDSHAKE_FAILED_AUTH as u16;
     match (event, value) {
@@ -95,7 +95,7 @@ pub fn refusal(event: u16, value: u32, has_key: bool) -> Option<&'static str> {
     }
 }
 
-/// Logs why peers can't be talked to. `here` says which socket it is.
+/// Logs why handshakes with peers fail. `here`: the socket's name in the log.
 pub struct RefusalLog {
     here: &'static str,
     log: Logger,
@@ -107,7 +107,7 @@ impl RefusalLog {
         Self { here, log, limit: LogLimit::default() }
     }
 
-    /// `peer`: the address that this socket connects to; none where it listens.
+    /// `peer`: the address that the socket connects to; `None` if it listens.
     pub fn tell(&mut self, reason: &'static str, peer: Option<SocketAddr>) {
         if let Some(times) = self.limit.allow(reason) {
             let peer = peer.map(|peer| peer.to_string());
@@ -131,10 +131,10 @@ mod tests {
     }
 
     #[test]
-    fn the_doorman_admits_the_deployments_public_key_alone() {
+    fn the_authenticator_accepts_only_the_deployments_public_key() {
         let own = key("0");
         let call = |version: &[u8], mechanism: &[u8], shown: &[u8]| {
-            admit(&frames_of([version, b"7", b"", b"10.0.0.2", b"", mechanism, shown]), &own)
+            authenticate(&frames_of([version, b"7", b"", b"10.0.0.2", b"", mechanism, shown]), &own)
         };
         let answer = call(b"1.0", b"CURVE", own.public());
         let status: Vec<_> = answer.frames.iter().take(3).map(|frame| frame.to_vec()).collect();
@@ -145,13 +145,13 @@ mod tests {
             call(b"1.0", b"CURVE", b""),
             call(b"1.0", b"PLAIN", own.public()),
             call(b"2.0", b"CURVE", own.public()),
-            admit(&frames_of([b"1.0", b"7"]), &own),
+            authenticate(&frames_of([b"1.0", b"7"]), &own),
         ];
         assert!(refused.iter().all(|answer| !answer.admitted && &answer.frames[2][..] == b"400"));
     }
 
     #[test]
-    fn handshakes_that_fail_for_other_reasons_than_a_key_are_not_told() {
+    fn handshakes_that_fail_for_other_reasons_than_a_key_are_not_explained() {
         const PROTOCOL: u16 = zmq::SocketEvent::HANDSHAKE_FAILED_PROTOCOL as u16;
         const AUTH: u16 = zmq::SocketEvent::HANDSHAKE_FAILED_AUTH as u16;
         assert!(refusal(AUTH, 400, true).unwrap().starts_with("it does not accept the key that is set here"));

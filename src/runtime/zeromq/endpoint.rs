@@ -1,20 +1,20 @@
-//! ZeroMQ's TCP endpoints, of IPv4 and of IPv6. libzmq looks at a socket's IPV6 option as each of its connections and
-//! listeners is made. Switched on for all, it would listen on IPv4 addresses by IPv6 sockets, which not every host has.
+//! ZeroMQ's TCP endpoints, IPv4 and IPv6. libzmq reads a socket's ZMQ_IPV6 option at each connect and bind. The option is set
+//! only for IPv6 addresses, because with it libzmq opens IPv6 sockets for IPv4 addresses too, and a host may have IPv4 alone.
 
 use std::net::SocketAddr;
 
-/// What libzmq calls an address.
+/// The ZeroMQ endpoint of an address.
 pub fn endpoint(address: SocketAddr) -> String {
     format!("tcp://{address}")
 }
 
-/// Connects a socket to one more address.
+/// Connects a socket to an address, in addition to its other ones.
 pub fn connect(socket: &zmq::Socket, address: SocketAddr) -> zmq::Result<()> {
     socket.set_ipv6(address.is_ipv6())?;
     socket.connect(&endpoint(address))
 }
 
-/// Has a socket listen at an endpoint, `tcp://` with an IP address, or another. At `[::]` IPv4 is served as well.
+/// Binds a socket to an endpoint: `tcp://` with an IP address, or another transport. `[::]` accepts IPv4 too.
 pub fn bind(socket: &zmq::Socket, endpoint: &str) -> zmq::Result<()> {
     socket.set_ipv6(endpoint.starts_with("tcp://["))?;
     socket.bind(endpoint)

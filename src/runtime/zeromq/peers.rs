@@ -1,4 +1,4 @@
-//! The peers that one socket connects to, as they come and leave.
+//! Keeps a socket connected to a changing set of peers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -9,9 +9,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{PeerNews, Renewal, RenewalPolicy, connect, endpoint, renew};
 
-/// Which addresses a socket is connected to, or tries to be. One that is not behind the name any more is kept while its
-/// connection is up: a swarm takes a task out of its DNS before it tells it to stop, and what it holds is still to be
-/// exchanged.
+/// The addresses that a socket connects to. An address that discovery does not list any more is kept while its connection is
+/// up: a swarm removes a task from its DNS before it stops it, and replies may still be on their way.
 pub struct Peers {
     policy: RenewalPolicy,
     all: BTreeMap<SocketAddr, Renewal>,
@@ -29,8 +28,8 @@ impl Peers {
         Self { policy, all: BTreeMap::new() }
     }
 
-    /// Connects to the `known` addresses that are new, disconnects from those that are neither known nor among the
-    /// connections that are `up`, and makes those anew that have been down for too long.
+    /// Connects to new `known` addresses, disconnects from addresses that are neither `known` nor `up`, and renews connections
+    /// that have been down for too long.
     pub fn follow(
         &mut self,
         socket: &zmq::Socket,
@@ -59,13 +58,13 @@ impl Peers {
         Ok(changes)
     }
 
-    /// When [`Self::follow`] has to be called at latest, for a connection that is down.
+    /// The latest time for the next call of [`Self::follow`]; `None` while every connection is up.
     pub fn next_renewal(&self) -> Option<Instant> {
         self.all.values().filter_map(Renewal::due).min()
     }
 }
 
-/// Keeps `up` at the addresses whose connections are up.
+/// Updates the set of addresses whose connections are up.
 pub fn follow_up(up: &watch::Sender<BTreeSet<SocketAddr>>, address: SocketAddr, news: PeerNews) {
     up.send_if_modified(|up| match news {
         PeerNews::Up => up.insert(address),
@@ -73,7 +72,7 @@ pub fn follow_up(up: &watch::Sender<BTreeSet<SocketAddr>>, address: SocketAddr, 
     });
 }
 
-/// Returns when [`Peers::follow`] has to be called: the connections that are up have changed, or one stays down.
+/// Resolves when [`Peers::follow`] has to be called: the set of connections that are up has changed, or a renewal is due.
 pub async fn peers_news(peers: &Peers, up: &mut watch::Receiver<BTreeSet<SocketAddr>>) {
     let due = peers.next_renewal();
     tokio::select! {

@@ -1,8 +1,8 @@
-//! When a connection that is down is made anew.
+//! Decides when a connection that stays down is replaced by a new one.
 //!
-//! libzmq connects again after a connection was lost, but never after a protocol error: a frame above the limit, a
-//! handshake that failed, another program at the port. A socket can't tell one from the other, so a connection that stays
-//! down for longer than libzmq needs to connect again is given up, and a new one is begun.
+//! libzmq reconnects after a lost connection, but never after a protocol error: a frame above the limit, a failed handshake,
+//! another program at the port. The socket reports no difference, so a connection that stays down for longer than libzmq
+//! needs to reconnect is disconnected and connected again.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use super::{connect, endpoint};
 /// How long a connection may stay down.
 #[derive(Clone, Copy, Debug)]
 pub struct RenewalPolicy {
-    /// Before it is made anew for the first time.
+    /// The first wait.
     pub first: Duration,
-    /// The waits double, with jitter, up to this one. Long enough for a slow peer to connect and shake hands.
+    /// The maximum wait; waits double up to it, with jitter. Must be long enough for a slow peer's handshake.
     pub longest: Duration,
 }
 
@@ -32,7 +32,7 @@ impl RenewalPolicy {
     }
 }
 
-/// One connection's state, and when it is made anew.
+/// The state of one connection, and the time of its next renewal.
 #[derive(Debug)]
 pub struct Renewal {
     policy: RenewalPolicy,
@@ -47,7 +47,7 @@ enum State {
 }
 
 impl Renewal {
-    /// A connection that has just been begun.
+    /// For a connection that has just been started.
     pub fn new(policy: RenewalPolicy) -> Self {
         let mut backoff = policy.backoff();
         let due = Instant::now() + next(&mut backoff, policy);
@@ -58,13 +58,13 @@ impl Renewal {
         matches!(self.state, State::Up { .. })
     }
 
-    /// The connection is up, or is not.
+    /// Sets whether the connection is up.
     pub fn set(&mut self, up: bool) {
         match (&self.state, up) {
             (State::Down { .. }, true) => self.state = State::Up { since: Instant::now() },
             (State::Up { since }, false) => {
-                // Only a connection that lasted starts over with the shortest wait: one that each time ends at once must
-                // not be made anew without a pause.
+                // Only a connection that lasted resets the backoff: one that ends at once each time must not be renewed in a
+                // tight loop.
                 if since.elapsed() >= self.policy.longest {
                     self.backoff = self.policy.backoff();
                 }
@@ -74,7 +74,7 @@ impl Renewal {
         }
     }
 
-    /// When it is to be made anew; never while it is up.
+    /// The time of the next renewal; `None` while the connection is up.
     pub fn due(&self) -> Option<Instant> {
         match self.state {
             State::Up { .. } => None,
@@ -82,7 +82,7 @@ impl Renewal {
         }
     }
 
-    /// True, and the next wait begins, when it is time to make it anew.
+    /// Returns true if the renewal is due, and starts the next wait.
     pub fn take_turn(&mut self) -> bool {
         let is_due = self.due().is_some_and(|due| due <= Instant::now());
         if is_due {
@@ -100,10 +100,10 @@ fn next(backoff: &mut ExponentialBackoff, policy: RenewalPolicy) -> Duration {
     backoff.next().map_or(policy.longest, |wait| wait.min(policy.longest))
 }
 
-/// Ends what is left of a connection, and begins a new one by the same socket.
+/// Disconnects a socket from an address and connects it again.
 pub fn renew(socket: &zmq::Socket, address: SocketAddr) -> zmq::Result<()> {
     match socket.disconnect(&endpoint(address)) {
-        // ENOENT: nothing is left of it.
+        // ENOENT: libzmq has dropped the connection already.
         Ok(()) | Err(zmq::Error::ENOENT) => connect(socket, address),
         Err(error) => Err(error),
     }
@@ -115,7 +115,7 @@ mod tests {
 
     const POLICY: RenewalPolicy = RenewalPolicy { first: Duration::from_secs(1), longest: Duration::from_secs(8) };
 
-    /// The wait that a connection which is down has begun, in seconds. Jitter at most doubles it.
+    /// The current wait of a connection that is down, in seconds. Jitter at most doubles it.
     fn wait_s(renewal: &Renewal) -> f64 {
         (renewal.due().unwrap() - Instant::now()).as_secs_f64()
     }

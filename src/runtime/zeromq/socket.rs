@@ -1,8 +1,7 @@
 //! A ZeroMQ socket in an async task.
 //!
-//! ZeroMQ's descriptor is edge-triggered and any call on the socket can swallow an edge, so the rules are: one task
-//! owns one socket, its events are read before each wait and again after, and waiting is for readability only, for
-//! sending too (zmq_getsockopt(3), ZMQ_FD).
+//! ZMQ_FD is edge-triggered, and any call on the socket can consume an edge. Hence the rules: one task owns a socket; it reads
+//! ZMQ_EVENTS before and after each wait; and it waits for the descriptor to be readable, for sending too (zmq_getsockopt(3)).
 
 use std::ffi::{CStr, c_void};
 use std::io;
@@ -20,31 +19,31 @@ use super::{Weight, forget, tell_closed, weigh};
 /// The frames of one multipart message, in order.
 pub type Frames = Vec<zmq::Message>;
 
-/// Frames out of byte strings.
+/// Makes frames from byte strings.
 pub fn frames_of<const N: usize>(parts: [&[u8]; N]) -> Frames {
     parts.into_iter().map(zmq::Message::from).collect()
 }
 
-/// About what libzmq needs for each frame, in bytes.
+/// Estimated overhead of a frame in libzmq, in bytes.
 const PER_FRAME: usize = 128;
 
-/// The memory that a message takes, in bytes: its frames', and what libzmq needs for each of them.
+/// Memory of a message, in bytes, with libzmq's overhead for each frame.
 pub fn memory(frames: &Frames) -> usize {
     frames.iter().map(|frame| frame.len() + PER_FRAME).sum()
 }
 
-/// What became of a message that a ROUTER was given for a peer.
+/// The result of sending a message to a peer of a ROUTER.
 #[derive(Debug)]
 pub enum Routed {
     Sent,
-    /// The peer has enough to read already; the message comes back.
+    /// The peer's queue is full; the message is returned.
     Full(Frames),
     /// The peer is not connected any more.
     Gone,
 }
 
-/// Has a socket give a TCP connection up whose peer acknowledges nothing for so long (ZMQ_TCP_MAXRT, Linux's
-/// TCP_USER_TIMEOUT). The `zmq` crate lacks it.
+/// Closes a TCP connection whose peer has acknowledged nothing for `time` (ZMQ_TCP_MAXRT, Linux's TCP_USER_TIMEOUT). The
+/// `zmq` crate lacks this option.
 pub fn set_tcp_user_timeout(socket: &mut zmq::Socket, time: Duration) -> zmq::Result<()> {
     let millis = i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: the socket is open as long as it is borrowed, and libzmq copies the four bytes that the option has.
@@ -60,17 +59,17 @@ pub fn set_tcp_user_timeout(socket: &mut zmq::Socket, time: Duration) -> zmq::Re
     if status == 0 { Ok(()) } else { Err(zmq::Error::from_raw(unsafe { zmq_sys::zmq_errno() })) }
 }
 
-// Two functions of libzmq, in whose place the linker has all other parts of it call ours (`--wrap`, see build.rs).
+// Two functions of libzmq. The linker redirects libzmq's calls of them to our `__wrap_` functions (`--wrap`, see build.rs).
 unsafe extern "C" {
     /// `bool zmq::pipe_t::write (const msg_t *)`
     #[link_name = "__real__ZN3zmq6pipe_t5writeEPKNS_5msg_tE"]
     fn write_pipe(pipe: *mut c_void, frame: *mut zmq_msg_t) -> bool;
-    /// `void zmq::pipe_t::rollback () const`: takes back what there is of a message that is not whole.
+    /// `void zmq::pipe_t::rollback () const`: removes the frames of an incomplete message.
     #[link_name = "__real__ZNK3zmq6pipe_t8rollbackEv"]
     fn roll_back_pipe(pipe: *const c_void);
 }
 
-/// Ends a connection by which comes more of one message than is kept (`unfinished.rs`), and drops what still comes of it.
+/// Closes a connection whose incomplete message exceeds the limit (`unfinished.rs`), and drops the message's further frames.
 #[unsafe(export_name = "__wrap__ZN3zmq6pipe_t5writeEPKNS_5msg_tE")]
 unsafe extern "C" fn write_bounded(pipe: *mut c_void, frame: *mut zmq_msg_t) -> bool {
     // SAFETY: libzmq gives an initialised frame, which nobody else has until it is in the pipe.
@@ -82,20 +81,21 @@ unsafe extern "C" fn write_bounded(pipe: *mut c_void, frame: *mut zmq_msg_t) -> 
     {
         if weight == Weight::Exceeds {
             tell_closed(unsafe { property(frame, c"Peer-Address") }.unwrap_or("unknown"));
-            // SAFETY: the connection's own thread is here, the only one that closes the descriptor. It sees the end of the
-            // connection next, and takes the message back.
+            // SAFETY: this is the connection's I/O thread, the only one that closes the descriptor. It sees the end of the
+            // connection next, and rolls the message back.
             let connection = unsafe { BorrowedFd::borrow_raw(fd) };
             let connection = socket2::SockRef::from(&connection);
-            // Reset as it is closed: a peer with more to send would not notice an end. An error means that it is down already.
+            // Linger 0 resets the connection: a peer that only sends would not notice an orderly end. An error means that it is
+            // closed already.
             let _ = connection.set_linger(Some(Duration::ZERO)).and_then(|()| connection.shutdown(Shutdown::Both));
         }
-        // SAFETY: who has a frame written gives it away, and makes it anew before the next.
+        // SAFETY: the caller has given the frame away, and initialises it again before its next use.
         unsafe { zmq_sys::zmq_msg_close(frame) };
         return true;
     }
     // SAFETY: these are the arguments of libzmq's own call.
     let is_written = unsafe { write_pipe(pipe, frame) };
-    // A frame is refused only where it is the first of its message; it comes again.
+    // libzmq refuses only the first frame of a message, and writes it again later.
     if !is_written || !more {
         forget(pipe.addr());
     }
@@ -109,21 +109,21 @@ unsafe extern "C" fn roll_back(pipe: *const c_void) {
     unsafe { roll_back_pipe(pipe) }
 }
 
-/// What libzmq knows of the connection that a frame came by, see zmq_msg_gets(3); `__fd` is its descriptor.
+/// A property of the connection that a frame was received on, see zmq_msg_gets(3); `__fd` is its descriptor.
 ///
 /// # Safety
-/// The frame is initialised, and lives as long as what is returned.
+/// The frame must be initialised, and outlive the returned text.
 unsafe fn property<'a>(frame: *const zmq_msg_t, name: &CStr) -> Option<&'a str> {
     // SAFETY: the frame is initialised, and the name ends in a zero.
     let value = unsafe { zmq_sys::zmq_msg_gets(frame, name.as_ptr()) };
-    // SAFETY: libzmq's strings end in a zero, and are kept with the frame.
+    // SAFETY: the string ends in a zero and lives as long as the frame.
     (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_str().ok()).flatten()
 }
 
-/// What can be done with a socket at once.
+/// Operations that a socket can do without waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Events {
-    /// A message is here.
+    /// A message can be received.
     pub readable: bool,
     /// A message can be sent. On a REQ or DEALER with IMMEDIATE: a peer is connected.
     pub writable: bool,
@@ -144,10 +144,9 @@ impl Socket {
         Ok(socket)
     }
 
-    /// Registers with the current runtime instead of the one before: a socket wakes its task soonest by the reactor of
-    /// that task's own thread.
+    /// Registers with the current runtime instead of the previous one, so that the reactor of the task's own thread wakes it.
     pub fn attach_here(&mut self) -> io::Result<()> {
-        // The one before first: a reactor takes no descriptor twice.
+        // Deregister first: a reactor refuses to register a descriptor twice.
         self.fd = None;
         // SAFETY: the descriptor is ZeroMQ's and stays open as long as its socket, which this struct owns together with
         // the registration and, by the order of its fields, drops after it.
@@ -161,18 +160,18 @@ impl Socket {
         &self.inner
     }
 
-    /// What can be done at once. Whoever waits next has to act on all of this one answer: asking a second time may take
-    /// in the news of a message without telling it, and swallow the edge that would have.
+    /// Reads ZMQ_EVENTS. Act on every event of the result before waiting: a second read may consume the edge of a message that
+    /// arrived in between.
     pub fn events(&self) -> io::Result<Events> {
         let events = self.inner.get_events()?;
         Ok(Events { readable: events.contains(PollEvents::POLLIN), writable: events.contains(PollEvents::POLLOUT) })
     }
 
-    /// A message that is already here, if there is one.
+    /// Receives a message without waiting; `None` if there is none.
     pub fn try_recv(&self) -> io::Result<Option<Frames>> {
         let mut frames = Frames::with_capacity(4);
         loop {
-            // Once the first frame is here the others are too: ZeroMQ delivers a message whole.
+            // Once the first frame is here the others are too: ZeroMQ delivers multipart messages atomically.
             match self.inner.recv_msg(zmq::DONTWAIT) {
                 Ok(frame) => {
                     let more = frame.get_more();
@@ -200,7 +199,7 @@ impl Socket {
         }
     }
 
-    /// Ready when ZeroMQ has news of this socket; the caller then reads its events and polls again.
+    /// Ready when the socket's events may have changed; the caller then reads them and polls again.
     pub fn poll_edge(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let fd = self.fd.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         let mut guard = ready!(fd.poll_read_ready(cx))?;
@@ -208,14 +207,14 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
-    /// Receives the next message. Dropping the future loses nothing.
+    /// Receives the next message. Cancel-safe.
     pub async fn recv(&self) -> io::Result<Frames> {
         std::future::poll_fn(|cx| self.poll_recv(cx)).await
     }
 
-    /// Sends a message at once; the frames come back where ZeroMQ would have to wait.
+    /// Sends a message without waiting; returns the frames if ZeroMQ would have to wait.
     pub fn try_send(&self, frames: Frames) -> io::Result<Option<Frames>> {
-        // Looked at first because a frame given to ZeroMQ does not come back, not even when it refuses it.
+        // Check first: `send_multipart` consumes the frames even if ZeroMQ refuses them.
         if !self.events()?.writable {
             return Ok(Some(frames));
         }
@@ -225,7 +224,7 @@ impl Socket {
 
     /// Sends a message by a ROUTER with ROUTER_MANDATORY, to the peer that its first frame names.
     pub fn try_route(&self, mut frames: Frames) -> io::Result<Routed> {
-        // The peer is looked for with the first frame, so that a copy of it is all that ZeroMQ can keep.
+        // ZeroMQ looks the peer up by the first frame. Sending a copy of it keeps `frames` whole if the peer can't take them.
         match self.inner.send(&frames[0][..], zmq::DONTWAIT | zmq::SNDMORE) {
             Err(zmq::Error::EAGAIN) => return Ok(Routed::Full(frames)),
             Err(zmq::Error::EHOSTUNREACH) => return Ok(Routed::Gone),
@@ -245,7 +244,7 @@ impl Socket {
         Ok(true)
     }
 
-    /// Sends a message, waiting for room. Dropping the future before it is ready sends nothing.
+    /// Sends a message, waiting while the queue is full. Dropping the future before it is ready sends nothing.
     pub async fn send(&self, frames: Frames) -> io::Result<()> {
         std::future::poll_fn(|cx| {
             while !self.events()?.writable {
@@ -304,7 +303,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_socket_tells_whether_its_peer_is_there_also_while_it_waits_for_a_reply() {
+    async fn a_request_socket_shows_whether_its_peer_is_connected_while_it_waits_for_a_reply() {
         let context = zmq::Context::new();
         let router = context.socket(zmq::ROUTER).unwrap();
         router.set_linger(0).unwrap();

@@ -1,6 +1,6 @@
-//! Messages of which frames have come and the last one has not. libzmq keeps the frames until the message is whole; its
-//! ZMQ_MAXMSGSIZE bounds each of them and its high-water marks count whole messages, so that one peer could fill the
-//! memory with one message.
+//! Bounds incomplete multipart messages. libzmq keeps the frames of a message until its last one arrives; ZMQ_MAXMSGSIZE
+//! limits a single frame and the high-water marks count complete messages, so one peer could fill the memory with one
+//! message.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,35 +10,36 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::FRAME_OVERHEAD;
 use crate::runtime::LogLimit;
 
-/// As many of the largest frames are taken in one message, so that what is only somewhat too large gets an answer.
+/// Frames of the maximum size that one message may have: a message that is only somewhat too large gets an error reply
+/// instead of a closed connection.
 const MAX_FRAMES: u64 = 4;
 
-/// And so many bytes of small ones.
+/// Additional bytes for small frames.
 const SMALL_FRAMES: u64 = 256 << 10;
 
-/// The memory that one message may take while it comes, in bytes; 0 until there is a bound. One for the process: libzmq
-/// does not say which socket a frame is for.
+/// Maximum memory of an incomplete message, in bytes; 0: no limit is set. One for the process, because libzmq does not
+/// report which socket a frame is for.
 static ALLOWED: AtomicU64 = AtomicU64::new(0);
 
-static TOLD: LazyLock<LogLimit> = LazyLock::new(LogLimit::default);
+static LOG_LIMIT: LazyLock<LogLimit> = LazyLock::new(LogLimit::default);
 
 thread_local! {
-    /// A connection's frames come in by one of libzmq's threads.
+    /// Per thread, because a connection's frames always arrive on the same libzmq I/O thread.
     static UNFINISHED: RefCell<Unfinished> = RefCell::default();
 }
 
-/// How the frames of a message compare with what is allowed.
+/// The size of a message so far, compared with the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
     Allowed,
-    /// This frame is the first of the message that is too much.
+    /// This frame exceeds the limit.
     Exceeds,
-    /// One before was.
+    /// An earlier frame exceeded the limit.
     Exceeded,
 }
 
-/// By the address of libzmq's pipe, what the frames of the message in it take, in bytes. An entry that is left over, since
-/// its pipe ended with its socket, ends with the next message of a pipe at that address.
+/// Bytes of the incomplete message in each libzmq pipe, by the pipe's address. An entry whose pipe was closed with its
+/// socket is removed by the next message of a pipe at the same address.
 #[derive(Default)]
 struct Unfinished(HashMap<usize, u64>);
 
@@ -62,13 +63,13 @@ impl Unfinished {
     }
 }
 
-/// Bounds what a message may take while it comes, by the largest frame that is taken. The largest bound of a process holds.
+/// Sets the limit of incomplete messages from the maximum frame size. The largest limit in a process applies.
 pub fn bound_unfinished(max_frame_bytes: u64) {
     let bytes = (max_frame_bytes + FRAME_OVERHEAD).saturating_mul(MAX_FRAMES).saturating_add(SMALL_FRAMES);
     ALLOWED.fetch_max(bytes, Ordering::Relaxed);
 }
 
-/// Weighs one more frame in a pipe, which takes so many bytes. `more`: it is not the last of its message.
+/// Adds a frame of `bytes` bytes to a pipe's message. `more`: it is not the last frame of its message.
 pub fn weigh(pipe: usize, bytes: usize, more: bool) -> Weight {
     let allowed = match ALLOWED.load(Ordering::Relaxed) {
         0 => u64::MAX,
@@ -78,18 +79,18 @@ pub fn weigh(pipe: usize, bytes: usize, more: bool) -> Weight {
     UNFINISHED.try_with(|all| all.borrow_mut().add(pipe, bytes, more, allowed)).unwrap_or(Weight::Allowed)
 }
 
-/// The message in a pipe is whole, or was dropped.
+/// Forgets a pipe's message, because it is complete or was dropped.
 pub fn forget(pipe: usize) {
-    // The thread is ending, and its pipes with it, where this fails.
+    // An error means that the thread is ending, and its pipes with it.
     let _ = UNFINISHED.try_with(|all| all.borrow_mut().forget(pipe));
 }
 
 /// Logs that a connection was closed.
 pub fn tell_closed(peer: &str) {
-    if let Some(times) = TOLD.allow("") {
+    if let Some(times) = LOG_LIMIT.allow("") {
         slog_scope::warn!(
-            "a ZeroMQ connection was closed: the frames of one message from it are more than is kept for one that is not \
-             whole yet. Is it a program of this deployment, and is requester.max_message_bytes the same everywhere?";
+            "a ZeroMQ connection was closed: its incomplete message exceeds the limit of allowed_bytes. Check that the peer \
+             belongs to this deployment and has the same requester.max_message_bytes";
             "peer" => peer, "allowed_bytes" => ALLOWED.load(Ordering::Relaxed), "times" => times
         );
     }
@@ -104,7 +105,7 @@ mod tests {
         let mut unfinished = Unfinished::default();
         for _ in 0..3 {
             assert_eq!(unfinished.add(1, 60, true, 100), Weight::Allowed);
-            assert_eq!(unfinished.add(2, 100, true, 100), Weight::Allowed, "each pipe by itself");
+            assert_eq!(unfinished.add(2, 100, true, 100), Weight::Allowed, "each pipe is counted separately");
             assert_eq!(unfinished.add(1, 40, false, 100), Weight::Allowed);
             unfinished.forget(1);
             unfinished.forget(2);

@@ -1,4 +1,4 @@
-//! Who may call what: every route of the web tier. What is not listed is not served.
+//! The access of every route of the web tier. Only listed routes are served.
 
 use actix_web::http::Method;
 
@@ -6,8 +6,8 @@ use actix_web::http::Method;
 use super::page_paths;
 use crate::runtime::http::{Access, Route};
 
-/// The routes and what they ask for. Reading is open. What sends, connects or watches is not for pages of other sites; what
-/// changes the deployment, or starts a process, needs permission besides.
+/// The routes with their access. Routes that read are open; routes that send, connect or watch refuse pages of other sites;
+/// routes that change the deployment or start a process need permission as well.
 pub fn access() -> Vec<Route> {
     use Access::{Open, OwnPages, Permitted};
     let (get, post, put, delete) = (Method::GET, Method::POST, Method::PUT, Method::DELETE);
@@ -18,7 +18,8 @@ pub fn access() -> Vec<Route> {
         (&get, "/api/v1/topology", Open),
         (&get, "/api/v1/openapi.json", Open),
         (&get, "/ws", OwnPages),
-        // The article's calls are GET, though they do something. Connecting is what the configuration asks for anyway.
+        // The article's calls use GET although they act. Connecting needs no permission, because the web tier connects by
+        // configuration anyway.
         (&get, "/api/v1/dispatcher/connect", OwnPages),
         (&get, "/api/v1/dispatcher/request", OwnPages),
         (&post, "/api/v1/dispatcher/disconnect", Permitted),
@@ -61,11 +62,11 @@ mod tests {
     use super::*;
     use crate::web::http::DESCRIPTION;
 
-    /// Those that the description leaves out.
+    /// Routes that are not in the OpenAPI description.
     const UNDESCRIBED: [&str; 2] = ["/ws", "/api/v1/openapi.json"];
 
     #[test]
-    fn every_route_that_is_described_is_listed_and_none_besides() {
+    fn the_described_routes_are_the_listed_ones() {
         let paths = DESCRIPTION["paths"].as_object().unwrap();
         let methods =
             |path: &str| paths[path].as_object().unwrap().keys().map(|name| name.to_uppercase()).collect::<Vec<_>>();
@@ -79,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_something_needs_permission() {
+    fn routes_that_change_something_need_permission() {
         for (method, path, access) in access() {
             let open = method == Method::GET || path == "/api/v1/requests";
             assert_eq!(access == Access::Permitted, !open, "{method} {path}");

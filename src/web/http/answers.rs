@@ -1,4 +1,4 @@
-//! Answers that may be large: what clients have not read yet of them is bounded, all of it together.
+//! Large responses: a memory limit for the parts that clients have not read yet, over all responses.
 
 use actix_web::HttpResponse;
 use actix_web::body::SizedStream;
@@ -11,16 +11,16 @@ use crate::runtime::http::ApiError;
 use crate::runtime::{Memory, pieces};
 use crate::wire::ErrorCode;
 
-/// The memory for answers that are being read.
+/// The memory for responses that are being read.
 pub struct Answers(Memory);
 
 impl Answers {
-    /// `bytes`: of all answers together.
+    /// `bytes`: the limit for all responses together.
     pub fn new(bytes: usize) -> Self {
         Self(Memory::of(bytes))
     }
 
-    /// An answer of JSON, of which the connection takes a piece at a time.
+    /// A JSON response, of which the connection copies one piece at a time.
     ///
     /// # Errors
     /// As [`Self::hold`].
@@ -32,14 +32,14 @@ impl Answers {
         Ok(HttpResponse::Ok().content_type(ContentType::json()).body(body))
     }
 
-    /// A text that is counted for as long as a client reads it.
+    /// A text that counts towards the limit until a client has read it.
     ///
     /// # Errors
-    /// `overloaded` where clients that read slowly have all of the memory.
+    /// `overloaded` if responses to slow clients use all of the memory.
     pub fn hold(&self, text: String) -> Result<Bytes, ApiError> {
         self.0.hold(text).ok_or_else(|| {
             let message = format!(
-                "the answers that clients are reading take {} bytes, half of web.keep_bytes: ask again in a moment",
+                "responses that clients are reading use all {} bytes (half of web.keep_bytes): try again later",
                 self.0.bytes()
             );
             ApiError::new(ErrorCode::Overloaded, message)

@@ -1,4 +1,4 @@
-//! Requests and the topology: the HTTP API of the web tier beside the article's two calls.
+//! The HTTP API for requests and the topology, apart from the article's calls.
 
 use actix_web::web::{Bytes, Data, Json, Path, Query};
 use actix_web::{HttpResponse, get, post};
@@ -16,12 +16,12 @@ use crate::wire::{ErrorCode, MAX_TIMEOUT_MS, Problem, Reply, RequestView, TaskNa
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Wait {
-    /// Answer when the request has ended; the same as `wait` in the body.
+    /// Respond when the request has ended; the same as `wait` in the body.
     #[serde(default)]
     wait: bool,
 }
 
-/// A request that was taken on.
+/// A request that was accepted.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct TakenOn {
@@ -32,9 +32,9 @@ struct TakenOn {
 #[utoipa::path(
     post, path = "/api/v1/requests", operation_id = "sendRequest", params(Wait), request_body = NewRequest,
     responses(
-        (status = 202, description = "On its way", body = TakenOn),
-        (status = 200, description = "With `wait`: ended, with its replies, errors among them", body = RequestView),
-        (status = 502, description = "With `wait`: lost on its way", body = ErrorAnswer),
+        (status = 202, description = "Accepted; the request runs", body = TakenOn),
+        (status = 200, description = "With `wait`: the ended request with its replies, including errors", body = RequestView),
+        (status = 502, description = "With `wait`: the request was lost", body = ErrorAnswer),
         (status = 503, description = "Overloaded, shutting down, or no requester is connected; with Retry-After", body = ErrorAnswer),
         (status = 504, description = "With `wait`: every message timed out", body = ErrorAnswer),
     )
@@ -65,7 +65,7 @@ async fn create(
     }
 }
 
-/// Checks what a request may ask for.
+/// Checks the bounds of a request's fields.
 pub fn check(new: NewRequest) -> Result<NewRequest, ApiError> {
     if let Some(task) = &new.task {
         task.parse::<TaskName>().map_err(|error| ApiError::new(ErrorCode::BadRequest, format!("`task`: {error}")))?;
@@ -84,9 +84,9 @@ pub fn check(new: NewRequest) -> Result<NewRequest, ApiError> {
 #[utoipa::path(
     get, path = "/api/v1/requests/{id}", operation_id = "readRequest", params(("id" = String, Path, description = "`requestId`")),
     responses(
-        (status = 200, description = "As it is now", body = RequestView),
-        (status = 404, description = "Never was, or was forgotten (web.keep_requests, web.keep_bytes)", body = ErrorAnswer),
-        (status = 503, description = "Clients that read slowly have all memory for answers", body = ErrorAnswer),
+        (status = 200, description = "The request's current state", body = RequestView),
+        (status = 404, description = "No such request, or no longer kept (web.keep_requests, web.keep_bytes)", body = ErrorAnswer),
+        (status = 503, description = "Responses to slow clients use all memory for responses", body = ErrorAnswer),
     )
 )]
 #[get("/api/v1/requests/{id}")]
@@ -102,12 +102,12 @@ async fn read(
     }
 }
 
-/// The replies to a request as they arrive: a JSON object a line, and the whole request as the last.
+/// The replies to a request as they arrive, one JSON object per line; the last line is the whole request.
 #[utoipa::path(
     get, path = "/api/v1/requests/{id}/replies", operation_id = "followReplies", params(("id" = String, Path, description = "`requestId`")),
     responses(
-        (status = 200, description = "Lines of JSON: each a Reply, the last the RequestView; an ErrorAnswer where clients that read slowly have all memory for answers", body = String, content_type = "application/x-ndjson"),
-        (status = 404, description = "Never was, or was forgotten (web.keep_requests, web.keep_bytes)", body = ErrorAnswer),
+        (status = 200, description = "Lines of JSON: each a Reply, the last one the RequestView, or an ErrorAnswer if responses to slow clients use all memory for responses", body = String, content_type = "application/x-ndjson"),
+        (status = 404, description = "No such request, or no longer kept (web.keep_requests, web.keep_bytes)", body = ErrorAnswer),
     )
 )]
 #[get("/api/v1/requests/{id}/replies")]
@@ -131,7 +131,7 @@ async fn replies(id: Path<String>, requests: Data<Requests>, answers: Data<Answe
     Ok(HttpResponse::Ok().content_type("application/x-ndjson").streaming(pieces))
 }
 
-/// The lines of replies and, at the end, of the whole request.
+/// The lines of the replies, and of the whole request if it has ended.
 fn text_of(answers: &Answers, news: &[Reply], ended: Option<&RequestView>) -> Result<Bytes, ApiError> {
     let line = |json: serde_json::Result<String>| {
         json.map(|json| json + "\n").map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))
@@ -144,14 +144,15 @@ fn text_of(answers: &Answers, news: &[Reply], ended: Option<&RequestView>) -> Re
 }
 
 fn unknown(id: &str) -> ApiError {
-    let message = format!("no request {id}: it never was, or was forgotten (web.keep_requests, web.keep_bytes)");
+    let message =
+        format!("no request {id}: it does not exist, or is no longer kept (web.keep_requests, web.keep_bytes)");
     ApiError::new(ErrorCode::NotFound, message)
 }
 
 /// Every instance and link of the deployment.
 #[utoipa::path(
     get, path = "/api/v1/topology", operation_id = "readTopology",
-    responses((status = 200, description = "All that is known now", body = Topology))
+    responses((status = 200, description = "The deployment's current state, as this instance knows it", body = Topology))
 )]
 #[get("/api/v1/topology")]
 async fn topology(hub: Data<Hub>, answers: Data<Answers>) -> Result<HttpResponse, ApiError> {

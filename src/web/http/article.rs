@@ -1,5 +1,5 @@
-//! The calls of the article's Node.js program, with its answers: `GET /api/v1/dispatcher/connect` and `/request`; and
-//! the one it lacks, to disconnect.
+//! The calls of the article's Node.js program, with its responses: `GET /api/v1/dispatcher/connect` and `/request`; and a call
+//! to disconnect.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::wire::{ErrorCode, Reply};
 #[derive(Serialize, ToSchema)]
 struct Connection {
     connected: bool,
-    /// With which, in words.
+    /// A text that names the requester.
     msg: String,
 }
 
@@ -30,7 +30,7 @@ struct NoConnection {
     msg: ConnectFailure,
 }
 
-/// Connects the web tier to the requesters, or says that it is connected.
+/// Connects the web tier to the requesters, unless it is connected.
 #[utoipa::path(
     get, path = "/api/v1/dispatcher/connect", operation_id = "connect",
     responses(
@@ -61,12 +61,12 @@ async fn disconnect(links: Data<Links>) -> HttpResponse {
         .json(Connection { connected: false, msg: format!("Socket disconnected from {}", links.upstream) })
 }
 
-/// Sends a request to every requester worker and answers with the whole set of replies.
+/// Sends a request to every requester worker and responds with the whole set of replies.
 #[utoipa::path(
     get, path = "/api/v1/dispatcher/request", operation_id = "askAllWorkers",
     responses(
-        (status = 200, description = "The replies, errors among them, by the request's id", body = BTreeMap<String, Vec<Reply>>),
-        (status = 500, description = "The socket is not connected: text, as the article's program answers", content(
+        (status = 200, description = "The replies, including errors, by the request's id", body = BTreeMap<String, Vec<Reply>>),
+        (status = 500, description = "The socket is not connected: the text of the article's program", content(
             (String = "text/plain"), (ErrorAnswer = "application/json"),
         )),
         (status = 503, description = "Overloaded or shutting down; with Retry-After", body = ErrorAnswer),
@@ -82,7 +82,7 @@ async fn request(requests: Data<Requests>, answers: Data<Answers>) -> HttpRespon
         Err(problem) => return ApiError::from(problem).error_response(),
     };
     let Some(ended) = requests.wait(&request_id).await else {
-        return ApiError::new(ErrorCode::Internal, "the request is gone before its end").error_response();
+        return ApiError::new(ErrorCode::Internal, "the request was removed before it ended").error_response();
     };
     match &ended.problem {
         Some(problem) if ended.view.replies.is_empty() => {

@@ -23,13 +23,13 @@ struct Asset {
 
 const ASSETS: [Asset; 5] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
-/// Everything the page needs comes from here. uPlot and the picture place their elements by inline style.
+/// The page loads everything from this server. uPlot and the picture position their elements by inline styles.
 const CONTENT_SECURITY_POLICY: &str =
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
 
-/// Answers with a file, or 304 to a browser that has it.
+/// Responds with a file, or with 304 if the browser's copy is current.
 fn serve(asset: &'static Asset, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
-    // Weak: compressed or not, it is the same file.
+    // A weak tag, because the compressed and the uncompressed file have the same tag.
     let tag = EntityTag::new_weak(asset.etag.to_owned());
     let known = match IfNoneMatch::parse(request) {
         Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
@@ -38,7 +38,7 @@ fn serve(asset: &'static Asset, request: &HttpRequest) -> Result<HttpResponse, A
     let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
         .insert_header(ETag(tag))
-        // Ask each time whether it has changed: a new version of the program shows at once.
+        // The browser revalidates each time, so that a new version of the program shows at once.
         .insert_header(CacheControl(vec![CacheDirective::NoCache]))
         .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY));
     if known {
@@ -56,7 +56,7 @@ fn serve(asset: &'static Asset, request: &HttpRequest) -> Result<HttpResponse, A
     Ok(response.body(plain))
 }
 
-/// The paths of the files, the page's among them.
+/// The paths of all files, including the page's.
 pub fn page_paths() -> impl Iterator<Item = &'static str> {
     ASSETS.iter().map(|asset| asset.path)
 }

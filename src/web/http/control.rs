@@ -1,4 +1,4 @@
-//! The dashboard's controls: each call is passed on, token and all, to the admin servers of the instances it concerns.
+//! The dashboard's controls. Each call is forwarded, with its token, to the admin servers of the instances that it concerns.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::runtime::http::{ApiError, Guard, Permission};
 use crate::web::hub::Hub;
 use crate::wire::{Delay, DispatchChoice, ErrorCode, Faults, PoolSize, Problem, Stall, Tier};
 
-/// Longest wait for an instance's admin server.
+/// Timeout of a call to an instance's admin server.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Whether controls are permitted.
@@ -37,7 +37,7 @@ struct Changed {
 /// Whether controls are permitted, and whether they need the token.
 #[utoipa::path(
     get, path = "/api/v1/control", operation_id = "readControl",
-    responses((status = 200, description = "For this call, with the token that it shows", body = ControlAccess))
+    responses((status = 200, description = "Access of this call, with its token", body = ControlAccess))
 )]
 #[get("/api/v1/control")]
 async fn read(call: HttpRequest, guard: Data<Guard>) -> HttpResponse {
@@ -53,7 +53,7 @@ async fn read(call: HttpRequest, guard: Data<Guard>) -> HttpResponse {
     responses((status = 200, description = "Changed", body = Changed))
 )]
 #[put("/api/v1/control/instances/{id}/workers")]
-async fn set_workers(call: HttpRequest, id: Path<String>, size: Json<PoolSize>, hub: Data<Hub>) -> Answer {
+async fn set_workers(call: HttpRequest, id: Path<String>, size: Json<PoolSize>, hub: Data<Hub>) -> Forwarded {
     one(&call, &hub, &id, Method::PUT, "workers", Some(&*size)).await
 }
 
@@ -64,7 +64,7 @@ async fn set_workers(call: HttpRequest, id: Path<String>, size: Json<PoolSize>, 
     responses((status = 200, description = "Changed", body = Changed))
 )]
 #[put("/api/v1/control/delay")]
-async fn set_delay(call: HttpRequest, delay: Json<Delay>, hub: Data<Hub>) -> Answer {
+async fn set_delay(call: HttpRequest, delay: Json<Delay>, hub: Data<Hub>) -> Forwarded {
     all(&call, &hub, Tier::Responder, Method::PUT, "delay", Some(&*delay)).await
 }
 
@@ -75,39 +75,39 @@ async fn set_delay(call: HttpRequest, delay: Json<Delay>, hub: Data<Hub>) -> Ans
     responses((status = 200, description = "Changed", body = Changed))
 )]
 #[put("/api/v1/control/dispatch")]
-async fn set_dispatch(call: HttpRequest, choice: Json<DispatchChoice>, hub: Data<Hub>) -> Answer {
+async fn set_dispatch(call: HttpRequest, choice: Json<DispatchChoice>, hub: Data<Hub>) -> Forwarded {
     all(&call, &hub, Tier::Broker, Method::PUT, "dispatch", Some(&*choice)).await
 }
 
-/// Makes a responder do wrong.
+/// Sets the faults that a responder injects.
 #[utoipa::path(
     put, path = "/api/v1/control/instances/{id}/faults", operation_id = "setFaults",
     params(("id" = String, Path)), request_body = Faults,
     responses((status = 200, description = "Changed", body = Changed))
 )]
 #[put("/api/v1/control/instances/{id}/faults")]
-async fn set_faults(call: HttpRequest, id: Path<String>, faults: Json<Faults>, hub: Data<Hub>) -> Answer {
+async fn set_faults(call: HttpRequest, id: Path<String>, faults: Json<Faults>, hub: Data<Hub>) -> Forwarded {
     one(&call, &hub, &id, Method::PUT, "faults", Some(&*faults)).await
 }
 
-/// Brings a responder back to normal.
+/// Clears a responder's faults.
 #[utoipa::path(
     delete, path = "/api/v1/control/instances/{id}/faults", operation_id = "clearFaults",
     params(("id" = String, Path)),
-    responses((status = 200, description = "Normal", body = Changed))
+    responses((status = 200, description = "Cleared", body = Changed))
 )]
 #[delete("/api/v1/control/instances/{id}/faults")]
-async fn clear_faults(call: HttpRequest, id: Path<String>, hub: Data<Hub>) -> Answer {
+async fn clear_faults(call: HttpRequest, id: Path<String>, hub: Data<Hub>) -> Forwarded {
     one(&call, &hub, &id, Method::DELETE, "faults", None::<&()>).await
 }
 
-/// Brings every responder back to normal.
+/// Clears the faults of every responder.
 #[utoipa::path(
     delete, path = "/api/v1/control/faults", operation_id = "clearAllFaults",
-    responses((status = 200, description = "Normal", body = Changed))
+    responses((status = 200, description = "Cleared", body = Changed))
 )]
 #[delete("/api/v1/control/faults")]
-async fn clear_all_faults(call: HttpRequest, hub: Data<Hub>) -> Answer {
+async fn clear_all_faults(call: HttpRequest, hub: Data<Hub>) -> Forwarded {
     all(&call, &hub, Tier::Responder, Method::DELETE, "faults", None::<&()>).await
 }
 
@@ -115,10 +115,10 @@ async fn clear_all_faults(call: HttpRequest, hub: Data<Hub>) -> Answer {
 #[utoipa::path(
     post, path = "/api/v1/control/instances/{id}/workers/{index}/panic", operation_id = "panicWorker",
     params(("id" = String, Path), ("index" = usize, Path)),
-    responses((status = 200, description = "It does", body = Changed))
+    responses((status = 200, description = "The worker panics", body = Changed))
 )]
 #[post("/api/v1/control/instances/{id}/workers/{index}/panic")]
-async fn panic_worker(call: HttpRequest, path: Path<(String, usize)>, hub: Data<Hub>) -> Answer {
+async fn panic_worker(call: HttpRequest, path: Path<(String, usize)>, hub: Data<Hub>) -> Forwarded {
     let (id, index) = path.into_inner();
     one(&call, &hub, &id, Method::POST, &format!("workers/{index}/panic"), None::<&()>).await
 }
@@ -128,17 +128,17 @@ async fn panic_worker(call: HttpRequest, path: Path<(String, usize)>, hub: Data<
     post, path = "/api/v1/control/instances/{id}/workers/{index}/stall", operation_id = "stallWorker",
     request_body = Stall,
     params(("id" = String, Path), ("index" = usize, Path)),
-    responses((status = 200, description = "It will", body = Changed))
+    responses((status = 200, description = "The worker will stall", body = Changed))
 )]
 #[post("/api/v1/control/instances/{id}/workers/{index}/stall")]
-async fn stall_worker(call: HttpRequest, path: Path<(String, usize)>, stall: Json<Stall>, hub: Data<Hub>) -> Answer {
+async fn stall_worker(call: HttpRequest, path: Path<(String, usize)>, stall: Json<Stall>, hub: Data<Hub>) -> Forwarded {
     let (id, index) = path.into_inner();
     one(&call, &hub, &id, Method::POST, &format!("workers/{index}/stall"), Some(&*stall)).await
 }
 
-type Answer = Result<HttpResponse, ApiError>;
+type Forwarded = Result<HttpResponse, ApiError>;
 
-/// Passes a call on to one instance.
+/// Forwards a call to one instance.
 async fn one(
     call: &HttpRequest,
     hub: &Hub,
@@ -146,19 +146,19 @@ async fn one(
     method: Method,
     path: &str,
     body: Option<&impl Serialize>,
-) -> Answer {
+) -> Forwarded {
     let admin = hub.admin_of(id).ok_or_else(|| {
         ApiError::new(
             ErrorCode::NotFound,
-            format!("no instance {id} whose admin server is known: GET /api/v1/topology tells which there are"),
+            format!("no instance {id} with a known admin server: GET /api/v1/topology lists the instances"),
         )
     })?;
-    pass_on(call, admin, id, method, path, body).await?;
+    forward(call, admin, id, method, path, body).await?;
     hub.refresh();
     Ok(HttpResponse::Ok().json(Changed { instances: vec![id.to_owned()] }))
 }
 
-/// Passes a call on to every instance of a tier; the first refusal is the answer.
+/// Forwards a call to every instance of a tier; returns the first error.
 async fn all(
     call: &HttpRequest,
     hub: &Hub,
@@ -166,19 +166,22 @@ async fn all(
     method: Method,
     path: &str,
     body: Option<&impl Serialize>,
-) -> Answer {
+) -> Forwarded {
     let instances = hub.admins(tier);
     if instances.is_empty() {
-        return Err(ApiError::new(ErrorCode::NotFound, format!("no {} is known", tier.name())));
+        return Err(ApiError::new(
+            ErrorCode::NotFound,
+            format!("no {} instance is known: start one first", tier.name()),
+        ));
     }
-    let calls = instances.iter().map(|(id, admin)| pass_on(call, *admin, id, method.clone(), path, body));
+    let calls = instances.iter().map(|(id, admin)| forward(call, *admin, id, method.clone(), path, body));
     join_all(calls).await.into_iter().collect::<Result<Vec<()>, _>>()?;
     hub.refresh();
     let instances = instances.into_iter().map(|(id, _)| id).collect();
     Ok(HttpResponse::Ok().json(Changed { instances }))
 }
 
-async fn pass_on(
+async fn forward(
     call: &HttpRequest,
     admin: SocketAddr,
     id: &str,

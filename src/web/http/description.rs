@@ -1,4 +1,4 @@
-//! The OpenAPI description of the web tier, 3.1. What many calls have in common is written here, once.
+//! The OpenAPI description of the web tier, 3.1. Adds the parts that many calls have in common.
 
 use std::sync::LazyLock;
 
@@ -24,11 +24,11 @@ use crate::web::load;
     servers((url = "/", description = "This web tier")),
     tags(
         (name = "requests", description = "Requests with tasks and parameters, and their replies"),
-        (name = "dispatcher", description = "The calls of the article's Node.js program, and to disconnect"),
+        (name = "dispatcher", description = "The calls of the article's Node.js program, and a call to disconnect"),
         (name = "topology", description = "The instances of the deployment and the links between them"),
-        (name = "load", description = "Load that the web tier makes"),
-        (name = "control", description = "What can be changed while the deployment runs"),
-        (name = "experiments", description = "Plans, the experiment that runs, and the runs that are kept"),
+        (name = "load", description = "Load that the web tier generates"),
+        (name = "control", description = "Changes to the running deployment"),
+        (name = "experiments", description = "Plans, the running experiment, and stored runs"),
     ),
     paths(
         api::create,
@@ -65,7 +65,7 @@ use crate::web::load;
 )]
 struct Description;
 
-/// The description, as it is served.
+/// The OpenAPI description as JSON.
 pub static DESCRIPTION: LazyLock<Value> = LazyLock::new(|| {
     let mut all = json!(Description::openapi());
     for (path, methods) in all["paths"].as_object_mut().into_iter().flatten() {
@@ -76,7 +76,7 @@ pub static DESCRIPTION: LazyLock<Value> = LazyLock::new(|| {
     all
 });
 
-/// Adds to a call what follows from its path, parameters, body and access.
+/// Adds the error responses that follow from a call's parameters, body and access.
 fn complete(path: &str, method: &str, call: &mut Value) {
     call["tags"] = json!([path.split('/').nth(3)]);
     if call.get("description").is_none() {
@@ -87,13 +87,17 @@ fn complete(path: &str, method: &str, call: &mut Value) {
         .iter()
         .any(|route| route.0.as_str().eq_ignore_ascii_case(method) && route.1 == path && route.2 == Access::Open);
     let errors = [
-        (takes("query") || call.get("requestBody").is_some(), "400", "The query or the body is not as described"),
-        (!open, "403", "A page of another site calls, or it is a control and the token is not shown"),
-        (takes("path"), "404", "Nothing of this name is there"),
-        (call.get("requestBody").is_some(), "408", "The body does not come in time"),
+        (
+            takes("query") || call.get("requestBody").is_some(),
+            "400",
+            "The query or the body does not match the description",
+        ),
+        (!open, "403", "A page of another site makes the call, or a control call lacks the token"),
+        (takes("path"), "404", "Nothing with this name exists"),
+        (call.get("requestBody").is_some(), "408", "The body did not arrive in time"),
         (call.get("requestBody").is_some(), "413", "The body is too large"),
         (call.get("requestBody").is_some(), "415", "The body is not JSON, or is compressed"),
-        (call.get("requestBody").is_some(), "422", "Its fields can't be carried out together"),
+        (call.get("requestBody").is_some(), "422", "The fields contradict each other"),
         (true, "default", "Any other error"),
     ];
     let content = json!({ "application/json": { "schema": { "$ref": "#/components/schemas/ErrorAnswer" } } });
@@ -104,7 +108,7 @@ fn complete(path: &str, method: &str, call: &mut Value) {
     }
 }
 
-/// This description.
+/// This OpenAPI description.
 #[get("/api/v1/openapi.json")]
 async fn description() -> HttpResponse {
     HttpResponse::Ok().content_type(ContentType::json()).body(DESCRIPTION.to_string())

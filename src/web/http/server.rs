@@ -1,4 +1,4 @@
-//! The HTTP server of the web tier: its routes, and what stands around them.
+//! The HTTP server of the web tier: its routes and middleware.
 
 use std::io;
 use std::net::TcpListener;
@@ -19,7 +19,7 @@ use crate::web::links::Links;
 use crate::web::load::{self, Load};
 use crate::web::requests::Requests;
 
-/// What the HTTP server works with.
+/// The parts of the web tier that the HTTP server uses.
 #[derive(Clone)]
 pub struct WebContext {
     pub hub: Arc<Hub>,
@@ -29,59 +29,58 @@ pub struct WebContext {
     pub load: Arc<Load>,
     pub experiments: Arc<Experiments>,
     pub guard: Arc<Guard>,
-    /// Longest body, in bytes.
+    /// Maximum body size, in bytes.
     pub max_body_bytes: usize,
     pub limits: HttpLimits,
     pub threads: usize,
 }
 
-/// The page, where the program was built with it.
+/// The page's routes, if the program was built with it.
 fn page_routes(config: &mut web::ServiceConfig) {
     #[cfg(feature = "dashboard")]
     assets::routes(config);
     #[cfg(not(feature = "dashboard"))]
     config.route(
         "/",
-        web::get().to(async || "swarmq was built without its dashboard; /api/v1/openapi.json tells of the API\n"),
+        web::get().to(async || "swarmq was built without its dashboard; /api/v1/openapi.json describes the API\n"),
     );
 }
 
-/// The HTTP server on a bound listener; it runs until it is stopped by its handle. `shutdown_s` is how many seconds
-/// open connections get then.
+/// Starts the HTTP server on a bound listener; it runs until its handle stops it. `shutdown_s`: seconds that open connections
+/// get then.
 pub fn serve_web(listener: TcpListener, context: WebContext, shutdown_s: u64) -> io::Result<Server> {
     let (threads, limits) = (context.threads, context.limits.clone());
     let connections = limits.connections.div_ceil(threads);
     let on_connect = limits.on_connect();
-    let server = HttpServer::new(move || {
-        let limits = limits.clone();
-        App::new()
-            .wrap(Compress::default())
-            .wrap(from_fn(guard))
-            .wrap(from_fn(answer))
-            // Around these, for what is refused before its body is read.
-            .wrap(from_fn(move |request, next| limits.clone().guard_body(request, next)))
-            .wrap(headers("accept, accept-encoding"))
-            .app_data(Data::from(context.hub.clone()))
-            .app_data(Data::from(context.links.clone()))
-            .app_data(Data::from(context.requests.clone()))
-            .app_data(Data::from(context.answers.clone()))
-            .app_data(Data::from(context.load.clone()))
-            .app_data(Data::from(context.experiments.clone()))
-            .app_data(Data::from(context.guard.clone()))
-            .app_data(
-                JsonConfig::default()
-                    .limit(context.max_body_bytes)
-                    .error_handler(|error, _| ApiError::of_body(error, "web.max_body_bytes allows more")),
-            )
-            .configure(article::routes)
-            .configure(api::routes)
-            .configure(description::routes)
-            .configure(load::routes)
-            .configure(control::routes)
-            .configure(experiments_api::routes)
-            .configure(page_routes)
-            .route("/ws", web::get().to(open_session))
-    });
+    let server =
+        HttpServer::new(move || {
+            let limits = limits.clone();
+            App::new()
+                .wrap(Compress::default())
+                .wrap(from_fn(guard))
+                .wrap(from_fn(answer))
+                // Outside of the guard, so that it also drains the body of a refused call.
+                .wrap(from_fn(move |request, next| limits.clone().guard_body(request, next)))
+                .wrap(headers("accept, accept-encoding"))
+                .app_data(Data::from(context.hub.clone()))
+                .app_data(Data::from(context.links.clone()))
+                .app_data(Data::from(context.requests.clone()))
+                .app_data(Data::from(context.answers.clone()))
+                .app_data(Data::from(context.load.clone()))
+                .app_data(Data::from(context.experiments.clone()))
+                .app_data(Data::from(context.guard.clone()))
+                .app_data(JsonConfig::default().limit(context.max_body_bytes).error_handler(|error, _| {
+                    ApiError::of_body(error, "send a smaller one, or raise web.max_body_bytes")
+                }))
+                .configure(article::routes)
+                .configure(api::routes)
+                .configure(description::routes)
+                .configure(load::routes)
+                .configure(control::routes)
+                .configure(experiments_api::routes)
+                .configure(page_routes)
+                .route("/ws", web::get().to(open_session))
+        });
     let server = server.workers(threads).max_connections(connections).on_connect(on_connect).tcp_nodelay(true);
     Ok(server.disable_signals().shutdown_timeout(shutdown_s).listen(listener)?.run())
 }
