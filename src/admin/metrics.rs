@@ -107,7 +107,11 @@ impl Collector for AllFigures {
         self.family(encoder, ("replies_duplicate_total", "Further replies to one message", counter), |snapshot| {
             one(snapshot.ledger.duplicates)
         })?;
-        self.family(encoder, ("queue_depth", "Messages that no worker has begun, as far as libzmq tells", gauge), |snapshot| one(snapshot.queue))?;
+        self.family(
+            encoder,
+            ("queue_depth", "Messages that no worker has begun, as far as libzmq tells", gauge),
+            |snapshot| one(snapshot.queue),
+        )?;
         self.family(encoder, ("queue_bytes", "Bytes of messages and unread replies at a broker", gauge), |snapshot| {
             snapshot.queue_bytes.map(one).unwrap_or_default()
         })?;

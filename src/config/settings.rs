@@ -1,4 +1,5 @@
-//! Every setting of the process: the root, and the sections that all tiers share. The tiers' own are in `tiers.rs`.
+//! Every setting of the process: the root, and the sections that all tiers share. Each tier's own are in a file of
+//! its name.
 //!
 //! The field comments are the reference's text (`docs/configuration.md`); ranges and defaults are added there from the
 //! types and from `Default`.

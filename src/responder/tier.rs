@@ -9,9 +9,7 @@ use slog::warn;
 use tokio::sync::watch;
 
 use super::tasks::{BUILT_IN_FILE, Tasks, TasksConfig, Withheld};
-use super::{
-    Backend, FaultInjector, LocalBroker, ResponderContext, ResponderControls, ResponderStates, run_responder,
-};
+use super::{Backend, FaultInjector, LocalBroker, ResponderContext, ResponderControls, ResponderStates, run_responder};
 use crate::config::Settings;
 use crate::runtime::supervision::{Drain, Factory, Supervisor};
 use crate::runtime::{Process, first_responder_id};

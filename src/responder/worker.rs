@@ -15,7 +15,9 @@ use crate::responder::tasks::{TaskError, TaskInput, TaskOutput, Tasks};
 use crate::runtime::supervision::{Slot, WorkError, panic_message};
 use crate::runtime::zeromq::{Frames, frames_of};
 use crate::runtime::{InstanceStatus, deadline_of};
-use crate::wire::{Delay, DeliveryFrame, EXPIRED, ErrorCode, Hop, MAX_TIMEOUT_MS, Message, Reply, Timings, WorkerState};
+use crate::wire::{
+    Delay, DeliveryFrame, EXPIRED, ErrorCode, Hop, MAX_TIMEOUT_MS, Message, Reply, Timings, WorkerState,
+};
 
 /// After so many deaths of its workers, a message is answered with an error instead of being tried again.
 const DEATHS_ALLOWED: u32 = 2;
