@@ -88,7 +88,7 @@ impl BrokerTier {
             workers,
             bytes,
         }));
-        let arbiters = process.arbiter_pool(settings.arbiters.usize(), 1)?;
+        let arbiters = process.arbiter_pool(1, 1)?;
         let factory: Factory = Arc::new(move |slot| Box::pin(run_broker(slot, state.clone())));
         let pool = process.pool("broker", &arbiters, &status, watch::Sender::new(1), factory);
         Ok(Self { router: address, backend, pool, status, dispatch, shared, separate })

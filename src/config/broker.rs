@@ -16,8 +16,6 @@ pub struct Broker {
     pub bind: IpAddr,
     /// Port of the ROUTER socket; 0: any free one.
     pub port: Port,
-    /// Threads of the broker.
-    pub arbiters: Int<1, 64>,
     /// Which worker gets the next message: each in turn, or one that is idle (while none is, messages wait at the
     /// broker). With a separate broker, set it there: the workers of `swarmq responder` take messages from either. The
     /// original's workers need `round-robin`.
@@ -39,7 +37,6 @@ impl Default for Broker {
         Self {
             bind: LOCALHOST,
             port: Int::literal::<5_432>(),
-            arbiters: Int::literal::<1>(),
             dispatch: Dispatch::default(),
             queue: Int::literal::<10_000>(),
             queue_bytes: Int::literal::<{ 32 * MIB }>(),

@@ -63,7 +63,7 @@ impl Default for Requester {
             socket: Socket::default(),
             window: Int::literal::<16>(),
             queue: Int::literal::<1_000>(),
-            retry_after: Span::literal::<30_000>(),
+            retry_after: Span::literal::<8_000>(),
             max_attempts: Int::literal::<3>(),
             max_connections: Int::literal::<256>(),
             max_in_flight: Int::literal::<1_024>(),

@@ -14,7 +14,7 @@ const WORK: [(&str, &str); 6] = [
     ("task.delay.mean", "50ms"),
     ("responder.workers", "4"),
     // As deployed.
-    ("requester.retry_after", "30s"),
+    ("requester.retry_after", "8s"),
     ("broker.forget_after", "60s"),
     ("telemetry.interval", "500ms"),
 ];
