@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 
 use crate::runtime::InstanceStatus;
-use crate::runtime::zeromq::{Contexts, Frames, PeerNews, Renewal, Socket, connect, renew};
+use crate::runtime::zeromq::{Contexts, Frames, PeerNews, Renewal, Socket, connect};
 
 /// Which socket a requester worker sends by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,11 +121,12 @@ impl Brokers {
         self.all.iter().filter_map(|broker| broker.connection.due()).min()
     }
 
-    /// Makes the connections anew that have been down for too long.
+    /// Makes the connections anew that have been down for too long, each with a new socket: to the old one, libzmq may still
+    /// attach the connection that was given up, and lose what is sent by it.
     pub fn renew(&mut self) -> io::Result<()> {
-        for broker in &mut self.all {
-            if broker.connection.take_turn() {
-                renew(broker.socket.raw(), broker.address)?;
+        for index in 0..self.all.len() {
+            if self.all[index].connection.take_turn() {
+                self.all[index].socket = self.connect(self.all[index].address)?;
             }
         }
         Ok(())

@@ -141,6 +141,10 @@ impl Supervised for RequesterWorker {
             }
             self.brokers.leave(|broker| self.window.has_any_at(broker));
             let has_room = self.fill_window()?;
+            if has_room {
+                // One that is not polled any more would keep the notice of free memory from other workers.
+                self.room = None;
+            }
             let state = if self.window.is_empty() { WorkerState::Idle } else { WorkerState::Busy };
             self.life.slot.status.set(state, None);
             if self.draining && self.worker_queue.close_if_empty() {
