@@ -268,14 +268,15 @@ impl BrokerState {
         }
         let expired = frames.last().is_some_and(|last| &last[..] == EXPIRED);
         match self.in_flight.end(&envelope) {
-            Some(_) if expired => {
-                self.status.ledger.expired();
-                return Ok(());
-            }
             None if expired => return Ok(()),
             Some(Ended { residence, wants_stamp, reply_to }) => {
                 if let Some(latest) = reply_to {
                     frames = latest.into_iter().chain(frames.drain(envelope.json_at()..)).collect();
+                }
+                if expired {
+                    // Its requester worker is free at once, not at the deadline.
+                    self.status.ledger.expired();
+                    return self.pass_to_requester(frames, slot);
                 }
                 self.status.ledger.ended(Outcome::Response);
                 self.status.hops.record(Hop::Total, residence);

@@ -42,6 +42,7 @@ impl RequesterWorker {
         let left = pending.deadline.saturating_duration_since(Instant::now());
         (message.attempt, message.max_reply_bytes) = (Some(pending.attempts() + 1), Some(limit as u64));
         message.time_left_ms = Some(left.as_millis() as u64);
+        message.timeout_ms = Some(pending.deadline.duration_since(pending.taken_at).as_millis() as u64);
         let json = serde_json::to_vec(&message).map_err(|error| WorkError::Other(error.to_string()))?;
         if json.len() > limit {
             self.refuse_too_large(&pending, json.len());
@@ -197,6 +198,13 @@ impl RequesterWorker {
     }
 
     fn take_parsed(&mut self, broker: SocketAddr, id: &str, mut reply: Reply, stamp: Option<BrokerStamp>) -> bool {
+        if reply.code == Some(ErrorCode::Timeout) {
+            let Some(held) = self.window.get(id) else { return false };
+            let detail = "a responder worker had too little time left for it when its turn came";
+            let ended = held.pending.complete(held.pending.message.timed_out(detail));
+            self.window.remove(id);
+            return ended;
+        }
         let Some(held) = self.window.get(id) else {
             let late = self.window.recent_outcome(id) != Some(Outcome::Response);
             debug!(self.log, "a reply too many"; "messageId" => id, "late" => late, "broker" => %broker);

@@ -49,16 +49,13 @@ impl DelaySource {
             }
         }
     }
+}
 
-    /// Draws a delay, waits for it and returns it. The timer is accurate to about a millisecond and never early. Dropping the
-    /// future discards the delay: the next call draws another.
-    pub async fn wait(&mut self) -> Duration {
-        let delay = self.draw();
-        // A sleep of zero may still wait for the timer's next tick.
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
-        }
-        delay
+/// Waits. The timer is accurate to about a millisecond and never early.
+pub async fn wait(delay: Duration) {
+    // A sleep of zero may still wait for the timer's next tick.
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
     }
 }
 
@@ -215,7 +212,8 @@ mod tests {
         let mut source = DelaySource::new(&uniform(), SEED, 0);
         for delay in expected {
             let start = tokio::time::Instant::now();
-            assert_eq!(source.wait().await, delay);
+            assert_eq!(source.draw(), delay);
+            wait(delay).await;
             let over = start.elapsed().checked_sub(delay).unwrap();
             assert!(over <= Duration::from_millis(2), "{over:?}");
         }
@@ -224,7 +222,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_delay_takes_no_time() {
         let start = tokio::time::Instant::now();
-        DelaySource::new(&Delay::NONE, SEED, 0).wait().await;
+        wait(DelaySource::new(&Delay::NONE, SEED, 0).draw()).await;
         assert_eq!(start.elapsed(), Duration::ZERO);
     }
 }

@@ -12,7 +12,7 @@ mod worker_state;
 
 use broker_connections::{BrokerConnections, FromBroker};
 pub use controls::{ChangeError, ResponderControls};
-pub use delay::DelaySource;
+pub use delay::{DelaySource, wait};
 pub use faults::FaultInjector;
 pub use tier::ResponderTier;
 pub use worker::{ResponderContext, run_responder};

@@ -10,7 +10,7 @@ use slog::{debug, info, warn};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::{Backend, FaultInjector, FromBroker, ResponderState, ResponderStates, TaskState};
+use super::{Backend, FaultInjector, FromBroker, ResponderState, ResponderStates, TaskState, wait};
 use crate::responder::tasks::{TaskError, TaskInput, TaskOutput, Tasks};
 use crate::runtime::supervision::{Slot, WorkError, panic_message};
 use crate::runtime::zeromq::{Frames, frames_of};
@@ -21,6 +21,9 @@ use crate::wire::{
 
 /// After so many deaths of its workers, a message is answered with an error instead of being tried again.
 const DEATHS_ALLOWED: u32 = 2;
+
+/// The most that a reply is expected to need on its way back; of a short delay a fifth.
+const REPLY_TIME: Duration = Duration::from_millis(10);
 
 /// How long a worker that leaves waits for a broker to confirm that it gets no more messages.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -153,14 +156,15 @@ async fn answer(state: &mut TaskState, slot: &Slot, context: &ResponderContext) 
             } else {
                 let deadline = deadline(delivery.as_ref(), &message);
                 state.delays.replace(&context.delay.borrow());
+                let delay = state.delays.draw();
                 let work = async {
-                    state.delays.wait().await;
+                    wait(delay).await;
                     match context.faults.apply(slot.index).await {
                         Ok(()) => to_reply(&message, state.responder_id, run_task(&message, &context.tasks).await),
                         Err(fault) => message.error(state.responder_id, ErrorCode::TaskFailed, fault),
                     }
                 };
-                match before(deadline, work).await {
+                match before(deadline, needed(delay, &message), work).await {
                     Some(reply) => reply,
                     None => {
                         expired = true;
@@ -203,10 +207,20 @@ fn deadline(delivery: Option<&DeliveryFrame>, message: &Message) -> Option<Insta
     delivery.map(deadline_of).or_else(|| message.time_left_ms.map(left))
 }
 
-/// Does what can be done before the deadline; none if that passes first.
-async fn before<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
+/// The time that a message has to have left to be begun. Under overload every message waits until there is too little, and
+/// none would ever be answered. One whose delay is longer than all the time it was given does not wait too long: it is begun,
+/// and ends at its deadline.
+fn needed(delay: Duration, message: &Message) -> Duration {
+    match message.timeout_ms {
+        Some(ms) if delay < Duration::from_millis(ms) => delay + REPLY_TIME.min(delay / 5),
+        _ => Duration::ZERO,
+    }
+}
+
+/// Does work that needs some time; none where there is less, or the deadline passes first.
+async fn before<T>(deadline: Option<Instant>, needed: Duration, work: impl Future<Output = T>) -> Option<T> {
     match deadline {
-        Some(deadline) if deadline <= Instant::now() => None,
+        Some(deadline) if deadline <= Instant::now() + needed => None,
         Some(deadline) => timeout_at(deadline, work).await.ok(),
         None => Some(work.await),
     }
@@ -259,4 +273,34 @@ fn returned(frames: &Frames, responder_id: i64, slot: &Slot) -> io::Result<Vec<u
     debug!(slot.log, "given back"; "requestId" => &message.request_id, "messageId" => &message.message_id);
     let reply = message.error(responder_id, ErrorCode::Draining, "this worker has left");
     Ok(serde_json::to_vec(&reply)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_the_deadline_leaves_no_time_for_is_not_begun_and_other_work_ends_with_it() {
+        let (begun, second) = (Instant::now(), Duration::from_secs(1));
+        let work = async |delay| wait(delay).await;
+        assert_eq!(before(Some(begun + second), second * 2, work(second)).await, None);
+        assert_eq!(before(Some(begun), Duration::ZERO, work(Duration::ZERO)).await, None);
+        assert_eq!(begun.elapsed(), Duration::ZERO, "it was not begun");
+        assert_eq!(before(None, second, work(second)).await, Some(()));
+        let now = Instant::now();
+        assert_eq!(before(Some(now + second * 2), second, work(second)).await, Some(()));
+        assert_eq!(before(Some(now + second * 3), Duration::ZERO, work(second * 9)).await, None);
+        assert_eq!(now.elapsed(), second * 3);
+    }
+
+    #[test]
+    fn a_message_needs_its_delay_and_a_moment_unless_it_never_had_the_time() {
+        let ms = Duration::from_millis;
+        let given = |timeout_ms| Message { timeout_ms, ..Message::default() };
+        assert_eq!(needed(ms(50), &given(Some(300))), ms(60));
+        assert_eq!(needed(ms(10), &given(Some(300))), ms(12));
+        assert_eq!(needed(ms(0), &given(Some(300))), ms(0));
+        assert_eq!(needed(ms(300), &given(Some(300))), ms(0));
+        assert_eq!(needed(ms(50), &given(None)), ms(0), "it does not say");
+    }
 }

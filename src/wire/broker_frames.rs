@@ -59,8 +59,8 @@ impl DeliveryFrame {
     }
 }
 
-/// The frame after a reply's JSON that marks an expired message: the broker counts it as expired and does not forward the
-/// reply.
+/// The frame after a reply's JSON, an error with the code `timeout`, of a message that can't be done before its deadline: the
+/// broker counts it as expired.
 pub const EXPIRED: &[u8] = b"swarmq-expired";
 
 /// The frame after a reply's JSON by which a worker that leaves a DEALER returns a message that it has not begun: what

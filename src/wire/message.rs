@@ -148,6 +148,7 @@ impl Request {
             attempt: None,
             max_reply_bytes: None,
             time_left_ms: None,
+            timeout_ms: None,
         }
     }
 }
@@ -177,6 +178,9 @@ pub struct Message {
     /// Milliseconds left at sending; the message expires then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_left_ms: Option<u64>,
+    /// Milliseconds that it was given in all, from its request's arrival at the requester.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
 }
 
 impl Message {
@@ -373,6 +377,7 @@ mod tests {
             requested_at: 1,
             attempt: some(),
             time_left_ms: some(),
+            timeout_ms: some(),
         };
         let reply = Reply {
             responder_id: 1,
