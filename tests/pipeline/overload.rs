@@ -64,12 +64,6 @@ async fn trial(socket: &str, requesters: &str, dispatch: &str, times: u64, secon
     assert_eq!(view.counts.responses, 1, "{case}: {view:#?}");
     let fresh = view.total_us.unwrap() / 1_000;
     let requester = app.ledger(Tier::Requester);
-    // A fourth of what is possible is far more than when every message begins too late. Two REQ workers can't keep the
-    // responders busy, and spend their time on messages that come too late.
-    if requesters != "2" || socket == "dealer" {
-        let possible = CAPACITY * seconds;
-        assert!(requester.responses > possible / 4, "{case}: {requester:?}, where {possible} are possible");
-    }
     assert!(requester.timeouts > 0, "{case}: it was no overload: {requester:?}");
     assert_eq!(requester.retries, 0, "{case}: nothing is sent again because it waits");
     app.settle().await;
@@ -103,7 +97,7 @@ async fn after_overload_a_fresh_message_is_answered_at_once() {
                     trial(socket, requesters, dispatch, 2, seconds).await;
                     trial(socket, requesters, dispatch, 4, seconds).await;
                 }
-                None => trial(socket, requesters, dispatch, 4, 2).await,
+                None => trial(socket, requesters, dispatch, 4, 1).await,
             }
         }
     }

@@ -3,6 +3,7 @@
 
 mod arbiters;
 mod component;
+mod restart_policy;
 mod supervised;
 mod supervisor;
 mod temporary;
@@ -12,7 +13,8 @@ use component::Exited;
 pub use component::{
     Component, Crash, Exit, ExitGuard, Factory, Slot, Start, Work, WorkError, next_change, panic_message,
 };
+pub use restart_policy::{Fatal, RestartPolicy};
 pub use supervised::{Life, Spawn, Supervised, WorkerHandle, keep_going};
-pub use supervisor::{CrashWorker, Drain, Fatal, PoolSpec, Resize, RestartPolicy, Supervisor};
+pub use supervisor::{CrashWorker, Drain, PoolSpec, Resize, Supervisor};
 pub use temporary::StartTemporary;
 use temporary::{TEMPORARY, Temporary};

@@ -3,51 +3,20 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix::prelude::*;
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use backon::ExponentialBackoff;
 use slog::{Logger, debug, error, info, o, warn};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{ArbiterPool, Crash, Exit, ExitGuard, Exited, Life, Slot, Spawn, TEMPORARY, Temporary, WorkerHandle};
+use super::{
+    ArbiterPool, Crash, Exit, ExitGuard, Exited, Fatal, Life, RestartPolicy, Slot, Spawn, TEMPORARY, Temporary,
+    WorkerHandle,
+};
 use crate::runtime::{InstanceStatus, WorkerStatus};
 use crate::wire::WorkerState;
-
-/// Restart intensity, as in OTP: more than `restarts` deaths within `period` end the process, so that its service manager
-/// starts another.
-#[derive(Clone, Copy, Debug)]
-pub struct RestartPolicy {
-    pub restarts: usize,
-    pub period: Duration,
-    pub backoff_min: Duration,
-    pub backoff_max: Duration,
-}
-
-impl RestartPolicy {
-    /// Endless waits between restarts: they double from `backoff_min` to `backoff_max`, with jitter.
-    pub fn backoff(&self) -> ExponentialBackoff {
-        ExponentialBuilder::default()
-            .with_min_delay(self.backoff_min)
-            .with_max_delay(self.backoff_max)
-            .with_jitter()
-            .without_max_times()
-            .build()
-    }
-}
-
-/// The reason why the process can't go on.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{pool}: {reason}; {restarts} restarts within {period:?} did not help (supervision.restarts, supervision.period)"
-)]
-pub struct Fatal {
-    pub pool: &'static str,
-    pub reason: String,
-    pub restarts: usize,
-    pub period: Duration,
-}
 
 /// Configuration of a pool.
 pub struct PoolSpec {
@@ -69,6 +38,8 @@ struct SlotRecord {
     worker: Option<WorkerHandle>,
     /// It was told to drain.
     drains: bool,
+    /// Its worker died, and another one is to end what that one had.
+    restarting: bool,
     started: Instant,
     backoff: ExponentialBackoff,
 }
@@ -111,6 +82,7 @@ impl Supervisor {
             generation: 0,
             worker: None,
             drains: false,
+            restarting: false,
             started: Instant::now(),
             backoff: self.spec.policy.backoff(),
         });
@@ -122,7 +94,7 @@ impl Supervisor {
         let Some(record) = self.slots.get_mut(index) else { return };
         record.generation += 1;
         record.started = Instant::now();
-        record.drains = false;
+        (record.drains, record.restarting) = (false, false);
         record.status.set(WorkerState::Starting, None);
         let log = self.spec.log.new(o!("worker" => index));
         let slot = Slot { index, drain: CancellationToken::new(), status: record.status.clone(), log };
@@ -152,7 +124,8 @@ impl Supervisor {
 
     /// Removes the empty surplus slots at the end of the list.
     pub(super) fn trim(&mut self) {
-        while self.slots.len() > self.target() && self.slots.last().is_some_and(|last| last.worker.is_none()) {
+        let is_empty = |record: &SlotRecord| record.worker.is_none() && !record.restarting;
+        while self.slots.len() > self.target() && self.slots.last().is_some_and(is_empty) {
             self.slots.pop();
             self.spec.status.drop_worker();
         }
@@ -181,7 +154,7 @@ impl Supervisor {
             let fatal = Fatal { pool: self.spec.name, reason, restarts: policy.restarts, period: policy.period };
             // An error means that the process is ending already.
             let _ = self.spec.fatal.send(fatal);
-            return;
+            return self.trim();
         }
         let record = &mut self.slots[index];
         if record.started.elapsed() > policy.period {
@@ -189,15 +162,14 @@ impl Supervisor {
         }
         let wait = record.backoff.next().unwrap_or(policy.backoff_max);
         warn!(self.spec.log, "died, starting again"; "worker" => index, "reason" => &reason, "wait" => ?wait);
+        record.restarting = true;
         record.status.restarting(reason);
         let generation = record.generation;
         ctx.run_later(wait, move |supervisor, ctx| {
-            let is_current = supervisor.slots.get(index).is_some_and(|slot| slot.generation == generation);
-            if !is_current {
-            } else if index < supervisor.target() {
+            if supervisor.slots.get(index).is_some_and(|slot| slot.generation == generation) {
                 supervisor.spawn_worker(index, ctx);
-            } else {
-                supervisor.trim();
+                // Where the pool has shrunk: it only ends what the worker before it had.
+                supervisor.drain_surplus();
             }
         });
     }
@@ -224,9 +196,9 @@ impl Handler<Exited> for Supervisor {
         record.worker = None;
         let drained = record.drains;
         match exit {
-            _ if index >= target => {
+            Exit::Done if index >= target => {
                 record.status.set(WorkerState::Gone, None);
-                debug!(self.spec.log, "left"; "worker" => index, "exit" => ?exit);
+                debug!(self.spec.log, "left"; "worker" => index);
                 self.trim();
             }
             // The pool shrank and grew again before the worker had ended.
@@ -295,8 +267,12 @@ impl Handler<CrashWorker> for Supervisor {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::super::{Component, Factory};
     use super::*;
+    use std::time::Duration;
+
     use crate::runtime::status;
 
     fn pool(size: usize, factory: Factory) -> (Addr<Supervisor>, watch::Receiver<usize>) {
@@ -345,5 +321,24 @@ mod tests {
         in_hand.cancel();
         drained.await.unwrap().unwrap();
         assert_eq!((supervisor.send(Resize(3)).await.unwrap(), *size.borrow()), (false, 0), "it has drained");
+    }
+
+    #[actix_rt::test]
+    async fn a_worker_that_dies_while_it_drains_has_a_successor_that_ends_its_work() {
+        let lives = Arc::new(AtomicUsize::new(0));
+        let counted = lives.clone();
+        let (supervisor, _size) = pool(
+            1,
+            Arc::new(move |slot| {
+                let life = counted.fetch_add(1, Ordering::Relaxed);
+                Box::pin(async move {
+                    slot.drain.cancelled().await;
+                    assert!(life > 0, "the first worker dies");
+                    Ok(())
+                })
+            }),
+        );
+        supervisor.send(Drain).await.unwrap();
+        assert_eq!(lives.load(Ordering::Relaxed), 2);
     }
 }
