@@ -98,7 +98,7 @@ pub async fn run_broker(slot: Slot, state: Arc<Mutex<BrokerState>>) -> Result<()
 fn take_delivery(frames: &mut Frames) -> Option<Delivery> {
     let frame = DeliveryFrame::parse(frames.last()?)?;
     frames.pop();
-    Some(Delivery { message_id: frame.message_id, deadline: deadline_of(&frame) })
+    Some(Delivery { delivery_id: frame.delivery_id, deadline: deadline_of(&frame) })
 }
 
 impl BrokerState {
@@ -192,8 +192,8 @@ impl BrokerState {
             self.status.ledger.ended(Outcome::Error);
             return self.answer(&frames, &envelope, code, &reason, slot);
         }
-        if let Some(Delivery { message_id, deadline }) = delivery {
-            frames.push(delivery_frame(message_id, deadline).encode().into());
+        if let Some(Delivery { delivery_id, deadline }) = delivery {
+            frames.push(delivery_frame(delivery_id, deadline).encode().into());
         }
         for _ in 0..self.in_flight.add(envelope, delivery, memory(&frames)) {
             debug!(slot.log, "sent again: the earlier sending counts as lost with its worker");

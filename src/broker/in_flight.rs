@@ -12,7 +12,7 @@ use crate::runtime::zeromq::Frames;
 /// Which message it is and until when somebody waits for it, where its requester says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    pub message_id: Uuid,
+    pub delivery_id: Uuid,
     pub deadline: Instant,
 }
 
@@ -76,7 +76,7 @@ impl InFlightTable {
 
     /// A message is passed on. An earlier sending of it that is still here counts as lost; the copies of that.
     pub fn add(&mut self, envelope: Envelope, delivery: Option<Delivery>, bytes: usize) -> u32 {
-        let earlier = delivery.and_then(|delivery| self.by_id.insert(delivery.message_id, envelope.clone()));
+        let earlier = delivery.and_then(|delivery| self.by_id.insert(delivery.delivery_id, envelope.clone()));
         let lost = earlier.filter(|earlier| *earlier != envelope).and_then(|earlier| self.by_envelope.remove(&earlier));
         let lost = lost.map_or(0, |entry| {
             self.bytes -= entry.bytes;
@@ -95,7 +95,7 @@ impl InFlightTable {
     /// A message that is here already was sent again: its reply goes to the latest sending, and it is not worked on
     /// twice. False for one that is not here.
     pub fn sent_again(&mut self, delivery: Delivery, envelope: Frames) -> bool {
-        let key = self.by_id.get(&delivery.message_id);
+        let key = self.by_id.get(&delivery.delivery_id);
         let Some(entry) = key.and_then(|key| self.by_envelope.get_mut(key)) else { return false };
         entry.arrived = Instant::now();
         entry.delivery = Some(delivery);
@@ -149,10 +149,10 @@ impl InFlightTable {
 
     /// Another message may have its id by now, in another envelope.
     fn forget_id(&mut self, delivery: Option<Delivery>, envelope: &Envelope) {
-        if let Some(Delivery { message_id, .. }) = delivery
-            && self.by_id.get(&message_id) == Some(envelope)
+        if let Some(Delivery { delivery_id, .. }) = delivery
+            && self.by_id.get(&delivery_id) == Some(envelope)
         {
-            self.by_id.remove(&message_id);
+            self.by_id.remove(&delivery_id);
         }
     }
 }
@@ -167,7 +167,7 @@ mod tests {
     }
 
     fn delivery(id: u128, left: Duration) -> Delivery {
-        Delivery { message_id: Uuid::from_u128(id), deadline: Instant::now() + left }
+        Delivery { delivery_id: Uuid::from_u128(id), deadline: Instant::now() + left }
     }
 
     const SECOND: Duration = Duration::from_secs(1);

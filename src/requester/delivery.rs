@@ -49,7 +49,7 @@ impl RequesterWorker {
             return Ok(());
         }
         let attempt = pending.begin_attempt();
-        let delivery = delivery_frame(pending.id, pending.deadline).encode();
+        let delivery = delivery_frame(pending.delivery_id, pending.deadline).encode();
         let frames = match self.context.socket {
             RequesterSocket::Req => frames_of([&json[..], &delivery]),
             // The id before the empty frame comes back with the reply, and tells the broker its messages apart.

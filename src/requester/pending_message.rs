@@ -32,8 +32,9 @@ pub struct Completed {
 /// A message that the requester has taken on. Shared by the collector, which knows the deadline, and by the worker.
 pub struct PendingMessage {
     pub message: Message,
-    /// The `messageId`, as a number.
-    pub id: Uuid,
+    /// Known to brokers and workers alone: the `messageId` is no secret, and who could name a message to a broker would be
+    /// sent its reply.
+    pub delivery_id: Uuid,
     pub deadline: Instant,
     /// When the request arrived here.
     pub taken_at: Instant,
@@ -58,7 +59,7 @@ impl PendingMessage {
     ) -> Arc<Self> {
         status.ledger.sent();
         Arc::new(Self {
-            id: Uuid::parse_str(&message.message_id).unwrap_or_else(|_| Uuid::new_v4()),
+            delivery_id: Uuid::new_v4(),
             message,
             deadline,
             taken_at,

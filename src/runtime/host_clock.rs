@@ -26,10 +26,10 @@ fn now_us() -> u64 {
 }
 
 /// The frame that tells another process of a message and its deadline.
-pub fn delivery_frame(message_id: Uuid, deadline: Instant) -> DeliveryFrame {
+pub fn delivery_frame(delivery_id: Uuid, deadline: Instant) -> DeliveryFrame {
     let left = deadline.saturating_duration_since(Instant::now());
     DeliveryFrame {
-        message_id,
+        delivery_id,
         host: *HOST,
         deadline_us: now_us() + left.as_micros() as u64,
         left_ms: u32::try_from(left.as_millis()).unwrap_or(u32::MAX),

@@ -22,7 +22,7 @@ impl BrokerStamp {
 /// sends it, with its own host's clock, to the responder worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeliveryFrame {
-    pub message_id: Uuid,
+    pub delivery_id: Uuid,
     /// Id of the host whose monotonic clock `deadline_us` refers to.
     pub host: u64,
     /// Deadline, in microseconds of that clock.
@@ -37,7 +37,7 @@ impl DeliveryFrame {
     pub fn encode(&self) -> Vec<u8> {
         let mut frame = Vec::with_capacity(Self::TAG.len() + 36);
         frame.extend_from_slice(Self::TAG);
-        frame.extend_from_slice(self.message_id.as_bytes());
+        frame.extend_from_slice(self.delivery_id.as_bytes());
         frame.extend_from_slice(&self.host.to_be_bytes());
         frame.extend_from_slice(&self.deadline_us.to_be_bytes());
         frame.extend_from_slice(&self.left_ms.to_be_bytes());
@@ -47,11 +47,11 @@ impl DeliveryFrame {
     /// `None` for any other frame.
     pub fn parse(frame: &[u8]) -> Option<Self> {
         let fields: &[u8; 36] = frame.strip_prefix(Self::TAG)?.try_into().ok()?;
-        let (message_id, rest) = fields.split_first_chunk::<16>()?;
+        let (delivery_id, rest) = fields.split_first_chunk::<16>()?;
         let (host, rest) = rest.split_first_chunk::<8>()?;
         let (deadline_us, rest) = rest.split_first_chunk::<8>()?;
         Some(Self {
-            message_id: Uuid::from_bytes(*message_id),
+            delivery_id: Uuid::from_bytes(*delivery_id),
             host: u64::from_be_bytes(*host),
             deadline_us: u64::from_be_bytes(*deadline_us),
             left_ms: u32::from_be_bytes(rest.try_into().ok()?),
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_delivery_frame_is_read_as_it_was_written_and_nothing_else_is() {
-        let frame = DeliveryFrame { message_id: Uuid::from_u128(7), host: 1 << 40, deadline_us: u64::MAX, left_ms: 9 };
+        let frame = DeliveryFrame { delivery_id: Uuid::from_u128(7), host: 1 << 40, deadline_us: u64::MAX, left_ms: 9 };
         let bytes = frame.encode();
         assert_eq!(DeliveryFrame::parse(&bytes), Some(frame));
         for other in [&bytes[1..], &bytes[..bytes.len() - 1], b"", b"swarmq-delivery", RETURNED, EXPIRED] {
