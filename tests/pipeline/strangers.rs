@@ -1,12 +1,12 @@
-//! Telemetry of those who are not of the deployment.
+//! Telemetry and messages of those who are not of the deployment.
 
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use swarmq::runtime::telemetry::Proof;
-use swarmq::wire::Tier;
+use swarmq::wire::{DeliveryFrame, Tier};
 
-use crate::support::{Running, Web, eventually};
+use crate::support::{Running, Web, eventually, frames, in_time, zmq_socket};
 
 /// A PUB socket, as an instance's, that calls from an address of its own.
 pub fn publisher(from: &str, telemetry: SocketAddr) -> zmq::Socket {
@@ -90,4 +90,28 @@ async fn an_admin_address_with_a_path_is_not_read() {
     .await;
     assert!(!app.web().topology().await.instances.contains_key("path"));
     app.stop().await;
+}
+
+#[actix_rt::test]
+async fn who_knows_a_message_id_does_not_get_its_reply() {
+    for dispatch in ["round-robin", "least-busy"] {
+        let slow = [("broker.dispatch", dispatch), ("task.delay.kind", "fixed"), ("task.delay.mean", "500ms")];
+        let app = Running::all(&slow).await;
+        let id = app.web().submit(json!({ "task": "echo", "fanOut": "one" })).await;
+        app.busy(Tier::Responder, 1).await;
+        let message_id = app.web().view(&id).await.messages[0].message_id.clone();
+        let (stranger, _) = zmq_socket(zmq::DEALER, app.addresses.broker);
+        let message = json!({ "requestId": id, "messageId": message_id, "requesterId": "x", "requestedAt": 1 });
+        let delivery =
+            DeliveryFrame { delivery_id: message_id.parse().unwrap(), host: 0, deadline_us: 0, left_ms: 60_000 };
+        stranger.send(frames([b"", message.to_string().as_bytes(), &delivery.encode()])).await.unwrap();
+        let view = app.web().ended(&id).await;
+        assert_eq!(view.counts.responses, 1, "{dispatch}: {view:#?}");
+        // Its own message is another one.
+        in_time("a reply to the stranger", stranger.recv()).await.unwrap();
+        app.settle().await;
+        let broker = app.ledger(Tier::Broker);
+        assert_eq!((broker.sent, broker.retries), (2, 0), "{dispatch}");
+        app.stop().await;
+    }
 }
