@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 
 use crate::runtime::InstanceStatus;
-use crate::runtime::zeromq::{Contexts, Frames, PeerNews, Renewal, Socket, connect};
+use crate::runtime::zeromq::{Contexts, Frames, PeerEvent, PeerNews, Renewal, Socket, connect, poll_peer};
 
 /// Which socket a requester worker sends by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,13 +32,6 @@ impl RequesterSocket {
             Self::Dealer(window) => window,
         }
     }
-}
-
-/// What a socket had to say.
-pub enum SocketEvent {
-    Received(Frames),
-    Connected,
-    Disconnected,
 }
 
 struct Broker {
@@ -197,12 +190,12 @@ impl Brokers {
     }
 
     /// Ready when any of the sockets has something to say.
-    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(SocketAddr, SocketEvent)>> {
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(SocketAddr, PeerEvent)>> {
         let (address, event) = ready!(self.poll_sockets(cx))?;
         match event {
-            SocketEvent::Received(_) => {}
-            SocketEvent::Disconnected => self.disconnect(address),
-            SocketEvent::Connected => {
+            PeerEvent::Received(_) => {}
+            PeerEvent::Disconnected => self.disconnect(address),
+            PeerEvent::Connected => {
                 self.all.iter_mut().filter(|broker| broker.address == address).for_each(|broker| {
                     broker.connection.set(true);
                     broker.draining = false;
@@ -213,26 +206,10 @@ impl Brokers {
         Poll::Ready(Ok((address, event)))
     }
 
-    fn poll_sockets(&self, cx: &mut Context<'_>) -> Poll<io::Result<(SocketAddr, SocketEvent)>> {
+    fn poll_sockets(&self, cx: &mut Context<'_>) -> Poll<io::Result<(SocketAddr, PeerEvent)>> {
         for broker in &self.all {
-            loop {
-                // In one look: a reply that arrives together with the loss of its connection comes first.
-                let events = broker.socket.events()?;
-                // A REQ that has sent nothing may not even be asked for a message.
-                if events.readable {
-                    match broker.socket.try_recv()? {
-                        Some(frames) => return Poll::Ready(Ok((broker.address, SocketEvent::Received(frames)))),
-                        None => continue,
-                    }
-                }
-                match (broker.connection.is_up(), events.writable) {
-                    (false, true) => return Poll::Ready(Ok((broker.address, SocketEvent::Connected))),
-                    (true, false) => return Poll::Ready(Ok((broker.address, SocketEvent::Disconnected))),
-                    _ => {}
-                }
-                if broker.socket.poll_edge(cx)?.is_pending() {
-                    break;
-                }
+            if let Poll::Ready(event) = poll_peer(&broker.socket, broker.connection.is_up(), cx)? {
+                return Poll::Ready(Ok((broker.address, event)));
             }
         }
         Poll::Pending

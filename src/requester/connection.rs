@@ -39,7 +39,7 @@ pub struct ConnectionContext {
     pub warnings: LogLimit,
 }
 
-/// What a peer is told that there is no place for.
+/// The answer to a peer whose connection is above `requester.max_connections`.
 pub fn no_place(limit: usize) -> Frame {
     let message =
         format!("this requester has no place for this connection: {limit} are there (requester.max_connections)");

@@ -7,10 +7,10 @@ use std::time::Duration;
 use slog::{debug, info, warn};
 use tokio::time::Instant;
 
-use super::{InFlight, PendingMessage, RequesterSocket, RequesterWorker, RetryPolicy, SocketEvent};
+use super::{InFlight, PendingMessage, RequesterSocket, RequesterWorker, RetryPolicy};
 use crate::runtime::delivery_frame;
 use crate::runtime::supervision::WorkError;
-use crate::runtime::zeromq::{Frames, frames_of};
+use crate::runtime::zeromq::{Frames, PeerEvent, frames_of};
 use crate::wire::{BrokerStamp, ErrorCode, Event, NO_RESPONDER, Outcome, Reply, ResponseType, Timings, now_ms};
 
 /// How long a worker waits for memory. Then it goes on: replies for which there is none become errors, `overloaded`.
@@ -127,11 +127,11 @@ impl RequesterWorker {
     }
 
     /// Takes in what a socket said; true when it ended a message.
-    pub(super) fn on_socket_event(&mut self, broker: SocketAddr, news: SocketEvent) -> bool {
+    pub(super) fn on_socket_event(&mut self, broker: SocketAddr, news: PeerEvent) -> bool {
         match news {
-            SocketEvent::Received(frames) => return self.take_reply(broker, &frames),
-            SocketEvent::Connected => debug!(self.log, "connected"; "broker" => %broker),
-            SocketEvent::Disconnected => {
+            PeerEvent::Received(frames) => return self.take_reply(broker, &frames),
+            PeerEvent::Connected => debug!(self.log, "connected"; "broker" => %broker),
+            PeerEvent::Disconnected => {
                 info!(self.log, "connection lost"; "broker" => %broker, "inHand" => self.window.len());
                 self.requeue_from(broker, &format!("the connection to {broker} was lost"));
             }

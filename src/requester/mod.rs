@@ -17,8 +17,8 @@ mod worker;
 mod worker_queue;
 mod worker_queues;
 
+use broker_connections::Brokers;
 pub use broker_connections::RequesterSocket;
-use broker_connections::{Brokers, SocketEvent};
 use connection::{ConnectionContext, no_place, serve};
 pub use coordinator::RequestCoordinator;
 use coordinator::Sink;

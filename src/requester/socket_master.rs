@@ -50,7 +50,7 @@ pub async fn run_socket_master(slot: Slot, context: Arc<MasterContext>) -> Resul
     }
 }
 
-/// Hands a connection to the supervisor of connections; one that there is no place for is told so.
+/// Has the supervisor of connections serve a connection, or turn it away when `requester.max_connections` are open.
 fn take_in(stream: TcpStream, context: &MasterContext, log: Logger) -> Result<(), WorkError> {
     if let Err(error) = keep_alive(&stream, context.heartbeat, context.heartbeat_timeout) {
         warn!(log, "the connection can't be used"; "error" => %error);

@@ -29,9 +29,10 @@ pub struct WorkerQueue {
 
 #[derive(Default)]
 struct QueueState {
-    /// Who is told of messages, and whether it was told and has not looked yet.
+    /// Gets `Assigned` when there are messages.
     worker: Option<Recipient<Assigned>>,
-    told: bool,
+    /// An `Assigned` is in its mailbox.
+    notified: bool,
     waiting: VecDeque<Arc<PendingMessage>>,
     in_hand: usize,
     closed: bool,
@@ -39,12 +40,12 @@ struct QueueState {
 
 impl QueueState {
     /// Once, until the worker looks: its mailbox does not grow with the queue.
-    fn tell_worker(&mut self) {
-        if !self.told
+    fn notify_worker(&mut self) {
+        if !self.notified
             && let Some(worker) = &self.worker
         {
             worker.do_send(Assigned);
-            self.told = true;
+            self.notified = true;
         }
     }
 
@@ -75,7 +76,7 @@ impl WorkerQueue {
             return Err(Refusal::Full);
         }
         queue.waiting.push_back(pending);
-        queue.tell_worker();
+        queue.notify_worker();
         Ok(())
     }
 
@@ -84,7 +85,7 @@ impl WorkerQueue {
         let mut queue = self.lock();
         queue.in_hand = queue.in_hand.saturating_sub(1);
         queue.waiting.push_front(pending);
-        queue.tell_worker();
+        queue.notify_worker();
     }
 
     /// The message in flight at the worker is not its concern any more.
@@ -157,12 +158,12 @@ impl WorkerQueue {
     /// A worker is here, and looks at the queue now.
     pub fn attach(&self, worker: Recipient<Assigned>) {
         let mut queue = self.lock();
-        (queue.worker, queue.told, queue.closed) = (Some(worker), false, false);
+        (queue.worker, queue.notified, queue.closed) = (Some(worker), false, false);
     }
 
     /// The worker looks at the queue now.
     pub fn noticed(&self) {
-        self.lock().told = false;
+        self.lock().notified = false;
     }
 
     fn lock(&self) -> MutexGuard<'_, QueueState> {

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use super::BrokerAddress;
 use crate::runtime::InstanceStatus;
-use crate::runtime::zeromq::{Contexts, Frames, PeerNews, Renewal, Socket, connect, renew};
+use crate::runtime::zeromq::{Contexts, Frames, PeerEvent, PeerNews, Renewal, Socket, connect, poll_peer, renew};
 use crate::wire::{LEAVE, READY, RETURNED};
 
 /// What [`BrokerConnections::next`] brings.
@@ -183,35 +183,30 @@ impl BrokerConnections {
         for step in 0..count {
             let index = (self.turn + step) % count;
             let connection = &mut self.all[index];
-            loop {
-                let events = connection.socket.events()?;
-                // Before its first message: follow() gives up connections that are down.
-                if events.writable && !connection.up {
-                    connection.set_up(true, &self.status);
-                    return Poll::Ready(Ok(FromBroker::Changed));
-                }
-                if events.readable
-                    && let Some(frames) = connection.socket.try_recv()?
-                {
-                    match connection.take(frames) {
-                        Taken::Nothing => continue,
-                        Taken::Left => {
-                            let left = self.all.remove(index);
-                            left.up_at().into_iter().for_each(|address| self.status.peer(address, false));
-                            return Poll::Ready(Ok(FromBroker::Changed));
-                        }
-                        Taken::Message(reply_to, message) => {
-                            (self.reply_to, self.turn) = (Some(reply_to), index + 1);
-                            return Poll::Ready(Ok(FromBroker::Message(message)));
-                        }
+            while let Poll::Ready(event) = poll_peer(&connection.socket, connection.up, cx)? {
+                let frames = match event {
+                    // Before its first message: follow() gives up connections that are down.
+                    PeerEvent::Connected => {
+                        connection.set_up(true, &self.status);
+                        return Poll::Ready(Ok(FromBroker::Changed));
                     }
-                }
-                if connection.up && !events.writable {
-                    connection.set_up(false, &self.status);
-                    return Poll::Ready(Ok(FromBroker::Changed));
-                }
-                if connection.socket.poll_edge(cx)?.is_pending() {
-                    break;
+                    PeerEvent::Disconnected => {
+                        connection.set_up(false, &self.status);
+                        return Poll::Ready(Ok(FromBroker::Changed));
+                    }
+                    PeerEvent::Received(frames) => frames,
+                };
+                match connection.take(frames) {
+                    Taken::Nothing => {}
+                    Taken::Left => {
+                        let left = self.all.remove(index);
+                        left.up_at().into_iter().for_each(|address| self.status.peer(address, false));
+                        return Poll::Ready(Ok(FromBroker::Changed));
+                    }
+                    Taken::Message(reply_to, message) => {
+                        (self.reply_to, self.turn) = (Some(reply_to), index + 1);
+                        return Poll::Ready(Ok(FromBroker::Message(message)));
+                    }
                 }
             }
         }

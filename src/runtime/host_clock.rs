@@ -25,7 +25,7 @@ fn now_us() -> u64 {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| Duration::from(now).as_micros() as u64)
 }
 
-/// The frame that tells another process of a message and its deadline.
+/// The frame by which another process knows a message and its deadline.
 pub fn delivery_frame(delivery_id: Uuid, deadline: Instant) -> DeliveryFrame {
     let left = deadline.saturating_duration_since(Instant::now());
     DeliveryFrame {
@@ -36,7 +36,7 @@ pub fn delivery_frame(delivery_id: Uuid, deadline: Instant) -> DeliveryFrame {
     }
 }
 
-/// The deadline that a frame tells of, by this process's clock.
+/// The deadline in a frame, by this process's clock.
 pub fn deadline_of(frame: &DeliveryFrame) -> Instant {
     let left = match frame.host == *HOST {
         true => Duration::from_micros(frame.deadline_us.saturating_sub(now_us())),

@@ -34,6 +34,21 @@ impl Ledger {
         self.sent == self.responses + self.errors + self.timeouts + self.in_flight
     }
 
+    /// What has been counted since an earlier look at the same instance.
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            sent: self.sent.saturating_sub(earlier.sent),
+            responses: self.responses.saturating_sub(earlier.responses),
+            errors: self.errors.saturating_sub(earlier.errors),
+            timeouts: self.timeouts.saturating_sub(earlier.timeouts),
+            in_flight: self.in_flight.saturating_sub(earlier.in_flight),
+            duplicates: self.duplicates.saturating_sub(earlier.duplicates),
+            late: self.late.saturating_sub(earlier.late),
+            retries: self.retries.saturating_sub(earlier.retries),
+            expired: self.expired.saturating_sub(earlier.expired),
+        }
+    }
+
     /// Adds another instance's counts to these.
     pub fn add(&mut self, other: &Self) {
         self.sent += other.sent;

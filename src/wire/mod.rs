@@ -1,5 +1,5 @@
 //! The data of each hop: requests, messages, replies, frames, events, snapshots and counters. No sockets, no
-//! actors. Begin with `message.rs` and `reply.rs`.
+//! actors. Begin with `request.rs`, `message.rs` and `reply.rs`.
 
 mod broker_frames;
 mod control;
@@ -11,7 +11,9 @@ mod frame;
 mod latency;
 mod ledger;
 mod message;
+mod object;
 mod reply;
+mod request;
 mod request_fold;
 mod request_log;
 mod request_view;
@@ -32,9 +34,12 @@ pub use frame::{Accepted, Complete, Frame, MessageRef, Problem, reply_line, set_
 use latency::Hops;
 pub use latency::{Hop, HopCounters, Latency};
 pub use ledger::{Ledger, LedgerCounters};
-use message::{BadMessage, foreign, parse};
-pub use message::{FanOut, MAX_TIMEOUT_MS, Message, Request, now_ms};
+pub use message::Message;
+pub use object::now_ms;
+use object::{BadMessage, foreign, parse};
 pub use reply::{ErrorCode, NO_RESPONDER, Outcome, Reply, ResponseType, Timings};
+use request::MAX_ID;
+pub use request::{FanOut, MAX_TIMEOUT_MS, Request};
 pub use request_fold::RequestFold;
 pub use request_log::{RequestLog, SHOWN_BODY};
 use request_view::MessageView;

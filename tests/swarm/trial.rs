@@ -87,7 +87,7 @@ impl Trial<'_> {
         row.faults.extend(outcomes(&asked));
         row.faults.extend(self.judge(cost, &row, &asked, settled, before["requester"]));
         let after = ledgers(&self.watch);
-        row.ledgers = after.iter().map(|(tier, after)| (*tier, difference(after, &before[tier]))).collect();
+        row.ledgers = after.iter().map(|(tier, after)| (*tier, after.since(&before[tier]))).collect();
         let requesters = row.ledgers["requester"];
         (row.retries, row.duplicates, row.late) = (requesters.retries, requesters.duplicates, requesters.late);
         row.nodes = answering(&asked);
@@ -121,10 +121,10 @@ impl Trial<'_> {
                 // The requesters' books against the clients': the same messages, with the same ends.
                 let clients = messages(asked);
                 let agreed = wait_for("the clients' count in the requesters' ledger", Duration::from_secs(10), || {
-                    Ok(ends(&difference(&self.watch.ledger(Tier::Requester), &before)) == ends(&clients))
+                    Ok(ends(&self.watch.ledger(Tier::Requester).since(&before)) == ends(&clients))
                 });
                 if agreed.is_err() {
-                    let requesters = difference(&self.watch.ledger(Tier::Requester), &before);
+                    let requesters = self.watch.ledger(Tier::Requester).since(&before);
                     faults.push(format!("the clients count {clients:?}, the requesters {requesters:?}"));
                 }
             }
@@ -183,18 +183,4 @@ fn messages(asked: &[Asked]) -> Ledger {
 
 fn ends(ledger: &Ledger) -> [u64; 4] {
     [ledger.sent, ledger.responses, ledger.errors, ledger.timeouts]
-}
-
-fn difference(after: &Ledger, before: &Ledger) -> Ledger {
-    Ledger {
-        sent: after.sent.saturating_sub(before.sent),
-        responses: after.responses.saturating_sub(before.responses),
-        errors: after.errors.saturating_sub(before.errors),
-        timeouts: after.timeouts.saturating_sub(before.timeouts),
-        in_flight: after.in_flight.saturating_sub(before.in_flight),
-        duplicates: after.duplicates.saturating_sub(before.duplicates),
-        late: after.late.saturating_sub(before.late),
-        retries: after.retries.saturating_sub(before.retries),
-        expired: after.expired.saturating_sub(before.expired),
-    }
 }

@@ -227,17 +227,7 @@ pub fn ledger_since(before: &Topology, after: &Topology, tier: Tier) -> Ledger {
     for view in after.instances.values().filter(of_tier) {
         let (now, then) = (view.snapshot.ledger, before.instances.get(&view.snapshot.instance.id));
         let then = then.map(|view| view.snapshot.ledger).unwrap_or_default();
-        sum.add(&Ledger {
-            sent: now.sent.saturating_sub(then.sent),
-            responses: now.responses.saturating_sub(then.responses),
-            errors: now.errors.saturating_sub(then.errors),
-            timeouts: now.timeouts.saturating_sub(then.timeouts),
-            in_flight: now.in_flight,
-            duplicates: now.duplicates.saturating_sub(then.duplicates),
-            late: now.late.saturating_sub(then.late),
-            retries: now.retries.saturating_sub(then.retries),
-            expired: now.expired.saturating_sub(then.expired),
-        });
+        sum.add(&Ledger { in_flight: now.in_flight, ..now.since(&then) });
     }
     sum
 }

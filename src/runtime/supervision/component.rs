@@ -84,7 +84,7 @@ pub struct Component {
 pub struct ExitGuard {
     pub supervisor: Addr<Supervisor>,
     pub index: usize,
-    /// Counts the slot's lives, so that the end of an earlier one is told apart.
+    /// Number of the worker in its slot: the supervisor ignores an `Exited` of an earlier one.
     pub generation: u32,
     pub exit: Exit,
 }

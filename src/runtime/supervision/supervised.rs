@@ -25,12 +25,12 @@ impl Life {
         Self { slot, guard: Some(guard) }
     }
 
-    /// Of an actor whose end nobody waits for, as in tests.
+    /// For an actor without a supervisor, as in tests.
     pub fn unsupervised(slot: Slot) -> Self {
         Self { slot, guard: None }
     }
 
-    /// Says how the actor ends, which the supervisor is told when it is dropped.
+    /// Sets the exit that the supervisor gets when the actor is dropped.
     pub fn ends(&mut self, exit: Exit) {
         if let Some(guard) = &mut self.guard {
             guard.exit = exit;
@@ -38,7 +38,7 @@ impl Life {
     }
 }
 
-/// What a supervisor tells a worker, whatever kind of actor it is.
+/// What a supervisor sends to a worker, whatever kind of actor it is.
 pub struct WorkerHandle {
     pub drain: Recipient<Drain>,
     pub crash: Recipient<Crash>,

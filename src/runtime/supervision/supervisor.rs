@@ -36,7 +36,7 @@ struct SlotRecord {
     status: Arc<WorkerStatus>,
     generation: u32,
     worker: Option<WorkerHandle>,
-    /// It was told to drain.
+    /// `Drain` was sent to it.
     drains: bool,
     /// Its worker died, and another one is to end what that one had.
     restarting: bool,

@@ -20,7 +20,7 @@ impl Temporary {
         self.drains.is_empty()
     }
 
-    /// Tells all to end what they have in hand.
+    /// Cancels the drain tokens of all.
     pub fn drain(&self) {
         self.drains.values().for_each(CancellationToken::cancel);
     }
@@ -31,8 +31,8 @@ impl Temporary {
     }
 }
 
-/// Starts a temporary child on the next arbiter of the pool. Its death is logged, and it is not started again. One that is
-/// started while the pool drains is told to drain at once.
+/// Starts a temporary child on the next arbiter of the pool. The supervisor logs its death, and does not start it again. While
+/// the pool drains, the child drains from its start.
 #[derive(Message)]
 #[rtype("()")]
 pub struct StartTemporary(pub Start);

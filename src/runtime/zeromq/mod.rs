@@ -5,6 +5,7 @@ mod context;
 mod curve;
 mod endpoint;
 mod max_sockets;
+mod peer_events;
 mod peers;
 mod renewal;
 mod shared_dealer;
@@ -18,6 +19,7 @@ use curve::{FRAME_OVERHEAD, REFUSALS, RefusalLog, bind_with, connect_with, refus
 pub use endpoint::endpoint;
 pub use endpoint::{bind, connect};
 use max_sockets::context_for;
+pub use peer_events::{PeerEvent, poll_peer};
 pub use peers::{Peers, follow_up, peers_news};
 use renewal::RenewalPolicy;
 pub use renewal::{Renewal, renew};

@@ -1,6 +1,7 @@
 //! The requests that this web instance has accepted. Begin with `store.rs`.
 
 mod active_request;
+mod calls;
 mod ended_request;
 mod shown;
 mod store;
@@ -10,4 +11,5 @@ use active_request::{ActiveRequest, RequestProgress};
 use ended_request::{Ended, Kept};
 pub use ended_request::{News, PartOutcome};
 pub use shown::Shown;
+use store::RequestStore;
 pub use store::Requests;
