@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, watch};
 
 use super::{BrokerState, Dispatcher, Heartbeat, InFlightTable, LeastBusy, Outboxes, RoundRobin, run_broker};
 use crate::runtime::supervision::{Drain, Factory, Supervisor};
-use crate::runtime::zeromq::{Contexts, SharedDealer, Socket, bind};
+use crate::runtime::zeromq::{SharedDealer, Socket, bind};
 use crate::runtime::{InstanceStatus, Process, bind_zmq, bound};
 use crate::wire::{Dispatch, Tier};
 
@@ -61,7 +61,7 @@ impl BrokerTier {
         let dispatch = watch::Sender::new(settings.dispatch);
         let (dispatcher, backend) = match separate {
             true => separate_dispatcher(process, mark, dispatch.subscribe())?,
-            false => (dispatcher(&contexts, &shared, dispatch.subscribe())?, None),
+            false => (dispatcher(process, &shared, dispatch.subscribe())?, None),
         };
         let status = process.status(Tier::Broker, false, true);
         status.set_dispatch(settings.dispatch);
@@ -104,15 +104,16 @@ impl BrokerTier {
 
 /// Deals to workers of this process: both strategies, of which either may be in use.
 fn dispatcher(
-    contexts: &Contexts,
+    process: &Process,
     shared: &Arc<SharedDealer>,
     dispatch: watch::Receiver<Dispatch>,
 ) -> Result<Dispatcher> {
+    let contexts = &process.contexts;
     let (dealer, router) = (contexts.inproc_socket(zmq::DEALER)?, contexts.inproc_socket(zmq::ROUTER)?);
     bind(&dealer, inproc_endpoint(Dispatch::RoundRobin))?;
     let round_robin = RoundRobin::new(Socket::attach(dealer)?, Some(shared.clone()));
     bind(&router, inproc_endpoint(Dispatch::LeastBusy))?;
-    Ok(Dispatcher::new(dispatch, Some(round_robin), Some(least_busy(router)?), None))
+    Ok(Dispatcher::new(dispatch, Some(round_robin), Some(least_busy(router, process)?), None))
 }
 
 /// Deals to workers elsewhere, by the one strategy that is configured; where it listens, if that is TCP.
@@ -132,7 +133,7 @@ fn separate_dispatcher(
     })?;
     let backend = bound(&socket).ok();
     let (round_robin, least_busy) = match is_least_busy {
-        true => (None, Some(least_busy(socket)?)),
+        true => (None, Some(least_busy(socket, process)?)),
         false => (Some(RoundRobin::new(Socket::attach(socket)?, None)), None),
     };
     let discovery = &process.settings.discovery;
@@ -141,10 +142,9 @@ fn separate_dispatcher(
 }
 
 /// The options that [`LeastBusy::new`] asks for.
-fn least_busy(router: zmq::Socket) -> Result<LeastBusy> {
+fn least_busy(router: zmq::Socket, process: &Process) -> Result<LeastBusy> {
     router.set_router_mandatory(true)?;
-    router.set_sndhwm(0)?;
-    Ok(LeastBusy::new(Socket::attach(router)?))
+    Ok(LeastBusy::new(Socket::attach(router)?, process.log.clone()))
 }
 
 /// Messages that libzmq queues for each connection and direction, where it tells nobody how many bytes those have: the

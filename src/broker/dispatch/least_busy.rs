@@ -5,6 +5,8 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use slog::{Logger, warn};
+
 use super::ReadyQueue;
 use crate::runtime::LogLimit;
 use crate::runtime::zeromq::{Frames, Socket};
@@ -15,12 +17,14 @@ pub struct LeastBusy {
     router: Socket,
     queue: ReadyQueue,
     strangers: LogLimit,
+    log: Logger,
 }
 
 impl LeastBusy {
-    /// `router` is bound, has ROUTER_MANDATORY and no high-water mark for sending: a worker's credit bounds that.
-    pub fn new(router: Socket) -> Self {
-        Self { router, queue: ReadyQueue::default(), strangers: LogLimit::default() }
+    /// `router` is bound and has ROUTER_MANDATORY. A peer that reads nothing reaches the high-water mark, by heartbeats or by
+    /// answers to its announcements; then it counts as lost.
+    pub fn new(router: Socket, log: Logger) -> Self {
+        Self { router, queue: ReadyQueue::default(), strangers: LogLimit::default(), log }
     }
 
     pub fn attach_here(&mut self) -> io::Result<()> {
@@ -54,7 +58,8 @@ impl LeastBusy {
 
     fn warn_of_stranger(&self) {
         if let Some(times) = self.strangers.allow("") {
-            slog_scope::warn!(
+            warn!(
+                self.log,
                 "dropped frames from a peer that is no worker: it has not announced itself. Requesters have to connect to the \
                  other port (broker.port, which requester.responder names)"; "times" => times
             );
