@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use tokio::sync::{Mutex, watch};
 
 use super::{BrokerState, Dispatcher, Heartbeat, InFlightTable, LeastBusy, Outboxes, RoundRobin, run_broker};
-use crate::runtime::supervision::{Drain, Factory, Supervisor};
+use crate::runtime::supervision::{Component, Drain, Factory, Supervisor};
 use crate::runtime::zeromq::{SharedDealer, Socket, bind};
 use crate::runtime::{InstanceStatus, Process, bind_zmq, bound};
 use crate::wire::{Dispatch, Tier};
@@ -90,7 +90,7 @@ impl BrokerTier {
         }));
         let arbiters = process.arbiter_pool(1, 1)?;
         let factory: Factory = Arc::new(move |slot| Box::pin(run_broker(slot, state.clone())));
-        let pool = process.pool("broker", &arbiters, &status, watch::Sender::new(1), factory);
+        let pool = process.pool("broker", &arbiters, &status, watch::Sender::new(1), Component::spawn_from(factory));
         Ok(Self { router: address, backend, pool, status, dispatch, shared, separate })
     }
 

@@ -1,18 +1,23 @@
 //! A connection of a web tier: requests come by it, and the lines of their replies leave by it.
 
 use std::io::{self, IoSlice};
+use std::net::TcpStream as StdTcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::prelude::*;
 use bytes::Bytes;
+use futures_util::stream::{Stream, unfold};
 use slog::{Logger, debug, warn};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{Line, OpenConnection, RequestCoordinator, Sink};
+use super::{Line, OpenConnection, Place, RequestCoordinator, Sink};
 use crate::runtime::LogLimit;
+use crate::runtime::supervision::{Crash, Drain, Life, Supervised};
 use crate::runtime::tcp::{ObjectReader, StreamError};
 use crate::wire::{ErrorCode, Frame, Problem, Request};
 
@@ -46,119 +51,193 @@ pub fn no_place(limit: usize) -> Frame {
     Frame::Refused { request_id: None, error: Problem { code: ErrorCode::Overloaded, message } }
 }
 
-/// Serves one connection, until its peer ends it, it has to leave, or the closing token is cancelled.
-pub async fn serve(
-    stream: impl AsyncRead + AsyncWrite + 'static,
-    connection: &OpenConnection,
-    context: &ConnectionContext,
-    closing: &CancellationToken,
-    log: &Logger,
-) {
-    let (reader, writer) = tokio::io::split(stream);
-    let (sink, outbox) = mpsc::channel(OUTBOX);
-    let cut_off = CancellationToken::new();
-    let mut writing = actix_rt::spawn(write(writer, outbox, cut_off.clone().drop_guard()));
-    let mut objects = ObjectReader::new(reader, context.max_message_bytes, context.room.clone());
-    let mut told_to_drain = false;
-    let mut speaks_frames = false;
-    loop {
-        tokio::select! {
-            object = objects.next() => match object {
-                Some(Ok(object)) => {
-                    connection.asks();
-                    // No more is read while as many requests are under way as may be: TCP slows the sender down.
-                    let permit = tokio::select! {
-                        permit = connection.requests.clone().acquire_owned() => permit,
-                        () = cut_off.cancelled() => break,
-                        () = closing.cancelled() => break,
-                    };
-                    // The semaphore is never closed.
-                    let Ok(permit) = permit else { break };
-                    speaks_frames |= take(&object, permit, &sink, context, log).await;
+/// A connection with a place. What it sends waits in a queue that its writer reads, and not in its mailbox: the requests under way
+/// wait while that is full, and so does TCP.
+pub struct Connection {
+    life: Life,
+    stream: Option<StdTcpStream>,
+    place: Place,
+    context: Arc<ConnectionContext>,
+    /// None when nothing more is read; then the requests under way hold the others.
+    sink: Option<Sink>,
+    reading: SpawnHandle,
+    speaks_frames: bool,
+    log: Logger,
+}
+
+/// An object that has come, and the permit for its request.
+#[derive(Message)]
+#[rtype("()")]
+struct Incoming(Result<(Bytes, OwnedSemaphorePermit), StreamError>);
+
+impl Connection {
+    pub fn new(life: Life, stream: StdTcpStream, place: Place, context: Arc<ConnectionContext>, log: Logger) -> Self {
+        let reading = SpawnHandle::default();
+        Self { life, stream: Some(stream), place, context, sink: None, reading, speaks_frames: false, log }
+    }
+
+    /// Starts to read and to write.
+    fn open(&mut self, ctx: &mut Context<Self>) -> io::Result<()> {
+        let Some(stream) = self.stream.take() else { return Ok(()) };
+        let (reader, writer) = TcpStream::from_std(stream)?.into_split();
+        let (sink, outbox) = mpsc::channel(OUTBOX);
+        self.sink = Some(sink);
+        let objects = ObjectReader::new(reader, self.context.max_message_bytes, self.context.room.clone());
+        self.reading = ctx.add_stream(requests(objects, self.place.connection()));
+        ctx.spawn(write(writer, outbox).into_actor(self).map(|written, actor, ctx| actor.written(written, ctx)));
+        let (draining, leave) = (self.context.draining.clone(), self.place.leave.clone());
+        ctx.spawn(draining.cancelled_owned().into_actor(self).map(|(), actor, ctx| actor.tell(Frame::Draining, ctx)));
+        ctx.spawn(leave.cancelled_owned().into_actor(self).map(|(), actor, ctx| actor.give_place(ctx)));
+        Ok(())
+    }
+
+    /// Tells a peer that knows more than the article's program; its web server would take it for a set of replies.
+    fn tell(&mut self, frame: Frame, ctx: &mut Context<Self>) {
+        if self.speaks_frames {
+            self.send(frame, (), ctx);
+        }
+    }
+
+    /// Sends a frame when there is room for it; `held` until then.
+    fn send(&mut self, frame: Frame, held: impl Sized + 'static, ctx: &mut Context<Self>) {
+        if let Some(sink) = self.sink.clone() {
+            let sending = async move {
+                // The connection is gone, and with it whoever asked.
+                let _ = sink.send(frame.into()).await;
+                drop(held);
+            };
+            ctx.spawn(sending.into_actor(self));
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        request_id: Option<String>,
+        message: String,
+        held: impl Sized + 'static,
+        ctx: &mut Context<Self>,
+    ) {
+        self.send(Frame::Refused { request_id, error: Problem { code: ErrorCode::BadRequest, message } }, held, ctx);
+    }
+
+    /// Reads no more. The requests still under way hold a sink each: what they have to say is written before the connection is
+    /// closed, unless others need its place meanwhile.
+    fn stop_reading(&mut self, ctx: &mut Context<Self>) {
+        ctx.cancel_future(self.reading);
+        self.sink = None;
+        self.place.ends();
+    }
+
+    /// Another connection needs this one's place.
+    fn give_place(&mut self, ctx: &mut Context<Self>) {
+        if self.sink.is_none() {
+            return self.end(Ok(()), ctx);
+        }
+        debug!(self.log, "an idle connection gives its place to another");
+        self.tell(no_place(self.context.max_connections), ctx);
+        self.stop_reading(ctx);
+    }
+
+    /// There is nothing more to write, or nobody takes it.
+    fn written(&mut self, written: io::Result<()>, ctx: &mut Context<Self>) {
+        if let Err(error) = written
+            && error.kind() == io::ErrorKind::TimedOut
+            && let Some(times) = self.context.warnings.allow("stalled")
+        {
+            warn!(self.log, "a peer that takes nothing of what is sent to it is given up"; "error" => %error, "times" => times);
+        }
+        debug!(self.log, "disconnected");
+        self.end(Ok(()), ctx);
+    }
+}
+
+impl Actor for Connection {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        debug!(self.log, "connected");
+        if let Err(error) = self.open(ctx) {
+            self.end(Err(error.into()), ctx);
+        }
+    }
+}
+
+impl StreamHandler<Incoming> for Connection {
+    fn handle(&mut self, Incoming(incoming): Incoming, ctx: &mut Self::Context) {
+        match incoming {
+            Ok((object, permit)) => match Request::parse(&object) {
+                Ok(request) => {
+                    self.speaks_frames |= request.is_extended();
+                    let Some(sink) = self.sink.clone() else { return };
+                    self.context.coordinator.clone().start(request, permit, sink, self.log.clone());
                 }
-                Some(Err(error)) => {
-                    if let Some(times) = context.warnings.allow("not readable") {
-                        warn!(log, "the stream can't be read on"; "error" => %error, "times" => times);
+                Err(error) => {
+                    if let Some(times) = self.context.warnings.allow("not a request") {
+                        warn!(self.log, "not a request"; "error" => %error, "times" => times);
                     }
-                    if !matches!(error, StreamError::Io(_)) {
-                        say_no(&sink, None, error.to_string()).await;
-                    }
-                    break;
+                    self.refuse(Request::id_of(&object), format!("not a request: {error}"), permit, ctx);
                 }
-                None => break,
             },
-            () = context.draining.cancelled(), if !told_to_drain => {
-                told_to_drain = true;
-                // The article's web server would take it for a set of replies.
-                if speaks_frames {
-                    let _ = sink.send(Frame::Draining.into()).await;
+            Err(error) => {
+                if let Some(times) = self.context.warnings.allow("not readable") {
+                    warn!(self.log, "the stream can't be read on"; "error" => %error, "times" => times);
                 }
-            }
-            () = connection.leave.cancelled() => {
-                debug!(log, "an idle connection gives its place to another");
-                if speaks_frames {
-                    let _ = sink.send(no_place(context.max_connections).into()).await;
+                if !matches!(error, StreamError::Io(_)) {
+                    self.refuse(None, error.to_string(), (), ctx);
                 }
-                break;
+                self.stop_reading(ctx);
             }
-            () = cut_off.cancelled() => break,
-            () = closing.cancelled() => break,
         }
     }
-    // The requests still under way hold a sink each: what they have to say is written before the connection is closed, unless
-    // others need its place meanwhile.
-    drop(sink);
-    connection.ends();
-    let had_to_leave = connection.leave.is_cancelled();
-    let written = tokio::select! {
-        written = &mut writing => written,
-        () = connection.leave.cancelled(), if !had_to_leave => return writing.abort(),
-    };
-    if let Ok(Err(error)) = written
-        && error.kind() == io::ErrorKind::TimedOut
-        && let Some(times) = context.warnings.allow("stalled")
-    {
-        warn!(log, "a peer that takes nothing of what is sent to it is given up"; "error" => %error, "times" => times);
+
+    fn finished(&mut self, ctx: &mut Self::Context) {
+        self.stop_reading(ctx);
     }
 }
 
-/// Starts a request; true when its sender knows more than the article's program.
-async fn take(
-    object: &Bytes,
-    permit: OwnedSemaphorePermit,
-    sink: &Sink,
-    context: &ConnectionContext,
-    log: &Logger,
-) -> bool {
-    match Request::parse(object) {
-        Ok(request) => {
-            let extended = request.is_extended();
-            context.coordinator.clone().start(request, permit, sink.clone(), log.clone());
-            extended
-        }
-        Err(error) => {
-            if let Some(times) = context.warnings.allow("not a request") {
-                warn!(log, "not a request"; "error" => %error, "times" => times);
+impl Handler<Drain> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
+        self.stop_reading(ctx);
+    }
+}
+
+impl Handler<Crash> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("crashed on request");
+    }
+}
+
+impl Supervised for Connection {
+    fn life(&mut self) -> &mut Life {
+        &mut self.life
+    }
+}
+
+/// The objects of a connection. No more is read while as many requests are under way as may be: TCP slows the sender down.
+fn requests(
+    objects: ObjectReader<impl AsyncRead + Unpin>,
+    connection: Arc<OpenConnection>,
+) -> impl Stream<Item = Incoming> {
+    unfold((objects, connection), async |(mut objects, connection)| {
+        let incoming = match objects.next().await? {
+            Ok(object) => {
+                connection.asks();
+                // The semaphore is never closed.
+                let permit = connection.requests.clone().acquire_owned().await.ok()?;
+                Ok((object, permit))
             }
-            say_no(sink, Request::id_of(object), format!("not a request: {error}")).await;
-            false
-        }
-    }
+            Err(error) => Err(error),
+        };
+        Some((Incoming(incoming), (objects, connection)))
+    })
 }
 
-async fn say_no(sink: &Sink, request_id: Option<String>, message: String) {
-    let error = Problem { code: ErrorCode::BadRequest, message };
-    // The connection is gone, and with it whoever asked.
-    let _ = sink.send(Frame::Refused { request_id, error }.into()).await;
-}
-
-/// Writes lines until nobody has more to send, or the peer is gone, or takes nothing for [`STALLED`]. The guard is
-/// dropped at the end.
-async fn write(
-    mut writer: impl AsyncWrite + Unpin,
-    mut outbox: mpsc::Receiver<Arc<Line>>,
-    _cut_off: tokio_util::sync::DropGuard,
-) -> io::Result<()> {
+/// Writes lines until nobody has more to send, or the peer is gone, or takes nothing for [`STALLED`].
+async fn write(mut writer: impl AsyncWrite + Unpin, mut outbox: mpsc::Receiver<Arc<Line>>) -> io::Result<()> {
     let mut lines = Vec::new();
     while outbox.recv_many(&mut lines, BATCH).await > 0 {
         // What has come meanwhile goes out in the same write.
@@ -186,10 +265,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
-        let cut_off = CancellationToken::new();
         let (mut peer, writer) = duplex(100);
         let (sink, outbox) = mpsc::channel(OUTBOX);
-        let writing = tokio::spawn(write(writer, outbox, cut_off.clone().drop_guard()));
+        let writing = tokio::spawn(write(writer, outbox));
         for bytes in [300, 1, 300] {
             sink.send(line(bytes)).await.unwrap();
         }
@@ -199,10 +277,9 @@ mod tests {
             tokio::time::advance(STALLED / 2).await;
             read += peer.read(&mut buffer).await.unwrap();
         }
-        assert!(!writing.is_finished() && !cut_off.is_cancelled());
+        assert!(!writing.is_finished());
         let error = writing.await.unwrap().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert!(cut_off.is_cancelled(), "the connection is closed");
         assert!(sink.send(line(1)).await.is_err());
     }
 
@@ -210,7 +287,7 @@ mod tests {
     async fn all_lines_are_written_whole_and_in_order() {
         let (mut peer, writer) = duplex(7);
         let (sink, outbox) = mpsc::channel(OUTBOX);
-        let writing = tokio::spawn(write(writer, outbox, CancellationToken::new().drop_guard()));
+        let writing = tokio::spawn(write(writer, outbox));
         let mut expected = String::new();
         let sending = tokio::spawn(async move {
             for number in 0..200 {

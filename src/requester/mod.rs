@@ -19,7 +19,7 @@ mod worker_queues;
 
 use broker_connections::Brokers;
 pub use broker_connections::RequesterSocket;
-use connection::{ConnectionContext, no_place, serve};
+use connection::{Connection, ConnectionContext, no_place};
 pub use coordinator::RequestCoordinator;
 use coordinator::Sink;
 pub use in_flight::RetryPolicy;
@@ -29,7 +29,7 @@ use memory::{Attached, Hold, Line, ReplayLog};
 use open_connections::{OpenConnection, OpenConnections, Place};
 use pending_message::Completed;
 pub use pending_message::{PendingMessage, ReplyTo};
-use socket_master::{MasterContext, run_socket_master};
+use socket_master::{MasterContext, SocketMaster};
 pub use tier::{MAX_WORKERS, RequesterTier};
 use worker::Assigned;
 pub use worker::{RequesterContext, RequesterWorker};

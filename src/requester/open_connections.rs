@@ -32,6 +32,12 @@ pub struct Place {
     connection: Arc<OpenConnection>,
 }
 
+impl Place {
+    pub fn connection(&self) -> Arc<OpenConnection> {
+        self.connection.clone()
+    }
+}
+
 impl Deref for Place {
     type Target = OpenConnection;
 

@@ -1,18 +1,20 @@
 //! The socket master: accepts the connections of web tiers. Each becomes a connection of its own, on any of the
 //! requester's arbiters.
 
-use std::net::TcpListener as StdListener;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Addr;
-use slog::{Logger, debug, o, warn};
+use actix::prelude::*;
+use futures_util::stream::{Stream, unfold};
+use slog::{Logger, o, warn};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
-use super::{ConnectionContext, OpenConnections, Place, no_place, serve};
-use crate::runtime::supervision::{Slot, StartTemporary, Supervisor, WorkError};
+use super::{Connection, ConnectionContext, OpenConnections, no_place};
+use crate::runtime::supervision::{Crash, Drain, Life, StartTemporary, Supervised, Supervisor};
 use crate::runtime::tcp::keep_alive;
 use crate::wire::WorkerState;
 
@@ -31,60 +33,99 @@ pub struct MasterContext {
     pub heartbeat_timeout: Duration,
 }
 
-/// Accepts connections until it is drained.
-pub async fn run_socket_master(slot: Slot, context: Arc<MasterContext>) -> Result<(), WorkError> {
-    let listener = TcpListener::from_std(context.listener.try_clone()?)?;
-    slot.status.set(WorkerState::Idle, None);
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = slot.drain.cancelled() => return Ok(()),
-        };
-        match accepted {
-            Ok((stream, peer)) => take_in(stream, &context, slot.log.new(o!("peer" => peer)))?,
-            Err(error) => {
-                warn!(slot.log, "a connection can't be accepted"; "error" => %error);
-                sleep(ACCEPT_AGAIN).await;
+/// The socket master.
+pub struct SocketMaster {
+    pub life: Life,
+    pub context: Arc<MasterContext>,
+}
+
+/// A web tier has connected.
+#[derive(Message)]
+#[rtype("()")]
+struct Accepted(TcpStream, SocketAddr);
+
+impl Actor for SocketMaster {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        match self.context.listener.try_clone().and_then(TcpListener::from_std) {
+            Ok(listener) => {
+                self.life.slot.status.set(WorkerState::Idle, None);
+                ctx.add_stream(accepted(listener, self.life.slot.log.clone()));
             }
+            Err(error) => self.end(Err(error.into()), ctx),
         }
     }
 }
 
-/// Has the supervisor of connections serve a connection, or turn it away when `requester.max_connections` are open.
-fn take_in(stream: TcpStream, context: &MasterContext, log: Logger) -> Result<(), WorkError> {
-    if let Err(error) = keep_alive(&stream, context.heartbeat, context.heartbeat_timeout) {
-        warn!(log, "the connection can't be used"; "error" => %error);
-        return Ok(());
+impl StreamHandler<Accepted> for SocketMaster {
+    fn handle(&mut self, Accepted(stream, peer): Accepted, ctx: &mut Self::Context) {
+        let log = self.life.slot.log.new(o!("peer" => peer));
+        if let Err(error) = self.take_in(stream, &log, ctx) {
+            warn!(log, "the connection can't be used"; "error" => %error);
+        }
     }
-    // It may go on in another arbiter, with another event loop.
-    let stream = stream.into_std()?;
-    let connection = context.connection.clone();
-    let place = context.open_connections.admit(connection.max_in_flight);
-    if place.is_none()
-        && let Some(times) = connection.warnings.allow("too many connections")
-    {
-        warn!(log, "refused: too many connections"; "limit" => connection.max_connections, "times" => times);
-    }
-    context.connections.do_send(StartTemporary(Box::new(move |slot| {
-        Box::pin(async move {
-            let stream = TcpStream::from_std(stream)?;
-            match place {
-                Some(place) => serve_one(stream, place, &connection, &slot, &log).await,
-                None => turn_away(stream, connection.max_connections).await,
-            }
-            Ok(())
-        })
-    })));
-    Ok(())
 }
 
-async fn serve_one(stream: TcpStream, place: Place, context: &Arc<ConnectionContext>, slot: &Slot, log: &Logger) {
-    debug!(log, "connected");
-    serve(stream, &place, context, &slot.drain, log).await;
-    debug!(log, "disconnected");
+impl Handler<Drain> for SocketMaster {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
+        self.end(Ok(()), ctx);
+    }
+}
+
+impl Handler<Crash> for SocketMaster {
+    type Result = ();
+
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("crashed on request");
+    }
+}
+
+impl Supervised for SocketMaster {
+    fn life(&mut self) -> &mut Life {
+        &mut self.life
+    }
+}
+
+impl SocketMaster {
+    /// Has the supervisor of connections start one, or turns it away when `requester.max_connections` are open.
+    fn take_in(&self, stream: TcpStream, log: &Logger, ctx: &mut Context<Self>) -> io::Result<()> {
+        keep_alive(&stream, self.context.heartbeat, self.context.heartbeat_timeout)?;
+        let connection = self.context.connection.clone();
+        let max = connection.max_connections;
+        let Some(place) = self.context.open_connections.admit(connection.max_in_flight) else {
+            if let Some(times) = connection.warnings.allow("too many connections") {
+                warn!(log, "refused: too many connections"; "limit" => max, "times" => times);
+            }
+            ctx.spawn(turn_away(stream, max).into_actor(self));
+            return Ok(());
+        };
+        // It goes on in another arbiter, with another event loop.
+        let (stream, log) = (stream.into_std()?, log.clone());
+        let start = StartTemporary::new(|life| Connection::new(life, stream, place, connection, log));
+        self.context.connections.do_send(start);
+        Ok(())
+    }
 }
 
 async fn turn_away(mut stream: TcpStream, limit: usize) {
     // Best effort: the peer may already have closed the connection.
     let _ = stream.write_all(no_place(limit).to_line().as_bytes()).await;
+}
+
+/// The connections of web tiers as they come.
+fn accepted(listener: TcpListener, log: Logger) -> impl Stream<Item = Accepted> {
+    unfold((listener, log), async |(listener, log)| {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => return Some((Accepted(stream, peer), (listener, log))),
+                Err(error) => {
+                    warn!(log, "a connection can't be accepted"; "error" => %error);
+                    sleep(ACCEPT_AGAIN).await;
+                }
+            }
+        }
+    })
 }

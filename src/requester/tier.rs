@@ -3,17 +3,17 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use actix::{Actor, Addr};
+use actix::Addr;
 use anyhow::Result;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     ConnectionContext, MasterContext, Memory, OpenConnections, RequestCoordinator, RequesterContext, RequesterSocket,
-    RequesterWorker, RetryPolicy, WorkerQueues, run_socket_master,
+    RequesterWorker, RetryPolicy, SocketMaster, WorkerQueues,
 };
 use crate::config::Socket;
-use crate::runtime::supervision::{Drain, Factory, Spawn, Supervisor};
+use crate::runtime::supervision::{Drain, Supervised, Supervisor};
 use crate::runtime::tcp::room;
 use crate::runtime::{InstanceStatus, LogLimit, Process, listen};
 use crate::wire::Tier;
@@ -63,12 +63,11 @@ impl RequesterTier {
         let draining = CancellationToken::new();
         let coordinator =
             Arc::new(RequestCoordinator::new(status.clone(), worker_queues.clone(), memory, settings.timeout.get()));
-        let spawn: Spawn = Arc::new(move |life, arbiter| {
-            let (worker_queue, context) = (worker_queues.worker_queue(life.slot.index), context.clone());
-            RequesterWorker::start_in_arbiter(arbiter, move |_| RequesterWorker::new(life, worker_queue, context))
-                .into()
+        let spawn = RequesterWorker::spawn(move |life| {
+            let worker_queue = worker_queues.worker_queue(life.slot.index);
+            RequesterWorker::new(life, worker_queue, context.clone())
         });
-        let workers = process.workers("requester worker", &arbiters, &status, size, spawn);
+        let workers = process.pool("requester worker", &arbiters, &status, size, spawn);
         let max_connections = settings.max_connections.usize();
         let connection = Arc::new(ConnectionContext {
             coordinator: coordinator.clone(),
@@ -88,8 +87,8 @@ impl RequesterTier {
             heartbeat: process.settings.discovery.heartbeat.get(),
             heartbeat_timeout: process.settings.discovery.heartbeat_timeout.get(),
         });
-        let factory: Factory = Arc::new(move |slot| Box::pin(run_socket_master(slot, context.clone())));
-        let master = process.single("socket master", &arbiters, &status, factory);
+        let spawn = SocketMaster::spawn(move |life| SocketMaster { life, context: context.clone() });
+        let master = process.single("socket master", &arbiters, &status, spawn);
         Ok(Self { address, workers, coordinator, master, connections, draining, status })
     }
 

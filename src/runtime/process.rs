@@ -104,20 +104,8 @@ impl Process {
         status
     }
 
-    /// Starts a pool of components. `status` shows its workers.
+    /// Starts a pool of actors. `status` shows them.
     pub fn pool(
-        &self,
-        name: &'static str,
-        arbiters: &Arc<ArbiterPool>,
-        status: &Arc<InstanceStatus>,
-        size: watch::Sender<usize>,
-        factory: Factory,
-    ) -> Addr<Supervisor> {
-        self.workers(name, arbiters, status, size, Component::spawn(factory))
-    }
-
-    /// Starts a pool of actors of any kind.
-    pub fn workers(
         &self,
         name: &'static str,
         arbiters: &Arc<ArbiterPool>,
@@ -138,15 +126,15 @@ impl Process {
         })
     }
 
-    /// Starts a pool of one worker that `status` does not list; it counts its restarts.
+    /// Starts a pool of one actor that `status` does not list; it counts its restarts.
     pub fn single(
         &self,
         name: &'static str,
         arbiters: &Arc<ArbiterPool>,
         status: &InstanceStatus,
-        factory: Factory,
+        spawn: Spawn,
     ) -> Addr<Supervisor> {
-        self.pool(name, arbiters, &Arc::new(status.of_component()), watch::Sender::new(1), factory)
+        self.pool(name, arbiters, &Arc::new(status.of_component()), watch::Sender::new(1), spawn)
     }
 
     /// Starts a supervisor for temporary children, distributed over the arbiters.
@@ -157,7 +145,7 @@ impl Process {
         status: &Arc<InstanceStatus>,
     ) -> Addr<Supervisor> {
         let none: Factory = Arc::new(|_| Box::pin(async { Ok(()) }));
-        self.pool(name, arbiters, status, watch::Sender::new(0), none)
+        self.pool(name, arbiters, status, watch::Sender::new(0), Component::spawn_from(none))
     }
 
     /// Resolves an upstream's names periodically; the receiver has the current addresses.
@@ -196,7 +184,8 @@ impl Process {
         let factory: Factory =
             Arc::new(move |slot| Box::pin(run_telemetry_publisher(slot, telemetry.clone(), events.clone())));
         let status = self.instances.first().context("a process has at least one instance")?.clone();
-        self.telemetry = Some(self.single("telemetry", &self.arbiters.clone(), &status, factory));
+        self.telemetry =
+            Some(self.single("telemetry", &self.arbiters.clone(), &status, Component::spawn_from(factory)));
         Ok(())
     }
 

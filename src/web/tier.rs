@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use super::Load;
 use crate::config::Connect;
 use crate::runtime::http::{Guard, HttpLimits, Permission};
-use crate::runtime::supervision::{Drain, Factory, Supervisor};
+use crate::runtime::supervision::{Component, Drain, Factory, Supervisor};
 use crate::runtime::telemetry::Subscriber;
 use crate::runtime::{InstanceStatus, Memory, Process, listen};
 use crate::web::Feed;
@@ -102,12 +102,12 @@ impl WebTier {
             largest_frame: (8 * process.settings.requester.max_message_bytes.usize()).max(8 << 20),
         };
         let factory: Factory = Arc::new(move |slot| Box::pin(run_links(slot, context.clone())));
-        let link_master = process.single("links", &process.arbiters, &status, factory);
+        let link_master = process.single("links", &process.arbiters, &status, Component::spawn_from(factory));
         let (hub_again, sources) = (hub.clone(), Arc::new(Mutex::new((subscriber, process.own_events()))));
         let factory: Factory = Arc::new(move |slot| Box::pin(run_hub(slot, hub_again.clone(), sources.clone())));
         // Whatever telemetry costs, the links do not wait for it.
         let hub_arbiter = process.arbiter_pool(1, 1)?;
-        let hub_master = process.single("hub", &hub_arbiter, &status, factory);
+        let hub_master = process.single("hub", &hub_arbiter, &status, Component::spawn_from(factory));
         let context = WebContext {
             hub: hub.clone(),
             links,

@@ -11,7 +11,7 @@ use slog::Logger;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Drain, Life, Spawn, Supervisor};
+use super::{Drain, Life, Spawn, Supervised, Supervisor};
 use crate::runtime::WorkerStatus;
 
 /// A component's work, from its start until it is drained or fails.
@@ -19,9 +19,6 @@ pub type Work = Pin<Box<dyn Future<Output = Result<(), WorkError>>>>;
 
 /// Makes the work of a slot. Called at each start, on the arbiter that will run the work.
 pub type Factory = Arc<dyn Fn(Slot) -> Work + Send + Sync>;
-
-/// A factory for a single start.
-pub type Start = Box<dyn FnOnce(Slot) -> Work + Send>;
 
 /// Why a component failed.
 #[derive(Debug, thiserror::Error)]
@@ -75,8 +72,7 @@ pub struct Crash;
 
 /// The actor of work that is an async function: its lifecycle. The actor of one slot, for one life.
 pub struct Component {
-    /// None once it has started.
-    start: Option<Start>,
+    factory: Factory,
     life: Life,
 }
 
@@ -97,17 +93,9 @@ impl Drop for ExitGuard {
 }
 
 impl Component {
-    pub fn new(start: Start, life: Life) -> Self {
-        Self { start: Some(start), life }
-    }
-
-    /// Spawns components whose work comes from a factory.
-    pub fn spawn(factory: Factory) -> Spawn {
-        Arc::new(move |life, arbiter| {
-            let factory = factory.clone();
-            let start: Start = Box::new(move |slot| factory(slot));
-            Self::start_in_arbiter(arbiter, move |_| Self::new(start, life)).into()
-        })
+    /// Starts components whose work comes from a factory.
+    pub fn spawn_from(factory: Factory) -> Spawn {
+        Self::spawn(move |life| Self { factory: factory.clone(), life })
     }
 }
 
@@ -115,17 +103,21 @@ impl Actor for Component {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let Some(start) = self.start.take() else { return };
-        let slot = self.life.slot.clone();
-        let work = AssertUnwindSafe(async move { start(slot).await }).catch_unwind();
-        ctx.spawn(work.into_actor(self).map(|end, actor, ctx| {
-            actor.life.ends(match end {
-                Ok(Ok(())) => Exit::Done,
-                Ok(Err(error)) => Exit::Failed(error.to_string()),
-                Err(panic) => Exit::Panicked(panic_message(panic.as_ref())),
-            });
-            ctx.stop();
+        let (factory, slot) = (self.factory.clone(), self.life.slot.clone());
+        let work = AssertUnwindSafe(async move { factory(slot).await }).catch_unwind();
+        ctx.spawn(work.into_actor(self).map(|end, actor, ctx| match end {
+            Ok(result) => actor.end(result, ctx),
+            Err(panic) => {
+                actor.life.ends(Exit::Panicked(panic_message(panic.as_ref())));
+                ctx.stop();
+            }
         }));
+    }
+}
+
+impl Supervised for Component {
+    fn life(&mut self) -> &mut Life {
+        &mut self.life
     }
 }
 

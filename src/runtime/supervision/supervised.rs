@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
 
-use actix::dev::ToEnvelope;
 use actix::prelude::*;
 use actix_rt::ArbiterHandle;
 
@@ -44,23 +43,36 @@ pub struct WorkerHandle {
     pub crash: Recipient<Crash>,
 }
 
-impl<A> From<Addr<A>> for WorkerHandle
-where
-    A: Handler<Drain> + Handler<Crash>,
-    A::Context: ToEnvelope<A, Drain> + ToEnvelope<A, Crash>,
-{
+impl<A: Supervised> From<Addr<A>> for WorkerHandle {
     fn from(worker: Addr<A>) -> Self {
         Self { drain: worker.clone().recipient(), crash: worker.recipient() }
     }
 }
 
-/// A worker that is an actor with messages of its own.
-pub trait Supervised: Actor<Context = Context<Self>> + Unpin {
+/// An actor that a supervisor keeps, with messages of its own beside these.
+pub trait Supervised: Actor<Context = Context<Self>> + Handler<Drain> + Handler<Crash> + Unpin {
     fn life(&mut self) -> &mut Life;
 
-    /// Does all that can be done now. Called after each message that the actor has handled, and when anything it polled
-    /// has become ready. Ready when the worker has left, or can't go on.
-    fn advance(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), WorkError>>;
+    /// Does all that can be done now, where messages and streams are not enough: see [`keep_going`]. Called after each message
+    /// that the actor has handled, and when anything it polled has become ready. Ready when the worker has left, or can't go
+    /// on.
+    fn advance(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), WorkError>> {
+        Poll::Pending
+    }
+
+    /// Ends the actor: it has left, or can't go on.
+    fn end(&mut self, result: Result<(), WorkError>, ctx: &mut Context<Self>) {
+        self.life().ends(result.map_or_else(|error| Exit::Failed(error.to_string()), |()| Exit::Done));
+        ctx.stop();
+    }
+
+    /// Starts such actors, each made on its arbiter.
+    fn spawn(new: impl Fn(Life) -> Self + Clone + Send + Sync + 'static) -> Spawn {
+        Arc::new(move |life, arbiter| {
+            let new = new.clone();
+            Self::start_in_arbiter(arbiter, move |_| new(life)).into()
+        })
+    }
 }
 
 /// Keeps an actor going until it has left; called once, when it has started.
@@ -74,14 +86,14 @@ impl<A: Supervised> ActorFuture<A> for KeepGoing {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, actor: &mut A, ctx: &mut Context<A>, cx: &mut task::Context<'_>) -> Poll<()> {
-        let exit = match catch_unwind(AssertUnwindSafe(|| actor.advance(cx))) {
+        match catch_unwind(AssertUnwindSafe(|| actor.advance(cx))) {
             Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(Ok(()))) => Exit::Done,
-            Ok(Poll::Ready(Err(error))) => Exit::Failed(error.to_string()),
-            Err(panic) => Exit::Panicked(panic_message(panic.as_ref())),
-        };
-        actor.life().ends(exit);
-        ctx.stop();
+            Ok(Poll::Ready(result)) => actor.end(result, ctx),
+            Err(panic) => {
+                actor.life().ends(Exit::Panicked(panic_message(panic.as_ref())));
+                ctx.stop();
+            }
+        }
         Poll::Ready(())
     }
 }

@@ -288,7 +288,7 @@ mod tests {
             name: "worker",
             arbiters: Arc::new(ArbiterPool::start(1, 1).unwrap()),
             policy,
-            spawn: Component::spawn(factory),
+            spawn: Component::spawn_from(factory),
             status: status(),
             size,
             fatal: mpsc::unbounded_channel().0,

@@ -3,31 +3,32 @@
 use std::collections::HashMap;
 
 use actix::prelude::*;
+use actix_rt::ArbiterHandle;
 use slog::warn;
 use tokio_util::sync::CancellationToken;
 
-use super::{Component, Exit, ExitGuard, Life, Slot, Start, Supervisor};
+use super::{Drain, Exit, ExitGuard, Life, Slot, Supervised, Supervisor, WorkerHandle};
 
 /// The temporary children of one supervisor that have not ended, by their generation.
 #[derive(Default)]
 pub struct Temporary {
     next: u32,
-    drains: HashMap<u32, CancellationToken>,
+    children: HashMap<u32, WorkerHandle>,
 }
 
 impl Temporary {
     pub fn is_empty(&self) -> bool {
-        self.drains.is_empty()
+        self.children.is_empty()
     }
 
-    /// Cancels the drain tokens of all.
+    /// Has all of them drain.
     pub fn drain(&self) {
-        self.drains.values().for_each(CancellationToken::cancel);
+        self.children.values().for_each(|child| child.drain.do_send(Drain));
     }
 
     /// A child has ended.
     pub fn ended(&mut self, generation: u32) {
-        self.drains.remove(&generation);
+        self.children.remove(&generation);
     }
 }
 
@@ -35,24 +36,30 @@ impl Temporary {
 /// the pool drains, the child drains from its start.
 #[derive(Message)]
 #[rtype("()")]
-pub struct StartTemporary(pub Start);
+pub struct StartTemporary(Box<dyn FnOnce(Life, &ArbiterHandle) -> WorkerHandle + Send>);
+
+impl StartTemporary {
+    /// `new` makes the child, on its arbiter.
+    pub fn new<A: Supervised>(new: impl FnOnce(Life) -> A + Send + 'static) -> Self {
+        Self(Box::new(|life, arbiter| A::start_in_arbiter(arbiter, |_| new(life)).into()))
+    }
+}
 
 impl Handler<StartTemporary> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, StartTemporary(start): StartTemporary, ctx: &mut Self::Context) {
         self.temporary.next += 1;
-        let (generation, drain) = (self.temporary.next, CancellationToken::new());
-        if self.draining {
-            drain.cancel();
-        }
-        self.temporary.drains.insert(generation, drain.clone());
+        let generation = self.temporary.next;
         let status = self.spec.status.unlisted_worker(TEMPORARY);
-        let slot = Slot { index: TEMPORARY, drain, status, log: self.spec.log.clone() };
+        let slot = Slot { index: TEMPORARY, drain: CancellationToken::new(), status, log: self.spec.log.clone() };
         let supervisor = ctx.address();
         let guard = ExitGuard { supervisor, index: TEMPORARY, generation, exit: Exit::Killed };
-        let life = Life::new(slot, guard);
-        Component::start_in_arbiter(&self.spec.arbiters.next(), move |_| Component::new(start, life));
+        let child = start(Life::new(slot, guard), &self.spec.arbiters.next());
+        if self.draining {
+            child.drain.do_send(Drain);
+        }
+        self.temporary.children.insert(generation, child);
     }
 }
 
