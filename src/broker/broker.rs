@@ -1,26 +1,26 @@
-//! The broker: a ROUTER for requesters, and a dispatcher for workers. It passes frames on without reading them, keeps count
-//! of what is in flight, and answers itself only where it can't pass a message on.
+//! The broker: a ROUTER for requesters, and a dispatcher for workers. It keeps count of what is in flight; `passing.rs` has what it
+//! does with each message and reply.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{self, Poll};
 use std::time::Duration;
 
-use slog::{debug, info, warn};
-use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep, sleep_until};
+use actix::prelude::*;
+use futures_util::StreamExt;
+use slog::{Logger, debug, warn};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio::time::Instant;
+use tokio_stream::wrappers::WatchStream;
 
-use super::{Delivery, Dispatcher, Dropped, Ended, Envelope, GivenUp, InFlightTable, Outboxes};
-use crate::runtime::supervision::{Slot, WorkError, next_change};
-use crate::runtime::zeromq::memory;
-use crate::runtime::zeromq::{Frames, Routed, Socket};
-use crate::runtime::{InstanceStatus, deadline_of, delivery_frame};
-use crate::wire::{
-    BrokerStamp, DeliveryFrame, EXPIRED, ErrorCode, Hop, Message, NO_RESPONDER, Outcome, READY, WorkerState,
-};
+use super::{Dispatcher, InFlightTable, Outboxes};
+use crate::runtime::supervision::{Crash, Drain, Life, Supervised, WorkError, keep_going};
+use crate::runtime::zeromq::Socket;
+use crate::runtime::{Alarm, InstanceStatus};
+use crate::wire::{Dispatch, WorkerState};
 
-/// Messages passed on in one go before others on the arbiter get their turn.
+/// Messages, and replies, passed on in one go before others on the arbiter get their turn.
 const BATCH: usize = 64;
 
 /// After so long a requester that had no room for a reply is tried again.
@@ -32,14 +32,12 @@ const SWEEP: Duration = Duration::from_millis(500);
 /// How long a broker that is drained waits for requesters to read.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
-/// The most frames of a message, its envelope's included.
-const MAX_FRAMES: usize = 32;
-
 /// What the broker works with. The actor holds it locked for its life, so that sockets, and the messages in them,
 /// survive its death.
 pub struct BrokerState {
     /// Bound, with ROUTER_MANDATORY.
     pub router: Socket,
+    pub dispatch: watch::Receiver<Dispatch>,
     pub dispatcher: Dispatcher,
     pub in_flight: InFlightTable,
     /// Replies that requesters have not read yet.
@@ -62,43 +60,153 @@ pub struct BrokerState {
     pub bytes: Arc<AtomicUsize>,
 }
 
-/// Passes messages and replies on until it is drained and nothing is on its way any more.
-pub async fn run_broker(slot: Slot, state: Arc<Mutex<BrokerState>>) -> Result<(), WorkError> {
-    let mut state = state.lock().await;
-    state.attach()?;
-    slot.status.set(WorkerState::Idle, None);
-    let mut dispatch = state.dispatcher.changes();
-    let mut sweep_at = Instant::now() + SWEEP;
-    loop {
-        state.pass_on(&slot).await?;
-        let (draining, empty) = (slot.drain.is_cancelled(), state.in_flight.is_empty());
-        let unsent = !state.outboxes.is_empty();
-        if draining && empty {
-            state.send_last(&slot).await?;
-            state.dispatcher.close();
-            return Ok(());
+/// The broker's actor. Messages and replies come by its sockets, which it polls: they cost no mailbox.
+pub struct Broker {
+    pub(super) state: OwnedMutexGuard<BrokerState>,
+    pub(super) draining: bool,
+    sweep_at: Instant,
+    /// When it has waited long enough for requesters to read, once all messages have ended.
+    leave_at: Option<Instant>,
+    alarm: Alarm,
+    pub(super) log: Logger,
+    /// Dropped last: the supervisor hears of the end when the state is free for a successor.
+    pub(super) life: Life,
+}
+
+/// Messages go by this strategy from now on; those at a worker stay there.
+#[derive(Message)]
+#[rtype("()")]
+pub struct SetDispatch(pub Dispatch);
+
+impl Broker {
+    /// Takes the state for its life.
+    ///
+    /// # Panics
+    /// Where another broker has it, which no supervisor lets happen.
+    pub fn new(life: Life, state: &Arc<Mutex<BrokerState>>) -> Self {
+        let Ok(state) = state.clone().try_lock_owned() else { panic!("another broker has these sockets") };
+        let (sweep_at, log) = (Instant::now() + SWEEP, life.slot.log.clone());
+        Self { state, draining: false, sweep_at, leave_at: None, alarm: Alarm::default(), log, life }
+    }
+}
+
+impl Actor for Broker {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if let Err(error) = self.state.attach() {
+            return self.end(Err(error.into()), ctx);
         }
-        let check_at = state.dispatcher.check_at();
-        tokio::select! {
-            news = std::future::poll_fn(|cx| state.poll_news(cx)) => news?,
-            () = next_change(Some(&mut dispatch)) => {}
-            () = sleep_until(check_at.unwrap_or(sweep_at)), if check_at.is_some() => state.pass_lost(&slot)?,
-            () = sleep_until(sweep_at), if !empty => {
-                state.give_up(&slot);
-                sweep_at = Instant::now() + SWEEP;
+        self.life.slot.status.set(WorkerState::Idle, None);
+        ctx.add_stream(WatchStream::new(self.state.dispatch.clone()).map(SetDispatch));
+        keep_going(ctx);
+    }
+}
+
+impl StreamHandler<SetDispatch> for Broker {
+    fn handle(&mut self, SetDispatch(dispatch): SetDispatch, _: &mut Self::Context) {
+        self.state.dispatcher.set(dispatch);
+    }
+
+    /// The process ends: nobody sets it any more.
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+impl Handler<Drain> for Broker {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, _: &mut Self::Context) {
+        debug!(self.log, "draining"; "onItsWay" => self.state.in_flight.len());
+        self.draining = true;
+    }
+}
+
+impl Handler<Crash> for Broker {
+    type Result = ();
+
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("crashed on request");
+    }
+}
+
+impl Supervised for Broker {
+    fn life(&mut self) -> &mut Life {
+        &mut self.life
+    }
+
+    fn advance(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), WorkError>> {
+        loop {
+            if self.pass_on()? {
+                // Others on the arbiter get their turn.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
-            // An edge that said that there is room again may have been swallowed by a call for something else.
-            () = sleep(RETRY), if unsent => {}
-            () = slot.drain.cancelled(), if !draining => debug!(slot.log, "draining"; "onItsWay" => state.in_flight.len()),
+            if self.draining && self.state.in_flight.is_empty() && self.has_sent_all() {
+                self.state.dispatcher.close();
+                return Poll::Ready(Ok(()));
+            }
+            self.alarm.set(self.next_timer());
+            if self.state.poll_news(cx)?.is_ready() {
+                continue;
+            }
+            match self.alarm.poll(cx) {
+                Poll::Ready(()) => self.on_timer()?,
+                Poll::Pending => return Poll::Pending,
+            }
         }
     }
 }
 
-/// Takes off what the requester says about a message, in its last frame.
-fn take_delivery(frames: &mut Frames) -> Option<Delivery> {
-    let frame = DeliveryFrame::parse(frames.last()?)?;
-    frames.pop();
-    Some(Delivery { delivery_id: frame.delivery_id, deadline: deadline_of(&frame) })
+impl Broker {
+    /// Passes on a batch of what is here, both ways; false when nothing was.
+    fn pass_on(&mut self) -> io::Result<bool> {
+        let mut moved = self.state.dispatcher.flush()?;
+        for _ in 0..BATCH {
+            let Some(frames) = self.state.router.try_recv()? else { break };
+            self.take_message(frames)?;
+            moved = true;
+        }
+        for _ in 0..BATCH {
+            let Some(frames) = self.state.dispatcher.try_reply()? else { break };
+            self.take_reply(frames)?;
+            moved = true;
+        }
+        let BrokerState { outboxes, router, .. } = &mut *self.state;
+        moved |= outboxes.flush(|reply| router.try_route(reply))?;
+        self.state.show();
+        Ok(moved)
+    }
+
+    /// Requesters have read all replies, or had the time to.
+    fn has_sent_all(&mut self) -> bool {
+        let leave_at = *self.leave_at.get_or_insert_with(|| Instant::now() + LAST_WAIT);
+        let outboxes = &self.state.outboxes;
+        if !outboxes.is_empty() && Instant::now() >= leave_at {
+            warn!(self.log, "replies are left that requesters did not read"; "bytes" => outboxes.bytes());
+            return true;
+        }
+        outboxes.is_empty()
+    }
+
+    /// When the broker has to look again though nothing happens.
+    fn next_timer(&self) -> Option<Instant> {
+        let sweep = (!self.state.in_flight.is_empty()).then_some(self.sweep_at);
+        // An edge that said that there is room again may have been swallowed by a call for something else.
+        let retry = (!self.state.outboxes.is_empty()).then(|| Instant::now() + RETRY);
+        [self.state.dispatcher.check_at(), sweep, retry].into_iter().flatten().min()
+    }
+
+    fn on_timer(&mut self) -> io::Result<()> {
+        let now = Instant::now();
+        if self.state.dispatcher.check_at().is_some_and(|at| at <= now) {
+            self.pass_lost()?;
+        }
+        if self.sweep_at <= now {
+            self.give_up();
+            self.sweep_at = now + SWEEP;
+        }
+        Ok(())
+    }
 }
 
 impl BrokerState {
@@ -106,29 +214,6 @@ impl BrokerState {
     fn attach(&mut self) -> io::Result<()> {
         self.router.attach_here()?;
         self.dispatcher.attach_here()
-    }
-
-    /// Passes on what is here, both ways.
-    async fn pass_on(&mut self, slot: &Slot) -> io::Result<()> {
-        loop {
-            let mut moved = self.dispatcher.flush()?;
-            for _ in 0..BATCH {
-                let Some(frames) = self.router.try_recv()? else { break };
-                self.take_message(frames, slot)?;
-                moved = true;
-            }
-            for _ in 0..BATCH {
-                let Some(frames) = self.dispatcher.try_reply()? else { break };
-                self.take_reply(frames, slot)?;
-                moved = true;
-            }
-            moved |= self.outboxes.flush(|reply| self.router.try_route(reply))?;
-            self.show();
-            if !moved {
-                return Ok(());
-            }
-            tokio::task::yield_now().await;
-        }
     }
 
     /// Writes the figures down for whoever shows them.
@@ -141,7 +226,7 @@ impl BrokerState {
 
     /// Ready when there is something to pass on. Both sides are looked at each time: a call on a socket can have
     /// swallowed its edge.
-    fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_news(&mut self, cx: &mut task::Context<'_>) -> Poll<io::Result<()>> {
         loop {
             if self.router.events()?.readable {
                 return Poll::Ready(Ok(()));
@@ -152,204 +237,6 @@ impl BrokerState {
             if !self.outboxes.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-        }
-    }
-
-    /// Passes a message on to a worker, or answers why not.
-    fn take_message(&mut self, mut frames: Frames, slot: &Slot) -> io::Result<()> {
-        let Some(envelope) = Envelope::of(&frames) else {
-            if frames.len() == 2 && &frames[1][..] == READY {
-                warn!(
-                    slot.log,
-                    "a worker has connected to the port for requesters (broker.port): set its responder.backend \
-                    to the address for workers (broker.backend)"
-                );
-            }
-            warn!(slot.log, "not a message: no empty frame with JSON behind it, or too much before that";
-                "frames" => frames.len(), "bytes" => memory(&frames));
-            self.status.ledger.sent();
-            self.status.ledger.ended(Outcome::Error);
-            return Ok(());
-        };
-        let delivery = take_delivery(&mut frames);
-        // Where the first sending may be lost with its worker, and nobody knows, it is dealt out once more.
-        if let Some(delivery) = delivery.filter(|_| self.sees_losses)
-            && self.in_flight.sent_again(delivery, envelope.frames(&frames))
-        {
-            self.status.ledger.retry();
-            return Ok(());
-        }
-        if slot.drain.is_cancelled() {
-            return self.answer(&frames, &envelope, ErrorCode::Draining, "this broker is shutting down", slot);
-        }
-        self.status.ledger.sent();
-        if delivery.is_some_and(|delivery| delivery.deadline <= Instant::now()) {
-            debug!(slot.log, "expired on its way to the broker");
-            self.status.ledger.expired();
-            return Ok(());
-        }
-        if let Some((code, reason)) = self.refusal(&frames, &envelope) {
-            self.status.ledger.ended(Outcome::Error);
-            return self.answer(&frames, &envelope, code, &reason, slot);
-        }
-        if let Some(Delivery { delivery_id, deadline }) = delivery {
-            frames.push(delivery_frame(delivery_id, deadline).encode().into());
-        }
-        for _ in 0..self.in_flight.add(envelope, delivery, memory(&frames)) {
-            debug!(slot.log, "sent again: the earlier sending counts as lost with its worker");
-            self.status.ledger.ended(Outcome::Timeout);
-        }
-        self.dispatcher.pass(frames)
-    }
-
-    /// Why a message is not passed on, where it is not.
-    fn refusal(&self, frames: &Frames, envelope: &Envelope) -> Option<(ErrorCode, String)> {
-        let bytes: usize = frames[envelope.json_at()..].iter().map(|frame| frame.len()).sum();
-        if frames.len() > MAX_FRAMES {
-            let reason = format!("the message has {} frames, and {MAX_FRAMES} are allowed", frames.len());
-            return Some((ErrorCode::TooLarge, reason));
-        }
-        if bytes > self.max_message_bytes {
-            let reason = format!(
-                "the message's frames have {bytes} bytes, and {} are allowed (requester.max_message_bytes)",
-                self.max_message_bytes
-            );
-            return Some((ErrorCode::TooLarge, reason));
-        }
-        let reason = if self.in_flight.len() >= self.limit {
-            format!("overloaded: {} messages are at this broker already (broker.queue)", self.limit)
-        } else if self.in_flight.bytes() + memory(frames) > self.limit_bytes {
-            format!(
-                "overloaded: {} bytes of messages are at this broker already, and {} are allowed (broker.queue_bytes)",
-                self.in_flight.bytes(),
-                self.limit_bytes
-            )
-        } else if let Some(unread) = self.outboxes.unread(&frames[0]) {
-            format!("overloaded: {unread} bytes of replies wait to be read by this requester (broker.queue_bytes)")
-        } else {
-            return None;
-        };
-        Some((ErrorCode::Overloaded, reason))
-    }
-
-    /// Answers a message in a responder's stead.
-    fn answer(
-        &mut self,
-        frames: &Frames,
-        envelope: &Envelope,
-        code: ErrorCode,
-        reason: &str,
-        slot: &Slot,
-    ) -> io::Result<()> {
-        let reply = match Message::parse(&frames[envelope.json_at()]) {
-            Ok(message) if message.attempt.is_some() => message.error(NO_RESPONDER, code, reason),
-            Ok(message) => message.error(NO_RESPONDER, code, reason).plain(),
-            Err(error) => {
-                warn!(slot.log, "dropped a message that can't be read"; "error" => %error, "reason" => reason);
-                return Ok(());
-            }
-        };
-        debug!(slot.log, "refused"; "messageId" => &reply.message_id, "reason" => reason);
-        let mut answer: Frames = envelope.frames(frames);
-        let (_, json) = reply.into_json(self.max_message_bytes)?;
-        answer.push(json.into());
-        self.pass_to_requester(answer, slot)
-    }
-
-    /// Passes a reply on to whoever sent the message.
-    fn take_reply(&mut self, mut frames: Frames, slot: &Slot) -> io::Result<()> {
-        let Some(envelope) = Envelope::of(&frames) else {
-            warn!(slot.log, "not a reply: no empty frame with JSON behind it"; "frames" => frames.len());
-            return Ok(());
-        };
-        if let Some(message) = envelope.returned(&mut frames) {
-            // Its worker left before it began: another one's turn.
-            return self.dispatcher.pass_first(message);
-        }
-        let expired = frames.last().is_some_and(|last| &last[..] == EXPIRED);
-        match self.in_flight.end(&envelope) {
-            None if expired => return Ok(()),
-            Some(Ended { residence, wants_stamp, reply_to }) => {
-                if let Some(latest) = reply_to {
-                    frames = latest.into_iter().chain(frames.drain(envelope.json_at()..)).collect();
-                }
-                if expired {
-                    // Its requester worker is free at once, not at the deadline.
-                    self.status.ledger.expired();
-                    return self.pass_to_requester(frames, slot);
-                }
-                self.status.ledger.ended(Outcome::Response);
-                self.status.hops.record(Hop::Total, residence);
-                slot.status.handled();
-                if wants_stamp {
-                    let stamp = BrokerStamp { residence_us: residence.as_micros() as u64 };
-                    frames.push(serde_json::to_vec(&stamp)?.into());
-                }
-            }
-            None => self.status.ledger.late(),
-        }
-        self.pass_to_requester(frames, slot)
-    }
-
-    /// Sends a reply, or keeps it until its requester has room for it.
-    fn pass_to_requester(&mut self, frames: Frames, slot: &Slot) -> io::Result<()> {
-        let reply = match self.outboxes.has(&frames[0]) {
-            true => frames,
-            false => match self.router.try_route(frames)? {
-                Routed::Sent => return Ok(()),
-                Routed::Gone => {
-                    debug!(slot.log, "the requester that a reply is for is gone");
-                    return Ok(());
-                }
-                Routed::Full(reply) => reply,
-            },
-        };
-        if let Some(Dropped { replies, bytes }) = self.outboxes.add(reply) {
-            warn!(slot.log, "dropped the replies of a requester that does not read them (broker.queue_bytes)";
-                "replies" => replies, "bytes" => bytes);
-        }
-        Ok(())
-    }
-
-    /// Waits a moment for requesters to read what waits for them.
-    async fn send_last(&mut self, slot: &Slot) -> io::Result<()> {
-        let until = Instant::now() + LAST_WAIT;
-        while !self.outboxes.is_empty() && Instant::now() < until {
-            if !self.outboxes.flush(|reply| self.router.try_route(reply))? {
-                sleep(RETRY).await;
-            }
-        }
-        if !self.outboxes.is_empty() {
-            warn!(slot.log, "replies are left that requesters did not read"; "bytes" => self.outboxes.bytes());
-        }
-        Ok(())
-    }
-
-    /// Has other workers do what lost ones had. What has ended meanwhile is done by nobody.
-    fn pass_lost(&mut self, slot: &Slot) -> io::Result<()> {
-        for message in self.dispatcher.take_lost()? {
-            let waited_for = self.in_flight.has(&message);
-            info!(slot.log, "a worker was lost with a message"; "passedOn" => waited_for);
-            if waited_for {
-                self.dispatcher.pass_first(message)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives up on messages that nobody waits for, and on those whose workers never answered.
-    fn give_up(&mut self, slot: &Slot) {
-        let GivenUp { expired, forgotten } = self.in_flight.give_up(self.forget_after);
-        if expired + forgotten > 0 {
-            self.dispatcher.drop_where(|message| !self.in_flight.has(message));
-        }
-        (0..expired).for_each(|_| self.status.ledger.expired());
-        if expired > 0 {
-            debug!(slot.log, "messages expired at the broker or its workers"; "messages" => expired);
-        }
-        for _ in 0..forgotten {
-            warn!(slot.log, "a message's worker never answered: forgotten"; "after" => ?self.forget_after);
-            self.status.ledger.ended(Outcome::Timeout);
         }
     }
 }

@@ -8,8 +8,8 @@ use actix::Addr;
 use anyhow::{Context, Result};
 use tokio::sync::{Mutex, watch};
 
-use super::{BrokerState, Dispatcher, Heartbeat, InFlightTable, LeastBusy, Outboxes, RoundRobin, run_broker};
-use crate::runtime::supervision::{Component, Drain, Factory, Supervisor};
+use super::{Broker, BrokerState, Dispatcher, Heartbeat, InFlightTable, LeastBusy, Outboxes, RoundRobin};
+use crate::runtime::supervision::{Drain, Supervised, Supervisor};
 use crate::runtime::zeromq::{SharedDealer, Socket, bind};
 use crate::runtime::{InstanceStatus, Process, bind_zmq, bound};
 use crate::wire::{Dispatch, Tier};
@@ -60,8 +60,8 @@ impl BrokerTier {
         let shared = Arc::new(SharedDealer::default());
         let dispatch = watch::Sender::new(settings.dispatch);
         let (dispatcher, backend) = match separate {
-            true => separate_dispatcher(process, mark, dispatch.subscribe())?,
-            false => (dispatcher(process, &shared, dispatch.subscribe())?, None),
+            true => separate_dispatcher(process, mark)?,
+            false => (dispatcher(process, &shared)?, None),
         };
         let status = process.status(Tier::Broker, false, true);
         status.set_dispatch(settings.dispatch);
@@ -75,6 +75,7 @@ impl BrokerTier {
         status.watch_queue_bytes(move || shown.2.load(Ordering::Relaxed));
         let state = Arc::new(Mutex::new(BrokerState {
             router: Socket::attach(router)?,
+            dispatch: dispatch.subscribe(),
             dispatcher,
             in_flight: InFlightTable::default(),
             outboxes: Outboxes::new(limit_bytes),
@@ -89,8 +90,8 @@ impl BrokerTier {
             bytes,
         }));
         let arbiters = process.arbiter_pool(1, 1)?;
-        let factory: Factory = Arc::new(move |slot| Box::pin(run_broker(slot, state.clone())));
-        let pool = process.pool("broker", &arbiters, &status, watch::Sender::new(1), Component::spawn_from(factory));
+        let spawn = Broker::spawn(move |life| Broker::new(life, &state));
+        let pool = process.pool("broker", &arbiters, &status, watch::Sender::new(1), spawn);
         Ok(Self { router: address, backend, pool, status, dispatch, shared, separate })
     }
 
@@ -103,25 +104,17 @@ impl BrokerTier {
 }
 
 /// Deals to workers of this process: both strategies, of which either may be in use.
-fn dispatcher(
-    process: &Process,
-    shared: &Arc<SharedDealer>,
-    dispatch: watch::Receiver<Dispatch>,
-) -> Result<Dispatcher> {
+fn dispatcher(process: &Process, shared: &Arc<SharedDealer>) -> Result<Dispatcher> {
     let contexts = &process.contexts;
     let (dealer, router) = (contexts.inproc_socket(zmq::DEALER)?, contexts.inproc_socket(zmq::ROUTER)?);
     bind(&dealer, inproc_endpoint(Dispatch::RoundRobin))?;
     let round_robin = RoundRobin::new(Socket::attach(dealer)?, Some(shared.clone()));
     bind(&router, inproc_endpoint(Dispatch::LeastBusy))?;
-    Ok(Dispatcher::new(dispatch, Some(round_robin), Some(least_busy(router, process)?), None))
+    Ok(Dispatcher::new(process.settings.broker.dispatch, Some(round_robin), Some(least_busy(router, process)?), None))
 }
 
 /// Deals to workers elsewhere, by the one strategy that is configured; where it listens, if that is TCP.
-fn separate_dispatcher(
-    process: &Process,
-    mark: i32,
-    dispatch: watch::Receiver<Dispatch>,
-) -> Result<(Dispatcher, Option<SocketAddr>)> {
+fn separate_dispatcher(process: &Process, mark: i32) -> Result<(Dispatcher, Option<SocketAddr>)> {
     let settings = &process.settings.broker;
     let is_least_busy = settings.dispatch == Dispatch::LeastBusy;
     let kind = if is_least_busy { zmq::ROUTER } else { zmq::DEALER };
@@ -138,7 +131,7 @@ fn separate_dispatcher(
     };
     let discovery = &process.settings.discovery;
     let heartbeat = Heartbeat { interval: discovery.heartbeat.get(), timeout: discovery.heartbeat_timeout.get() };
-    Ok((Dispatcher::new(dispatch, round_robin, least_busy, Some(heartbeat)), backend))
+    Ok((Dispatcher::new(settings.dispatch, round_robin, least_busy, Some(heartbeat)), backend))
 }
 
 /// The options that [`LeastBusy::new`] asks for.

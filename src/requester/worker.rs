@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::task::{self, Poll};
 
 use actix::prelude::*;
-use futures_util::stream::{Stream, unfold};
+use futures_util::StreamExt;
 use slog::{Logger, o};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_stream::wrappers::WatchStream;
 
 use super::{Brokers, InFlightWindow, Memory, RequesterSocket, RetryPolicy, WorkerQueue};
 use crate::runtime::supervision::{Crash, Drain, Life, Supervised, WorkError, keep_going};
@@ -90,7 +91,7 @@ impl Actor for RequesterWorker {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.life.slot.status.name(&self.worker_queue.requester_id);
         self.worker_queue.attach(ctx.address().recipient());
-        ctx.add_stream(changes(self.context.brokers.clone()));
+        ctx.add_stream(WatchStream::new(self.context.brokers.clone()).map(BrokersChanged));
         keep_going(ctx);
     }
 }
@@ -185,15 +186,4 @@ impl RequesterWorker {
         });
         room.as_mut().poll(cx).map(|()| self.room = None)
     }
-}
-
-/// The value of a watch, and each further one.
-fn changes(watched: watch::Receiver<BTreeSet<SocketAddr>>) -> impl Stream<Item = BrokersChanged> {
-    unfold((watched, true), async |(mut watched, first)| {
-        if !first {
-            watched.changed().await.ok()?;
-        }
-        let addresses = watched.borrow_and_update().clone();
-        Some((BrokersChanged(addresses), (watched, false)))
-    })
 }

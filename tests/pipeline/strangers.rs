@@ -99,7 +99,10 @@ async fn who_knows_a_message_id_does_not_get_its_reply() {
         let app = Running::all(&slow).await;
         let id = app.web().submit(json!({ "task": "echo", "fanOut": "one" })).await;
         app.busy(Tier::Responder, 1).await;
-        let message_id = app.web().view(&id).await.messages[0].message_id.clone();
+        let message_id = eventually("the message in the request's view", async || {
+            app.web().view(&id).await.messages.first().map(|message| message.message_id.clone())
+        })
+        .await;
         let (stranger, _) = zmq_socket(zmq::DEALER, app.addresses.broker);
         let message = json!({ "requestId": id, "messageId": message_id, "requesterId": "x", "requestedAt": 1 });
         let delivery =

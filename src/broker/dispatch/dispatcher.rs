@@ -5,7 +5,6 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{LeastBusy, RoundRobin};
@@ -15,7 +14,7 @@ use crate::wire::Dispatch;
 /// The messages that wait for a worker, and the strategies by which they are dealt out. Where both are there, dispatch can
 /// change at run time: messages that wait go by the new strategy, and those at a worker stay there.
 pub struct Dispatcher {
-    dispatch: watch::Receiver<Dispatch>,
+    dispatch: Dispatch,
     waiting: VecDeque<Frames>,
     round_robin: Option<RoundRobin>,
     least_busy: Option<LeastBusy>,
@@ -35,7 +34,7 @@ pub struct Heartbeat {
 impl Dispatcher {
     /// One strategy, or both. `heartbeat`: workers are in other processes.
     pub fn new(
-        dispatch: watch::Receiver<Dispatch>,
+        dispatch: Dispatch,
         round_robin: Option<RoundRobin>,
         least_busy: Option<LeastBusy>,
         heartbeat: Option<Heartbeat>,
@@ -50,9 +49,9 @@ impl Dispatcher {
         self.least_busy.as_mut().map_or(Ok(()), LeastBusy::attach_here)
     }
 
-    /// Changes when [`Self::flush`] has to be called.
-    pub fn changes(&self) -> watch::Receiver<Dispatch> {
-        self.dispatch.clone()
+    /// From now on messages go by this strategy, where it is there.
+    pub fn set(&mut self, dispatch: Dispatch) {
+        self.dispatch = dispatch;
     }
 
     /// Deals a message out, or keeps it until it can be.
@@ -69,8 +68,7 @@ impl Dispatcher {
 
     /// Deals out what waits, as far as there are workers for it; true when a message went out.
     pub fn flush(&mut self) -> io::Result<bool> {
-        let dispatch = *self.dispatch.borrow_and_update();
-        match (dispatch, &self.round_robin, &mut self.least_busy) {
+        match (self.dispatch, &self.round_robin, &mut self.least_busy) {
             (Dispatch::RoundRobin, Some(round_robin), _) => round_robin.deal(&mut self.waiting),
             (Dispatch::LeastBusy, _, Some(least_busy)) => least_busy.deal(&mut self.waiting),
             _ => Ok(false),
@@ -117,8 +115,7 @@ impl Dispatcher {
 
     /// Ready when something came from a worker, or something that waits can perhaps be dealt out.
     pub fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let dispatch = *self.dispatch.borrow();
-        let waits_for = |strategy| !self.waiting.is_empty() && dispatch == strategy;
+        let waits_for = |strategy| !self.waiting.is_empty() && self.dispatch == strategy;
         let (in_turn, for_credit) = (waits_for(Dispatch::RoundRobin), waits_for(Dispatch::LeastBusy));
         if let Some(least_busy) = &mut self.least_busy
             && let Poll::Ready(news) = least_busy.poll_news(for_credit, cx)
