@@ -39,7 +39,7 @@ pub struct Effective {
 }
 
 impl Config {
-    /// Loads and checks the settings. Reads the files of the config folder, and those of secrets.
+    /// Loads and checks the settings. Reads the files of the config folder, and the files of secrets.
     ///
     /// # Errors
     /// The first error, with its origin and what to do.
@@ -154,20 +154,20 @@ impl Loader {
             (
                 task.max_file_bytes.get() * MAX_ESCAPED + AROUND_BYTES > largest_message,
                 ["task.max_file_bytes", "requester.max_message_bytes"],
-                "a byte of a file can take six in its reply, and 1024 bytes are around it: lower the first, or raise the \
-                 second on every instance",
+                "a byte of a file can take six bytes in its reply, which has 1024 further bytes: lower the first, or raise \
+                 the second on every instance",
             ),
             (
                 web.max_body_bytes.get() + AROUND_BYTES > largest_message,
                 ["web.max_body_bytes", "requester.max_message_bytes"],
-                "a message has 1024 bytes around what was asked for: lower the first, or raise the second on every \
+                "a message has 1024 bytes besides the request's body: lower the first, or raise the second on every \
                  instance",
             ),
             (
                 web.max_body_bytes.get() * 16 > web.keep_bytes.get(),
                 ["web.max_body_bytes", "web.keep_bytes"],
-                "a request may have a fourth of the memory, and is held once for each requester: lower the first, or raise \
-                 the second to 16 times of it",
+                "a request may use a fourth of the memory, and is kept once for each requester: lower the first, or raise the \
+                 second to at least 16 times the first",
             ),
             (
                 broker.queue_bytes.get() < 2 * largest_message,

@@ -88,7 +88,7 @@ pub enum ConfigError {
         /// The rule they break.
         rule: &'static str,
     },
-    /// The file of a secret contains none, or can't be read.
+    /// The file of a secret is empty, or can't be read.
     #[error(
         "{setting} = {} (from {origin}) can't be used: {problem}. Write the secret into that file, or remove the setting",
         path.display()
@@ -112,7 +112,7 @@ impl ConfigError {
         Self::UnknownKey { key: key.to_owned(), origin: origin.to_owned(), hint }
     }
 
-    /// For the environment variable `name`. Its value is not shown, because its name may be that of a secret, misspelt.
+    /// For the environment variable `name`. Its value is not shown: the name may be a misspelt secret.
     pub(super) fn unknown_variable(name: &str, sections: &[Section]) -> Self {
         let key = name.trim_start_matches(ENV_PREFIX).to_lowercase().replace("__", ".");
         let hint = hint(&key, sections, variable);

@@ -93,7 +93,7 @@ impl Sources {
         Ok(explicit.map_or_else(|| PathBuf::from(DEFAULT_FOLDER), |(path, _)| path))
     }
 
-    /// One layer for each environment variable that sets something.
+    /// One layer for each environment variable that has a setting's value.
     pub(super) fn variables(&self, sections: &[Section]) -> Result<Vec<Layer>, ConfigError> {
         let mut layers = Vec::new();
         for (name, value) in &self.env {
@@ -110,7 +110,7 @@ impl Sources {
         Ok(layers)
     }
 
-    /// One layer for each flag that sets something.
+    /// One layer for each flag that has a setting's value.
     pub(super) fn flags(&self, sections: &[Section]) -> Result<Vec<Layer>, ConfigError> {
         let layer = |Override { key, value, flag }: &Override| {
             let origin = flag.split([' ', '=']).next().unwrap_or_default();
@@ -131,7 +131,7 @@ impl Sources {
 }
 
 /// True for variables that Kubernetes and Docker links set for a service named `swarmq` or `swarmq-...`: they contain the
-/// service's addresses. None of them has the two underscores of a setting.
+/// service's addresses. Their names never contain the two underscores of a setting.
 fn is_orchestrators(name: &str, value: &str) -> bool {
     let is_address = || ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
     let parts: Vec<&str> = name.split('_').collect();
@@ -160,7 +160,7 @@ impl Layer {
         Self { origin: origin.to_owned(), settings }
     }
 
-    /// The file `name.toml` in `folder`, or the built-in one if there is none.
+    /// The file `name.toml` in `folder`, or the built-in file if the folder does not have it.
     fn file(folder: &Path, (name, built_in): (&str, &str)) -> Result<Self, ConfigError> {
         let path = folder.join(name).with_extension("toml");
         let (origin, text) = match std::fs::read_to_string(&path) {

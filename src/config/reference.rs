@@ -14,7 +14,7 @@ pub struct Section {
     pub key: String,
     /// Its description.
     pub meaning: String,
-    /// Its settings, without those of the sections within it.
+    /// Its settings, without the settings of its subsections.
     pub entries: Vec<Entry>,
 }
 
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_has_a_meaning_and_every_section_too() {
+    fn every_setting_and_every_section_has_a_description() {
         for section in sections() {
             assert!(!section.meaning.is_empty(), "[{}]", section.key);
             for entry in section.entries {

@@ -32,9 +32,9 @@ pub struct Requester {
     pub window: Int<1, 10_000>,
     /// Length of each worker's queue, in messages; the requester answers further ones with `overloaded`.
     pub queue: Int<1, 1_000_000>,
-    /// Last resort: the worker sends a message again when it has no reply after this time and its deadline is later. It
-    /// notices a lost connection, and a broker a lost worker, without it; only a separate `round-robin` broker can lose
-    /// a worker, and its messages, unnoticed.
+    /// Last resort: the worker sends a message again if it has no reply after this time and the deadline has not passed.
+    /// Workers notice a lost connection, and brokers a lost worker, without it; only a separate `round-robin` broker
+    /// does not notice a lost worker, whose messages are lost.
     pub retry_after: Span<10, 3_600_000>,
     /// Largest number of times that one message is sent, the first included.
     pub max_attempts: Int<1, 100>,

@@ -1,5 +1,4 @@
-//! Every setting of the process: the root, and the sections that all tiers share. Each tier's own are in a file of
-//! its name.
+//! The root of all settings, and the sections that all tiers share. Each tier's own sections are in a file of its name.
 //!
 //! The field comments are the reference's text (`docs/configuration.md`); ranges and defaults are added there from the
 //! types and from `Default`.
@@ -16,7 +15,7 @@ use super::{Broker, CurveKey, Int, Port, Requester, Responder, Secret, Span, Tas
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Who this process is. A stack file fills these from Docker's templates.
+    /// Identity of this process. A stack file fills these from Docker's templates.
     pub instance: Instance,
     /// The web tier: the page, the API, the WebSocket.
     pub web: Web,
@@ -44,12 +43,12 @@ pub struct Settings {
     pub log: Log,
     /// How the process ends.
     pub shutdown: Shutdown,
-    /// Where the files of the settings are looked for; not a setting itself.
+    /// Folder of the configuration files; not a setting itself.
     #[serde(skip)]
     pub folder: PathBuf,
 }
 
-/// The address that only this machine reaches.
+/// The loopback address: only this machine reaches it.
 pub const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// The `[instance]` section.

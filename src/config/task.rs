@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Int, MIB, Shape, Span};
 use crate::wire::{Delay, DelayShape, TaskName};
 
-/// The most bytes of JSON that a byte of text becomes: a control character is `\u0000`.
+/// Maximum bytes of JSON for one byte of text: a control character becomes `\u0000`.
 pub const MAX_ESCAPED: u64 = 6;
 
 /// The `[task]` section.
@@ -27,8 +27,8 @@ pub struct TaskSettings {
     /// Longest file that the task reads, in bytes. One byte can take six in JSON: `requester.max_message_bytes` must
     /// allow that.
     pub max_file_bytes: Int<1, { 16 * MIB }>,
-    /// Largest number of hashing rounds that a message may ask for; everybody who reaches the web tier may ask. A
-    /// million rounds took 0.1 s on a desktop's core; a small machine takes several times as long.
+    /// Largest number of hashing rounds of a message; every client of the web tier can request them. A million rounds
+    /// took 0.1 s on a desktop's core; a small machine takes several times as long.
     pub max_cpu_rounds: Int<1, 1_000_000_000>,
     /// The wait before each task, in place of real work.
     pub delay: DelaySettings,

@@ -127,7 +127,7 @@ impl Rule for HostNames {
 }
 
 impl Text<HostNames> {
-    /// True if `host`, with or without a port, is among them.
+    /// True if the list contains `host`, given with or without a port.
     #[must_use]
     pub fn has(&self, host: &str) -> bool {
         let name = split(host).map_or(host, |(name, _)| name);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broker_listens_on_an_address_and_is_found_by_name() {
+    fn a_broker_binds_to_an_address_and_its_workers_connect_by_name() {
         for text in ["tcp://0.0.0.0:5433", "tcp://127.0.0.1:0", "tcp://[::]:5433", "ipc:///run/workers"] {
             assert!(BindUrl::new(text).is_some(), "{text}");
         }
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_read_without_what_editors_and_shells_add_around_it() {
+    fn additions_of_editors_and_shells_around_a_secret_are_removed() {
         let secret =
             |text: &str| serde_json::from_value::<Secret>(text.into()).map(|secret| secret.expose().to_owned());
         for text in [
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_are_known_with_and_without_their_ports() {
+    fn hosts_match_with_and_without_ports() {
         let hosts = Hosts::new("pi.local, Swarm.example:8080,[::1]").unwrap();
         for host in ["pi.local", "PI.local:3000", "swarm.example:8080", "[::1]", "[::1]:1"] {
             assert!(hosts.has(host), "{host}");

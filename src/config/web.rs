@@ -15,9 +15,9 @@ pub struct Web {
     pub bind: IpAddr,
     /// Port of the HTTP server; 0: any free one.
     pub port: Port,
-    /// Further names by which browsers call this server and the admin server: a proxy's, or this machine's own. Pages
-    /// of these sites may call both servers. A server on a loopback address without `admin.token` answers only to
-    /// loopback names and to these.
+    /// Further host names by which browsers reach this server and the admin server, such as a proxy's name or this
+    /// machine's. Pages of these sites may call both servers. A server on a loopback address without `admin.token`
+    /// accepts only loopback names and these.
     pub hosts: Option<Hosts>,
     /// HTTP worker threads.
     pub threads: Int<1, 64>,
@@ -31,8 +31,8 @@ pub struct Web {
     pub keep_requests: Int<1, 100_000>,
     /// Memory for requests and their replies, ended or under way, in bytes. When it is full, the web tier removes the
     /// oldest ended requests, then leaves out bodies of replies, then answers requests with 503. One request may use a
-    /// fourth. Two further areas have half this size each: answers that clients are reading, and the page's data on the
-    /// whole deployment.
+    /// fourth of it. Two further budgets have half this size each: responses that clients are reading, and the page's
+    /// data about the whole deployment.
     pub keep_bytes: Int<MIB, { 16_384 * MIB }>,
     /// Longest body of an HTTP request, in bytes.
     pub max_body_bytes: Int<256, { 16 * MIB }>,
@@ -61,7 +61,7 @@ impl Default for Web {
             keep_requests: Int::literal::<1_000>(),
             keep_bytes: Int::literal::<{ 24 * MIB }>(),
             max_body_bytes: Int::literal::<65_536>(),
-            // More than `max_in_flight` clients that wait and `max_dashboards` together.
+            // More than `max_in_flight` waiting clients and `max_dashboards` together.
             max_connections: Int::literal::<1_200>(),
             max_dashboards: Int::literal::<100>(),
             body_timeout: Span::literal::<5_000>(),
@@ -71,7 +71,7 @@ impl Default for Web {
     }
 }
 
-/// When the web tier connects to the requester tier: at start, or when told to, as in the article.
+/// When the web tier connects to the requester tier: at start, or on request, as in the article.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Connect {
