@@ -1,4 +1,4 @@
-//! What the admin server can change about an instance while it runs.
+//! The controls of an instance: changes that the admin server makes at runtime.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::runtime::InstanceStatus;
 use crate::runtime::supervision::{CrashWorker, Resize, Supervisor};
 use crate::wire::{Delay, Dispatch, Faults};
 
-/// The handles of one instance; those it does not have are none.
+/// The control handles of one instance; `None` for controls that its tier does not have.
 #[derive(Clone)]
 pub struct Control {
     pub status: Arc<InstanceStatus>,
@@ -23,20 +23,20 @@ pub struct Control {
 #[derive(Clone)]
 pub struct Workers {
     pub pool: Addr<Supervisor>,
-    /// The most it may have.
+    /// Maximum number of workers.
     pub max: usize,
 }
 
-/// Why a change was not made.
+/// Why a control call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    #[error("{0} has no {1} to change")]
-    NotHere(String, &'static str),
+    #[error("the {1} of instance {0} can't be changed")]
+    Unsupported(String, &'static str),
     #[error("{0} is shutting down")]
     Draining(String),
-    #[error("{0} workers: 0 to {1} are possible here")]
+    #[error("{0} workers are out of range: give 0 to {1}")]
     TooMany(usize, usize),
-    #[error("no worker {0} is at work")]
+    #[error("worker {0} is not running: it does not exist, or is being restarted")]
     NoWorker(usize),
     #[error(transparent)]
     Responder(#[from] ChangeError),
@@ -45,7 +45,7 @@ pub enum ControlError {
 impl Control {
     /// Grows or shrinks the pool.
     pub async fn resize(&self, size: usize) -> Result<(), ControlError> {
-        let workers = self.workers.as_ref().ok_or_else(|| self.not_here("workers"))?;
+        let workers = self.workers.as_ref().ok_or_else(|| self.unsupported("workers"))?;
         if size > workers.max {
             return Err(ControlError::TooMany(size, workers.max));
         }
@@ -55,13 +55,13 @@ impl Control {
                 Ok(())
             }
             Ok(false) => Err(ControlError::Draining(self.status.instance.id.clone())),
-            Err(_) => Err(self.not_here("supervisor")),
+            Err(_) => Err(self.unsupported("supervisor")),
         }
     }
 
     /// Makes a worker panic.
     pub async fn crash(&self, index: usize) -> Result<(), ControlError> {
-        let workers = self.workers.as_ref().ok_or_else(|| self.not_here("workers"))?;
+        let workers = self.workers.as_ref().ok_or_else(|| self.unsupported("workers"))?;
         match workers.pool.send(CrashWorker(index)).await {
             Ok(true) => Ok(()),
             _ => Err(ControlError::NoWorker(index)),
@@ -81,7 +81,7 @@ impl Control {
         Ok(self.responder("tasks")?.set_faults(faults)?)
     }
 
-    /// Back to normal, stalls included; of an instance without tasks there is nothing to undo.
+    /// Clears the faults and stalls; does nothing for an instance without tasks.
     pub fn clear_faults(&self) {
         if let Some(responder) = &self.responder {
             responder.clear_faults();
@@ -89,7 +89,7 @@ impl Control {
     }
 
     pub fn set_dispatch(&self, dispatch: Dispatch) -> Result<(), ControlError> {
-        let current = self.dispatch.as_ref().ok_or_else(|| self.not_here("dispatch"))?;
+        let current = self.dispatch.as_ref().ok_or_else(|| self.unsupported("dispatch"))?;
         current.send_replace(dispatch);
         self.status.set_dispatch(dispatch);
         self.status.publish();
@@ -97,10 +97,10 @@ impl Control {
     }
 
     fn responder(&self, what: &'static str) -> Result<&ResponderControls, ControlError> {
-        self.responder.as_ref().ok_or_else(|| self.not_here(what))
+        self.responder.as_ref().ok_or_else(|| self.unsupported(what))
     }
 
-    fn not_here(&self, what: &'static str) -> ControlError {
-        ControlError::NotHere(self.status.instance.id.clone(), what)
+    fn unsupported(&self, what: &'static str) -> ControlError {
+        ControlError::Unsupported(self.status.instance.id.clone(), what)
     }
 }

@@ -1,5 +1,5 @@
-//! The instances' figures as Prometheus metrics. The library writes OpenMetrics, of which what is used here is the older text
-//! format too, but for the names of counters.
+//! The instances' metrics in Prometheus' text format. The library writes OpenMetrics; the parts used here are the same in the
+//! text format, except the names of counters.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,34 +14,34 @@ use prometheus_client::registry::Registry;
 use crate::runtime::InstanceStatus;
 use crate::wire::{InstanceState, Latency, Snapshot};
 
-/// What `/metrics` answers with.
+/// The content type of `/metrics`.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Upper bounds of the latency buckets, in seconds: from a broker's microseconds to the longest usual timeout.
 const BUCKETS: [f64; 16] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// The metrics of all instances of the process. Fails only where a text can't be written.
+/// The metrics of all instances of the process. Fails only if formatting fails.
 pub fn text(instances: &[Arc<InstanceStatus>]) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("swarmq");
     let instances = instances.iter().map(|status| status.snapshot());
-    registry.register_collector(Box::new(AllFigures(instances.collect())));
+    registry.register_collector(Box::new(AllMetrics(instances.collect())));
     let mut text = String::new();
     encode_registry(&mut text, &registry)?;
     Ok(text)
 }
 
 #[derive(Debug)]
-struct AllFigures(Vec<Snapshot>);
+struct AllMetrics(Vec<Snapshot>);
 
-/// One value of a metric, with what tells it from the others.
+/// One value of a metric, with its labels besides the instance's.
 struct Value {
     labels: Vec<(&'static str, String)>,
     value: u64,
 }
 
-impl AllFigures {
-    /// One metric over all instances. A counter's name ends with `_total`.
+impl AllMetrics {
+    /// Writes one metric for all instances. A counter's name must end with `_total`.
     fn family(
         &self,
         encoder: &mut DescriptorEncoder<'_>,
@@ -52,7 +52,7 @@ impl AllFigures {
         for snapshot in &self.0 {
             for Value { mut labels, value } in values(snapshot) {
                 labels.extend(identity(snapshot));
-                // Of a counter too: as one, its name would end with another `_total`.
+                // Counters are written as gauges too: `encode_counter` would add a second `_total` to the name.
                 metric.encode_family(&labels)?.encode_gauge(&value)?;
             }
         }
@@ -68,19 +68,19 @@ fn one(value: u64) -> Vec<Value> {
     vec![Value { labels: vec![], value }]
 }
 
-impl Collector for AllFigures {
+impl Collector for AllMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let encoder = &mut encoder;
         let (counter, gauge) = (MetricType::Counter, MetricType::Gauge);
-        self.family(encoder, ("ready", "1 when the instance would do work", gauge), |snapshot| {
+        self.family(encoder, ("ready", "1 if the instance is ready, else 0", gauge), |snapshot| {
             one(u64::from(snapshot.state == InstanceState::Ready))
         })?;
         self.family(
             encoder,
-            ("messages_sent_total", "Messages taken on (web tier: requests by link)", counter),
+            ("messages_sent_total", "Messages accepted (web tier: requests, once for each link)", counter),
             |snapshot| one(snapshot.ledger.sent),
         )?;
-        self.family(encoder, ("messages_ended_total", "Messages by their outcome", counter), |snapshot| {
+        self.family(encoder, ("messages_ended_total", "Messages that have ended, by outcome", counter), |snapshot| {
             let ledger = &snapshot.ledger;
             [("response", ledger.responses), ("error", ledger.errors), ("timeout", ledger.timeouts)]
                 .map(|(outcome, value)| Value { labels: vec![("outcome", outcome.to_owned())], value })
@@ -96,35 +96,41 @@ impl Collector for AllFigures {
             encoder,
             (
                 "messages_expired_total",
-                "Messages whose time ran out before they were worked on; timeouts, too",
+                "Messages whose deadline passed before their work was complete; also counted as timeouts",
                 counter,
             ),
             |snapshot| one(snapshot.ledger.expired),
         )?;
-        self.family(encoder, ("replies_late_total", "Replies to messages that had ended", counter), |snapshot| {
-            one(snapshot.ledger.late)
-        })?;
-        self.family(encoder, ("replies_duplicate_total", "Further replies to one message", counter), |snapshot| {
-            one(snapshot.ledger.duplicates)
-        })?;
         self.family(
             encoder,
-            ("queue_depth", "Messages that no worker has begun, as far as libzmq tells", gauge),
+            ("replies_late_total", "Replies that arrived after their message had ended", counter),
+            |snapshot| one(snapshot.ledger.late),
+        )?;
+        self.family(
+            encoder,
+            ("replies_duplicate_total", "Second and further replies to one message", counter),
+            |snapshot| one(snapshot.ledger.duplicates),
+        )?;
+        self.family(
+            encoder,
+            ("queue_depth", "Messages that no worker has started (separate round-robin broker: all in flight)", gauge),
             |snapshot| one(snapshot.queue),
         )?;
         self.family(encoder, ("queue_bytes", "Bytes of messages and unread replies at a broker", gauge), |snapshot| {
             snapshot.queue_bytes.map(one).unwrap_or_default()
         })?;
         self.family(encoder, ("workers", "Workers in the pool", gauge), |snapshot| one(snapshot.workers.len() as u64))?;
-        self.family(encoder, ("workers_busy", "Workers with a message in hand", gauge), |snapshot| {
+        self.family(encoder, ("workers_busy", "Workers that have a message", gauge), |snapshot| {
             one(snapshot.busy_workers() as u64)
         })?;
-        let help = "Workers and other components started again after a death";
+        let help = "Restarts of workers and other components after a death";
         self.family(encoder, ("worker_restarts_total", help, counter), |snapshot| one(snapshot.restarts))?;
-        self.family(encoder, ("telemetry_dropped_total", "Per-message events left out", counter), |snapshot| {
-            one(snapshot.dropped_events)
-        })?;
-        let help = "Time on a stretch of a message's way";
+        self.family(
+            encoder,
+            ("telemetry_dropped_total", "Per-message events that were not published", counter),
+            |snapshot| one(snapshot.dropped_events),
+        )?;
+        let help = "Time that messages spend on each hop";
         let mut metric = encoder.encode_descriptor("hop_seconds", help, None, MetricType::Histogram)?;
         for snapshot in &self.0 {
             for (hop, latency) in &snapshot.hops {
@@ -169,14 +175,14 @@ mod tests {
         Arc::new(InstanceStatus::new(snapshot(id, Tier::Responder).instance, EventSink::new(0).0, false, false))
     }
 
-    /// The value of a sample, by the beginning of its line.
+    /// The value of the sample whose line begins with `start`.
     fn value(text: &str, start: &str) -> f64 {
         let line = text.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start}: {text}"));
         line.rsplit_once(' ').unwrap().1.parse().unwrap()
     }
 
     #[test]
-    fn odd_characters_of_an_id_are_escaped() {
+    fn special_characters_of_an_id_are_escaped() {
         let text = text(&[status("küche \"1\"\\a\nb{},=")]).unwrap();
         let sample = r#"swarmq_ready{tier="responder",instance="küche \"1\"\\a\nb{},="} 1"#;
         assert!(text.lines().any(|line| line == sample), "{text}");
@@ -184,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn every_family_has_one_help_line_and_counters_have_their_whole_name_in_it() {
+    fn every_metric_has_one_help_line_with_its_full_name() {
         let text = text(&[status("a"), status("b")]).unwrap();
         let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
         assert!(types.len() > 10, "{text}");
@@ -196,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn restarts_of_components_beside_the_workers_are_counted_and_shown() {
+    fn restarts_of_components_other_than_workers_are_counted() {
         let status = status("a");
         status.of_component().add_worker(0).restarting("panicked".to_owned());
         let snapshot = status.snapshot();
@@ -205,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn no_counter_falls_when_a_worker_leaves_or_a_time_is_short() {
+    fn counters_never_fall_when_workers_leave_or_short_times_are_recorded() {
         let status = status("a");
         let cells = [status.add_worker(0), status.add_worker(1)];
         cells.iter().for_each(|cell| cell.restarting("panicked".to_owned()));

@@ -1,4 +1,4 @@
-//! The admin server of a process: is it alive, would it do work, its figures, and, with permission, its controls.
+//! The admin server of a process: liveness, readiness, metrics and, with permission, controls.
 
 use std::io;
 use std::net::TcpListener;
@@ -18,14 +18,14 @@ use crate::runtime::http::{Access, ApiError, Guard, HttpLimits, Route, answer, g
 use crate::runtime::{InstanceStatus, Memory};
 use crate::wire::{Delay, DispatchChoice, ErrorCode, Faults, InstanceState, PoolSize, Stall};
 
-/// Connections at one time: checks, scrapes, and controls from web instances, none of which takes long.
+/// Maximum simultaneous connections. Health checks, scrapes and controls are all short.
 pub const CONNECTIONS: usize = 256;
 
-/// Longest body of a control, in bytes, and what all that are being received may take.
+/// Maximum size of a control call's body, and of all bodies being received, in bytes.
 const MAX_BODY: usize = 64 << 10;
 const BODIES: usize = 2 << 20;
 
-/// Time for a body to come, and for an answer to be read.
+/// Timeouts for receiving a body, and for a client to read a response.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -39,7 +39,7 @@ impl Instances {
     fn control(&self, id: &str) -> Result<&Control, ApiError> {
         self.controls.iter().find(|control| control.status.instance.id == id).ok_or_else(|| {
             let known: Vec<_> = self.controls.iter().map(|control| &control.status.instance.id[..]).collect();
-            let message = format!("no instance {id} with controls here: there is {}", known.join(", "));
+            let message = format!("this process has no instance {id} with controls; it has {}", known.join(", "));
             ApiError::new(ErrorCode::NotFound, message)
         })
     }
@@ -48,7 +48,7 @@ impl Instances {
 impl From<ControlError> for ApiError {
     fn from(error: ControlError) -> Self {
         let code = match &error {
-            ControlError::NotHere(..)
+            ControlError::Unsupported(..)
             | ControlError::NoWorker(_)
             | ControlError::Responder(ChangeError::NoWorker(_)) => ErrorCode::NotFound,
             ControlError::Draining(_) => ErrorCode::Draining,
@@ -64,13 +64,14 @@ fn done(result: Result<(), ControlError>) -> Result<HttpResponse, ApiError> {
     Ok(HttpResponse::Ok().json(json!({})))
 }
 
-/// Alive: the process answers. Nothing else is asked, or a swarm would never list a task whose peers come later.
+/// Liveness: 200 whenever the process responds. Peers are not checked, because a swarm's DNS lists a task only once it is
+/// healthy: tasks that wait for each other would never start.
 #[get("/healthz")]
 async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "alive" }))
 }
 
-/// Ready: every instance would do work now. With the reasons where not, and 503.
+/// Readiness: 200 if every instance is ready; else 503 with the reasons.
 #[get("/readyz")]
 async fn readyz(instances: Data<Instances>) -> HttpResponse {
     let states: Vec<_> = instances.instances.iter().map(|status| (status, status.state())).collect();
@@ -83,9 +84,9 @@ async fn readyz(instances: Data<Instances>) -> HttpResponse {
     response.json(json!({ "ready": ready, "instances": list }))
 }
 
-/// Prometheus text.
+/// Metrics in Prometheus' text format.
 #[get("/metrics")]
-async fn figures(instances: Data<Instances>) -> HttpResponse {
+async fn read_metrics(instances: Data<Instances>) -> HttpResponse {
     match metrics::text(&instances.instances) {
         Ok(text) => HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(text),
         Err(error) => ApiError::new(ErrorCode::Internal, error.to_string()).error_response(),
@@ -146,7 +147,7 @@ async fn stall_worker(
     done(instances.control(&id)?.stall(index, stall.ms))
 }
 
-/// The routes and what they ask for.
+/// The routes with their access.
 pub fn admin_routes() -> Vec<Route> {
     let reads = ["/healthz", "/readyz", "/metrics"].map(|path| (Method::GET, path, Access::Open));
     let controls = [
@@ -161,7 +162,7 @@ pub fn admin_routes() -> Vec<Route> {
     reads.into_iter().chain(controls.map(|(method, path)| (method, path, Access::Permitted))).collect()
 }
 
-/// The admin server on a bound listener; it runs until it is stopped by its handle.
+/// Starts the admin server on a bound listener; it runs until its handle stops it.
 pub fn serve_admin(
     listener: TcpListener,
     instances: Vec<Arc<InstanceStatus>>,
@@ -181,7 +182,7 @@ pub fn serve_admin(
         App::new()
             .wrap(from_fn(check_access))
             .wrap(from_fn(answer))
-            // Around these, for what is refused before its body is read.
+            // Outside of these, so that it also drains the body of a refused call.
             .wrap(from_fn(move |request, next| limits.clone().guard_body(request, next)))
             .wrap(headers("accept"))
             .app_data(instances.clone())
@@ -189,9 +190,9 @@ pub fn serve_admin(
             .app_data(
                 JsonConfig::default()
                     .limit(MAX_BODY)
-                    .error_handler(|error, _| ApiError::of_body(error, "no control is longer")),
+                    .error_handler(|error, _| ApiError::of_body(error, "send at most 64 KiB")),
             )
-            .service((healthz, readyz, figures))
+            .service((healthz, readyz, read_metrics))
             .service((set_workers, set_delay, set_dispatch, set_faults, clear_faults, panic_worker, stall_worker))
     });
     let server = server.workers(1).max_connections(CONNECTIONS).on_connect(on_connect);
