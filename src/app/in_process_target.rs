@@ -1,4 +1,4 @@
-//! The target `in-process` of experiments: every tier in this process, on a thread of its own, made anew for each trial.
+//! The target `in-process` of experiments: every tier in this process, on a separate thread, started for each trial.
 
 use std::thread::{self, JoinHandle};
 
@@ -12,8 +12,8 @@ use crate::config::Role;
 use crate::experiment::plan::{Plan, Trial};
 use crate::experiment::target::{Deployment, TargetDriver, load_settings, settings_of};
 
-/// Longest wait for the tiers of this process.
-const STARTING: std::time::Duration = std::time::Duration::from_secs(30);
+/// Maximum time until the deployment is ready.
+const READY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Runs every tier in this process.
 #[derive(Default)]
@@ -26,12 +26,12 @@ impl TargetDriver for InProcess {
         let setup = &plan.cells[trial.cell].setup;
         let settings = load_settings(&settings_of(plan, setup, plan.seed_of(trial)))?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let (tell, told) = oneshot::channel();
+        let (started, web_address) = oneshot::channel();
         let run = move || {
             actix_rt::System::new().block_on(async {
                 let app = App::build(settings, Role::All, Logger::root(Discard, o!()))?;
-                // Nobody listens where the trial was given up.
-                let _ = tell.send(app.addresses.web);
+                // An error means that the trial was cancelled.
+                let _ = started.send(app.addresses.web);
                 app.run_until_stopped(async {
                     let _ = stopped.await;
                 })
@@ -40,11 +40,11 @@ impl TargetDriver for InProcess {
         };
         let thread = thread::Builder::new().name("deployment".to_owned()).spawn(run)?;
         self.running = Some((stop, thread));
-        let Ok(web) = told.await else {
-            return Err(self.end().await.err().unwrap_or_else(|| anyhow!("the deployment ended as it started")));
+        let Ok(web) = web_address.await else {
+            return Err(self.end().await.err().unwrap_or_else(|| anyhow!("the deployment ended during its start")));
         };
         let deployment = Deployment::at(&format!("http://{}", web.context("no web tier")?), None);
-        deployment.ready(setup, STARTING).await?;
+        deployment.ready(setup, READY_TIMEOUT).await?;
         Ok(deployment)
     }
 
@@ -65,7 +65,7 @@ impl InProcess {
     async fn end(&mut self) -> Result<()> {
         let Some((stop, thread)) = self.running.take() else { return Ok(()) };
         drop(stop);
-        // It may take seconds, in which this thread has signals to look at.
+        // On a blocking thread: the drain may take seconds, and this thread must keep handling signals.
         spawn_blocking(|| thread.join()).await?.map_err(|_| anyhow!("the deployment's thread panicked"))?
     }
 }

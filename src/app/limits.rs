@@ -1,4 +1,4 @@
-//! What the operating system and libzmq allow, checked before anything starts.
+//! Checks the limits of the operating system and of libzmq before anything starts.
 
 use anyhow::{Result, bail};
 use slog::{Logger, debug};
@@ -6,28 +6,28 @@ use slog::{Logger, debug};
 use crate::admin::CONNECTIONS;
 use crate::config::{Curve, Role, Settings};
 
-/// Descriptors that a process needs whatever its workers do: its own, and the admin server's connections.
+/// File descriptors that every process needs, including the admin server's connections.
 const BASE: u64 = 128 + CONNECTIONS as u64;
 
-/// Descriptors of a requester worker: its socket's own, and the connection's two ends where both are here.
+/// Descriptors of a requester worker: one for its socket, and two for its connection if both ends are in this process.
 const PER_REQUESTER: u64 = 3;
 
-/// Descriptors of a responder worker: its socket's own, and that of the one before while dispatch changes.
+/// Descriptors of a responder worker: one for its socket, and one for the previous socket while the dispatch changes.
 const PER_RESPONDER: u64 = 2;
 
-/// Descriptors of one whose brokers are elsewhere: those of two sockets and their connections, as a broker may be replaced.
+/// The same if its broker is in another process: two sockets, each with a connection, while a broker is replaced.
 const PER_RESPONDER_ELSEWHERE: u64 = 4;
 
-/// Raises the limit of open files as far as it goes. Fails when that is too low for the configured workers, or when
-/// settings ask for what this role can't do.
+/// Raises the limit of open files to its maximum. Fails if that is too low for the configured workers and connections, or if
+/// `web.max_in_flight` exceeds `requester.max_in_flight` in a process with both tiers.
 pub fn raise(settings: &Settings, role: Role, log: &Logger) -> Result<()> {
     let requesters = settings.requester.workers.get();
     let responders = settings.responder.workers.get();
     let (asks, takes) = (settings.web.max_in_flight.get(), settings.requester.max_in_flight.get());
     if role == Role::All && asks > takes {
         bail!(
-            "web.max_in_flight = {asks} is above requester.max_in_flight = {takes}: requests above that would wait \
-             unread; raise the second, or lower the first"
+            "web.max_in_flight = {asks} is above requester.max_in_flight = {takes}: the requester would not read \
+             the requests above its limit; raise the second, or lower the first"
         );
     }
     let needed = BASE
@@ -42,7 +42,7 @@ pub fn raise(settings: &Settings, role: Role, log: &Logger) -> Result<()> {
     let allowed = rlimit::increase_nofile_limit(u64::MAX)?;
     if allowed < needed {
         bail!(
-            "{needed} open files are needed for these workers and connections and {allowed} are allowed: raise the limit \
+            "these workers and connections need {needed} open files, and {allowed} are allowed: raise the limit \
              (`ulimit -n`, systemd's LimitNOFILE, Docker's --ulimit nofile), or configure fewer workers or connections \
              (web.max_connections, requester.max_connections)"
         );
@@ -51,7 +51,7 @@ pub fn raise(settings: &Settings, role: Role, log: &Logger) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a key that libzmq can do nothing with: the process would talk in the open.
+/// Fails if a key is set and libzmq has no CURVE: connections would not be encrypted.
 pub fn check_curve(settings: &Curve, has_curve: bool) -> Result<()> {
     if settings.key.is_some() && !has_curve {
         bail!(
@@ -68,7 +68,7 @@ mod tests {
     use crate::config::CurveKey;
 
     #[test]
-    fn a_key_is_refused_where_there_is_no_curve() {
+    fn a_key_is_refused_in_a_build_without_curve() {
         let key = format!("{} {}", "0".repeat(40), "0".repeat(40));
         let keyed = Curve { key: Some(CurveKey::parse(&key).unwrap()), key_file: None };
         for (settings, has_curve, allowed) in

@@ -1,4 +1,4 @@
-//! Builds the tiers of one process out of its settings, runs them, and shuts them down in order.
+//! Builds the tiers of one process from its settings, runs them, and shuts them down in order.
 
 mod in_process_target;
 mod limits;
@@ -24,18 +24,18 @@ use crate::web::WebTier;
 use crate::wire::{InstanceState, Tier};
 pub use in_process_target::InProcess;
 
-/// How often [`App::ready`] looks.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// Interval of [`App::ready`]'s checks.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Where the process really listens.
+/// The addresses on which the process listens, with their real ports.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Addresses {
     pub web: Option<SocketAddr>,
     /// The socket master.
     pub requester: Option<SocketAddr>,
-    /// The ROUTER.
+    /// The broker's ROUTER.
     pub broker: Option<SocketAddr>,
-    /// Where a separate broker listens for workers, where that is TCP.
+    /// Address on which a separate broker listens for workers; `None` for `ipc://`.
     pub backend: Option<SocketAddr>,
     /// The web tier's SUB.
     pub telemetry: Option<SocketAddr>,
@@ -43,7 +43,7 @@ pub struct Addresses {
 }
 
 impl Addresses {
-    /// Tells them, so that whoever reads the log finds the page.
+    /// Logs the addresses.
     pub fn log(&self, log: &Logger) {
         let all = [
             ("web tier, http", self.web),
@@ -74,8 +74,7 @@ pub struct App {
 }
 
 impl App {
-    /// Binds every port and starts every actor of the role. Needs an actix system. An error says which setting to
-    /// change.
+    /// Binds every port and starts every actor of the role, in the current actix system. Errors name the setting to change.
     pub fn build(mut settings: Settings, role: Role, log: Logger) -> Result<Self> {
         limits::raise(&settings, role, &log)?;
         limits::check_curve(&settings.curve, zmq::has("curve") == Some(true))?;
@@ -140,29 +139,31 @@ impl App {
         Ok(Self { addresses, process, web, requester, responder, broker, admin, deadline })
     }
 
-    /// Waits until every instance would do work, for `patience` at most.
-    pub async fn ready(&self, patience: Duration) {
-        let find_each_other = async {
+    /// Waits until every instance is ready, for at most `max_wait`.
+    pub async fn ready(&self, max_wait: Duration) {
+        let all_ready = async {
             while self.instances().iter().any(|status| status.state().0 != InstanceState::Ready) {
-                sleep(LOOK_AGAIN).await;
+                sleep(POLL_INTERVAL).await;
             }
         };
-        // After that, a request itself is answered with which peer is missing.
-        let _ = timeout(patience, find_each_other).await;
+        // After a timeout, requests get an error that names the missing peer.
+        let _ = timeout(max_wait, all_ready).await;
     }
 
-    /// What each instance of this process shows of itself.
+    /// The status of each instance of this process.
     pub fn instances(&self) -> &[Arc<InstanceStatus>] {
         &self.process.instances
     }
 
-    /// The requester's way in, for load made in this process.
+    /// The requester's coordinator, for load that is generated in this process.
     pub fn coordinator(&self) -> Option<Arc<RequestCoordinator>> {
         self.requester.as_ref().map(|tier| tier.coordinator.clone())
     }
 
-    /// Runs until `shutdown` is ready, then drains every tier, front to back, within the deadline. An error when a
-    /// pool's workers die more often than their budget allows.
+    /// Runs until `shutdown` is ready, then drains every tier, front to back, within the deadline.
+    ///
+    /// # Errors
+    /// A pool's workers died more often than the restart budget allows.
     pub async fn run_until_stopped(mut self, shutdown: impl Future<Output = ()>) -> Result<()> {
         let failed = tokio::select! {
             () = shutdown => None,
@@ -173,7 +174,7 @@ impl App {
         let until = Instant::now() + self.deadline;
         if timeout_at(until, self.drain(until)).await.is_err() {
             let left: u64 = self.process.instances.iter().map(|status| status.ledger.read().in_flight).sum();
-            warn!(log, "not all that was in flight has ended (shutdown.deadline)"; "left" => left);
+            warn!(log, "the deadline passed with messages in flight (shutdown.deadline)"; "inFlight" => left);
         }
         self.admin.stop(true).await;
         self.process.stop().await;
@@ -183,7 +184,7 @@ impl App {
         }
     }
 
-    /// Front to back, so that each tier can still end what it has in hand.
+    /// Drains front to back, so that each tier can still complete its messages.
     async fn drain(&self, until: Instant) {
         if let Some(web) = &self.web {
             web.drain(until, &self.process.log).await;
@@ -199,7 +200,7 @@ impl App {
         }
     }
 
-    /// Makes a worker panic, as a fault would; false where there is no such worker at work.
+    /// Makes a worker panic; false if that worker is not running.
     pub async fn crash_worker(&self, tier: Tier, index: usize) -> bool {
         let pool = match tier {
             Tier::Requester => self.requester.as_ref().map(|tier| &tier.workers),
@@ -213,7 +214,7 @@ impl App {
         }
     }
 
-    /// Grows or shrinks a tier's workers; false where the process has no such pool, or it is draining.
+    /// Changes a tier's number of workers; false if the process has no such pool, or it is draining.
     pub async fn resize(&self, tier: Tier, workers: usize) -> bool {
         let pool = match tier {
             Tier::Requester => self.requester.as_ref().map(|tier| &tier.workers),
@@ -227,12 +228,12 @@ impl App {
     }
 }
 
-/// What the responder workers of the same process need to know of a broker.
+/// The handles of a broker that the responder workers of its process need.
 fn local(broker: &BrokerTier) -> LocalBroker {
     LocalBroker { dispatch: broker.dispatch.subscribe(), endpoint: inproc_endpoint, shared: broker.shared.clone() }
 }
 
-/// What can be changed about the instances of this process.
+/// The controls of this process's instances.
 fn controls(
     requester: Option<&RequesterTier>,
     broker: Option<&BrokerTier>,
