@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::cli::output::line;
 use crate::config::Config;
 
-/// Prints each setting with its value and origin; with `check`, nothing.
+/// Prints each setting with its value and origin; prints nothing with `check`.
 pub fn config(config: &Config, check: bool, json: bool) -> Result<ExitCode> {
     let effective = config.effective();
     if check {

@@ -56,7 +56,7 @@ mod tests {
     use crate::config::Int;
 
     #[test]
-    fn the_port_that_is_set_is_asked_else_that_of_each_tier() {
+    fn the_configured_port_is_tried_or_else_the_default_port_of_each_tier() {
         let mut settings = Settings::default();
         let tiers = ["127.0.0.1:9090", "127.0.0.1:9091", "127.0.0.1:9092", "127.0.0.1:9093"];
         assert_eq!(own_addresses(&settings), tiers);

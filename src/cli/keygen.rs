@@ -13,7 +13,7 @@ use crate::cli::output;
 use crate::config::CurveKey;
 
 /// Instructions for a key that was written to stdout. `exposed`: stdout is a file that other users can read.
-fn what_next(is_terminal: bool, exposed: bool) -> String {
+fn instructions(is_terminal: bool, exposed: bool) -> String {
     let first = match (is_terminal, exposed) {
         (true, _) => {
             "The public and the secret key of a deployment. They were not saved: `swarmq keygen FILE` writes a key to a \
@@ -44,12 +44,12 @@ pub fn keygen(file: Option<&Path>) -> Result<ExitCode> {
     };
     let Some(path) = file else {
         output::whole(key.expose())?;
-        eprintln!("{}", what_next(io::stdout().is_terminal(), exposed()));
+        eprintln!("{}", instructions(io::stdout().is_terminal(), exposed()));
         return Ok(ExitCode::SUCCESS);
     };
     let mut created = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            bail!("{} is there already, and overwriting it would lose its key: give another file name", path.display())
+            bail!("{} exists already, and overwriting it would lose its key: give another file name", path.display())
         }
         created => created.with_context(|| format!("can't write {}", path.display()))?,
     };

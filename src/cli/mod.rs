@@ -105,7 +105,7 @@ enum Command {
         #[arg(long, value_name = "URL")]
         backend: Option<String>,
     },
-    /// Run a broker without workers; start those with `swarmq responder --backend`
+    /// Run a broker without workers; start workers with `swarmq responder --backend`
     Broker {
         /// Port for requesters (broker.port)
         #[arg(long)]

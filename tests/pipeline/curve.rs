@@ -162,7 +162,7 @@ async fn keygen_writes_a_key_that_only_its_owner_reads_and_overwrites_none() {
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let output = run(&["keygen", file]).await;
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("is there already"));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("exists already"));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), written);
 
     let output = run(&["keygen"]).await;
