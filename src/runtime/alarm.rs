@@ -1,4 +1,4 @@
-//! A timer that is set anew as often as its time changes, for code that polls.
+//! A timer that can be reset, for actors that poll.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Not set at first.
+/// A timer for one instant; initially not set.
 #[derive(Default)]
 pub struct Alarm {
     at: Option<Instant>,
@@ -14,7 +14,7 @@ pub struct Alarm {
 }
 
 impl Alarm {
-    /// Sets it, or with `None` takes it back.
+    /// Sets the time; `None` cancels the timer.
     pub fn set(&mut self, at: Option<Instant>) {
         if self.at == at {
             return;
@@ -28,7 +28,7 @@ impl Alarm {
         }
     }
 
-    /// Ready when its time has come; then it is not set any more.
+    /// Ready once when the time is reached; pending while the timer is not set.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(sleep) = self.sleep.as_mut().filter(|_| self.at.is_some()) else { return Poll::Pending };
         sleep.as_mut().poll(cx).map(|()| self.at = None)
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn it_goes_off_once_at_the_time_that_was_set_last() {
+    async fn it_is_ready_once_at_the_time_that_was_set_last() {
         let (mut alarm, begun) = (Alarm::default(), Instant::now());
         let second = Duration::from_secs(1);
         alarm.set(Some(begun + second * 3));
@@ -54,7 +54,7 @@ mod tests {
         alarm.set(None);
         for _ in 0..2 {
             let set = tokio::time::timeout(second * 5, poll_fn(|cx| alarm.poll(cx))).await;
-            assert!(set.is_err(), "it was taken back");
+            assert!(set.is_err(), "it was cancelled");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Deadlines between processes. The processes of one host share its monotonic clock, in containers too; what comes from
-//! another host says how much time was left when it was sent.
+//! Deadlines between processes. The processes of one host share its monotonic clock, containers included; a message from
+//! another host carries the time left when it was sent.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::wire::DeliveryFrame;
 
-/// Which host this is, since it was booted. A random number where the kernel does not say: then no other process's clock
-/// is taken for this one's.
+/// This host's id, the same until it reboots. If the kernel reports none, a random number: then deadlines of other processes
+/// are taken from the time left, never from their clock.
 static HOST: LazyLock<u64> = LazyLock::new(|| match std::fs::read("/proc/sys/kernel/random/boot_id") {
     Ok(id) => Sha256::digest(id).iter().take(8).fold(0, |host, byte| host << 8 | u64::from(*byte)),
     Err(_) => RandomState::new().hash_one(std::process::id()),
@@ -21,11 +21,11 @@ static HOST: LazyLock<u64> = LazyLock::new(|| match std::fs::read("/proc/sys/ker
 
 /// Microseconds of the host's monotonic clock.
 fn now_us() -> u64 {
-    // Linux always has this clock; 0 would make deadlines of other processes later than they are, never earlier.
+    // Linux always has this clock. 0 would make the deadlines of other processes later, never earlier.
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| Duration::from(now).as_micros() as u64)
 }
 
-/// The frame by which another process knows a message and its deadline.
+/// The frame that carries a message's delivery id and deadline to another process.
 pub fn delivery_frame(delivery_id: Uuid, deadline: Instant) -> DeliveryFrame {
     let left = deadline.saturating_duration_since(Instant::now());
     DeliveryFrame {
@@ -42,7 +42,7 @@ pub fn deadline_of(frame: &DeliveryFrame) -> Instant {
         true => Duration::from_micros(frame.deadline_us.saturating_sub(now_us())),
         false => Duration::from_millis(frame.left_ms.into()),
     };
-    // What no clock holds is as good as never: an hour is the longest time a message may have.
+    // Limited to the longest timeout, an hour: adding a larger time could overflow the clock.
     Instant::now() + left.min(Duration::from_millis(crate::wire::MAX_TIMEOUT_MS))
 }
 
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_deadline_comes_back_whole_on_this_host_and_as_time_left_on_another() {
+    async fn a_deadline_is_exact_on_this_host_and_becomes_the_time_left_on_another() {
         let deadline = Instant::now() + Duration::from_secs(5);
         let frame = delivery_frame(Uuid::nil(), deadline);
         let again = deadline_of(&frame);

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_of_a_kind_is_logged_at_once_and_later_ones_together() {
+    async fn the_first_of_a_kind_is_logged_at_once_and_later_ones_are_counted() {
         let limit = LogLimit::default();
         assert_eq!(
             [limit.allow("a"), limit.allow("a"), limit.allow("b"), limit.allow("a")],

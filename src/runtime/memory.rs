@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_takes_its_part_until_its_last_piece_is_gone() {
+    fn a_text_holds_its_part_until_its_last_piece_is_dropped() {
         let memory = Memory::of(100 * UNIT);
         let text = memory.hold("x".repeat(60 * UNIT)).unwrap();
         assert!(memory.hold("x".repeat(60 * UNIT)).is_none() && memory.take(40 * UNIT).is_some());

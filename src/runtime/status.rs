@@ -1,5 +1,4 @@
-//! What an instance shows of itself: the one place that its components write in, and that telemetry, the admin server
-//! and the metrics read.
+//! The status of an instance: written by its components, read by telemetry, the admin server and the metrics.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,7 +14,7 @@ use crate::wire::{
     WorkerState, WorkerView, now_ms,
 };
 
-/// The state of one worker, kept over its restarts.
+/// The status of one worker, kept across its restarts.
 pub struct WorkerStatus {
     index: usize,
     instance: String,
@@ -23,18 +22,19 @@ pub struct WorkerStatus {
     state: Mutex<WorkerState>,
     handled: AtomicU64,
     restarts: AtomicU32,
-    /// Those of all workers of the instance.
+    /// Restarts of the whole instance, shared by its workers and other components.
     all_restarts: Arc<AtomicU64>,
     events: EventSink,
 }
 
 impl WorkerStatus {
-    /// Names the worker, once; a later name is ignored.
+    /// Sets the worker's id; later calls are ignored.
     pub fn name(&self, id: &str) {
         self.id.get_or_init(|| id.to_owned());
     }
 
-    /// Changes the state and tells it: at once, but for the busy and idle of each message, which may be left out.
+    /// Changes the state and publishes the change. Changes between busy and idle count as per-message events, which may be
+    /// dropped (`telemetry.events_per_second`).
     pub fn set(&self, state: WorkerState, reason: Option<String>) {
         let before = std::mem::replace(&mut *lock(&self.state), state);
         if before == state {
@@ -49,14 +49,14 @@ impl WorkerStatus {
         }
     }
 
-    /// The worker died and will be back.
+    /// Records that the worker died and will be restarted.
     pub fn restarting(&self, reason: String) {
         self.restarts.fetch_add(1, Ordering::Relaxed);
         self.all_restarts.fetch_add(1, Ordering::Relaxed);
         self.set(WorkerState::Restarting, Some(reason));
     }
 
-    /// It ended a message.
+    /// Counts a message that the worker completed.
     pub fn handled(&self) {
         self.handled.fetch_add(1, Ordering::Relaxed);
     }
@@ -72,16 +72,16 @@ impl WorkerStatus {
     }
 }
 
-/// Where an instance's queue depth is read; told by whoever holds the queue.
-type Depth = Box<dyn Fn() -> usize + Send + Sync>;
+/// Reads the size of a queue, in messages or bytes; set by the queue's owner.
+type QueueSize = Box<dyn Fn() -> usize + Send + Sync>;
 
-/// Where it is read what an instance lacks.
+/// Reads what the instance lacks to be ready, if anything.
 type Lack = Box<dyn Fn() -> Option<&'static str> + Send + Sync>;
 
-/// Where an instance's faults are read, and which of its workers stall.
+/// Reads the instance's faults, and the indexes of its stalled workers.
 type FaultState = Box<dyn Fn() -> (Faults, Vec<usize>) + Send + Sync>;
 
-/// One instance's state. Everything in it may be read at any time, from any thread.
+/// One instance's status. Any thread may read it at any time.
 pub struct InstanceStatus {
     pub instance: Instance,
     pub ledger: LedgerCounters,
@@ -89,27 +89,27 @@ pub struct InstanceStatus {
     pub events: EventSink,
     started: Instant,
     workers: RwLock<Vec<Arc<WorkerStatus>>>,
-    /// Of workers, those that have left among them, and of other components.
+    /// Restarts of workers, including removed ones, and of other components.
     restarts: Arc<AtomicU64>,
     peers: Mutex<BTreeMap<SocketAddr, Peer>>,
-    depth: OnceLock<Depth>,
-    queue_bytes: OnceLock<Depth>,
+    depth: OnceLock<QueueSize>,
+    queue_bytes: OnceLock<QueueSize>,
     lack: OnceLock<Lack>,
-    /// True when the instance needs a peer to do its work.
+    /// True if the instance is ready only with a connected peer.
     needs_peer: bool,
-    /// True when the instance needs workers.
+    /// True if the instance is ready only with a running worker.
     needs_worker: bool,
     draining: Mutex<bool>,
-    /// What can be changed while it runs, where it has that.
+    /// The values of the controls; `None` for controls that the tier does not have.
     work: Mutex<WorkState>,
 }
 
 /// An address this instance connects to.
 #[derive(Default)]
 struct Peer {
-    /// Connections that are up.
+    /// Number of connections that are up.
     up: usize,
-    /// Why the program there can't be talked to.
+    /// Why the last attempt to connect failed, if known.
     refusal: Option<String>,
 }
 
@@ -121,8 +121,8 @@ struct WorkState {
 }
 
 impl InstanceStatus {
-    /// The status of an instance without workers and peers. `needs_peer`: not ready while no peer is connected; `needs_worker`: nor
-    /// while no worker is at work.
+    /// The status of an instance without workers and peers so far. `needs_peer`: it is ready only with a connected peer;
+    /// `needs_worker`: only with a running worker.
     pub fn new(instance: Instance, events: EventSink, needs_peer: bool, needs_worker: bool) -> Self {
         Self {
             instance,
@@ -143,23 +143,23 @@ impl InstanceStatus {
         }
     }
 
-    /// The status of a component beside the workers, whose restarts count among the instance's.
+    /// A status for a component other than the workers. Its restarts count as the instance's.
     pub fn of_component(&self) -> Self {
         let component = Self::new(self.instance.clone(), EventSink::new(0).0, false, false);
         Self { restarts: self.restarts.clone(), ..component }
     }
 
-    /// Says where the queue's depth is read; only the first counts.
+    /// Sets the function that reads the queue's depth, in messages; later calls are ignored.
     pub fn watch_queue(&self, depth: impl Fn() -> usize + Send + Sync + 'static) {
         self.depth.get_or_init(|| Box::new(depth));
     }
 
-    /// Says where the memory is read that the queued messages take; only the first counts.
+    /// Sets the function that reads the queue's memory, in bytes; later calls are ignored.
     pub fn watch_queue_bytes(&self, bytes: impl Fn() -> usize + Send + Sync + 'static) {
         self.queue_bytes.get_or_init(|| Box::new(bytes));
     }
 
-    /// Says where it is read what the instance lacks to do its work, if anything; only the first counts.
+    /// Sets the function that returns what the instance lacks to be ready, if anything; later calls are ignored.
     pub fn watch_lack(&self, lack: impl Fn() -> Option<&'static str> + Send + Sync + 'static) {
         self.lack.get_or_init(|| Box::new(lack));
     }
@@ -189,18 +189,18 @@ impl InstanceStatus {
         self.workers.write().unwrap_or_else(PoisonError::into_inner).pop();
     }
 
-    /// A connection to the address came up (or, with `false`, was lost).
+    /// Records that a connection to the address came up, or was lost (`false`).
     pub fn peer(&self, address: SocketAddr, connected: bool) {
         self.peer_news(address, if connected { PeerNews::Up } else { PeerNews::Lost });
     }
 
-    /// The same, and why the program at an address can't be talked to.
+    /// Records a change of a connection to the address, or why the peer refused it.
     pub fn peer_news(&self, address: SocketAddr, news: PeerNews) {
         let mut peers = lock(&self.peers);
         if news == PeerNews::Up {
             peers.entry(address).or_default();
         }
-        // An address that was forgotten meanwhile stays forgotten.
+        // Late news of an address that `forget_peer` removed are ignored.
         let Some(peer) = peers.get_mut(&address) else { return };
         match news {
             PeerNews::Up => (peer.up, peer.refusal) = (peer.up + 1, None),
@@ -210,29 +210,29 @@ impl InstanceStatus {
         }
     }
 
-    /// The address is a peer's; no connection to it is up yet.
+    /// Adds the address of a peer; no connection to it is up yet.
     pub fn know_peer(&self, address: SocketAddr) {
         lock(&self.peers).entry(address).or_default();
     }
 
-    /// Why there is no connection to the address; none: there is one.
+    /// Sets why there is no connection to the address; `None` if there is one.
     pub fn peer_trouble(&self, address: SocketAddr, trouble: Option<String>) {
         if let Some(peer) = lock(&self.peers).get_mut(&address) {
             peer.refusal = trouble;
         }
     }
 
-    /// The address is no peer any more.
+    /// Removes the address of a peer.
     pub fn forget_peer(&self, address: SocketAddr) {
         lock(&self.peers).remove(&address);
     }
 
-    /// True when a connection to any peer is up.
+    /// True if a connection to any peer is up.
     pub fn has_peer(&self) -> bool {
         lock(&self.peers).values().any(|peer| peer.up > 0)
     }
 
-    /// From now on the instance takes no new work.
+    /// Marks the instance as draining: it accepts no new work from now on.
     pub fn set_draining(&self) {
         *lock(&self.draining) = true;
         self.publish();
@@ -242,7 +242,7 @@ impl InstanceStatus {
         lock(&self.work).delay = Some(delay);
     }
 
-    /// Says where the faults are read, and the workers that stall.
+    /// Sets the function that reads the faults and the indexes of stalled workers.
     pub fn watch_faults(&self, faults: impl Fn() -> (Faults, Vec<usize>) + Send + Sync + 'static) {
         lock(&self.work).faults = Some(Box::new(faults));
     }
@@ -255,7 +255,7 @@ impl InstanceStatus {
         *lock(&self.draining)
     }
 
-    /// Whether the instance would do work, and if not, why.
+    /// Whether the instance is ready; if not, with the reason.
     pub fn state(&self) -> (InstanceState, Option<String>) {
         let workers = || {
             let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
@@ -266,7 +266,7 @@ impl InstanceStatus {
         } else if self.needs_peer && !self.has_peer() {
             (InstanceState::Starting, Some(no_connection(&lock(&self.peers))))
         } else if self.needs_worker && !workers() {
-            (InstanceState::Starting, Some("no worker is at work".to_owned()))
+            (InstanceState::Starting, Some("no worker is running".to_owned()))
         } else if let Some(lack) = self.lack.get().and_then(|lack| lack()) {
             (InstanceState::Starting, Some(lack.to_owned()))
         } else {
@@ -305,13 +305,13 @@ impl InstanceStatus {
         }
     }
 
-    /// Sends the whole state to the web tier now.
+    /// Publishes a snapshot to the web tiers at once.
     pub fn publish(&self) {
         self.events.emit(Event::Instance { snapshot: Box::new(self.snapshot()) });
     }
 }
 
-/// Why there is no connection to any peer: what those say that are there, else the addresses at which none is.
+/// Why no peer is connected: the reasons of failed attempts, or else the addresses without a connection.
 fn no_connection(peers: &BTreeMap<SocketAddr, Peer>) -> String {
     let refusals: Vec<_> = peers
         .iter()

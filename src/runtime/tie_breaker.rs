@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_least_loaded_is_chosen_and_equals_in_turn() {
+    fn the_least_loaded_is_chosen_and_ties_are_broken_in_turn() {
         let tie_breaker = TieBreaker::default();
         let chosen = |loads: &[usize]| tie_breaker.least(loads.len(), |index| loads[index]);
         let turns: Vec<_> = (0..6).map(|_| chosen(&[1, 1, 1]).unwrap()).collect();

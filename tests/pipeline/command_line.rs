@@ -76,7 +76,7 @@ async fn what_a_server_between_answers_is_told_as_what_it_is() {
     let html = "content-type: text/html\r\ncontent-length: 4\r\nconnection: close\r\n\r\noops";
     for (answer, reason) in [
         (format!("HTTP/1.1 502 Bad Gateway\r\n{html}"), "502 Bad Gateway with text/html"),
-        (format!("HTTP/1.1 200 OK\r\n{html}"), "which no web tier does"),
+        (format!("HTTP/1.1 200 OK\r\n{html}"), "which does not come from a web tier"),
         (format!("HTTP/1.1 401 Unauthorized\r\n{html}"), "requires a password"),
         (
             format!("HTTP/1.1 301 Moved\r\nlocation: https://pi-1/\r\n{html}"),

@@ -144,8 +144,8 @@ impl Guard {
         let host = text(headers, HOST.as_str());
         if self.local && !host.is_none_or(|host| self.is_own(host)) {
             return forbidden(format!(
-                "this server is for its own machine, and {} is not one of its names: use 127.0.0.1 or localhost, or add the name \
-                 to web.hosts",
+                "this server accepts only names of its own machine, and {} is not one: use 127.0.0.1 or localhost, or \
+                 add the name to web.hosts",
                 host.unwrap_or_default()
             ));
         }
@@ -154,8 +154,8 @@ impl Guard {
             && let Some(page) = self.foreign_page(headers)
         {
             return forbidden(format!(
-                "a page of another site ({page}) may not call this: the call's Host header is {}. If a proxy is between them, let \
-                 it pass the Host header on, or add the page's host to web.hosts",
+                "a page of another site ({page}) may not call this: the call's Host header is {}. If a proxy is between \
+                 them, let it pass the Host header on, or add the page's host to web.hosts",
                 host.unwrap_or("nothing")
             ));
         }
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_of_this_machine_alone_is_called_by_its_names() {
+    fn a_server_on_loopback_accepts_only_loopback_names_and_configured_hosts() {
         let local = guard([127, 0, 0, 1], "pi.local, Swarm.example:8080");
         for host in [
             "127.0.0.1:3000",
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn an_accept_header_excludes_what_its_most_exact_range_excludes() {
+    fn the_most_specific_range_of_an_accept_header_decides() {
         let takes = |accept: &str| {
             let call = TestRequest::default().insert_header(("accept", accept)).to_http_request();
             super::takes(&Accept::parse(&call).unwrap(), &"application/json; charset=utf-8".parse().unwrap())

@@ -59,7 +59,7 @@ impl HttpLimits {
         mut request: ServiceRequest,
         next: Next<B>,
     ) -> Result<ServiceResponse<BoxBody>, Error> {
-        // A WebSocket's payload are its frames, and no other GET route reads a body.
+        // The payload of a WebSocket is its frames, and no other GET route reads a body.
         if request.method() == Method::GET && request.head().upgrade() {
             return Ok(next.call(request).await?.map_into_boxed_body());
         }

@@ -77,14 +77,14 @@ mod tests {
     }
 
     #[test]
-    fn the_token_is_known_however_its_scheme_is_written() {
+    fn the_token_is_accepted_with_any_case_and_spacing_of_the_scheme() {
         for shown in ["Bearer s3cret", "bearer s3cret", "BEARER s3cret", "Bearer   s3cret ", "Bearer \"s3cret\""] {
             assert_eq!(check(&token(), Some(shown.as_bytes())), Ok(()), "{shown}");
         }
     }
 
     #[test]
-    fn another_token_and_none_are_told_apart() {
+    fn a_wrong_token_and_a_missing_token_have_different_messages() {
         for shown in ["Bearer s3cre", "Bearer S3cret", "Bearer s3cret s3cret", "Bearer ", "Bearer s\u{fc}cret"] {
             let why = check(&token(), Some(shown.as_bytes())).unwrap_err();
             assert!(why.contains("not the one configured"), "{shown}: {why}");
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_token_control_is_for_this_machine_alone() {
+    fn without_a_token_control_is_open_on_loopback_only() {
         let (here, all) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0]));
         assert_eq!(check(&Permission::of(None, &[here, here]), None), Ok(()));
         for binds in [[here, all], [all, here]] {

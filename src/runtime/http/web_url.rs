@@ -66,10 +66,10 @@ pub async fn json_answer<T: DeserializeOwned>(
             format!("the response is {status}: a proxy before the web tier requires a password")
         }
         (JsonPayloadError::ContentType | JsonPayloadError::Deserialize(_), _) => {
-            let kind = if content_type.is_empty() { "nothing readable" } else { &content_type };
-            format!("the response is {status} with {kind}, which no web tier does: is this its address?")
+            let kind = if content_type.is_empty() { "no content type" } else { &content_type };
+            format!("the response is {status} with {kind}, which does not come from a web tier: check the address")
         }
-        (other, _) => format!("the response breaks off: {other}"),
+        (other, _) => format!("the response could not be read to its end: {other}"),
     })
 }
 

@@ -122,13 +122,13 @@ mod tests {
     }
 
     #[test]
-    fn two_objects_in_one_read_are_two() {
+    fn two_objects_in_one_read_are_separated() {
         let objects = decode(br#"{"a":"}{"} {"b":["\"{"]}"#, &[], 100).unwrap();
         assert_eq!(objects, [&br#"{"a":"}{"}"#[..], br#"{"b":["\"{"]}"#]);
     }
 
     #[test]
-    fn anything_but_an_object_ends_the_stream_with_a_reason() {
+    fn anything_other_than_an_object_ends_the_stream_with_a_reason() {
         for bytes in [&b"null"[..], b"7", b"[1]", b"\xff", b"{}x"] {
             assert!(matches!(decode(bytes, &[], 100), Err(StreamError::NotAnObject(_))), "{bytes:?}");
         }
@@ -157,7 +157,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn objects_come_out_as_they_went_in_however_they_are_cut(
+        fn objects_are_decoded_unchanged_wherever_the_stream_is_split(
             objects in prop::collection::vec((object(), "[ \r\n\t]{0,3}"), 0..8),
             cuts in prop::collection::vec(1usize..40, 1..20),
         ) {
@@ -168,7 +168,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_panic_or_hold_more_than_its_limit(
+        fn no_input_panics_or_yields_an_object_above_the_limit(
             bytes in prop::collection::vec(any::<u8>(), 0..300), cuts in prop::collection::vec(1usize..40, 1..9)
         ) {
             let _ = decode(&bytes, &cuts, 64).map(|objects| assert!(objects.iter().all(|object| object.len() <= 64)));

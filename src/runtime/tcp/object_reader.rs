@@ -90,7 +90,7 @@ impl<R: AsyncRead + Unpin> ObjectReader<R> {
     }
 }
 
-/// Permits for `bytes` bytes of large objects that are being read.
+/// Permits to read large objects of `bytes` bytes in total.
 pub fn room(bytes: usize) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(bytes / UNIT))
 }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn large_objects_wait_for_their_turn_and_small_ones_do_not() {
+    async fn large_objects_wait_for_permits_and_small_ones_do_not() {
         let room = room(MAX_BYTES + UNIT);
         let ((mut first, mut reads_first), (mut second, mut reads_second)) = (reader(&room), reader(&room));
         let large = object(200_000);
@@ -126,7 +126,7 @@ mod tests {
         assert!(poll!(&mut one).is_pending());
         second.write_all(large.as_bytes()).await.unwrap();
         let mut two = Box::pin(reads_second.next());
-        assert!(poll!(&mut two).is_pending(), "the first has the room");
+        assert!(poll!(&mut two).is_pending(), "the first holds the permits");
         let (mut third, mut reads_third) = reader(&room);
         let small = object(50_000);
         third.write_all(small.as_bytes()).await.unwrap();
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_object_has_to_end_in_time_and_a_connection_may_be_idle_between_objects() {
+    async fn an_object_must_be_complete_in_time_and_a_connection_may_be_idle_between_objects() {
         let room = room(4 * MAX_BYTES);
         let (mut writer, mut reads) = reader(&room);
         writer.write_all(b"{}\n").await.unwrap();
