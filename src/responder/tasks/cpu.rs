@@ -15,7 +15,7 @@ const ROUNDS_PER_CHECK: u64 = 2_048;
 
 /// Chains SHA-256: the message id is hashed, then each digest in turn; the body is the last digest in hex.
 ///
-/// `rounds` (whole number, 1 to the configured maximum): how often. The same id and rounds give the same body.
+/// `rounds` (whole number, 1 to the configured maximum): number of hashes. The same id and rounds give the same body.
 /// Dropping the future stops the hashing.
 #[derive(Debug, Clone, Copy)]
 pub struct CpuTask {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_rounds_the_default_is_done_within_the_maximum() {
+    async fn without_rounds_the_default_applies_up_to_the_maximum() {
         let none = Map::new();
         let task = CpuTask::new(3);
         let output = task.run(input("a", &none)).await.unwrap();
@@ -143,18 +143,17 @@ mod tests {
     }
 
     #[test]
-    fn work_cancelled_on_the_way_stops() {
-        let mut looks = 0;
+    fn work_cancelled_after_it_began_stops() {
+        let mut checks = 0;
         let error = chain([0; 32], MAX_ROUNDS, || {
-            looks += 1;
-            looks == 3
+            checks += 1;
+            checks == 3
         });
         assert!(matches!(error, Err(TaskError::Cancelled)));
-        assert_eq!(looks, 3);
+        assert_eq!(checks, 3);
     }
 
-    // A billion rounds take minutes. There is one blocking thread, so that the next job on it only runs once the
-    // hashing has stopped.
+    // A billion rounds take minutes. With a single blocking thread, the next job can only run after the hashing has stopped.
     #[test]
     fn dropping_the_future_frees_the_thread() {
         let runtime =

@@ -46,19 +46,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_string_payload_comes_back() {
+    async fn a_string_payload_is_returned() {
         assert_eq!(echo(json!({"payload": "Hello Paul"})).await.unwrap(), "Hello Paul");
         assert_eq!(echo(json!({"payload": ""})).await.unwrap(), "");
     }
 
     #[tokio::test]
-    async fn anything_else_comes_back_as_json_in_its_order() {
+    async fn other_parameters_are_returned_as_json_in_their_order() {
         assert_eq!(echo(json!({})).await.unwrap(), "{}");
         assert_eq!(echo(json!({"z": [1], "payload": 5})).await.unwrap(), r#"{"z":[1],"payload":5}"#);
     }
 
     #[tokio::test]
-    async fn bytes_gives_the_size_of_the_body() {
+    async fn the_parameter_bytes_sets_the_size_of_the_body() {
         for bytes in [0, 1, MAX_ECHO_BYTES] {
             let body = echo(json!({"bytes": bytes, "payload": "p"})).await.unwrap();
             assert_eq!(body.len() as u64, bytes);

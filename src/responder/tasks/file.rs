@@ -51,7 +51,7 @@ impl Root {
 
 impl FileTask {
     /// Opens `root` and keeps it open: renaming the folder later has no effect. If it does not exist, each read tries to open
-    /// it again. `default_file`: the file of messages that name none, relative to `root`. Files of more than `max_bytes` bytes
+    /// it again. `default_file`: for messages without a filename, relative to `root`. Files of more than `max_bytes` bytes
     /// are refused.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ fn read(root: &Root, path: &str, max_bytes: u64) -> Result<String, TaskError> {
     options.read(true).custom_flags(O_NONBLOCK);
     let file = dir.open_with(path, &options).map_err(|cause| refusal(path, cause))?;
 
-    // From the open handle: the path may lead to another file by now.
+    // Read from the open handle: the path may refer to another file by now.
     let metadata = file.metadata().map_err(|cause| refusal(path, cause))?;
     if !metadata.is_file() {
         return Err(TaskError::NotAFile { path: path.to_owned(), kind: kind(&metadata.file_type()) });
@@ -137,7 +137,7 @@ fn kind(file_type: &FileType) -> &'static str {
     } else if file_type.is_char_device() || file_type.is_block_device() {
         "a device"
     } else {
-        "something special"
+        "of an unknown type"
     }
 }
 
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_filename_is_echoed_as_asked_for() {
+    async fn the_output_has_the_filename_as_requested() {
         let fixture = Fixture::new();
         let output = fixture.read(Some("inner/../target.txt")).await.unwrap();
         assert_eq!(output.body, "Hello Paul");
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_missing_file_reads_as_in_node() {
+    async fn a_missing_file_has_the_error_text_of_node() {
         let fixture = Fixture::new();
         fixture.link("nowhere", "dangling");
         for name in ["nope.txt", "nope/nope.txt", "dangling", ""] {
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_the_folder_has_no_target_txt_the_built_in_one_is_read() {
+    async fn the_built_in_target_txt_is_read_if_the_folder_has_none() {
         let fixture = Fixture::new();
         let target = fixture.folder.path().join("root/target.txt");
         fixture.write("target.txt", b"mine");
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_a_file_is_refused_without_blocking() {
+    async fn folders_fifos_and_sockets_are_refused_without_blocking() {
         let fixture = Fixture::new();
         let root = fixture.folder.path().join("root");
         let made = Command::new("mkfifo").arg(root.join("fifo")).status();
@@ -328,14 +328,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn odd_paths_are_errors() {
+    async fn unusable_paths_are_errors() {
         let fixture = Fixture::new();
         for name in ["target.txt/x", "a\0b", &"x".repeat(5_000)] {
             assert!(matches!(fixture.error(name).await, TaskError::Unreadable { .. }));
         }
     }
 
-    // The mapping is tested by itself: the super-user, who may run the tests, is never denied.
+    // Tests only the mapping of the error: if root runs the tests, no file is denied.
     #[test]
     fn a_file_that_may_not_be_read_is_denied() {
         let error = refusal("x", io::Error::from_raw_os_error(nix::libc::EACCES));
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_that_is_no_folder_is_an_error_that_names_the_setting() {
+    fn a_root_that_is_not_a_folder_is_an_error_that_names_the_setting() {
         let root = Fixture::new().folder.path().join("secret.txt");
         fs::create_dir_all(root.parent().unwrap()).unwrap();
         fs::write(&root, "").unwrap();
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_root_that_is_not_there_yet_is_read_once_it_is() {
+    async fn a_root_created_after_the_start_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("later");
         let task = FileTask::new(&root, "late.txt".to_owned(), MAX_BYTES, Withheld::default()).unwrap();

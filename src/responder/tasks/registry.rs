@@ -22,13 +22,13 @@ impl FromStr for TaskName {
 /// Configuration of the tasks.
 #[derive(Debug, Clone)]
 pub struct TasksConfig {
-    /// The task of messages that name no task.
+    /// The task for messages without `task`.
     pub default: TaskName,
     /// The folder of the file task.
     pub root: PathBuf,
     /// Files that the file task never reads.
     pub withheld: Withheld,
-    /// The file of messages that name no file, relative to `root`.
+    /// The file for messages without a filename, relative to `root`.
     pub default_file: String,
     /// Maximum size of a file, in bytes.
     pub max_file_bytes: u64,
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(body(&tasks(TaskName::Echo, root.path()), None).await, "{}");
     }
 
-    // The repository's file, as its README shows.
+    // The repository's own file, as shown in the README.
     #[tokio::test]
     async fn the_target_of_the_repository_greets_paul() {
         let tasks = tasks(TaskName::File, &Path::new(env!("CARGO_MANIFEST_DIR")).join("files"));
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_the_json_and_the_parser_agree() {
+    fn display_json_and_parser_agree_on_the_names() {
         for name in TaskName::ALL {
             assert_eq!(json!(name), json!(name.to_string()));
             assert_eq!(name.name().parse::<TaskName>().unwrap(), name);

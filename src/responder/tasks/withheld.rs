@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_programs_own_files_are_withheld_wherever_the_root_is() {
+    async fn the_programs_own_files_are_withheld_for_any_root() {
         let folder = folder();
         for (root, name) in [
             (".", "token"),
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_of_the_settings_around_the_root_takes_nothing_from_it() {
+    async fn a_settings_folder_above_the_root_withholds_nothing_in_the_root() {
         let folder = folder();
         let withheld = Withheld { config_dir: folder.path().to_owned(), ..Withheld::default() };
         let task = FileTask::new(&folder.path().join("files"), String::new(), 1_000, withheld).unwrap();
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_system_tells_of_processes_is_withheld() {
+    async fn files_of_proc_are_withheld() {
         let task = FileTask::new(Path::new("/"), String::new(), 1_000_000, Withheld::default()).unwrap();
         let parameters = Map::new();
         for name in ["proc/self/environ", "proc/self/cmdline"] {
