@@ -18,8 +18,8 @@ pub fn access() -> Vec<Route> {
         (&get, "/api/v1/topology", Open),
         (&get, "/api/v1/openapi.json", Open),
         (&get, "/ws", OwnPages),
-        // The article's calls use GET although they act. Connecting needs no permission, because the web tier connects by
-        // configuration anyway.
+        // The article's calls use GET although they have effects. Connecting needs no permission, because by default the web
+        // tier connects at start anyway.
         (&get, "/api/v1/dispatcher/connect", OwnPages),
         (&get, "/api/v1/dispatcher/request", OwnPages),
         (&post, "/api/v1/dispatcher/disconnect", Permitted),
@@ -66,7 +66,7 @@ mod tests {
     const UNDESCRIBED: [&str; 2] = ["/ws", "/api/v1/openapi.json"];
 
     #[test]
-    fn the_described_routes_are_the_listed_ones() {
+    fn the_openapi_description_has_exactly_the_listed_routes() {
         let paths = DESCRIPTION["paths"].as_object().unwrap();
         let methods =
             |path: &str| paths[path].as_object().unwrap().keys().map(|name| name.to_uppercase()).collect::<Vec<_>>();
@@ -75,7 +75,7 @@ mod tests {
         let page: Vec<_> = page_paths().collect();
         let listed = access().into_iter().filter(|route| !UNDESCRIBED.contains(&route.1) && !page.contains(&route.1));
         let listed: Vec<_> = listed.map(|route| (route.0.to_string(), route.1.to_owned())).collect();
-        assert_eq!(listed.len(), listed.iter().collect::<BTreeSet<_>>().len(), "one is listed twice");
+        assert_eq!(listed.len(), listed.iter().collect::<BTreeSet<_>>().len(), "a route is listed twice");
         assert_eq!(described, listed.into_iter().collect());
     }
 

@@ -55,7 +55,7 @@ async fn create(
     let ended = requests.wait(&request_id).await.ok_or_else(|| unknown(&request_id))?;
     let counts = ended.view.counts;
     let problem = ended.problem.clone().or_else(|| {
-        let message = format!("none of the {} messages had a reply in time", counts.timeouts);
+        let message = format!("none of the {} messages got a reply in time", counts.timeouts);
         (counts.timeouts > 0 && counts.timeouts == counts.total())
             .then_some(Problem { code: ErrorCode::Timeout, message })
     });

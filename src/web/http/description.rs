@@ -17,8 +17,9 @@ use crate::web::load;
 #[openapi(
     info(
         title = "swarmq",
-        description = "The web tier's API. Every error is an `ErrorAnswer`, but for what the article's program answers otherwise. \
-                       A known path answers HEAD where it has GET, OPTIONS with `Allow`, and other methods with 405.",
+        description = "The web tier's API. Every error is an `ErrorAnswer`, except where the article's program \
+                       responds otherwise. A known path supports HEAD where it has GET, responds to OPTIONS with `Allow`, and \
+                       to other methods with 405.",
         contact(name = "The authors of swarmq"),
     ),
     servers((url = "/", description = "This web tier")),

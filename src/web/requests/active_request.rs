@@ -1,4 +1,4 @@
-//! A request that this web instance has taken on, with what has become of it.
+//! An active request of this web instance: its view, its calls, and its memory.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem::size_of;
@@ -20,62 +20,64 @@ use crate::wire::{
     whole_or_none,
 };
 
-/// What a client asks for.
+/// A request as a client sends it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct NewRequest {
-    /// `file`, `echo` or `cpu`; none: the responders' configured one.
+    /// `file`, `echo` or `cpu`; none: the responders' task.name.
     #[schema(value_type = Option<TaskName>)]
     pub task: Option<String>,
-    /// The task's own.
+    /// Parameters of the task.
     #[schema(value_type = Object)]
     pub parameters: Map<String, Value>,
-    /// For the `file` task, relative to the responders' root.
+    /// File for the `file` task, relative to the responders' task.root.
     pub filename: Option<String>,
     pub fan_out: FanOut,
-    /// Milliseconds each message may take, from 1 to 3,600,000.
+    /// Timeout of each message, in milliseconds, from 1 to 3,600,000; none: the requesters' requester.timeout.
     #[serde(deserialize_with = "whole_or_none")]
     #[schema(minimum = 1, maximum = 3_600_000)]
     pub timeout_ms: Option<u64>,
-    /// Answer when the request has ended, with its replies, instead of at once.
+    /// Respond when the request has ended, with its replies, instead of at once.
     pub wait: bool,
 }
 
-/// Memory that is set aside for the reply to a message when it is promised, in bytes: enough for one without a body.
-const REPLY: usize = size_of::<Reply>() + 512;
+/// Memory reserved for the reply to each accepted message, in bytes: enough for a reply without a body.
+const REPLY_BYTES: usize = size_of::<Reply>() + 512;
 
-/// How far a request is.
+/// The progress of a request, watched by its clients.
 #[derive(Clone, Debug, Default)]
 pub struct RequestProgress {
+    /// Number of replies so far.
     pub replies: usize,
-    /// Its end, which those who wait for it have even when the request is forgotten.
+    /// The ended request. Clients that wait hold it even if the store has removed it.
     pub ended: Option<Arc<Ended>>,
 }
 
-/// A request of this instance that is under way.
+/// A request of this instance that has not ended.
 pub struct ActiveRequest {
     pub view: RequestFold,
     pub request: Request,
     pub started: Instant,
     pub deadline: Instant,
-    /// The calls under way, each with the instance that accepted it.
+    /// The active calls by link, each with the requester instance that accepted it.
     pub calls: BTreeMap<SocketAddr, Option<String>>,
+    /// Every link that was given a call.
     pub tried: BTreeSet<SocketAddr>,
     pub problem: Option<Problem>,
-    /// Place among all requests of this instance, in the order in which they were taken on.
+    /// Sequence number among the requests that this instance accepted.
     pub number: u64,
-    /// Messages that were sent before their promise came, with what was published of that.
-    pub early: HashMap<String, Event>,
+    /// `dispatched` events that arrived before the `accepted` event of their message, by message id.
+    pub early_dispatches: HashMap<String, Event>,
     pub progress: watch::Sender<RequestProgress>,
-    /// What its view takes, which is kept when it has ended.
+    /// Memory of the view; kept after the request has ended.
     pub room: Room,
-    /// What the request itself takes until then, here and at its links.
+    /// Memory of the request itself, here and in the links' queues, until it has ended.
     pub request_room: Arc<Room>,
 }
 
 impl ActiveRequest {
-    /// What a client asks for, to be sent by so many links. `timeout`: of its messages, where it brings none. `take` gives
-    /// it its memory; none where that fails.
+    /// Begins a request that `links` links will send. `timeout`: for messages of a request without its own. `take` reserves
+    /// memory; `None` if that fails.
     pub fn begin(
         new: NewRequest,
         links: usize,
@@ -115,29 +117,29 @@ impl ActiveRequest {
             tried: BTreeSet::new(),
             problem: None,
             number: 0,
-            early: HashMap::new(),
+            early_dispatches: HashMap::new(),
             progress: watch::Sender::default(),
             room,
             request_room,
         })
     }
 
-    /// What the promised messages and their replies, without bodies, take, in bytes.
-    pub fn bytes_of_promise(accepted: &Accepted) -> usize {
-        accepted.footprint() + accepted.messages.len() * REPLY
+    /// Memory of the accepted messages and of their replies without bodies, in bytes.
+    pub fn bytes_of_accepted(accepted: &Accepted) -> usize {
+        accepted.footprint() + accepted.messages.len() * REPLY_BYTES
     }
 
-    /// What a reply takes beyond what is set aside for it, in bytes.
+    /// Memory that a reply needs beyond its reservation, in bytes.
     pub fn bytes_of(&self, reply: &Reply) -> usize {
-        let set_aside = if self.view.is_promised(&reply.message_id) { REPLY } else { 0 };
-        reply.footprint().saturating_sub(set_aside)
+        let reserved = if self.view.is_promised(&reply.message_id) { REPLY_BYTES } else { 0 };
+        reply.footprint().saturating_sub(reserved)
     }
 
-    /// Takes an event into the request's view.
+    /// Applies an event to the request's view, and `dispatched` events that arrived before their `accepted` event.
     pub fn apply(&mut self, event: &Event) {
         self.view.apply(event);
         if let Event::Accepted { accepted, .. } = event {
-            let sent = accepted.messages.iter().filter_map(|promise| self.early.remove(&promise.message_id));
+            let sent = accepted.messages.iter().filter_map(|promise| self.early_dispatches.remove(&promise.message_id));
             sent.for_each(|sent| self.view.apply(&sent));
         }
     }

@@ -1,38 +1,43 @@
-//! The parts of a request that links have: a call for each, with what its requester says until it ends.
+//! The calls of a request: one for each link that sends it. A call ends when the link's requester completes or refuses it, or is
+//! lost.
 
 use std::net::SocketAddr;
 
 use tokio::time::Instant;
 
-use super::{ActiveRequest, Kept, PartOutcome, RequestStore, Requests};
+use super::{ActiveRequest, KeptRequests, PartOutcome, RequestStore, Requests};
 use crate::web::links::{LinkHandle, QueuedRequest};
 use crate::wire::{Accepted, ErrorCode, Event, FanOut, Outcome, Problem, Reply, now_ms};
 
 impl Requests {
-    /// The requester has taken its part on. The call fails where there is no room for its messages' replies.
+    /// The requester has accepted the request. The call fails if there is no memory for the replies to its messages.
     pub fn call_accepted(&self, request_id: &str, link: SocketAddr, accepted: Accepted) {
         self.with_call(request_id, link, |entry, kept| {
             let before = entry.calls.insert(link, Some(accepted.instance.clone())).flatten();
             if before.as_ref() == Some(&accepted.instance) {
-                return Ok(()); // The same instance goes on by a new connection.
+                return Ok(()); // The same instance resumes the request on a new connection.
             }
             if let Some(before) = before {
-                self.lose(entry, &before, "its requester ended; the request was sent again");
+                self.end_messages_of(entry, &before, "its requester ended; the request was sent again");
             }
-            if !self.grow(entry, kept, ActiveRequest::bytes_of_promise(&accepted)) {
-                return Err(self.no_room());
+            if !self.reserve(entry, kept, ActiveRequest::bytes_of_accepted(&accepted)) {
+                return Err(self.out_of_memory());
             }
-            self.tell(entry, Event::Accepted { request_id: request_id.to_owned(), at: now_ms(), accepted });
+            self.apply_and_publish(
+                entry,
+                Event::Accepted { request_id: request_id.to_owned(), at: now_ms(), accepted },
+            );
             Ok(())
         });
     }
 
+    /// The requester has sent a reply.
     pub fn call_reply(&self, link: SocketAddr, reply: Reply) {
         let request_id = reply.request_id.clone();
         self.with_call(&request_id, link, |entry, kept| self.take_reply(entry, kept, reply));
     }
 
-    /// The whole set at once, as the article's requester sends it.
+    /// The requester has sent all replies at once, as the article's does, and so completed the call.
     pub fn call_set(&self, request_id: &str, link: SocketAddr, replies: Vec<Reply>) {
         self.with_call(request_id, link, |entry, kept| {
             replies.into_iter().try_for_each(|reply| self.take_reply(entry, kept, reply))
@@ -40,39 +45,41 @@ impl Requests {
         self.call_ended(request_id, link, PartOutcome::Complete);
     }
 
-    /// Takes a reply in; a second one for the same message is a duplicate. Without room for it, its body is left out; where
-    /// that is not enough, which only a reply that was not promised can be, the call fails.
-    fn take_reply(&self, entry: &mut ActiveRequest, kept: &mut Kept, mut reply: Reply) -> Result<(), Problem> {
+    /// Adds a reply to the view; a second one to the same message counts as a duplicate. If there is no memory for its body, the
+    /// body is left out. If there is no memory for the rest either, the call fails; replies to accepted messages have memory
+    /// reserved for that.
+    fn take_reply(&self, entry: &mut ActiveRequest, kept: &mut KeptRequests, mut reply: Reply) -> Result<(), Problem> {
         if entry.view.has_reply(&reply.message_id) {
             self.status.ledger.duplicate();
             return Ok(());
         }
         let bytes = entry.bytes_of(&reply);
-        if !self.grow(entry, kept, bytes) {
+        if !self.reserve(entry, kept, bytes) {
             reply.leave_out(&format!(
-                "its body was left out: a request may have a fourth of web.keep_bytes = {}, and all together the whole",
+                "its body was left out: this request has used a fourth of web.keep_bytes = {}, or all requests the whole",
                 self.memory.bytes()
             ));
             let bytes = entry.bytes_of(&reply);
-            if !self.grow(entry, kept, bytes) {
-                return Err(self.no_room());
+            if !self.reserve(entry, kept, bytes) {
+                return Err(self.out_of_memory());
             }
         }
-        self.tell(entry, Event::Reply { at: now_ms(), reply: Box::new(reply) });
+        self.apply_and_publish(entry, Event::Reply { at: now_ms(), reply: Box::new(reply) });
         entry.progress.send_modify(|progress| progress.replies += 1);
         Ok(())
     }
 
+    /// The link has sent the request again, on a new connection.
     pub fn call_sent_again(&self, request_id: &str, link: SocketAddr, attempt: u32) {
         self.with_call(request_id, link, |entry, _| {
             self.status.ledger.retry();
             let (request_id, reason) = (request_id.to_owned(), format!("the connection to {link} was lost"));
-            self.tell(entry, Event::Retry { request_id, message_id: None, at: now_ms(), attempt, reason });
+            self.apply_and_publish(entry, Event::Retry { request_id, message_id: None, at: now_ms(), attempt, reason });
             Ok(())
         });
     }
 
-    /// A call has ended; the request has, when it was the last.
+    /// Ends a call, and the request with its last call.
     pub fn call_ended(&self, request_id: &str, link: SocketAddr, end: PartOutcome) {
         self.end_call(&mut self.lock(), request_id, link, end);
     }
@@ -89,11 +96,11 @@ impl Requests {
         match end {
             PartOutcome::Complete => {}
             PartOutcome::Gone(reason) => {
-                instance.iter().for_each(|instance| self.lose(entry, instance, &reason));
+                instance.iter().for_each(|instance| self.end_messages_of(entry, instance, &reason));
                 self.replace_call(entry, reason);
             }
             PartOutcome::Failed(problem) => {
-                instance.iter().for_each(|instance| self.lose(entry, instance, &problem.message));
+                instance.iter().for_each(|instance| self.end_messages_of(entry, instance, &problem.message));
                 entry.problem = Some(problem);
             }
         }
@@ -102,7 +109,7 @@ impl Requests {
         }
     }
 
-    /// Takes a call off a link whose connection is lost, if an instance is there that can take it on. False: it stays.
+    /// Moves the call of a link whose connection is lost to another link. False if no other link can take it: then it stays.
     pub fn call_moved(&self, request_id: &str, link: SocketAddr, reason: &str) -> bool {
         let movable = match self.lock().running.get(request_id) {
             Some(entry) => self.links.any(&entry.tried),
@@ -114,7 +121,8 @@ impl Requests {
         movable
     }
 
-    /// Gives the part of an instance that is gone to one that has no part yet, if there is one.
+    /// Calls another link, which has had no call of this request, in place of one that is gone. If no link takes it, a request
+    /// without calls and responses fails.
     fn replace_call(&self, entry: &mut ActiveRequest, reason: String) {
         while Instant::now() < entry.deadline
             && let [link] = &self.links.choose(FanOut::One, &entry.tried)[..]
@@ -130,7 +138,7 @@ impl Requests {
         }
     }
 
-    /// Sends a request by a link. False when that has ended a moment ago.
+    /// Starts a call: passes the request to a link. False if the link has ended meanwhile.
     pub(super) fn call(&self, entry: &mut ActiveRequest, link: &LinkHandle) -> bool {
         entry.calls.insert(link.address, None);
         entry.tried.insert(link.address);
@@ -145,21 +153,21 @@ impl Requests {
         sent
     }
 
-    /// Ends the messages of an instance that no reply will come for.
-    fn lose(&self, entry: &mut ActiveRequest, instance: &str, reason: &str) {
+    /// Marks the unanswered messages of an instance as lost: their replies will not come.
+    fn end_messages_of(&self, entry: &mut ActiveRequest, instance: &str, reason: &str) {
         let lost: Vec<String> = entry.view.unanswered(instance).map(|message| message.message_id.clone()).collect();
         for message_id in lost {
             let (request_id, reason) = (entry.view.request_id.clone(), reason.to_owned());
-            self.tell(entry, Event::Lost { request_id, message_id, at: now_ms(), reason });
+            self.apply_and_publish(entry, Event::Lost { request_id, message_id, at: now_ms(), reason });
         }
     }
 
-    /// Does something to a request for a call that is under way; a problem ends the call.
+    /// Runs `act` on the request of an active call; an error ends the call.
     fn with_call(
         &self,
         request_id: &str,
         link: SocketAddr,
-        act: impl FnOnce(&mut ActiveRequest, &mut Kept) -> Result<(), Problem>,
+        act: impl FnOnce(&mut ActiveRequest, &mut KeptRequests) -> Result<(), Problem>,
     ) {
         let mut store = self.lock();
         let RequestStore { running, kept, .. } = &mut *store;
@@ -169,7 +177,7 @@ impl Requests {
                     self.end_call(&mut store, request_id, link, PartOutcome::Failed(problem));
                 }
             }
-            // The call had ended before, or never was.
+            // The call has ended already, or never existed.
             _ => self.status.ledger.late(),
         }
     }

@@ -1,4 +1,4 @@
-//! The ends of requests: how a call ended, what is kept of a request that has, and what those who wait are given.
+//! Ended requests: how a call ends, what is kept of a request, and what waiting clients receive.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -6,44 +6,44 @@ use std::sync::Arc;
 use crate::runtime::Room;
 use crate::wire::{Problem, Reply, RequestView};
 
-/// How a request's way by one link ended.
+/// How a call ended: the part of a request that one link sends.
 #[derive(Debug)]
 pub enum PartOutcome {
     /// Every message has its outcome.
     Complete,
-    /// The instance is not there any more: another may take its part.
+    /// The connection or the instance is gone: another link may take the call over.
     Gone(String),
-    /// It can't be carried out.
+    /// It failed, and no other link takes it over.
     Failed(Problem),
 }
 
-/// A request that has ended. Its memory is given back when nobody has it any more.
+/// A request that has ended. Its memory is returned when the last reference to it is dropped.
 #[derive(Debug)]
 pub struct Ended {
-    /// Place among all requests of this instance, in the order in which they were taken on.
+    /// Sequence number among the requests that this instance accepted.
     pub number: u64,
     pub view: RequestView,
-    /// Why it failed, if it did.
+    /// Why it failed, if it failed.
     pub problem: Option<Problem>,
     pub _room: Room,
 }
 
-/// What has come since someone last looked: replies, or the whole request, once it has ended.
+/// News for a client since its last call: further replies, or the whole request once it has ended.
 #[derive(Debug)]
 pub enum News {
     Replies(Vec<Reply>),
     Ended(Arc<Ended>),
 }
 
-/// Requests that have ended.
+/// The ended requests that clients can still read.
 #[derive(Default)]
-pub struct Kept {
+pub struct KeptRequests {
     pub by_id: HashMap<String, Arc<Ended>>,
     /// Oldest first.
     order: VecDeque<String>,
 }
 
-impl Kept {
+impl KeptRequests {
     pub fn add(&mut self, ended: Arc<Ended>) {
         self.order.push_back(ended.view.request_id.clone());
         self.by_id.insert(ended.view.request_id.clone(), ended);
@@ -53,8 +53,8 @@ impl Kept {
         self.order.len()
     }
 
-    /// Forgets the oldest; none where there is none.
-    pub fn forget(&mut self) -> Option<Arc<Ended>> {
+    /// Removes the oldest; `None` if there are none.
+    pub fn remove_oldest(&mut self) -> Option<Arc<Ended>> {
         self.by_id.remove(&self.order.pop_front()?)
     }
 }

@@ -8,7 +8,7 @@ mod store;
 
 pub use active_request::NewRequest;
 use active_request::{ActiveRequest, RequestProgress};
-use ended_request::{Ended, Kept};
+use ended_request::{Ended, KeptRequests};
 pub use ended_request::{News, PartOutcome};
 pub use shown::Shown;
 use store::RequestStore;

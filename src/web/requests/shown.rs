@@ -1,4 +1,4 @@
-//! A request as it is shown to a dashboard.
+//! Requests in the form that dashboards receive.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -6,15 +6,16 @@ use std::sync::Arc;
 use super::Ended;
 use crate::wire::{Reply, RequestView};
 
-/// A request as a dashboard is shown it.
+/// A request for the snapshot of a dashboard.
 pub enum Shown {
-    /// With its bodies cut.
+    /// A copy with shortened bodies.
     Cut(RequestView),
+    /// An ended request, shared with the store.
     Ended(Arc<Ended>),
 }
 
 impl Shown {
-    /// With bodies of up to so many bytes.
+    /// A copy with bodies of at most `body` bytes.
     pub fn of(view: &RequestView, body: usize) -> Self {
         let cut = |reply: &Reply| {
             let mut reply = reply.clone();

@@ -1,5 +1,5 @@
-//! The requests this web instance has taken on: each is sent by one or more links, and ends when all of those calls
-//! have ended.
+//! The requests that this web instance has accepted. Each is sent by one or more links (a call each), and ends when all its
+//! calls have ended.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
@@ -9,21 +9,21 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{ActiveRequest, Ended, Kept, NewRequest, News, PartOutcome, RequestProgress, Shown};
+use super::{ActiveRequest, Ended, KeptRequests, NewRequest, News, PartOutcome, RequestProgress, Shown};
 use crate::runtime::{InstanceStatus, Memory, Room};
 use crate::web::Feed;
 use crate::web::links::Links;
 use crate::wire::{ErrorCode, Event, Footprint, Hop, Problem, RequestStatus, RequestView, SHOWN_BODY, now_ms};
 
-/// A request may take this part of the memory for all.
+/// One request may use at most one part in `SHARE` of the memory for all requests.
 const SHARE: usize = 4;
 
 #[derive(Default)]
 pub(super) struct RequestStore {
     pub(super) running: HashMap<String, ActiveRequest>,
-    pub(super) kept: Kept,
-    /// Requests taken on since the start.
-    taken_on: u64,
+    pub(super) kept: KeptRequests,
+    /// Number of requests accepted since the start.
+    accepted: u64,
 }
 
 /// Every request of this instance.
@@ -33,18 +33,18 @@ pub struct Requests {
     pub(super) links: Arc<Links>,
     pub(super) status: Arc<InstanceStatus>,
     feed: Arc<Feed>,
-    /// Requests at one time; more are refused.
+    /// Maximum number of active requests; further ones are refused.
     max_in_flight: usize,
-    /// Ended requests that are remembered.
+    /// Maximum number of ended requests that are kept.
     keep: usize,
-    /// What all requests, ended or under way, take with their replies.
+    /// Memory of all requests, active or ended, with their replies.
     pub(super) memory: Memory,
-    /// The requesters' timeout, for requests that bring none.
+    /// The requesters' timeout, for requests without their own.
     timeout: Duration,
 }
 
 impl Requests {
-    /// `keep` ended requests are remembered, within `keep_bytes` for these and those under way.
+    /// `keep`: maximum number of ended requests that are kept. `keep_bytes`: memory of active and kept requests, in bytes.
     pub fn new(
         links: Arc<Links>,
         status: Arc<InstanceStatus>,
@@ -57,16 +57,23 @@ impl Requests {
         Self { store, in_flight, links, status, feed, max_in_flight, keep, memory, timeout }
     }
 
-    /// Takes a request on and sends it. The problem says why that can't be.
+    /// Accepts a request and sends it by its links; returns its id.
+    ///
+    /// # Errors
+    /// The instance is draining, has no connection, or has `max_in_flight` requests or no memory left.
     pub fn submit(&self, new: NewRequest) -> Result<String, Problem> {
         let mut store = self.lock();
-        let RequestStore { running, kept, taken_on } = &mut *store;
+        let RequestStore { running, kept, accepted } = &mut *store;
         let problem = |code, message| Err(Problem { code, message });
         if self.status.is_draining() {
-            return problem(ErrorCode::Draining, "this web instance is shutting down: ask another".to_owned());
+            return problem(
+                ErrorCode::Draining,
+                "this web instance is shutting down: send the request to another".to_owned(),
+            );
         }
         if running.len() >= self.max_in_flight {
-            let message = format!("overloaded: {} requests are under way (web.max_in_flight)", self.max_in_flight);
+            let message =
+                format!("overloaded: {} requests are active (web.max_in_flight): try again later", self.max_in_flight);
             return problem(ErrorCode::Overloaded, message);
         }
         let links = self.links.choose(new.fan_out, &BTreeSet::new());
@@ -74,7 +81,7 @@ impl Requests {
             return problem(ErrorCode::NotConnected, self.why_not_connected());
         }
         let entry = ActiveRequest::begin(new, links.len(), self.timeout, |bytes| self.take_memory(kept, bytes));
-        let Some(mut entry) = entry else { return Err(self.no_room()) };
+        let Some(mut entry) = entry else { return Err(self.out_of_memory()) };
         let request_id = entry.view.request_id.clone();
         for link in &links {
             self.call(&mut entry, link);
@@ -82,15 +89,15 @@ impl Requests {
         if entry.calls.is_empty() {
             return problem(ErrorCode::NotConnected, self.why_not_connected());
         }
-        *taken_on += 1;
-        entry.number = *taken_on;
+        *accepted += 1;
+        entry.number = *accepted;
         self.publish(entry.view.opening());
         running.insert(request_id.clone(), entry);
         self.in_flight.send_replace(running.len());
         Ok(request_id)
     }
 
-    /// How far a request is, from now on. None for one that is not known (any more).
+    /// The progress of a request, from now on. `None` if there is no such request, or it is no longer kept.
     pub fn progress(&self, request_id: &str) -> Option<watch::Receiver<RequestProgress>> {
         let store = self.lock();
         if let Some(entry) = store.running.get(request_id) {
@@ -100,14 +107,14 @@ impl Requests {
         Some(watch::Sender::new(RequestProgress { replies: ended.view.replies.len(), ended: Some(ended) }).subscribe())
     }
 
-    /// Waits until a request has ended. None for one that is not known (any more).
+    /// Waits until a request has ended. `None` if there is no such request, or it is no longer kept.
     pub async fn wait(&self, request_id: &str) -> Option<Arc<Ended>> {
         let mut progress = self.progress(request_id)?;
-        // Fails when the request is gone before its end, which cannot be.
+        // An error would mean that the request was dropped before its end, which does not happen.
         progress.wait_for(|progress| progress.ended.is_some()).await.ok()?.ended.clone()
     }
 
-    /// Waits until a request has more than `known` replies, or has ended.
+    /// Waits until a request has more than `known` replies, or has ended; returns the further replies or the ended request.
     pub async fn news(
         &self,
         request_id: &str,
@@ -120,12 +127,12 @@ impl Requests {
         }
         drop(now);
         let store = self.lock();
-        // One that has ended in this moment is told as that the next time.
+        // If the request has ended just now, the next call returns its end.
         let replies = store.running.get(request_id).map(|entry| entry.view.replies[known..].to_vec());
         Some(News::Replies(replies.unwrap_or_default()))
     }
 
-    /// Looks at a request as it is now. None for one that is not known (any more).
+    /// Calls `look` with a request's current view. `None` if there is no such request, or it is no longer kept.
     pub fn look<T>(&self, request_id: &str, look: impl FnOnce(&RequestView) -> T) -> Option<T> {
         let store = self.lock();
         if let Some(entry) = store.running.get(request_id) {
@@ -136,8 +143,8 @@ impl Requests {
         Some(look(&ended.view))
     }
 
-    /// Takes in what a requester published of one of this instance's requests, and shows it. None where the request is not
-    /// of this instance; false for what only this instance knows.
+    /// Applies an event of another process to a request of this instance, and shows it. `None` if the request is not of this
+    /// instance; `Some(false)` if the event is refused, because only this instance publishes such events.
     pub fn take(&self, event: &Event) -> Option<bool> {
         let id = event.request_id()?;
         let mut store = self.lock();
@@ -146,9 +153,9 @@ impl Requests {
         match event {
             Event::Dispatched { message_id, .. } if entry.view.is_promised(message_id) => entry.view.apply(event),
             Event::Dispatched { message_id, .. } => {
-                let before = entry.early.contains_key(message_id);
-                if before || self.grow(entry, kept, size_of::<Event>() + event.footprint()) {
-                    entry.early.insert(message_id.clone(), event.clone());
+                let known = entry.early_dispatches.contains_key(message_id);
+                if known || self.reserve(entry, kept, size_of::<Event>() + event.footprint()) {
+                    entry.early_dispatches.insert(message_id.clone(), event.clone());
                 }
             }
             Event::Retry { message_id: Some(_), .. } => {}
@@ -158,7 +165,7 @@ impl Requests {
         Some(true)
     }
 
-    /// Does something while no request changes. It is given what lists the requests, newest first.
+    /// Calls `act` while the store is locked, so that no request changes. Its argument lists all requests, newest first.
     pub fn hold<T>(&self, act: impl FnOnce(&dyn Fn() -> Vec<Shown>) -> T) -> T {
         let store = self.lock();
         act(&|| {
@@ -170,18 +177,18 @@ impl Requests {
         })
     }
 
-    /// What all requests take, in bytes.
+    /// Memory that all requests use, in bytes.
     pub fn bytes(&self) -> usize {
         self.memory.taken()
     }
 
-    /// Returns when no request is under way.
+    /// Waits until no request is active.
     pub async fn all_ended(&self) {
-        // The sender is this struct's own, so that waiting cannot fail.
+        // Waiting cannot fail, because this struct owns the sender.
         let _ = self.in_flight.subscribe().wait_for(|count| *count == 0).await;
     }
 
-    /// Ends every request that is under way, each with the replies it has; how many these were.
+    /// Ends every active request with the replies it has; returns their number.
     pub fn end_all(&self, problem: &Problem) -> usize {
         let mut store = self.lock();
         let (ended, running) = (store.running.len(), store.running.iter());
@@ -193,6 +200,7 @@ impl Requests {
         ended
     }
 
+    /// Ends a request: publishes its outcome and moves it to the kept ones.
     pub(super) fn end(&self, store: &mut RequestStore, request_id: &str) {
         let Some(mut entry) = store.running.remove(request_id) else { return };
         let total = entry.started.elapsed();
@@ -206,7 +214,7 @@ impl Requests {
             total_us: total.as_micros() as u64,
             reason: entry.problem.as_ref().map(|problem| problem.message.clone()),
         };
-        self.tell(&mut entry, event);
+        self.apply_and_publish(&mut entry, event);
         let ActiveRequest { number, view, problem, room, progress, .. } = entry;
         let ended = Arc::new(Ended { number, view: view.into_view(), problem, _room: room });
         progress.send_modify(|progress| progress.ended = Some(ended.clone()));
@@ -214,12 +222,12 @@ impl Requests {
         let kept = &mut store.kept;
         kept.add(ended);
         if kept.len() > self.keep {
-            kept.forget();
+            kept.remove_oldest();
         }
     }
 
-    /// Takes an event into a request's view, shows it to the dashboards, and publishes it to other web instances.
-    pub(super) fn tell(&self, entry: &mut ActiveRequest, event: Event) {
+    /// Applies an event to a request's view, shows it to the dashboards, and publishes it to other web instances.
+    pub(super) fn apply_and_publish(&self, entry: &mut ActiveRequest, event: Event) {
         entry.apply(&event);
         self.publish(event);
     }
@@ -232,21 +240,22 @@ impl Requests {
         self.status.events.emit_elsewhere(event);
     }
 
-    /// Takes memory, for which the oldest of the ended requests are forgotten. None where that is not enough.
-    fn take_memory(&self, kept: &mut Kept, bytes: usize) -> Option<Room> {
+    /// Takes memory, and removes the oldest ended requests to free it. `None` if that is not enough, or `bytes` is more than one
+    /// request may use.
+    fn take_memory(&self, kept: &mut KeptRequests, bytes: usize) -> Option<Room> {
         if bytes > self.memory.bytes() / SHARE {
             return None;
         }
         loop {
             match self.memory.take(bytes) {
                 Some(room) => return Some(room),
-                None => drop(kept.forget()?),
+                None => drop(kept.remove_oldest()?),
             }
         }
     }
 
-    /// Takes memory for a request. False where there is none, or it has its share.
-    pub(super) fn grow(&self, entry: &mut ActiveRequest, kept: &mut Kept, bytes: usize) -> bool {
+    /// Takes more memory for a request. False if the memory is used up, or the request would exceed its share.
+    pub(super) fn reserve(&self, entry: &mut ActiveRequest, kept: &mut KeptRequests, bytes: usize) -> bool {
         let room = if Memory::of_room(&entry.room) + bytes > self.memory.bytes() / SHARE {
             None
         } else {
@@ -255,10 +264,10 @@ impl Requests {
         room.map(|room| entry.room.merge(room)).is_some()
     }
 
-    pub(super) fn no_room(&self) -> Problem {
+    pub(super) fn out_of_memory(&self) -> Problem {
         let message = format!(
-            "overloaded: requests under way, and answers that clients are reading, take all of web.keep_bytes = {}, or this \
-             one a fourth of it",
+            "overloaded: active requests, and ended ones that clients still read, use all of web.keep_bytes = {}, or this \
+             request would use more than a fourth of it: try again later, or raise it",
             self.memory.bytes()
         );
         Problem { code: ErrorCode::Overloaded, message }
@@ -267,7 +276,9 @@ impl Requests {
     fn why_not_connected(&self) -> String {
         let upstream = &self.links.upstream;
         match *self.links.wanted().borrow() {
-            true => format!("no requester is connected at {upstream}: is one running? It will be connected by itself"),
+            true => {
+                format!("no requester is connected at {upstream}: start one; the web tier connects to it by itself")
+            }
             false => "please connect the socket before making a request: GET /api/v1/dispatcher/connect".to_owned(),
         }
     }
