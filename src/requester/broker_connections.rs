@@ -1,8 +1,8 @@
-//! The brokers a requester worker can send to: a socket for each.
+//! A requester worker's connections to brokers: one socket per broker.
 //!
-//! One socket per broker, because libzmq does not tell by which of a socket's connections a request left: so the loss
-//! of a broker says exactly which messages have to be sent again. With IMMEDIATE a socket is writable just while its
-//! peer is connected, so that no monitor is needed to know.
+//! libzmq does not report by which connection of a socket a message left. With a socket per broker, a lost connection identifies
+//! the messages to send again. With ZMQ_IMMEDIATE a socket is writable only while its peer is connected, so that the
+//! connection's state needs no monitor.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -15,17 +15,17 @@ use tokio::time::Instant;
 use crate::runtime::InstanceStatus;
 use crate::runtime::zeromq::{Contexts, Frames, PeerEvent, PeerNews, Renewal, Socket, connect, poll_peer};
 
-/// Which socket a requester worker sends by.
+/// The type of a requester worker's sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequesterSocket {
     /// REQ with RELAXED and CORRELATE: one message in flight.
     Req,
-    /// DEALER: up to so many messages in flight.
+    /// DEALER: up to this number of messages in flight.
     Dealer(usize),
 }
 
 impl RequesterSocket {
-    /// Messages in flight at one time.
+    /// Maximum messages in flight at a time.
     pub fn window(self) -> usize {
         match self {
             Self::Req => 1,
@@ -38,16 +38,16 @@ struct Broker {
     address: SocketAddr,
     socket: Socket,
     connection: Renewal,
-    /// It said that it is shutting down.
+    /// It has replied that it is shutting down.
     draining: bool,
-    /// Its address is not behind the name any more. A swarm takes a task out of its DNS before it tells it to stop: what
-    /// was sent may well be answered, but nothing more is sent.
-    left: bool,
+    /// Its address was removed from DNS. A swarm removes a task from DNS before it stops it, so the broker may still reply to
+    /// messages in flight; it gets no new ones.
+    removed: bool,
 }
 
 impl Broker {
     fn takes_messages(&self) -> bool {
-        self.connection.is_up() && !self.draining && !self.left
+        self.connection.is_up() && !self.draining && !self.removed
     }
 }
 
@@ -57,34 +57,34 @@ pub struct Brokers {
     contexts: Arc<Contexts>,
     status: Arc<InstanceStatus>,
     all: Vec<Broker>,
-    /// This worker hears for all why a broker can't be talked to.
-    listens: bool,
-    /// Where the search for the next one starts; each worker begins elsewhere.
-    turn: usize,
+    /// Reports failed handshakes for all workers of the instance.
+    monitors: bool,
+    /// Index at which the search for the next broker starts; each worker begins with another one.
+    next: usize,
 }
 
 impl Brokers {
-    /// `listens`: it hears why a broker can't be talked to, and writes it to the instance status and the log. One worker for all, because
-    /// they connect alike and each monitor has two sockets.
+    /// `monitors`: reports failed handshakes to the instance status and the log. One worker of an instance is enough, because
+    /// all connect to the same brokers, and each monitor needs two sockets.
     pub fn new(
         kind: RequesterSocket,
         contexts: Arc<Contexts>,
         status: Arc<InstanceStatus>,
-        turn: usize,
-        listens: bool,
+        next: usize,
+        monitors: bool,
     ) -> Self {
-        Self { kind, contexts, status, all: vec![], listens, turn }
+        Self { kind, contexts, status, all: vec![], monitors, next }
     }
 
-    /// Connects to addresses that are new. Brokers that are not among the addresses any more are sent nothing new, and
-    /// are left by [`Self::leave`]. Fails without a free file descriptor.
+    /// Connects to new addresses. Brokers whose address is missing get no new messages, and [`Self::close_removed`] closes their
+    /// sockets. Fails if no file descriptor is free.
     pub fn set(&mut self, addresses: &BTreeSet<SocketAddr>) -> io::Result<()> {
         for broker in &mut self.all {
-            let left = !addresses.contains(&broker.address);
-            if std::mem::replace(&mut broker.left, left) == left {
+            let removed = !addresses.contains(&broker.address);
+            if std::mem::replace(&mut broker.removed, removed) == removed {
                 continue;
             }
-            if left {
+            if removed {
                 self.status.forget_peer(broker.address);
             } else {
                 self.status.know_peer(broker.address);
@@ -98,24 +98,24 @@ impl Brokers {
                 let socket = self.connect(*address)?;
                 self.status.know_peer(*address);
                 let connection = Renewal::new(self.contexts.renewal());
-                self.all.push(Broker { address: *address, socket, connection, draining: false, left: false });
+                self.all.push(Broker { address: *address, socket, connection, draining: false, removed: false });
             }
         }
         Ok(())
     }
 
-    /// Closes the sockets to brokers whose address is gone and that have nothing to answer any more.
-    pub fn leave(&mut self, has_to_answer: impl Fn(SocketAddr) -> bool) {
-        self.all.retain(|broker| !broker.left || (broker.connection.is_up() && has_to_answer(broker.address)));
+    /// Closes the sockets to brokers whose address was removed and that owe no reply, or are not connected.
+    pub fn close_removed(&mut self, owes_reply: impl Fn(SocketAddr) -> bool) {
+        self.all.retain(|broker| !broker.removed || (broker.connection.is_up() && owes_reply(broker.address)));
     }
 
-    /// When [`Self::renew`] has to be called.
+    /// When [`Self::renew`] has to be called next.
     pub fn next_renewal(&self) -> Option<Instant> {
         self.all.iter().filter_map(|broker| broker.connection.due()).min()
     }
 
-    /// Makes the connections anew that have been down for too long, each with a new socket: to the old one, libzmq may still
-    /// attach the connection that was given up, and lose what is sent by it.
+    /// Replaces connections that have been down for too long, each by a new socket: libzmq may still attach the abandoned
+    /// connection to the old socket, and would lose messages sent on it.
     pub fn renew(&mut self) -> io::Result<()> {
         for index in 0..self.all.len() {
             if self.all[index].connection.take_turn() {
@@ -126,58 +126,57 @@ impl Brokers {
     }
 
     fn connect(&self, address: SocketAddr) -> io::Result<Socket> {
-        let make = |kind| match self.listens {
+        let make = |kind| match self.monitors {
             true => {
                 let status = self.status.clone();
-                let told = move |address, news| match news {
-                    // Whether it is up the socket tells by itself, as those of the other workers do.
+                let on_news = move |address, news| match news {
+                    // `poll_next` reports these two, for the sockets of all workers.
                     PeerNews::Up | PeerNews::Lost => {}
                     news => status.peer_news(address, news),
                 };
-                self.contexts.watched_socket(kind, "requester worker", told)
+                self.contexts.watched_socket(kind, "requester worker", on_news)
             }
             false => self.contexts.socket(kind),
         };
         let socket = match self.kind {
             RequesterSocket::Req => {
                 let socket = make(zmq::REQ)?;
-                // RELAXED: a new message may be sent although a reply is missing. CORRELATE: that reply, when it
-                // comes after all, is not taken for the new message's.
+                // RELAXED: a new message may be sent while a reply is missing. CORRELATE: if that reply arrives later, it is
+                // not matched with the new message.
                 socket.set_req_relaxed(true)?;
                 socket.set_req_correlate(true)?;
                 socket
             }
             RequesterSocket::Dealer(_) => make(zmq::DEALER)?,
         };
-        // The window bounds what is in flight; with no other limit, not writable means not connected.
+        // No high-water mark, so that not writable means not connected. The window bounds the messages in flight.
         socket.set_sndhwm(0)?;
         socket.set_immediate(true)?;
         connect(&socket, address)?;
         Socket::attach(socket)
     }
 
-    /// The broker whose turn it is, of those that take messages; [`Self::send`] ends its turn.
+    /// The next broker, in turn, that takes messages; [`Self::send`] moves on to the one after it.
     pub fn choose(&self) -> Option<SocketAddr> {
         let count = self.all.len();
-        let mut order = (0..count).map(|step| (self.turn + step) % count);
+        let mut order = (0..count).map(|step| (self.next + step) % count);
         order.find(|index| self.all[*index].takes_messages()).map(|next| self.all[next].address)
     }
 
-    /// True when [`Self::choose`] has a choice.
+    /// True if any broker takes messages.
     pub fn any(&self) -> bool {
         self.all.iter().any(Broker::takes_messages)
     }
 
-    /// Sends frames to a broker. False when its connection is lost, of which news will come.
+    /// Sends frames to a broker. False if its connection is lost; a [`PeerEvent::Disconnected`] follows.
     pub fn send(&mut self, address: SocketAddr, frames: Frames) -> io::Result<bool> {
         let Some(index) = self.all.iter().position(|broker| broker.address == address) else { return Ok(false) };
-        // Only here: a turn that ended when there was nothing to send would pass a broker by, always the same one where
-        // messages come one at a time.
-        self.turn = index + 1;
+        // Not in `choose`, which is also called when there is nothing to send: brokers would be skipped.
+        self.next = index + 1;
         Ok(self.all[index].socket.try_send(frames)?.is_none())
     }
 
-    /// The broker said that it is shutting down.
+    /// Marks a broker as shutting down: it gets no new messages.
     pub fn set_draining(&mut self, address: SocketAddr) {
         self.all.iter_mut().filter(|broker| broker.address == address).for_each(|broker| broker.draining = true);
     }
@@ -189,7 +188,7 @@ impl Brokers {
         }
     }
 
-    /// Ready when any of the sockets has something to say.
+    /// Ready with the next event of any of the sockets.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(SocketAddr, PeerEvent)>> {
         let (address, event) = ready!(self.poll_sockets(cx))?;
         match event {

@@ -1,4 +1,4 @@
-//! A connection of a web tier: requests come by it, and the lines of their replies leave by it.
+//! The TCP connection of a web tier: reads requests, and writes the frames of their replies, a line of JSON each.
 
 use std::io::{self, IoSlice};
 use std::net::TcpStream as StdTcpStream;
@@ -15,96 +15,107 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{Line, OpenConnection, Place, RequestCoordinator, Sink};
+use super::{ConnectionPermit, Line, OpenConnection, RequestCoordinator, Sink};
 use crate::runtime::LogLimit;
 use crate::runtime::supervision::{Crash, Drain, Life, Supervised};
 use crate::runtime::tcp::{ObjectReader, StreamError};
 use crate::wire::{ErrorCode, Frame, Problem, Request};
 
-/// Lines that may wait for a slow reader, per connection; then its replies wait with their requests.
-const OUTBOX: usize = 256;
+/// Maximum lines in a connection's outbox. When it is full, the requests on the connection wait until the peer reads.
+const OUTBOX_CAPACITY: usize = 256;
 
-/// Lines that are written at once.
+/// Maximum lines in one write.
 const BATCH: usize = 64;
 
-/// A peer that takes nothing of what is sent to it for so long is given up.
-const STALLED: Duration = Duration::from_secs(10);
+/// The connection is closed if the peer reads nothing for this time.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What all connections of an instance work with.
+/// What all connections of an instance share.
 pub struct ConnectionContext {
     pub coordinator: Arc<RequestCoordinator>,
     pub max_connections: usize,
-    /// Requests under way on one connection; then no more are read from it.
+    /// Maximum requests under way on one connection. At this number the connection stops reading until one ends.
     pub max_in_flight: usize,
     pub max_message_bytes: usize,
-    /// For the large objects that are being read on all connections.
+    /// Permits for the memory of large objects that are being read, on all connections together.
     pub room: Arc<Semaphore>,
-    /// Cancelled when the instance takes no more requests.
+    /// Cancelled when the instance starts to drain.
     pub draining: CancellationToken,
     pub warnings: LogLimit,
 }
 
-/// The answer to a peer whose connection is above `requester.max_connections`.
-pub fn no_place(limit: usize) -> Frame {
-    let message =
-        format!("this requester has no place for this connection: {limit} are there (requester.max_connections)");
+/// The frame for a peer that is disconnected because `requester.max_connections` are open.
+pub fn too_many_connections(limit: usize) -> Frame {
+    let message = format!("too many connections: this requester already has {limit} (requester.max_connections)");
     Frame::Refused { request_id: None, error: Problem { code: ErrorCode::Overloaded, message } }
 }
 
-/// A connection with a place. What it sends waits in a queue that its writer reads, and not in its mailbox: the requests under way
-/// wait while that is full, and so does TCP.
+/// The actor of an admitted connection. Frames to send go to a bounded outbox and not to the mailbox: while the outbox is full,
+/// requests wait, the connection stops reading, and TCP slows the peer down.
 pub struct Connection {
     life: Life,
     stream: Option<StdTcpStream>,
-    place: Place,
+    connection_permit: ConnectionPermit,
     context: Arc<ConnectionContext>,
-    /// None when nothing more is read; then the requests under way hold the others.
+    /// The outbox. `None` once the connection has stopped reading: then only requests under way hold senders.
     sink: Option<Sink>,
     reading: SpawnHandle,
-    speaks_frames: bool,
+    /// The peer has sent an extended request, so it reads frames that the article's program does not know.
+    is_extended: bool,
     log: Logger,
 }
 
-/// An object that has come, and the permit for its request.
+/// A JSON object that has been read, with the permit for its request; or why the stream cannot be read any further.
 #[derive(Message)]
 #[rtype("()")]
 struct Incoming(Result<(Bytes, OwnedSemaphorePermit), StreamError>);
 
 impl Connection {
-    pub fn new(life: Life, stream: StdTcpStream, place: Place, context: Arc<ConnectionContext>, log: Logger) -> Self {
+    pub fn new(
+        life: Life,
+        stream: StdTcpStream,
+        connection_permit: ConnectionPermit,
+        context: Arc<ConnectionContext>,
+        log: Logger,
+    ) -> Self {
         let reading = SpawnHandle::default();
-        Self { life, stream: Some(stream), place, context, sink: None, reading, speaks_frames: false, log }
+        Self { life, stream: Some(stream), connection_permit, context, sink: None, reading, is_extended: false, log }
     }
 
-    /// Starts to read and to write.
+    /// Starts the reader and the writer.
     fn open(&mut self, ctx: &mut Context<Self>) -> io::Result<()> {
         let Some(stream) = self.stream.take() else { return Ok(()) };
         let (reader, writer) = TcpStream::from_std(stream)?.into_split();
-        let (sink, outbox) = mpsc::channel(OUTBOX);
+        let (sink, outbox) = mpsc::channel(OUTBOX_CAPACITY);
         self.sink = Some(sink);
         let objects = ObjectReader::new(reader, self.context.max_message_bytes, self.context.room.clone());
-        self.reading = ctx.add_stream(requests(objects, self.place.connection()));
-        ctx.spawn(write(writer, outbox).into_actor(self).map(|written, actor, ctx| actor.written(written, ctx)));
-        let (draining, leave) = (self.context.draining.clone(), self.place.leave.clone());
-        ctx.spawn(draining.cancelled_owned().into_actor(self).map(|(), actor, ctx| actor.tell(Frame::Draining, ctx)));
-        ctx.spawn(leave.cancelled_owned().into_actor(self).map(|(), actor, ctx| actor.give_place(ctx)));
+        self.reading = ctx.add_stream(requests(objects, self.connection_permit.connection()));
+        ctx.spawn(write(writer, outbox).into_actor(self).map(|written, actor, ctx| actor.on_write_end(written, ctx)));
+        let (draining, evicted) = (self.context.draining.clone(), self.connection_permit.evicted.clone());
+        ctx.spawn(
+            draining
+                .cancelled_owned()
+                .into_actor(self)
+                .map(|(), actor, ctx| actor.send_if_extended(Frame::Draining, ctx)),
+        );
+        ctx.spawn(evicted.cancelled_owned().into_actor(self).map(|(), actor, ctx| actor.on_evicted(ctx)));
         Ok(())
     }
 
-    /// Tells a peer that knows more than the article's program; its web server would take it for a set of replies.
-    fn tell(&mut self, frame: Frame, ctx: &mut Context<Self>) {
-        if self.speaks_frames {
+    /// Sends a frame to a swarmq peer only: the article's web server would parse it as a set of replies.
+    fn send_if_extended(&mut self, frame: Frame, ctx: &mut Context<Self>) {
+        if self.is_extended {
             self.send(frame, (), ctx);
         }
     }
 
-    /// Sends a frame when there is room for it; `held` until then.
-    fn send(&mut self, frame: Frame, held: impl Sized + 'static, ctx: &mut Context<Self>) {
+    /// Queues a frame when the outbox has room, then drops `guard`.
+    fn send(&mut self, frame: Frame, guard: impl Sized + 'static, ctx: &mut Context<Self>) {
         if let Some(sink) = self.sink.clone() {
             let sending = async move {
-                // The connection is gone, and with it whoever asked.
+                // An error means that the connection is closed, so that nobody waits for the frame.
                 let _ = sink.send(frame.into()).await;
-                drop(held);
+                drop(guard);
             };
             ctx.spawn(sending.into_actor(self));
         }
@@ -114,37 +125,37 @@ impl Connection {
         &mut self,
         request_id: Option<String>,
         message: String,
-        held: impl Sized + 'static,
+        guard: impl Sized + 'static,
         ctx: &mut Context<Self>,
     ) {
-        self.send(Frame::Refused { request_id, error: Problem { code: ErrorCode::BadRequest, message } }, held, ctx);
+        self.send(Frame::Refused { request_id, error: Problem { code: ErrorCode::BadRequest, message } }, guard, ctx);
     }
 
-    /// Reads no more. The requests still under way hold a sink each: what they have to say is written before the connection is
-    /// closed, unless others need its place meanwhile.
+    /// Stops reading. Requests under way still hold senders of the outbox, so the writer sends their frames before the
+    /// connection closes; it closes earlier if a new connection needs its permit.
     fn stop_reading(&mut self, ctx: &mut Context<Self>) {
         ctx.cancel_future(self.reading);
         self.sink = None;
-        self.place.ends();
+        self.connection_permit.set_input_ended();
     }
 
-    /// Another connection needs this one's place.
-    fn give_place(&mut self, ctx: &mut Context<Self>) {
+    /// A new connection has taken this one's permit, because this one is idle.
+    fn on_evicted(&mut self, ctx: &mut Context<Self>) {
         if self.sink.is_none() {
             return self.end(Ok(()), ctx);
         }
-        debug!(self.log, "an idle connection gives its place to another");
-        self.tell(no_place(self.context.max_connections), ctx);
+        debug!(self.log, "closing an idle connection to admit a new one");
+        self.send_if_extended(too_many_connections(self.context.max_connections), ctx);
         self.stop_reading(ctx);
     }
 
-    /// There is nothing more to write, or nobody takes it.
-    fn written(&mut self, written: io::Result<()>, ctx: &mut Context<Self>) {
+    /// The writer has ended: everything is written, or the peer does not read.
+    fn on_write_end(&mut self, written: io::Result<()>, ctx: &mut Context<Self>) {
         if let Err(error) = written
             && error.kind() == io::ErrorKind::TimedOut
             && let Some(times) = self.context.warnings.allow("stalled")
         {
-            warn!(self.log, "a peer that takes nothing of what is sent to it is given up"; "error" => %error, "times" => times);
+            warn!(self.log, "disconnected a peer that does not read"; "error" => %error, "times" => times);
         }
         debug!(self.log, "disconnected");
         self.end(Ok(()), ctx);
@@ -167,7 +178,7 @@ impl StreamHandler<Incoming> for Connection {
         match incoming {
             Ok((object, permit)) => match Request::parse(&object) {
                 Ok(request) => {
-                    self.speaks_frames |= request.is_extended();
+                    self.is_extended |= request.is_extended();
                     let Some(sink) = self.sink.clone() else { return };
                     self.context.coordinator.clone().start(request, permit, sink, self.log.clone());
                 }
@@ -180,7 +191,7 @@ impl StreamHandler<Incoming> for Connection {
             },
             Err(error) => {
                 if let Some(times) = self.context.warnings.allow("not readable") {
-                    warn!(self.log, "the stream can't be read on"; "error" => %error, "times" => times);
+                    warn!(self.log, "cannot read any further from a connection"; "error" => %error, "times" => times);
                 }
                 if !matches!(error, StreamError::Io(_)) {
                     self.refuse(None, error.to_string(), (), ctx);
@@ -217,7 +228,8 @@ impl Supervised for Connection {
     }
 }
 
-/// The objects of a connection. No more is read while as many requests are under way as may be: TCP slows the sender down.
+/// The stream of a connection's JSON objects. Each waits for a permit; until it has one, nothing more is read, and TCP slows
+/// the peer down.
 fn requests(
     objects: ObjectReader<impl AsyncRead + Unpin>,
     connection: Arc<OpenConnection>,
@@ -225,7 +237,7 @@ fn requests(
     unfold((objects, connection), async |(mut objects, connection)| {
         let incoming = match objects.next().await? {
             Ok(object) => {
-                connection.asks();
+                connection.record_request();
                 // The semaphore is never closed.
                 let permit = connection.requests.clone().acquire_owned().await.ok()?;
                 Ok((object, permit))
@@ -236,22 +248,22 @@ fn requests(
     })
 }
 
-/// Writes lines until nobody has more to send, or the peer is gone, or takes nothing for [`STALLED`].
+/// Writes lines until all senders are dropped. Fails if the peer has disconnected, or reads nothing for [`WRITE_TIMEOUT`].
 async fn write(mut writer: impl AsyncWrite + Unpin, mut outbox: mpsc::Receiver<Arc<Line>>) -> io::Result<()> {
     let mut lines = Vec::new();
     while outbox.recv_many(&mut lines, BATCH).await > 0 {
-        // What has come meanwhile goes out in the same write.
+        // All lines that are queued go into the same write.
         let mut slices: Vec<_> = lines.iter().map(|line| IoSlice::new(line.text.as_bytes())).collect();
         let mut rest = &mut slices[..];
         while !rest.is_empty() {
-            match timeout(STALLED, writer.write_vectored(rest)).await?? {
+            match timeout(WRITE_TIMEOUT, writer.write_vectored(rest)).await?? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
                 written => IoSlice::advance_slices(&mut rest, written),
             }
         }
         lines.clear();
     }
-    timeout(STALLED, writer.shutdown()).await?
+    timeout(WRITE_TIMEOUT, writer.shutdown()).await?
 }
 
 #[cfg(test)]
@@ -264,9 +276,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
+    async fn a_peer_that_reads_nothing_is_disconnected_and_a_slow_one_is_not() {
         let (mut peer, writer) = duplex(100);
-        let (sink, outbox) = mpsc::channel(OUTBOX);
+        let (sink, outbox) = mpsc::channel(OUTBOX_CAPACITY);
         let writing = tokio::spawn(write(writer, outbox));
         for bytes in [300, 1, 300] {
             sink.send(line(bytes)).await.unwrap();
@@ -274,7 +286,7 @@ mod tests {
         let mut buffer = [0; 100];
         let mut read = 0;
         while read < 400 {
-            tokio::time::advance(STALLED / 2).await;
+            tokio::time::advance(WRITE_TIMEOUT / 2).await;
             read += peer.read(&mut buffer).await.unwrap();
         }
         assert!(!writing.is_finished());
@@ -286,7 +298,7 @@ mod tests {
     #[tokio::test]
     async fn all_lines_are_written_whole_and_in_order() {
         let (mut peer, writer) = duplex(7);
-        let (sink, outbox) = mpsc::channel(OUTBOX);
+        let (sink, outbox) = mpsc::channel(OUTBOX_CAPACITY);
         let writing = tokio::spawn(write(writer, outbox));
         let mut expected = String::new();
         let sending = tokio::spawn(async move {

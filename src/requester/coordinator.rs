@@ -1,4 +1,4 @@
-//! Requests on their way through a requester: each is split into messages, and its replies are collected.
+//! Handles requests: splits each into messages for the workers, and collects the replies.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -11,13 +11,15 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use super::{Attached, Completed, Hold, Line, Memory, PendingMessage, ReplayLog, ReplyTo, WorkerQueue, WorkerQueues};
+use super::{
+    Attached, Completed, Line, Memory, PendingMessage, ReplayLog, ReplyTo, Reservation, WorkerQueue, WorkerQueues,
+};
 use crate::runtime::{InstanceStatus, LogLimit};
 use crate::wire::{
     Accepted, Complete, ErrorCode, Frame, MessageRef, NO_RESPONDER, Problem, Request, reply_line, set_line,
 };
 
-/// Where the lines of a connection go; closed when the connection is.
+/// Sender of a connection's outbox; closed when the connection closes.
 pub type Sink = mpsc::Sender<Arc<Line>>;
 
 /// The requests of one requester instance.
@@ -25,24 +27,24 @@ pub struct RequestCoordinator {
     status: Arc<InstanceStatus>,
     worker_queues: Arc<WorkerQueues>,
     memory: Arc<Memory>,
-    /// For requests that have none of their own.
+    /// For requests without a `timeoutMs`.
     timeout: Duration,
-    /// Calls that are not delivered yet.
+    /// Number of requests that are under way.
     open: watch::Sender<usize>,
     warnings: LogLimit,
 }
 
-/// Counts a call as open while it lives.
-struct Open(watch::Sender<usize>);
+/// Counts a request as open until it is dropped.
+struct OpenRequest(watch::Sender<usize>);
 
-impl Open {
+impl OpenRequest {
     fn new(count: &watch::Sender<usize>) -> Self {
         count.send_modify(|open| *open += 1);
         Self(count.clone())
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenRequest {
     fn drop(&mut self) {
         self.0.send_modify(|open| *open -= 1);
     }
@@ -58,29 +60,29 @@ impl RequestCoordinator {
         Self { status, worker_queues, memory, timeout, open: watch::Sender::new(0), warnings: LogLimit::default() }
     }
 
-    /// Returns when every call has been delivered, or given up.
+    /// Returns when no request is under way: each has been delivered, or its connection is closed.
     pub async fn all_delivered(&self) {
-        // The sender is this struct's own, so that waiting cannot fail.
+        // Cannot fail: this struct owns the sender.
         let _ = self.open.subscribe().wait_for(|open| *open == 0).await;
     }
 
-    /// Handles a request whether or not the connection lasts that it came by: its replies may be asked for by another one.
-    /// A panic, a fault of this program, ends the request as an error.
+    /// Handles a request in a task of its own, which outlives the connection: the web tier may resume the request on a new
+    /// connection. A panic ends the request with an error.
     pub fn start(self: Arc<Self>, request: Request, permit: OwnedSemaphorePermit, sink: Sink, log: Logger) {
         actix_rt::spawn(async move {
             let _permit = permit;
-            let asked =
+            let sent =
                 Request { request_id: request.request_id.clone(), attempt: request.attempt, ..Request::default() };
             if AssertUnwindSafe(self.handle(request, sink.clone(), &log)).catch_unwind().await.is_err() {
-                self.memory.forget(&asked.request_id);
-                refuse(&asked, &sink, ErrorCode::Internal, "a fault in the requester").await;
+                self.memory.forget(&sent.request_id);
+                refuse(&sent, &sink, ErrorCode::Internal, "the requester panicked on this request").await;
             }
         });
     }
 
-    /// Carries a request out and sends its lines to `sink`, until its last message has an outcome.
+    /// Handles a request and sends its frames to `sink`, until its last message has an outcome.
     pub async fn handle(&self, request: Request, sink: Sink, log: &Logger) {
-        let _open = Open::new(&self.open);
+        let _open = OpenRequest::new(&self.open);
         if self.status.is_draining() {
             return refuse(&request, &sink, ErrorCode::Draining, "this requester is shutting down").await;
         }
@@ -88,10 +90,10 @@ impl RequestCoordinator {
         if worker_queues.is_empty() {
             return refuse(&request, &sink, ErrorCode::NotConnected, NO_WORKER).await;
         }
-        // Each of its messages is a copy.
-        let Some(_hold) = self.memory.admit(request.bytes(), 1 + worker_queues.len()) else {
+        // Each message has a copy of the request's fields.
+        let Some(_reservation) = self.memory.reserve_request(request.bytes(), 1 + worker_queues.len()) else {
             let reason = format!(
-                "overloaded: with this request, more than {} bytes of requests and replies would be here \
+                "overloaded: no room for this request in the {} bytes for requests and replies of this requester \
                  (requester.max_memory_bytes)",
                 self.memory.limit
             );
@@ -102,43 +104,43 @@ impl RequestCoordinator {
         }
         match self.memory.attach(&request) {
             Attached::New(stream) => {
-                join(self.handle_stream(request, &worker_queues, &stream, log), stream.tell(&sink)).await;
+                join(self.handle_stream(request, &worker_queues, &stream, log), stream.replay_to(&sink)).await;
             }
-            Attached::Again(stream) => {
-                debug!(log, "request goes on by a new connection"; "requestId" => &request.request_id);
-                stream.tell(&sink).await;
+            Attached::Resumed(stream) => {
+                debug!(log, "resuming a request on a new connection"; "requestId" => &request.request_id);
+                stream.replay_to(&sink).await;
             }
-            Attached::Twice => {
-                let reason = "a request with this requestId is on its way already: give each request its own, and each \
-                              further attempt the attemptKey of the first";
+            Attached::Conflict => {
+                let reason = "a request with this requestId is already known: give each request its own requestId, and \
+                              repeat the attemptKey of the first attempt in further ones";
                 refuse(&request, &sink, ErrorCode::BadRequest, reason).await;
             }
         }
     }
 
-    /// The article's way: the whole set at once.
+    /// Sends all replies as one set, as the article's program does.
     async fn handle_batch(&self, request: Request, worker_queues: &[Arc<WorkerQueue>], sink: Sink, log: &Logger) {
         let (pending_messages, mut replies) = self.split(&request, worker_queues, log);
-        let (mut set, mut hold) = (Vec::with_capacity(pending_messages.len()), None);
+        let (mut set, mut reservation) = (Vec::with_capacity(pending_messages.len()), None);
         let all = collect(&pending_messages, &mut replies, |reply: Completed| {
             set.push(reply.json);
-            match (&mut hold, reply.hold) {
-                (Some(all), Some(more)) => Hold::merge(all, more),
+            match (&mut reservation, reply.reservation) {
+                (Some(all), Some(more)) => Reservation::merge(all, more),
                 (all, more) => *all = all.take().or(more),
             }
         });
         tokio::select! {
             () = all => {}
-            () = give_up_when_closed(&sink, &pending_messages) => {}
+            () = cancel_when_closed(&sink, &pending_messages) => {}
         }
-        if sink.send(Line::new(set_line(&request.request_id, &set), hold)).await.is_err()
-            && let Some(times) = self.warnings.allow("nobody is left")
+        if sink.send(Line::new(set_line(&request.request_id, &set), reservation)).await.is_err()
+            && let Some(times) = self.warnings.allow("undelivered")
         {
-            warn!(log, "nobody is left to take the replies to requests"; "times" => times);
+            warn!(log, "dropped replies: the connection of their request is closed"; "times" => times);
         }
     }
 
-    /// Each reply as it arrives.
+    /// Appends each reply to the stream as it arrives.
     async fn handle_stream(
         &self,
         request: Request,
@@ -148,23 +150,23 @@ impl RequestCoordinator {
     ) {
         let request_id = request.request_id.clone();
         let (pending_messages, mut replies) = self.split(&request, worker_queues, log);
-        let promise = |pending: &Arc<PendingMessage>| MessageRef {
+        let message_ref = |pending: &Arc<PendingMessage>| MessageRef {
             message_id: pending.message.message_id.clone(),
             requester_id: pending.message.requester_id.clone(),
         };
-        let messages = pending_messages.iter().map(promise).collect();
+        let messages = pending_messages.iter().map(message_ref).collect();
         let accepted = Accepted { instance: self.status.instance.id.clone(), messages };
-        stream.say(Frame::Accepted { request_id: request_id.clone(), accepted }.into(), false);
+        stream.append(Frame::Accepted { request_id: request_id.clone(), accepted }.into(), false);
         collect(&pending_messages, &mut replies, |reply: Completed| {
-            stream.say(Line::new(reply_line(&request_id, &reply.json), reply.hold), false);
+            stream.append(Line::new(reply_line(&request_id, &reply.json), reply.reservation), false);
         })
         .await;
         let complete = Complete { replies: pending_messages.len() };
-        stream.say(Frame::Complete { request_id: request_id.clone(), complete }.into(), true);
+        stream.append(Frame::Complete { request_id: request_id.clone(), complete }.into(), true);
         self.memory.ended(request_id);
     }
 
-    /// Makes the request's messages and deals them out to the workers.
+    /// Makes the request's messages and puts each into its worker's queue.
     fn split(
         &self,
         request: &Request,
@@ -193,7 +195,7 @@ impl RequestCoordinator {
 
 const NO_WORKER: &str = "the requester has no workers (requester.workers)";
 
-/// Takes the replies to all messages, as they come; at the deadline, those that are missing time out.
+/// Passes each reply to `take` until every message has one; at the deadline, the messages without a reply time out.
 async fn collect(
     pending_messages: &[Arc<PendingMessage>],
     replies: &mut mpsc::UnboundedReceiver<Completed>,
@@ -218,18 +220,18 @@ async fn collect(
     }
 }
 
-/// When the sender of a request closes its connection, ends the request's messages that wait for a worker: nobody can come
-/// back for a whole set. Messages that were sent already end as any other. Never returns.
-async fn give_up_when_closed(sink: &Sink, pending_messages: &[Arc<PendingMessage>]) {
+/// When the peer closes the connection, ends the messages that are not sent yet: a whole set cannot be resumed on a new
+/// connection. Messages in flight end as usual. Never returns.
+async fn cancel_when_closed(sink: &Sink, pending_messages: &[Arc<PendingMessage>]) {
     sink.closed().await;
     for pending in pending_messages.iter().filter(|pending| pending.attempts() == 0) {
-        let reason = "its sender has closed the connection";
+        let reason = "the web tier closed the connection of this request";
         pending.complete(pending.message.error(NO_RESPONDER, ErrorCode::Lost, reason));
     }
     std::future::pending().await
 }
 
-/// Tells the sender of a request that it is not carried out, in the words its program reads.
+/// Sends the reason for which a request is refused, in the format that the sender's program reads.
 async fn refuse(request: &Request, sink: &Sink, code: ErrorCode, reason: &str) {
     let request_id = request.request_id.clone();
     let frame = match request.is_extended() {
@@ -240,7 +242,7 @@ async fn refuse(request: &Request, sink: &Sink, code: ErrorCode, reason: &str) {
             Frame::Set { request_id, replies: vec![reply] }
         }
     };
-    // The connection is gone, and with it whoever asked.
+    // An error means that the connection is closed, so that nobody waits for the frame.
     let _ = sink.send(frame.into()).await;
 }
 
@@ -260,7 +262,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn a_request_that_goes_on_by_a_new_connection_is_told_whole_and_in_order() {
+    async fn a_resumed_request_sends_all_its_frames_in_order() {
         let (status, size) = (status(), watch::Sender::new(3));
         let worker_queues = Arc::new(WorkerQueues::new(size.subscribe(), 10));
         let memory = Arc::new(Memory::new(1 << 20));
@@ -284,19 +286,22 @@ mod tests {
         assert!(matches!(frame(frames.recv().await), Some(Frame::Reply { .. })));
         assert!(matches!(frame(frames.recv().await), Some(Frame::Reply { .. })));
         drop(frames);
-        // So narrow that what was said before still waits for its turn when more is said.
+        // With a capacity of one, earlier frames are still queued when the next one is appended.
         let (sink, mut frames) = mpsc::channel(1);
         let second = handle(2, sink);
         tokio::task::yield_now().await;
         answer(2);
-        let mut told = vec![];
-        while let Some(said) = frame(frames.recv().await) {
-            told.push(said);
+        let mut received = vec![];
+        while let Some(next) = frame(frames.recv().await) {
+            received.push(next);
         }
         first.await.unwrap();
         second.await.unwrap();
-        assert!(matches!((&told[0], &told[4]), (Frame::Accepted { .. }, Frame::Complete { .. })), "{told:?}");
-        let bodies = told[1..4].iter().map(|frame| match frame {
+        assert!(
+            matches!((&received[0], &received[4]), (Frame::Accepted { .. }, Frame::Complete { .. })),
+            "{received:?}"
+        );
+        let bodies = received[1..4].iter().map(|frame| match frame {
             Frame::Reply { reply, .. } => &reply.body[..],
             other => panic!("{other:?}"),
         });
@@ -305,7 +310,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn messages_that_nobody_waits_for_are_not_sent() {
+    async fn messages_of_a_closed_connection_are_not_sent() {
         let (status, size) = (status(), watch::Sender::new(2));
         let worker_queues = Arc::new(WorkerQueues::new(size.subscribe(), 10));
         let memory = Arc::new(Memory::new(1 << 20));
@@ -314,15 +319,15 @@ mod tests {
         let (sink, connection) = mpsc::channel(10);
         let log = Logger::root(slog::Discard, slog::o!());
         let request = Request { request_id: "a".into(), ..Request::default() };
-        let carried_out = actix_rt::spawn(async move { coordinator.handle(request, sink, &log).await });
+        let handled = actix_rt::spawn(async move { coordinator.handle(request, sink, &log).await });
         tokio::task::yield_now().await;
         let sent = worker_queues.worker_queue(0).pop().unwrap();
         sent.begin_attempt();
         drop(connection);
         tokio::task::yield_now().await;
-        assert!(worker_queues.worker_queue(1).pop().is_none(), "it is not to be sent any more");
+        assert!(worker_queues.worker_queue(1).pop().is_none(), "it must not be sent any more");
         sent.complete(sent.message.reply(7, "done".to_owned()));
-        carried_out.await.unwrap();
+        handled.await.unwrap();
         let ledger = status.ledger.read();
         assert_eq!((ledger.sent, ledger.responses, ledger.errors), (2, 1, 1));
     }

@@ -1,4 +1,4 @@
-//! How a requester worker sends messages, sends them again, and ends them with their replies.
+//! How a requester worker sends messages, retries them, and completes them with their replies.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,19 +13,20 @@ use crate::runtime::supervision::WorkError;
 use crate::runtime::zeromq::{Frames, PeerEvent, frames_of};
 use crate::wire::{BrokerStamp, ErrorCode, Event, NO_RESPONDER, Outcome, Reply, ResponseType, Timings, now_ms};
 
-/// How long a worker waits for memory. Then it goes on: replies for which there is none become errors, `overloaded`.
-const ROOM_PATIENCE: Duration = Duration::from_secs(1);
+/// Maximum wait for memory before a worker sends its next message without. A reply that does not fit then becomes an error,
+/// `overloaded`.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl RequesterWorker {
-    /// Takes messages from the worker queue while there is room in the window, a broker to send them to, and memory for the
-    /// replies: false where it was that which lacked. Web tiers that read slowly so slow the work down, for a while: what
-    /// takes the memory may be the other replies to the very request that waits. A message that may be what costs
-    /// connections is sent when there is no other, and alone.
+    /// Sends messages of the worker queue while the window has room, a broker is connected, and there is memory for replies.
+    /// Returns false if memory is lacking: so web tiers that read slowly slow the worker down, but only for [`ROOM_TIMEOUT`],
+    /// because the memory may hold replies of the same request, which are not freed before it ends. A suspect message
+    /// ([`PendingMessage::is_suspect`]) is sent alone.
     pub(super) fn fill_window(&mut self) -> Result<bool, WorkError> {
         while self.window.len() < self.context.socket.window() && !self.window.has_suspect() {
             if self.context.memory.has_room() {
                 self.room_until = None;
-            } else if Instant::now() < *self.room_until.get_or_insert_with(|| Instant::now() + ROOM_PATIENCE) {
+            } else if Instant::now() < *self.room_until.get_or_insert_with(|| Instant::now() + ROOM_TIMEOUT) {
                 return Ok(false);
             }
             let Some(broker) = self.brokers.choose() else { break };
@@ -42,7 +43,7 @@ impl RequesterWorker {
         let left = pending.deadline.saturating_duration_since(Instant::now());
         (message.attempt, message.max_reply_bytes) = (Some(pending.attempts() + 1), Some(limit as u64));
         message.time_left_ms = Some(left.as_millis() as u64);
-        message.timeout_ms = Some(pending.deadline.duration_since(pending.taken_at).as_millis() as u64);
+        message.timeout_ms = Some(pending.deadline.duration_since(pending.arrived_at).as_millis() as u64);
         let json = serde_json::to_vec(&message).map_err(|error| WorkError::Other(error.to_string()))?;
         if json.len() > limit {
             self.refuse_too_large(&pending, json.len());
@@ -52,10 +53,10 @@ impl RequesterWorker {
         let delivery = delivery_frame(pending.delivery_id, pending.deadline).encode();
         let frames = match self.context.socket {
             RequesterSocket::Req => frames_of([&json[..], &delivery]),
-            // The id before the empty frame comes back with the reply, and tells the broker its messages apart.
+            // The envelope: the reply repeats the id, and the broker distinguishes the socket's messages by it.
             RequesterSocket::Dealer(_) => frames_of([message.message_id.as_bytes(), b"", &json, &delivery]),
         };
-        // In flight in either case: where the connection is lost, the news of it recalls the message.
+        // In flight even if the send fails: the `Disconnected` event that follows requeues the message.
         self.window.insert(InFlight { pending, broker, sent_at: Instant::now() });
         if !self.brokers.send(broker, frames)? {
             return Ok(());
@@ -74,23 +75,23 @@ impl RequesterWorker {
         Ok(())
     }
 
-    /// Ends a message from the worker queue that no broker would take.
+    /// Ends a message that is larger than brokers accept.
     fn refuse_too_large(&self, pending: &PendingMessage, bytes: usize) {
         let limit = self.context.max_message_bytes;
         let body = format!(
-            "the message has {bytes} bytes as JSON, and {limit} are allowed (requester.max_message_bytes): ask with \
-             less, or raise the limit on requesters, brokers and responders"
+            "the message has {bytes} bytes as JSON, and {limit} are allowed (requester.max_message_bytes): send a \
+             smaller request, or raise the limit on requesters, brokers and responders"
         );
         pending.complete(pending.message.error(NO_RESPONDER, ErrorCode::TooLarge, body));
         self.worker_queue.done();
     }
 
-    /// How messages are sent again: not at all while there is nobody to send them to. Whoever has one may still reply.
+    /// The retry policy; `None` while no broker is connected. Until then the broker that has a message may still reply.
     pub(super) fn retry(&self) -> Option<RetryPolicy> {
         self.brokers.any().then_some(self.context.retry)
     }
 
-    /// Ends what is past its deadline, puts back what has waited for too long, and makes connections anew that stay down.
+    /// Ends messages whose deadline has passed, requeues messages whose reply is overdue, and renews connections that stay down.
     pub(super) fn on_timer(&mut self) -> Result<(), WorkError> {
         self.brokers.renew()?;
         self.worker_queue.expire();
@@ -98,7 +99,7 @@ impl RequesterWorker {
         for id in self.window.due(self.retry()) {
             let Some(InFlight { pending, broker, .. }) = self.window.get(&id) else { continue };
             if pending.deadline <= now || pending.outcome().is_some() {
-                // The collector may be a moment ahead or behind; whoever is first, the outcome is the same.
+                // The coordinator's timer for the same deadline may fire first; the outcome is a timeout in both cases.
                 pending.complete(pending.message.timed_out(pending.timeout_detail()));
                 self.window.remove(&id);
             } else {
@@ -109,11 +110,11 @@ impl RequesterWorker {
         Ok(())
     }
 
-    /// Puts a message back in the worker queue, to be sent by the next broker that is connected.
+    /// Requeues a message, to be sent to the next connected broker.
     fn send_again(&mut self, message_id: &str, reason: &str) {
         let Some(InFlight { pending, .. }) = self.window.get(message_id) else { return };
         let (message, attempt) = (&pending.message, pending.attempts() + 1);
-        debug!(self.log, "to be sent again"; "requestId" => &message.request_id, "messageId" => message_id,
+        debug!(self.log, "requeued"; "requestId" => &message.request_id, "messageId" => message_id,
             "attempt" => attempt, "reason" => reason);
         self.context.status.ledger.retry();
         self.context.status.events.emit_for_message(|| Event::Retry {
@@ -126,24 +127,24 @@ impl RequesterWorker {
         self.window.requeue(message_id);
     }
 
-    /// Takes in what a socket said; true when it ended a message.
-    pub(super) fn on_socket_event(&mut self, broker: SocketAddr, news: PeerEvent) -> bool {
-        match news {
+    /// Handles a socket's event; true if it ended a message.
+    pub(super) fn on_socket_event(&mut self, broker: SocketAddr, event: PeerEvent) -> bool {
+        match event {
             PeerEvent::Received(frames) => return self.take_reply(broker, &frames),
             PeerEvent::Connected => debug!(self.log, "connected"; "broker" => %broker),
             PeerEvent::Disconnected => {
-                info!(self.log, "connection lost"; "broker" => %broker, "inHand" => self.window.len());
+                info!(self.log, "connection lost"; "broker" => %broker, "inFlight" => self.window.len());
                 self.requeue_from(broker, &format!("the connection to {broker} was lost"));
             }
         }
         false
     }
 
-    /// Takes back what a lost broker had: to be sent again if it may be, else it ends here.
+    /// Requeues the messages in flight at a broker whose connection was lost; ends those that have used up their attempts.
     fn requeue_from(&mut self, broker: SocketAddr, reason: &str) {
         for id in self.window.at_broker(broker) {
             let Some(InFlight { pending, .. }) = self.window.get(&id) else { continue };
-            pending.lost_with_connection();
+            pending.record_connection_loss();
             if pending.attempts() < self.context.retry.max_attempts {
                 self.send_again(&id, reason);
                 continue;
@@ -153,43 +154,43 @@ impl RequesterWorker {
         }
     }
 
-    /// Takes in a reply; true when it ended a message.
+    /// Handles a reply; true if it ended a message.
     fn take_reply(&mut self, broker: SocketAddr, frames: &Frames) -> bool {
-        // A REQ socket strips the envelope; a DEALER's reply has its id and the empty frame before the JSON.
+        // REQ strips the envelope; with DEALER, the message's id and the empty frame come before the JSON.
         let (json, stamp) = match self.context.socket {
             RequesterSocket::Req => (frames.first(), frames.get(1)),
             RequesterSocket::Dealer(_) => (frames.get(2), frames.get(3)),
         };
         let reply = Reply::parse(json.map_or(&[], |frame| &frame[..]));
-        // Whatever the reply says of itself, its envelope tells which message it answers.
-        let asked = match self.context.socket {
-            // CORRELATE lets nothing pass but the reply to what this socket sent last. That may have ended meanwhile.
+        // The envelope decides which message the reply belongs to, not the ids in its JSON.
+        let message_id = match self.context.socket {
+            // CORRELATE passes only the reply to the socket's latest message, which may have ended meanwhile.
             RequesterSocket::Req => match &reply {
                 Ok(reply) if self.window.knows(&reply.message_id) => Some(reply.message_id.clone()),
-                _ => self.window.only_at(broker).map(|held| held.pending.message.message_id.clone()),
+                _ => self.window.only_at(broker).map(|sent| sent.pending.message.message_id.clone()),
             },
             RequesterSocket::Dealer(_) => frames.first().and_then(|frame| frame.as_str()).map(str::to_owned),
         };
-        let problem = match (reply, asked.as_deref().and_then(|id| self.window.get(id))) {
+        let problem = match (reply, message_id.as_deref().and_then(|id| self.window.get(id))) {
             (Ok(reply), Some(InFlight { pending, .. })) if !reply.answers(&pending.message) => {
                 let of = &reply.message_id;
                 match reply.response_type {
-                    ResponseType::Error => format!("it has other ids than were sent, and says: {}", reply.body),
-                    ResponseType::Response => format!("it has other ids than were sent: its messageId is {of:?}"),
+                    ResponseType::Error => format!("it has other ids than the message; its error is: {}", reply.body),
+                    ResponseType::Response => format!("it has other ids than the message: its messageId is {of:?}"),
                 }
             }
             (Ok(reply), _) => {
-                let id = asked.unwrap_or_else(|| reply.message_id.clone());
-                return self.take_parsed(broker, &id, reply, stamp.and_then(|frame| BrokerStamp::parse(frame)));
+                let id = message_id.unwrap_or_else(|| reply.message_id.clone());
+                return self.complete_with(broker, &id, reply, stamp.and_then(|frame| BrokerStamp::parse(frame)));
             }
-            (Err(error), _) => format!("it can't be read: {error}"),
+            (Err(error), _) => format!("it cannot be parsed: {error}"),
         };
-        warn!(self.log, "a reply can't be used"; "broker" => %broker, "messageId" => &asked, "problem" => &problem);
-        let Some(id) = asked else { return false };
-        self.end(&id, ErrorCode::BadRequest, format!("the reply from {broker} is none to this message: {problem}"))
+        warn!(self.log, "invalid reply"; "broker" => %broker, "messageId" => &message_id, "problem" => &problem);
+        let Some(id) = message_id else { return false };
+        self.end(&id, ErrorCode::BadRequest, format!("invalid reply from {broker}: {problem}"))
     }
 
-    /// Ends a message with an error, if it is still in flight; true when that was its outcome.
+    /// Ends a message in flight with an error; true if that is its outcome.
     fn end(&mut self, id: &str, code: ErrorCode, body: String) -> bool {
         let Some(InFlight { pending, .. }) = self.window.get(id) else { return false };
         let ended = pending.complete(pending.message.error(NO_RESPONDER, code, body));
@@ -197,17 +198,18 @@ impl RequesterWorker {
         ended
     }
 
-    fn take_parsed(&mut self, broker: SocketAddr, id: &str, mut reply: Reply, stamp: Option<BrokerStamp>) -> bool {
+    /// Completes a message with its reply; true if the reply is its outcome.
+    fn complete_with(&mut self, broker: SocketAddr, id: &str, mut reply: Reply, stamp: Option<BrokerStamp>) -> bool {
         if reply.code == Some(ErrorCode::Timeout) {
-            let Some(held) = self.window.get(id) else { return false };
-            let detail = "a responder worker had too little time left for it when its turn came";
-            let ended = held.pending.complete(held.pending.message.timed_out(detail));
+            let Some(sent) = self.window.get(id) else { return false };
+            let detail = "the responder worker that got the message could not do it before the deadline";
+            let ended = sent.pending.complete(sent.pending.message.timed_out(detail));
             self.window.remove(id);
             return ended;
         }
-        let Some(held) = self.window.get(id) else {
+        let Some(sent) = self.window.get(id) else {
             let late = self.window.recent_outcome(id) != Some(Outcome::Response);
-            debug!(self.log, "a reply too many"; "messageId" => id, "late" => late, "broker" => %broker);
+            debug!(self.log, "reply to a message that is not in flight"; "messageId" => id, "late" => late, "broker" => %broker);
             if late {
                 self.context.status.ledger.late()
             } else {
@@ -216,19 +218,19 @@ impl RequesterWorker {
             return false;
         };
         if reply.code == Some(ErrorCode::Draining) {
-            held.pending.undo_attempt();
+            sent.pending.undo_attempt();
             self.brokers.set_draining(broker);
             self.send_again(id, &format!("{broker} is shutting down"));
             return false;
         }
-        let timings = timings(held, &reply, stamp);
+        let timings = timings(sent, &reply, stamp);
         self.context.status.hops.record_all(timings.hops());
         reply.timings = Some(timings);
         debug!(self.log, "reply"; "requestId" => &reply.request_id, "messageId" => id,
             "responderId" => reply.responder_id, "type" => ?reply.response_type);
-        let ended = held.pending.complete(reply);
+        let ended = sent.pending.complete(reply);
         if !ended {
-            // The collector's timer was first.
+            // The coordinator's timer for the deadline fired first.
             self.context.status.ledger.late();
         }
         self.window.remove(id);
@@ -236,16 +238,16 @@ impl RequesterWorker {
     }
 }
 
-/// Where the message's time went, as far as the stamps on its reply tell.
-fn timings(held: &InFlight, reply: &Reply, stamp: Option<BrokerStamp>) -> Timings {
+/// The message's time on each hop. A hop is `None` if the reply lacks the stamp that measures it.
+fn timings(sent: &InFlight, reply: &Reply, stamp: Option<BrokerStamp>) -> Timings {
     let micros = |time: Duration| time.as_micros() as u64;
     let service_us = reply.timings.and_then(|timings| timings.service_us);
     let residence_us = stamp.map(|stamp| stamp.residence_us);
     Timings {
-        queued_us: Some(micros(held.pending.queued())),
-        wire_us: residence_us.map(|residence| micros(held.sent_at.elapsed()).saturating_sub(residence)),
+        queued_us: Some(micros(sent.pending.queued())),
+        wire_us: residence_us.map(|residence| micros(sent.sent_at.elapsed()).saturating_sub(residence)),
         broker_us: residence_us.zip(service_us).map(|(residence, service)| residence.saturating_sub(service)),
         service_us,
-        total_us: Some(micros(held.pending.taken_at.elapsed())),
+        total_us: Some(micros(sent.pending.arrived_at.elapsed())),
     }
 }

@@ -1,4 +1,4 @@
-//! What a requester worker has in flight: the messages it sent that have no outcome yet, and a memory of those that have.
+//! The in-flight window of a requester worker: messages that it has sent and that have no outcome yet, and recent outcomes.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -10,13 +10,13 @@ use tokio::time::Instant;
 use super::{PendingMessage, WorkerQueue};
 use crate::wire::Outcome;
 
-/// How many ended messages are remembered, to tell a second reply from a late one.
-const REMEMBERED: usize = 256;
+/// Outcomes kept of ended messages, to distinguish a duplicate reply from a late one.
+const RECENT_CAPACITY: usize = 256;
 
-/// A message that was sent.
+/// A message that has been sent.
 pub struct InFlight {
     pub pending: Arc<PendingMessage>,
-    /// Who has it.
+    /// The broker that it was sent to.
     pub broker: SocketAddr,
     pub sent_at: Instant,
 }
@@ -24,9 +24,9 @@ pub struct InFlight {
 /// When a message is sent again.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
-    /// Without a reply for so long.
+    /// Time without a reply.
     pub after: Duration,
-    /// Sendings in all.
+    /// Maximum number of attempts, the first included.
     pub max_attempts: u32,
 }
 
@@ -37,107 +37,107 @@ impl InFlight {
     }
 }
 
-/// Dropped with messages in it, as when its worker dies, it gives them back to the worker queue.
+/// A worker's messages in flight. On drop, as when the worker dies, it requeues them.
 pub struct InFlightWindow {
     worker_queue: Arc<WorkerQueue>,
-    held: HashMap<String, InFlight>,
-    ended: VecDeque<(String, Outcome)>,
+    messages: HashMap<String, InFlight>,
+    recent: VecDeque<(String, Outcome)>,
 }
 
 impl InFlightWindow {
     pub fn new(worker_queue: Arc<WorkerQueue>) -> Self {
-        Self { worker_queue, held: HashMap::new(), ended: VecDeque::new() }
+        Self { worker_queue, messages: HashMap::new(), recent: VecDeque::new() }
     }
 
     pub fn len(&self) -> usize {
-        self.held.len()
+        self.messages.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
+        self.messages.is_empty()
     }
 
-    /// True while a message is in flight that may cost its connection, and is to have it for itself.
+    /// True while a suspect message is in flight, which must be the only one on its connection.
     pub fn has_suspect(&self) -> bool {
-        self.held.values().any(|held| held.pending.is_suspect())
+        self.messages.values().any(|sent| sent.pending.is_suspect())
     }
 
-    /// Takes a message in flight that was taken from the worker queue.
-    pub fn insert(&mut self, held: InFlight) {
-        self.held.insert(held.pending.message.message_id.clone(), held);
+    /// Adds a message that was popped from the worker queue.
+    pub fn insert(&mut self, sent: InFlight) {
+        self.messages.insert(sent.pending.message.message_id.clone(), sent);
     }
 
     pub fn get(&self, message_id: &str) -> Option<&InFlight> {
-        self.held.get(message_id)
+        self.messages.get(message_id)
     }
 
-    /// The message that a broker has, where it is the only one.
+    /// The message at a broker, if it is the only one there.
     pub fn only_at(&self, broker: SocketAddr) -> Option<&InFlight> {
-        let mut there = self.held.values().filter(|held| held.broker == broker);
+        let mut there = self.messages.values().filter(|sent| sent.broker == broker);
         there.next().filter(|_| there.next().is_none())
     }
 
-    /// Lets a message go that has ended.
+    /// Removes a message that has ended, and keeps its outcome.
     pub fn remove(&mut self, message_id: &str) {
-        let Some(held) = self.held.remove(message_id) else { return };
+        let Some(sent) = self.messages.remove(message_id) else { return };
         self.worker_queue.done();
-        if let Some(outcome) = held.pending.outcome() {
-            self.ended.push_back((message_id.to_owned(), outcome));
-            if self.ended.len() > REMEMBERED {
-                self.ended.pop_front();
+        if let Some(outcome) = sent.pending.outcome() {
+            self.recent.push_back((message_id.to_owned(), outcome));
+            if self.recent.len() > RECENT_CAPACITY {
+                self.recent.pop_front();
             }
         }
     }
 
-    /// Gives a message back to the worker queue, to be sent again.
+    /// Puts a message back into the worker queue, to be sent again.
     pub fn requeue(&mut self, message_id: &str) {
-        if let Some(held) = self.held.remove(message_id) {
-            self.worker_queue.requeue(held.pending);
+        if let Some(sent) = self.messages.remove(message_id) {
+            self.worker_queue.requeue(sent.pending);
         }
     }
 
-    /// True for a message that is in flight, or was not long ago.
+    /// True for a message that is in flight, or has ended recently.
     pub fn knows(&self, message_id: &str) -> bool {
-        self.held.contains_key(message_id) || self.recent_outcome(message_id).is_some()
+        self.messages.contains_key(message_id) || self.recent_outcome(message_id).is_some()
     }
 
-    /// How a message ended that was in flight not long ago.
+    /// The outcome of a message that has ended recently.
     pub fn recent_outcome(&self, message_id: &str) -> Option<Outcome> {
-        self.ended.iter().rev().find(|(id, _)| id == message_id).map(|(_, outcome)| *outcome)
+        self.recent.iter().rev().find(|(id, _)| id == message_id).map(|(_, outcome)| *outcome)
     }
 
-    /// When a message's deadline passes, or the time to send it again comes. No policy: nothing is to be sent again.
+    /// When the next deadline or retry is due. `None` as the policy: no retries.
     pub fn next_timer(&self, policy: Option<RetryPolicy>) -> Option<Instant> {
         let due =
-            |held: &InFlight| held.retry_at(policy).map_or(held.pending.deadline, |at| at.min(held.pending.deadline));
-        self.held.values().map(due).min()
+            |sent: &InFlight| sent.retry_at(policy).map_or(sent.pending.deadline, |at| at.min(sent.pending.deadline));
+        self.messages.values().map(due).min()
     }
 
-    /// The messages whose deadline, or time to be sent again, has come.
+    /// The ids of messages whose deadline or retry is due.
     pub fn due(&self, policy: Option<RetryPolicy>) -> Vec<String> {
         let now = Instant::now();
-        self.ids(|held| held.pending.deadline <= now || held.retry_at(policy).is_some_and(|at| at <= now))
+        self.ids(|sent| sent.pending.deadline <= now || sent.retry_at(policy).is_some_and(|at| at <= now))
     }
 
-    /// True when a broker has any of the messages.
+    /// True if any of the messages is at the broker.
     pub fn has_any_at(&self, broker: SocketAddr) -> bool {
-        self.held.values().any(|held| held.broker == broker)
+        self.messages.values().any(|sent| sent.broker == broker)
     }
 
-    /// The messages that a broker has.
+    /// The ids of the messages at a broker.
     pub fn at_broker(&self, broker: SocketAddr) -> Vec<String> {
-        self.ids(|held| held.broker == broker)
+        self.ids(|sent| sent.broker == broker)
     }
 
     fn ids(&self, wanted: impl Fn(&InFlight) -> bool) -> Vec<String> {
-        self.held.iter().filter(|(_, held)| wanted(held)).map(|(id, _)| id.clone()).collect()
+        self.messages.iter().filter(|(_, sent)| wanted(sent)).map(|(id, _)| id.clone()).collect()
     }
 }
 
 impl Drop for InFlightWindow {
     fn drop(&mut self) {
-        for (_, held) in self.held.drain() {
-            self.worker_queue.requeue(held.pending);
+        for (_, sent) in self.messages.drain() {
+            self.worker_queue.requeue(sent.pending);
         }
     }
 }

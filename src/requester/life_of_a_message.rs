@@ -1,5 +1,5 @@
-//! A property of the requester's state, without sockets: whatever happens to messages and workers, in whatever order, each
-//! message gets exactly one outcome, and the ledger balances after every step.
+//! A property test of the requester's state, without sockets: for any sequence of events, each message gets exactly one outcome,
+//! and the ledger balances after every step.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -22,7 +22,8 @@ const TIMEOUT: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    Ask(FanOut),
+    /// A request arrives.
+    Request(FanOut),
     /// The worker sends the next message of its queue.
     Send(usize),
     /// One of the worker's messages gets its reply.
@@ -34,19 +35,19 @@ enum Step {
     Die(usize),
     Resize(usize),
     /// Milliseconds pass, and the timers run.
-    Pass(u64),
+    Wait(u64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        3 => prop_oneof![Just(FanOut::All), Just(FanOut::One)].prop_map(Step::Ask),
+        3 => prop_oneof![Just(FanOut::All), Just(FanOut::One)].prop_map(Step::Request),
         6 => (0..WORKERS).prop_map(Step::Send),
         4 => (0..WORKERS).prop_map(Step::Reply),
         1 => (0..100_usize).prop_map(Step::ReplyAgain),
         1 => (0..WORKERS).prop_map(Step::Disconnect),
         1 => (0..WORKERS).prop_map(Step::Die),
         1 => (0..=WORKERS).prop_map(Step::Resize),
-        2 => (1..60_u64).prop_map(Step::Pass),
+        2 => (1..60_u64).prop_map(Step::Wait),
     ]
 }
 
@@ -70,9 +71,9 @@ impl Pool {
         Self { size, queues, windows, messages: vec![], replies, reply_to, status: status() }
     }
 
-    async fn take(&mut self, step: Step) {
+    async fn apply(&mut self, step: Step) {
         match step {
-            Step::Ask(fan_out) => self.ask(fan_out),
+            Step::Request(fan_out) => self.request(fan_out),
             Step::Send(worker) => self.send(worker),
             Step::Reply(worker) => {
                 let window = &mut self.windows[worker];
@@ -89,22 +90,22 @@ impl Pool {
             }
             Step::Disconnect(worker) => self.disconnect(worker),
             Step::Die(worker) => {
-                // Its successor's is made before it is dropped, as the supervisor does not know better.
+                // The successor's window is made before this one is dropped: supervision does not order the two.
                 self.windows[worker] = InFlightWindow::new(self.queues.worker_queue(worker));
             }
             Step::Resize(size) => drop(self.size.send_replace(size)),
-            Step::Pass(ms) => {
+            Step::Wait(ms) => {
                 advance(Duration::from_millis(ms)).await;
                 self.expire();
             }
         }
-        // A worker above the pool's size leaves when it has nothing any more.
+        // A worker above the pool's size ends when its queue and window are empty.
         for worker in *self.size.borrow()..WORKERS {
             self.queues.worker_queue(worker).close_if_empty();
         }
     }
 
-    fn ask(&mut self, fan_out: FanOut) {
+    fn request(&mut self, fan_out: FanOut) {
         let now = Instant::now();
         for queue in self.queues.choose(fan_out) {
             let message_id = self.messages.len().to_string();
@@ -128,7 +129,7 @@ impl Pool {
         let window = &mut self.windows[worker];
         for id in window.at_broker(BROKER) {
             let pending = window.get(&id).unwrap().pending.clone();
-            pending.lost_with_connection();
+            pending.record_connection_loss();
             if pending.attempts() < ATTEMPTS {
                 window.requeue(&id);
             } else {
@@ -166,7 +167,7 @@ proptest! {
         runtime.block_on(async {
             let mut pool = Pool::new();
             for step in steps {
-                pool.take(step).await;
+                pool.apply(step).await;
                 pool.check();
             }
             advance(TIMEOUT * 2).await;

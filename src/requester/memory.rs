@@ -1,4 +1,4 @@
-//! What requests hold in memory: those under way, and the streams that have ended and can still be gone on with.
+//! The memory of requests and replies: those under way, and ended streams that a web tier can still resume.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,49 +8,49 @@ use tokio::sync::{Notify, watch};
 
 use crate::wire::{Frame, Request};
 
-/// Ended streams that can still be sent again to a web tier that lost its connection.
-const KEPT: usize = 256;
+/// Maximum number of ended streams that are kept for web tiers that lost their connection.
+const REPLAY_CAPACITY: usize = 256;
 
-/// The share of the memory that new requests leave to the replies of those that are under way.
-const RESERVE: usize = 4;
+/// New requests leave one part in `REPLY_SHARE` of the memory to replies.
+const REPLY_SHARE: usize = 4;
 
-/// What a request or reply takes beside its bytes.
-const AROUND: usize = 1_024;
+/// Overhead of a request or reply, in bytes.
+const OVERHEAD: usize = 1_024;
 
-/// What is taken of the memory. No semaphore: one that waits for much would be given what comes free bit by bit, and
-/// replies would be refused meanwhile.
+/// The reserved part of the memory. Not a semaphore: a waiter for many bytes would collect freed ones bit by bit, and replies
+/// would be refused meanwhile.
 #[derive(Debug, Default)]
-struct Taken {
+struct Reserved {
     bytes: AtomicUsize,
-    given_back: Notify,
+    released: Notify,
 }
 
-/// Some of the memory, given back when it is dropped.
+/// A reserved part of the memory, released on drop.
 #[derive(Debug)]
-pub struct Hold {
-    taken: Arc<Taken>,
+pub struct Reservation {
+    reserved: Arc<Reserved>,
     bytes: usize,
 }
 
-impl Hold {
-    /// Takes another one in.
+impl Reservation {
+    /// Adds another reservation to this one.
     pub fn merge(&mut self, mut other: Self) {
         self.bytes += std::mem::take(&mut other.bytes);
     }
 }
 
-impl Drop for Hold {
+impl Drop for Reservation {
     fn drop(&mut self) {
-        self.taken.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.taken.given_back.notify_one();
+        self.reserved.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.reserved.released.notify_one();
     }
 }
 
-/// The bytes that the requests of one requester instance may hold, and its streamed requests by id, so that one that is
-/// sent again goes on instead of being done twice.
+/// The memory budget of a requester instance's requests and replies, and its streamed requests by id, so that a web tier can
+/// resume a request instead of starting it twice.
 pub struct Memory {
-    taken: Arc<Taken>,
-    /// In bytes.
+    reserved: Arc<Reserved>,
+    /// Maximum memory, in bytes.
     pub limit: usize,
     streams: Mutex<Streams>,
 }
@@ -61,16 +61,16 @@ struct Streams {
     ended: VecDeque<String>,
 }
 
-/// A line for a connection, newline included, with its part of the memory.
+/// A line for a connection, newline included, with its memory reservation.
 #[derive(Debug)]
 pub struct Line {
     pub text: String,
-    _hold: Option<Hold>,
+    _reservation: Option<Reservation>,
 }
 
 impl Line {
-    pub fn new(text: String, hold: Option<Hold>) -> Arc<Self> {
-        Arc::new(Self { text, _hold: hold })
+    pub fn new(text: String, reservation: Option<Reservation>) -> Arc<Self> {
+        Arc::new(Self { text, _reservation: reservation })
     }
 }
 
@@ -80,76 +80,77 @@ impl From<Frame> for Arc<Line> {
     }
 }
 
-/// What was said on a streamed request so far, for whoever listens from whenever on.
+/// The lines of a streamed request so far. Any connection can replay them from the start, and then follow.
 #[derive(Default)]
 pub struct ReplayLog {
     key: Option<String>,
-    said: Mutex<Said>,
-    /// How many lines that are.
+    logged: Mutex<LoggedLines>,
+    /// Number of lines.
     count: watch::Sender<usize>,
 }
 
 #[derive(Default)]
-struct Said {
+struct LoggedLines {
     lines: Vec<Arc<Line>>,
     complete: bool,
 }
 
 pub enum Attached {
     New(Arc<ReplayLog>),
-    /// It was here before.
-    Again(Arc<ReplayLog>),
-    /// Another request has this id.
-    Twice,
+    /// The request is known, and the sender has its key.
+    Resumed(Arc<ReplayLog>),
+    /// The id is in use, and the sender does not have the key of its first attempt.
+    Conflict,
 }
 
 impl Memory {
-    /// So many bytes.
+    /// `limit`: maximum bytes.
     pub fn new(limit: usize) -> Self {
-        Self { taken: Arc::default(), limit, streams: Mutex::default() }
+        Self { reserved: Arc::default(), limit, streams: Mutex::default() }
     }
 
-    /// Memory for a reply; ended streams give way to it. None where requests under way have it all.
-    pub fn hold(&self, bytes: usize) -> Option<Hold> {
-        self.take(bytes.saturating_add(AROUND), 0)
+    /// Reserves memory for a reply, and removes ended streams if necessary. `None` if requests under way need all of it.
+    pub fn reserve_reply(&self, bytes: usize) -> Option<Reservation> {
+        self.reserve(bytes.saturating_add(OVERHEAD), 0)
     }
 
-    /// Memory for a new request of which there are so many copies, beside what the replies to others need.
-    pub fn admit(&self, bytes: usize, copies: usize) -> Option<Hold> {
-        self.take(bytes.saturating_add(AROUND).saturating_mul(copies), self.reserve())
+    /// Reserves memory for copies of a new request, without the share for replies.
+    pub fn reserve_request(&self, bytes: usize, copies: usize) -> Option<Reservation> {
+        self.reserve(bytes.saturating_add(OVERHEAD).saturating_mul(copies), self.reply_bytes())
     }
 
-    fn take(&self, bytes: usize, leave: usize) -> Option<Hold> {
+    /// Reserves `bytes`, if `leave` bytes remain free.
+    fn reserve(&self, bytes: usize, leave: usize) -> Option<Reservation> {
         let most = self.limit.checked_sub(leave)?.checked_sub(bytes)?;
         while self.make_room(bytes + leave) {
             let more = |taken| (taken <= most).then_some(taken + bytes);
-            if self.taken.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok() {
-                return Some(Hold { taken: self.taken.clone(), bytes });
+            if self.reserved.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok() {
+                return Some(Reservation { reserved: self.reserved.clone(), bytes });
             }
         }
         None
     }
 
-    /// True when there is room for replies: workers that go on without it would have theirs refused.
+    /// True if the share for replies is free. Without it, replies to new messages might be refused.
     pub fn has_room(&self) -> bool {
-        self.make_room(self.reserve())
+        self.make_room(self.reply_bytes())
     }
 
-    /// Returns when there is room again.
-    pub async fn room(&self) {
+    /// Returns when [`Self::has_room`] is true.
+    pub async fn wait_for_room(&self) {
         while !self.has_room() {
-            self.taken.given_back.notified().await;
+            self.reserved.released.notified().await;
         }
-        // For the next one who waits: what was given back may do for several.
-        self.taken.given_back.notify_one();
+        // Wake the next waiter: the released memory may be enough for several.
+        self.reserved.released.notify_one();
     }
 
-    fn reserve(&self) -> usize {
-        self.limit / RESERVE
+    fn reply_bytes(&self) -> usize {
+        self.limit / REPLY_SHARE
     }
 
     fn make_room(&self, bytes: usize) -> bool {
-        while self.limit.saturating_sub(self.taken.bytes.load(Ordering::Relaxed)) < bytes {
+        while self.limit.saturating_sub(self.reserved.bytes.load(Ordering::Relaxed)) < bytes {
             if !self.lock().forget_oldest() {
                 return false;
             }
@@ -157,7 +158,7 @@ impl Memory {
         true
     }
 
-    /// The stream of a request, new or as it was sent before. Only who knows its key goes on with it: ids are no secret.
+    /// The stream of a request, new or known. Resuming a known one needs the first attempt's key, because ids are not secret.
     pub fn attach(&self, request: &Request) -> Attached {
         let mut streams = self.lock();
         let Some(stream) = streams.by_id.get(&request.request_id) else {
@@ -166,21 +167,21 @@ impl Memory {
             return Attached::New(stream);
         };
         match request.attempt {
-            Some(2..) if stream.key.is_some() && stream.key == request.attempt_key => Attached::Again(stream.clone()),
-            _ => Attached::Twice,
+            Some(2..) if stream.key.is_some() && stream.key == request.attempt_key => Attached::Resumed(stream.clone()),
+            _ => Attached::Conflict,
         }
     }
 
-    /// Nothing more will be said on a stream.
+    /// Removes a stream that will not end.
     pub fn forget(&self, request_id: &str) {
         self.lock().by_id.remove(request_id);
     }
 
-    /// The last line of a stream was said: from now on it is kept only as long as there is room.
+    /// Marks a stream as ended: from now on it is removed when its memory is needed.
     pub fn ended(&self, request_id: String) {
         let mut streams = self.lock();
         streams.ended.push_back(request_id);
-        if streams.ended.len() > KEPT {
+        if streams.ended.len() > REPLAY_CAPACITY {
             streams.forget_oldest();
         }
     }
@@ -198,25 +199,25 @@ impl Streams {
 }
 
 impl ReplayLog {
-    /// Says one more line, which may be the last.
-    pub fn say(&self, line: Arc<Line>, is_last: bool) {
-        let mut said = self.lock();
-        said.lines.push(line);
-        said.complete = is_last;
-        drop(said);
+    /// Appends a line. `is_last`: the stream is complete.
+    pub fn append(&self, line: Arc<Line>, is_last: bool) {
+        let mut logged = self.lock();
+        logged.lines.push(line);
+        logged.complete = is_last;
+        drop(logged);
         self.count.send_modify(|count| *count += 1);
     }
 
-    /// Sends all that is said, in its order, until the last line, or until nobody listens.
-    pub async fn tell(&self, sink: &crate::requester::Sink) {
+    /// Sends all lines in order, waiting for new ones, until the last line is sent or `sink` is closed.
+    pub async fn replay_to(&self, sink: &crate::requester::Sink) {
         let mut count = self.count.subscribe();
         for next in 0.. {
-            // The sender is this struct's own, so that waiting cannot fail.
+            // Cannot fail: this struct owns the sender.
             let _ = count.wait_for(|count| *count > next).await;
             let (line, is_last) = {
-                let said = self.lock();
-                let Some(line) = said.lines.get(next).cloned() else { return };
-                (line, said.complete && said.lines.len() == next + 1)
+                let logged = self.lock();
+                let Some(line) = logged.lines.get(next).cloned() else { return };
+                (line, logged.complete && logged.lines.len() == next + 1)
             };
             if sink.send(line).await.is_err() || is_last {
                 return;
@@ -224,8 +225,8 @@ impl ReplayLog {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Said> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, LoggedLines> {
+        self.logged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -241,57 +242,57 @@ mod tests {
     }
 
     #[test]
-    fn only_who_knows_the_key_goes_on_with_a_request() {
+    fn only_a_sender_with_the_key_resumes_a_request() {
         let memory = Memory::new(1 << 20);
         assert!(matches!(memory.attach(&request(1, Some("k"))), Attached::New(_)));
         for stranger in [request(1, Some("k")), request(2, None), request(2, Some("")), request(9, Some("K"))] {
-            assert!(matches!(memory.attach(&stranger), Attached::Twice), "{stranger:?}");
+            assert!(matches!(memory.attach(&stranger), Attached::Conflict), "{stranger:?}");
         }
-        assert!(matches!(memory.attach(&request(2, Some("k"))), Attached::Again(_)));
+        assert!(matches!(memory.attach(&request(2, Some("k"))), Attached::Resumed(_)));
     }
 
     #[test]
-    fn without_a_key_nobody_goes_on_with_a_request() {
+    fn a_request_without_a_key_cannot_be_resumed() {
         let memory = Memory::new(1 << 20);
         assert!(matches!(memory.attach(&request(1, None)), Attached::New(_)));
-        assert!(matches!(memory.attach(&request(2, None)), Attached::Twice));
+        assert!(matches!(memory.attach(&request(2, None)), Attached::Conflict));
     }
 
-    /// A stream that has ended with a line of so many bytes.
+    /// Adds an ended stream with one line of `bytes` bytes.
     fn end(memory: &Memory, id: &str, bytes: usize) -> bool {
         let request = Request { request_id: id.to_owned(), ..Request::default() };
         let Attached::New(stream) = memory.attach(&request) else { panic!("it is new") };
-        let Some(hold) = memory.hold(bytes) else { return false };
-        stream.say(Line::new("x".repeat(bytes), Some(hold)), true);
+        let Some(reservation) = memory.reserve_reply(bytes) else { return false };
+        stream.append(Line::new("x".repeat(bytes), Some(reservation)), true);
         memory.ended(id.to_owned());
         true
     }
 
     #[test]
-    fn ended_streams_are_kept_while_there_is_room_and_give_way_oldest_first() {
+    fn ended_streams_are_removed_oldest_first_when_their_memory_is_needed() {
         let memory = Memory::new(100 * UNIT);
         let knows = |id: &str| memory.lock().by_id.contains_key(id);
         assert!(["a", "b", "c"].into_iter().all(|id| end(&memory, id, 30 * UNIT)));
         assert!(knows("a") && knows("b") && knows("c"));
-        let held = memory.hold(30 * UNIT).unwrap();
-        assert!(!knows("a") && knows("b") && knows("c"), "the oldest gave way");
+        let held = memory.reserve_reply(30 * UNIT).unwrap();
+        assert!(!knows("a") && knows("b") && knows("c"), "the oldest was removed");
         assert!(memory.has_room() && !knows("b") && knows("c"));
-        let more = memory.admit(43 * UNIT, 1).unwrap();
-        assert!(!knows("c"), "all gave way");
-        assert!(memory.admit(1, 1).is_none(), "a quarter is for replies");
-        let reply = memory.hold(UNIT).unwrap();
-        assert!(!memory.has_room() && memory.hold(90 * UNIT).is_none());
+        let more = memory.reserve_request(43 * UNIT, 1).unwrap();
+        assert!(!knows("c"), "all were removed");
+        assert!(memory.reserve_request(1, 1).is_none(), "a quarter is for replies");
+        let reply = memory.reserve_reply(UNIT).unwrap();
+        assert!(!memory.has_room() && memory.reserve_reply(90 * UNIT).is_none());
         drop((held, more, reply));
-        assert!(memory.has_room() && memory.hold(90 * UNIT).is_some());
+        assert!(memory.has_room() && memory.reserve_reply(90 * UNIT).is_some());
     }
 
     #[test]
-    fn no_more_than_so_many_streams_are_kept() {
+    fn the_number_of_ended_streams_is_bounded() {
         let memory = Memory::new(1 << 30);
-        for id in 0..=KEPT {
+        for id in 0..=REPLAY_CAPACITY {
             assert!(end(&memory, &id.to_string(), 10));
         }
         let streams = memory.lock();
-        assert_eq!((streams.by_id.len(), streams.ended.len()), (KEPT, KEPT));
+        assert_eq!((streams.by_id.len(), streams.ended.len()), (REPLAY_CAPACITY, REPLAY_CAPACITY));
     }
 }

@@ -1,4 +1,4 @@
-//! The requester tier: a socket master takes requests by TCP, requester workers send their messages to brokers. Begin
+//! The requester tier: the socket master receives requests over TCP, requester workers send their messages to brokers. Begin
 //! with `tier.rs`, then `socket_master.rs`, `coordinator.rs` and `worker.rs`.
 
 mod broker_connections;
@@ -19,14 +19,14 @@ mod worker_queues;
 
 use broker_connections::Brokers;
 pub use broker_connections::RequesterSocket;
-use connection::{Connection, ConnectionContext, no_place};
+use connection::{Connection, ConnectionContext, too_many_connections};
 pub use coordinator::RequestCoordinator;
 use coordinator::Sink;
 pub use in_flight::RetryPolicy;
 use in_flight::{InFlight, InFlightWindow};
 pub use memory::Memory;
-use memory::{Attached, Hold, Line, ReplayLog};
-use open_connections::{OpenConnection, OpenConnections, Place};
+use memory::{Attached, Line, ReplayLog, Reservation};
+use open_connections::{ConnectionPermit, OpenConnection, OpenConnections};
 use pending_message::Completed;
 pub use pending_message::{PendingMessage, ReplyTo};
 use socket_master::{MasterContext, SocketMaster};

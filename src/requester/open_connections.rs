@@ -1,4 +1,4 @@
-//! The places of a socket master: who has one, and who gives it up when none is left.
+//! Permits for open connections: bounds their number, and evicts an idle connection when a new one needs a permit.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,36 +9,36 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// So long after its last request a connection keeps its place, though nothing is under way on it.
-const KEEPS: Duration = Duration::from_secs(60);
+/// A connection without requests under way counts as idle when its last request is older than this.
+const IDLE_AFTER: Duration = Duration::from_secs(60);
 
-/// A connection that has a place.
+/// A connection that has been admitted.
 pub struct OpenConnection {
-    /// One permit for each request that may be under way on it.
+    /// One permit for each request that may be under way on the connection.
     pub requests: Arc<Semaphore>,
     limit: usize,
-    /// The last request, where there was one.
-    last: Mutex<Option<Instant>>,
-    since: Instant,
-    /// Its peer sends nothing more.
-    ended: AtomicBool,
-    /// Cancelled when another one needs its place.
-    pub leave: CancellationToken,
+    /// Time of the last request; `None` if there was none.
+    last_request: Mutex<Option<Instant>>,
+    opened_at: Instant,
+    /// Nothing more is read from the peer.
+    input_ended: AtomicBool,
+    /// Cancelled when a new connection takes the permit.
+    pub evicted: CancellationToken,
 }
 
-/// A connection's place, given back when it is dropped.
-pub struct Place {
+/// The permit of an open connection, released on drop.
+pub struct ConnectionPermit {
     connections: Arc<OpenConnections>,
     connection: Arc<OpenConnection>,
 }
 
-impl Place {
+impl ConnectionPermit {
     pub fn connection(&self) -> Arc<OpenConnection> {
         self.connection.clone()
     }
 }
 
-impl Deref for Place {
+impl Deref for ConnectionPermit {
     type Target = OpenConnection;
 
     fn deref(&self) -> &OpenConnection {
@@ -46,69 +46,75 @@ impl Deref for Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         lock(&self.connections.all).retain(|other| !Arc::ptr_eq(other, &self.connection));
     }
 }
 
-/// The connections that have a place. Their number is bounded.
+/// The open connections; their number is bounded.
 pub struct OpenConnections {
     max: usize,
-    /// In the order of their coming.
+    /// Oldest first.
     all: Mutex<Vec<Arc<OpenConnection>>>,
 }
 
 impl OpenConnection {
     fn new(limit: usize) -> Self {
-        let (requests, last, leave) = (Arc::new(Semaphore::new(limit)), Mutex::default(), CancellationToken::new());
-        Self { requests, limit, last, since: Instant::now(), ended: AtomicBool::new(false), leave }
+        Self {
+            requests: Arc::new(Semaphore::new(limit)),
+            limit,
+            last_request: Mutex::default(),
+            opened_at: Instant::now(),
+            input_ended: AtomicBool::new(false),
+            evicted: CancellationToken::new(),
+        }
     }
 
-    /// A request has come.
-    pub fn asks(&self) {
-        *lock(&self.last) = Some(Instant::now());
+    /// Records the time of a request.
+    pub fn record_request(&self) {
+        *lock(&self.last_request) = Some(Instant::now());
     }
 
-    /// Nothing more will come: what is under way is no reason to keep a place that others need.
-    pub fn ends(&self) {
-        self.ended.store(true, Ordering::Relaxed);
+    /// Marks that nothing more is read: from now on the connection counts as idle, even with requests under way.
+    pub fn set_input_ended(&self) {
+        self.input_ended.store(true, Ordering::Relaxed);
     }
 
-    fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Relaxed)
+    fn has_input_ended(&self) -> bool {
+        self.input_ended.load(Ordering::Relaxed)
     }
 
     fn is_idle(&self) -> bool {
-        let asked_lately = lock(&self.last).is_some_and(|last| last.elapsed() < KEEPS);
-        self.has_ended() || !asked_lately && self.requests.available_permits() == self.limit
+        let is_recent = lock(&self.last_request).is_some_and(|last| last.elapsed() < IDLE_AFTER);
+        self.has_input_ended() || !is_recent && self.requests.available_permits() == self.limit
     }
 
-    /// Who has never asked for anything, or sends no more, goes before others, and who is silent for longer before who is not.
-    fn rank(&self) -> (bool, Instant) {
-        let last = *lock(&self.last);
-        (last.is_some() && !self.has_ended(), last.unwrap_or(self.since))
+    /// The lowest rank is evicted first: connections without any request or with ended input, then by the oldest last request.
+    fn eviction_rank(&self) -> (bool, Instant) {
+        let last = *lock(&self.last_request);
+        (last.is_some() && !self.has_input_ended(), last.unwrap_or(self.opened_at))
     }
 }
 
 impl OpenConnections {
-    /// Places for so many.
+    /// Admits up to `max` connections at a time.
     pub fn new(max: usize) -> Self {
         Self { max, all: Mutex::default() }
     }
 
-    /// A place for a connection on which up to `limit` requests may be under way. When none is left, the idlest
-    /// connection gives up its own; none where all have something to do.
-    pub fn admit(self: &Arc<Self>, limit: usize) -> Option<Place> {
+    /// A permit for a connection on which up to `limit` requests may be under way. If none is free, evicts the connection that
+    /// has been idle for the longest time. `None` if no connection is idle.
+    pub fn admit(self: &Arc<Self>, limit: usize) -> Option<ConnectionPermit> {
         let mut all = lock(&self.all);
         if all.len() >= self.max {
             let idle = all.iter().enumerate().filter(|(_, connection)| connection.is_idle());
-            let (idlest, _) = idle.min_by_key(|(_, connection)| connection.rank())?;
-            all.remove(idlest).leave.cancel();
+            let (idlest, _) = idle.min_by_key(|(_, connection)| connection.eviction_rank())?;
+            all.remove(idlest).evicted.cancel();
         }
         let connection = Arc::new(OpenConnection::new(limit));
         all.push(connection.clone());
-        Some(Place { connections: self.clone(), connection })
+        Some(ConnectionPermit { connections: self.clone(), connection })
     }
 }
 
@@ -121,31 +127,31 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_idlest_gives_its_place_to_who_comes_when_all_are_taken() {
+    async fn a_new_connection_takes_the_permit_of_the_idlest_one() {
         let open_connections = Arc::new(OpenConnections::new(3));
-        let come = || open_connections.admit(5);
-        let [first, second, third] = [come().unwrap(), come().unwrap(), come().unwrap()];
-        first.asks();
-        tokio::time::advance(KEEPS / 2).await;
-        second.asks();
-        let fourth = come().unwrap();
-        let gone = |connection: &Place| connection.leave.is_cancelled();
-        assert!(gone(&third) && !gone(&first) && !gone(&second), "the third had never asked");
+        let admit = || open_connections.admit(5);
+        let [first, second, third] = [admit().unwrap(), admit().unwrap(), admit().unwrap()];
+        first.record_request();
+        tokio::time::advance(IDLE_AFTER / 2).await;
+        second.record_request();
+        let fourth = admit().unwrap();
+        let evicted = |connection: &ConnectionPermit| connection.evicted.is_cancelled();
+        assert!(evicted(&third) && !evicted(&first) && !evicted(&second), "the third had no request");
         let under_way = fourth.requests.try_acquire().unwrap();
-        assert!(come().is_none(), "one is at work, and two have asked not long ago");
-        tokio::time::advance(KEEPS / 2).await;
-        let fifth = come().unwrap();
-        assert!(gone(&first) && !gone(&second), "the first is silent for longest");
-        fifth.asks();
-        assert!(come().is_none());
+        assert!(admit().is_none(), "one has a request under way, and two had a request recently");
+        tokio::time::advance(IDLE_AFTER / 2).await;
+        let fifth = admit().unwrap();
+        assert!(evicted(&first) && !evicted(&second), "the first has been silent for the longest time");
+        fifth.record_request();
+        assert!(admit().is_none());
         drop(under_way);
-        let sixth = come().unwrap();
-        assert!(gone(&fourth) && !gone(&second));
-        second.asks();
+        let sixth = admit().unwrap();
+        assert!(evicted(&fourth) && !evicted(&second));
+        second.record_request();
         let _under_way = second.requests.try_acquire().unwrap();
-        second.ends();
-        let seventh = come().unwrap();
-        assert!(gone(&second), "it can ask for nothing more");
+        second.set_input_ended();
+        let seventh = admit().unwrap();
+        assert!(evicted(&second), "its input has ended");
         drop(fifth);
         assert_eq!(lock(&open_connections.all).len(), 2);
         drop((sixth, seventh));

@@ -1,4 +1,4 @@
-//! The pool's hold on a message: whatever happens to the worker that has it, it gets exactly one outcome.
+//! A message from its arrival to its outcome. It gets exactly one outcome, even if the worker that has it dies.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Hold, Memory};
+use super::{Memory, Reservation};
 use crate::runtime::InstanceStatus;
 use crate::wire::{ErrorCode, Message, NO_RESPONDER, Outcome, Reply};
 
@@ -17,42 +17,41 @@ use crate::wire::{ErrorCode, Message, NO_RESPONDER, Outcome, Reply};
 pub struct ReplyTo {
     pub sender: mpsc::UnboundedSender<Completed>,
     pub memory: Arc<Memory>,
-    /// With the article's fields alone.
+    /// Send only the fields that the article's program has.
     pub plain: bool,
 }
 
-/// The reply that a message ended with.
+/// The reply that ended a message.
 #[derive(Debug)]
 pub struct Completed {
     pub json: String,
-    /// Its part of the memory; a short error has its message's.
-    pub hold: Option<Hold>,
+    /// Its part of the memory; `None` for the short error in place of a reply that did not fit.
+    pub reservation: Option<Reservation>,
 }
 
-/// A message that the requester has taken on. Shared by the collector, which knows the deadline, and by the worker.
+/// A message that the requester has accepted. Shared by the request's task, which times it out, and the worker that sends it.
 pub struct PendingMessage {
     pub message: Message,
-    /// Known to brokers and workers alone: the `messageId` is no secret, and who could name a message to a broker would be
-    /// sent its reply.
+    /// Identifies the message to brokers. Secret, unlike `messageId`: a broker replies to the latest connection that sends
+    /// this id.
     pub delivery_id: Uuid,
     pub deadline: Instant,
-    /// When the request arrived here.
-    pub taken_at: Instant,
-    /// How often it was sent.
+    /// When the request arrived at the requester.
+    pub arrived_at: Instant,
     attempts: AtomicU32,
-    /// How often the connection was lost by which it was sent.
+    /// How many connections were lost while it was in flight on them.
     losses: AtomicU32,
     first_sent: OnceLock<Instant>,
-    ended: Mutex<Option<Outcome>>,
+    outcome: Mutex<Option<Outcome>>,
     reply_to: ReplyTo,
     status: Arc<InstanceStatus>,
 }
 
 impl PendingMessage {
-    /// Takes a message on; its reply, the first that is given, goes to `reply_to`.
+    /// Counts the message as sent. The first reply passed to [`Self::complete`] goes to `reply_to`.
     pub fn new(
         message: Message,
-        taken_at: Instant,
+        arrived_at: Instant,
         deadline: Instant,
         reply_to: ReplyTo,
         status: Arc<InstanceStatus>,
@@ -62,29 +61,29 @@ impl PendingMessage {
             delivery_id: Uuid::new_v4(),
             message,
             deadline,
-            taken_at,
+            arrived_at,
             attempts: AtomicU32::new(0),
             losses: AtomicU32::new(0),
             first_sent: OnceLock::new(),
-            ended: Mutex::new(None),
+            outcome: Mutex::new(None),
             reply_to,
             status,
         })
     }
 
-    /// Ends the message with this reply. False when it had ended before: the reply is dropped, and how the message
-    /// ended stands. A reply that there is no memory for becomes an error.
+    /// Ends the message with this reply. Returns false, and drops the reply, if the message has ended before. A reply for which
+    /// there is no memory becomes an error.
     pub fn complete(&self, reply: Reply) -> bool {
         if self.outcome().is_some() {
             return false;
         }
         let mut outcome = reply.outcome();
         let mut json = self.json(reply);
-        let hold = self.reply_to.memory.hold(json.len());
-        if hold.is_none() {
+        let reservation = self.reply_to.memory.reserve_reply(json.len());
+        if reservation.is_none() {
             let reason = format!(
-                "overloaded: with this reply of {} bytes, more than {} bytes of requests and replies would be here \
-                 (requester.max_memory_bytes)",
+                "overloaded: no room for this reply of {} bytes in the {} bytes for requests and replies of this \
+                 requester (requester.max_memory_bytes)",
                 json.len(),
                 self.reply_to.memory.limit
             );
@@ -102,56 +101,56 @@ impl PendingMessage {
             Outcome::Timeout if self.attempts() == 0 => self.status.ledger.expired(),
             outcome => self.status.ledger.ended(outcome),
         }
-        // Nobody waits for it when the collector has gone; the ledger has it all the same.
-        let _ = self.reply_to.sender.send(Completed { json, hold });
+        // Fails if the request's task has ended; the ledger has counted the outcome.
+        let _ = self.reply_to.sender.send(Completed { json, reservation });
         true
     }
 
     fn json(&self, reply: Reply) -> String {
         let reply = if self.reply_to.plain { reply.plain() } else { reply };
-        // A reply is made of texts, numbers and JSON values, none of which can fail to be written.
+        // Infallible: a reply consists of texts, numbers and JSON values.
         serde_json::to_string(&reply).unwrap_or_default()
     }
 
-    /// How the message ended, once it has.
+    /// The outcome; `None` while the message is pending.
     pub fn outcome(&self) -> Option<Outcome> {
         *self.lock()
     }
 
-    /// Counts an attempt; the number of this one, from 1.
+    /// Counts an attempt and returns its number, from 1.
     pub fn begin_attempt(&self) -> u32 {
         self.first_sent.get_or_init(Instant::now);
         self.attempts.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// What a timeout's `detail` says.
+    /// The `detail` of a timeout: why there was no reply.
     pub fn timeout_detail(&self) -> String {
-        let waited = self.taken_at.elapsed();
+        let waited = self.arrived_at.elapsed();
         match self.attempts() {
             0 => format!("never sent within {waited:.1?}: no broker was connected, or its worker was busy"),
             times => format!("no reply within {waited:.1?}, sent {times} times"),
         }
     }
 
-    /// Takes an attempt back that no worker has seen.
+    /// Uncounts an attempt that no responder worker has received.
     pub fn undo_attempt(&self) {
         self.attempts.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// The connection was lost by which it was sent.
-    pub fn lost_with_connection(&self) {
+    /// Counts a connection that was lost while the message was in flight on it.
+    pub fn record_connection_loss(&self) {
         self.losses.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// True when connections were lost so often with it that it may be the reason, as when its reply is larger than libzmq
-    /// takes: the others that were sent by them must not be lost with it for a third time.
+    /// True after two lost connections: the message may be the cause, for example if its reply exceeds libzmq's frame limit. It
+    /// is then sent alone, so that no other message is lost with it.
     pub fn is_suspect(&self) -> bool {
         self.losses.load(Ordering::Relaxed) >= 2
     }
 
-    /// From its arrival to its first attempt, or until now.
+    /// Time from its arrival to its first attempt, or until now.
     pub fn queued(&self) -> Duration {
-        self.first_sent.get().map_or_else(|| self.taken_at.elapsed(), |sent| sent.duration_since(self.taken_at))
+        self.first_sent.get().map_or_else(|| self.arrived_at.elapsed(), |sent| sent.duration_since(self.arrived_at))
     }
 
     pub fn attempts(&self) -> u32 {
@@ -159,15 +158,18 @@ impl PendingMessage {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Outcome>> {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for PendingMessage {
     fn drop(&mut self) {
         if self.outcome().is_none() {
-            let reply =
-                self.message.error(NO_RESPONDER, ErrorCode::Lost, "the requester lost the message: a fault in it");
+            let reply = self.message.error(
+                NO_RESPONDER,
+                ErrorCode::Lost,
+                "a fault in the requester: it dropped the message without an outcome",
+            );
             self.complete(reply);
         }
     }

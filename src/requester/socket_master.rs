@@ -1,4 +1,4 @@
-//! The socket master: accepts the connections of web tiers. Each becomes a connection of its own, on any of the
+//! The socket master: accepts TCP connections of web tiers and starts a [`Connection`] actor for each, on one of the
 //! requester's arbiters.
 
 use std::io;
@@ -13,27 +13,28 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
-use super::{Connection, ConnectionContext, OpenConnections, no_place};
+use super::{Connection, ConnectionContext, OpenConnections, too_many_connections};
 use crate::runtime::supervision::{Crash, Drain, Life, StartTemporary, Supervised, Supervisor};
 use crate::runtime::tcp::keep_alive;
 use crate::wire::WorkerState;
 
-/// After a connection could not be accepted, most often for lack of file descriptors: connections that end give some back.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// Wait after a failed `accept`. The usual cause is a lack of file descriptors; connections that end free some.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// What the socket master works with; it outlives the actor.
+/// What the socket master works with. Kept over restarts of the actor.
 pub struct MasterContext {
     pub listener: StdListener,
     pub open_connections: Arc<OpenConnections>,
     /// Supervises the connections.
     pub connections: Addr<Supervisor>,
     pub connection: Arc<ConnectionContext>,
-    /// How a dead peer is noticed.
+    /// TCP keep-alive interval of the connections.
     pub heartbeat: Duration,
+    /// Time without an answer after which the kernel closes a connection.
     pub heartbeat_timeout: Duration,
 }
 
-/// The socket master.
+/// The actor of the socket master.
 pub struct SocketMaster {
     pub life: Life,
     pub context: Arc<MasterContext>,
@@ -61,8 +62,8 @@ impl Actor for SocketMaster {
 impl StreamHandler<Accepted> for SocketMaster {
     fn handle(&mut self, Accepted(stream, peer): Accepted, ctx: &mut Self::Context) {
         let log = self.life.slot.log.new(o!("peer" => peer));
-        if let Err(error) = self.take_in(stream, &log, ctx) {
-            warn!(log, "the connection can't be used"; "error" => %error);
+        if let Err(error) = self.start_connection(stream, &log, ctx) {
+            warn!(log, "cannot use an accepted connection"; "error" => %error);
         }
     }
 }
@@ -90,40 +91,40 @@ impl Supervised for SocketMaster {
 }
 
 impl SocketMaster {
-    /// Has the supervisor of connections start one, or turns it away when `requester.max_connections` are open.
-    fn take_in(&self, stream: TcpStream, log: &Logger, ctx: &mut Context<Self>) -> io::Result<()> {
+    /// Asks the supervisor to start a `Connection`. Refuses the peer if `requester.max_connections` are open and none is idle.
+    fn start_connection(&self, stream: TcpStream, log: &Logger, ctx: &mut Context<Self>) -> io::Result<()> {
         keep_alive(&stream, self.context.heartbeat, self.context.heartbeat_timeout)?;
         let connection = self.context.connection.clone();
         let max = connection.max_connections;
-        let Some(place) = self.context.open_connections.admit(connection.max_in_flight) else {
+        let Some(connection_permit) = self.context.open_connections.admit(connection.max_in_flight) else {
             if let Some(times) = connection.warnings.allow("too many connections") {
                 warn!(log, "refused: too many connections"; "limit" => max, "times" => times);
             }
-            ctx.spawn(turn_away(stream, max).into_actor(self));
+            ctx.spawn(refuse(stream, max).into_actor(self));
             return Ok(());
         };
-        // It goes on in another arbiter, with another event loop.
+        // Detach the stream from this event loop: the actor may run on another arbiter.
         let (stream, log) = (stream.into_std()?, log.clone());
-        let start = StartTemporary::new(|life| Connection::new(life, stream, place, connection, log));
+        let start = StartTemporary::new(|life| Connection::new(life, stream, connection_permit, connection, log));
         self.context.connections.do_send(start);
         Ok(())
     }
 }
 
-async fn turn_away(mut stream: TcpStream, limit: usize) {
+async fn refuse(mut stream: TcpStream, limit: usize) {
     // Best effort: the peer may already have closed the connection.
-    let _ = stream.write_all(no_place(limit).to_line().as_bytes()).await;
+    let _ = stream.write_all(too_many_connections(limit).to_line().as_bytes()).await;
 }
 
-/// The connections of web tiers as they come.
+/// The stream of accepted connections.
 fn accepted(listener: TcpListener, log: Logger) -> impl Stream<Item = Accepted> {
     unfold((listener, log), async |(listener, log)| {
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => return Some((Accepted(stream, peer), (listener, log))),
                 Err(error) => {
-                    warn!(log, "a connection can't be accepted"; "error" => %error);
-                    sleep(ACCEPT_AGAIN).await;
+                    warn!(log, "cannot accept a connection, trying again"; "error" => %error);
+                    sleep(ACCEPT_RETRY).await;
                 }
             }
         }

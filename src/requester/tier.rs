@@ -1,4 +1,4 @@
-//! The requester tier: a socket master and its workers.
+//! Puts a requester instance together: socket master, connections and workers.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::runtime::tcp::room;
 use crate::runtime::{InstanceStatus, LogLimit, Process, listen};
 use crate::wire::Tier;
 
-/// The most workers that `requester.workers` allows, and so the control call.
+/// Maximum of `requester.workers`, also for the control call.
 pub const MAX_WORKERS: usize = 10_000;
 
 /// A requester instance, started.
@@ -29,7 +29,7 @@ pub struct RequesterTier {
     pub coordinator: Arc<RequestCoordinator>,
     master: Addr<Supervisor>,
     connections: Addr<Supervisor>,
-    /// Cancelled when no more requests are taken.
+    /// Cancelled when the instance starts to drain.
     draining: CancellationToken,
     pub status: Arc<InstanceStatus>,
 }
@@ -43,7 +43,7 @@ impl RequesterTier {
         let arbiters = process.arbiter_pool(settings.arbiters.usize(), 1)?;
         let size = watch::Sender::new(settings.workers.usize());
         let worker_queues = Arc::new(WorkerQueues::new(size.subscribe(), settings.queue.usize()));
-        // A quarter for what is still being read; the rest for what is under way.
+        // A quarter for objects that are being read; the rest for requests and replies.
         let max_memory = settings.max_memory_bytes.usize();
         let memory = Arc::new(Memory::new(max_memory - max_memory / 4));
         let queued = worker_queues.clone();
@@ -92,14 +92,14 @@ impl RequesterTier {
         Ok(Self { address, workers, coordinator, master, connections, draining, status })
     }
 
-    /// Takes no more requests; returns when all that are here have been answered and the workers have left.
+    /// Refuses new requests; returns when all requests under way are answered and the workers have ended.
     pub async fn drain(&self) {
         self.status.set_draining();
         self.draining.cancel();
-        // Errors mean that the supervisors are gone, and all they kept.
+        // An error means that the supervisor has ended, and its actors with it.
         let _ = self.master.send(Drain).await;
         self.coordinator.all_delivered().await;
-        // What was delivered to a connection has still to be written.
+        // Connections still have to write their outboxes.
         let _ = self.connections.send(Drain).await;
         let _ = self.workers.send(Drain).await;
     }

@@ -1,5 +1,5 @@
-//! A requester worker: takes messages from its worker queue, sends each to a broker, and ends it with the reply. What it can be
-//! told is here; how it sends and takes replies is in `delivery.rs`.
+//! A requester worker: takes messages from its worker queue, sends each to a broker, and completes it with the reply. Its actor
+//! messages are here; sending, retries and replies are in `delivery.rs`.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -21,7 +21,7 @@ use crate::runtime::zeromq::Contexts;
 use crate::runtime::{Alarm, InstanceStatus};
 use crate::wire::WorkerState;
 
-/// Socket events taken in one go before others on the arbiter get their turn.
+/// Maximum socket events handled before other tasks of the arbiter run.
 const BATCH: usize = 64;
 
 /// What all requester workers of an instance share.
@@ -31,30 +31,30 @@ pub struct RequesterContext {
     pub contexts: Arc<Contexts>,
     pub brokers: watch::Receiver<BTreeSet<SocketAddr>>,
     pub status: Arc<InstanceStatus>,
-    /// The longest message sent, and reply taken, in bytes of JSON.
+    /// Maximum length of a message or reply as JSON, in bytes.
     pub max_message_bytes: usize,
     pub memory: Arc<Memory>,
 }
 
-/// A requester worker. Its messages wait in its worker queue, which outlives it; `Assigned` says that there are some.
-/// (A mailbox in place of that queue cost 0 to 10 % of the throughput, and would lose its messages with the worker.)
+/// A requester worker. Messages wait in its worker queue, which outlives the worker; `Assigned` only reports that there are some.
+/// (A mailbox in place of the queue cost 0 to 10 % of the throughput, and would lose its messages when the worker dies.)
 pub struct RequesterWorker {
     life: Life,
     pub(super) context: Arc<RequesterContext>,
     pub(super) worker_queue: Arc<WorkerQueue>,
     pub(super) brokers: Brokers,
     pub(super) window: InFlightWindow,
-    /// Until when it waits for memory, once it lacks some.
+    /// The end of its wait for memory; `None` while there is memory.
     pub(super) room_until: Option<Instant>,
     room: Option<Pin<Box<dyn Future<Output = ()>>>>,
     alarm: Alarm,
     draining: bool,
-    /// Why it can't go on.
+    /// Why the worker has to end.
     failure: Option<WorkError>,
     pub(super) log: Logger,
 }
 
-/// There are messages in the worker's queue.
+/// The worker's queue has messages.
 #[derive(Message)]
 #[rtype("()")]
 pub struct Assigned;
@@ -66,11 +66,11 @@ pub struct BrokersChanged(pub BTreeSet<SocketAddr>);
 
 impl RequesterWorker {
     pub fn new(life: Life, worker_queue: Arc<WorkerQueue>, context: Arc<RequesterContext>) -> Self {
-        // Workers of other instances with the same index begin with another broker, or a fan-out would reach few of them.
-        let turn = worker_queue.index + context.status.instance.id.bytes().map(usize::from).sum::<usize>();
+        // The id shifts the first broker: otherwise the first messages of all instances would go to the same few brokers.
+        let next = worker_queue.index + context.status.instance.id.bytes().map(usize::from).sum::<usize>();
         let (contexts, status) = (context.contexts.clone(), context.status.clone());
         Self {
-            brokers: Brokers::new(context.socket, contexts, status, turn, worker_queue.index == 0),
+            brokers: Brokers::new(context.socket, contexts, status, next, worker_queue.index == 0),
             window: InFlightWindow::new(worker_queue.clone()),
             room_until: None,
             room: None,
@@ -100,7 +100,7 @@ impl Handler<Assigned> for RequesterWorker {
     type Result = ();
 
     fn handle(&mut self, _: Assigned, _: &mut Self::Context) {
-        self.worker_queue.noticed();
+        self.worker_queue.clear_notification();
     }
 }
 
@@ -110,7 +110,7 @@ impl StreamHandler<BrokersChanged> for RequesterWorker {
     }
 
     fn finished(&mut self, _: &mut Self::Context) {
-        self.failure = Some(WorkError::Other("the discovery of brokers has ended".to_owned()));
+        self.failure = Some(WorkError::Other("the discovery of brokers has stopped".to_owned()));
     }
 }
 
@@ -140,10 +140,10 @@ impl Supervised for RequesterWorker {
             if let Some(failure) = self.failure.take() {
                 return Poll::Ready(Err(failure));
             }
-            self.brokers.leave(|broker| self.window.has_any_at(broker));
+            self.brokers.close_removed(|broker| self.window.has_any_at(broker));
             let has_room = self.fill_window()?;
             if has_room {
-                // One that is not polled any more would keep the notice of free memory from other workers.
+                // A waiter that is not polled would consume the notification of free memory, and other workers would miss it.
                 self.room = None;
             }
             let state = if self.window.is_empty() { WorkerState::Idle } else { WorkerState::Busy };
@@ -162,27 +162,27 @@ impl Supervised for RequesterWorker {
                 return Poll::Pending;
             }
         }
-        // Others on the arbiter get their turn.
+        // Let other tasks of the arbiter run.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 }
 
 impl RequesterWorker {
-    /// When the worker has to look again though nothing happens.
+    /// When the worker's next timer is due.
     fn next_timer(&self, has_room: bool) -> Option<Instant> {
         let leftover = self.draining.then(|| self.worker_queue.next_deadline()).flatten();
-        let patience = self.room_until.filter(|_| !has_room);
-        let timers = [self.window.next_timer(self.retry()), leftover, self.brokers.next_renewal(), patience];
+        let room_timeout = self.room_until.filter(|_| !has_room);
+        let timers = [self.window.next_timer(self.retry()), leftover, self.brokers.next_renewal(), room_timeout];
         timers.into_iter().flatten().min()
     }
 
-    /// Ready when there is memory again.
+    /// Ready when there is memory for replies.
     fn poll_room(&mut self, cx: &mut task::Context<'_>) -> Poll<()> {
         let memory = &self.context.memory;
         let room = self.room.get_or_insert_with(|| {
             let memory = memory.clone();
-            Box::pin(async move { memory.room().await })
+            Box::pin(async move { memory.wait_for_room().await })
         });
         room.as_mut().poll(cx).map(|()| self.room = None)
     }

@@ -1,4 +1,4 @@
-//! A requester worker's queue of messages.
+//! The bounded queue of messages for one requester worker.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,19 +9,19 @@ use uuid::Uuid;
 
 use super::{Assigned, PendingMessage};
 
-/// Why a worker queue did not take a message.
+/// Why a worker queue refused a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Its queue is full.
+    /// The queue is full.
     Full,
     /// Its worker has left.
     Closed,
 }
 
-/// A requester worker's queue. It belongs to the pool, and outlives the worker.
+/// The queue of one requester worker. It belongs to the pool, so that it outlives the worker.
 pub struct WorkerQueue {
     pub index: usize,
-    /// Fixed per worker, as in the article.
+    /// Stays the same when the worker is restarted.
     pub requester_id: String,
     limit: usize,
     queue: Mutex<QueueState>,
@@ -29,17 +29,17 @@ pub struct WorkerQueue {
 
 #[derive(Default)]
 struct QueueState {
-    /// Gets `Assigned` when there are messages.
+    /// Gets `Assigned` when the queue has messages.
     worker: Option<Recipient<Assigned>>,
-    /// An `Assigned` is in its mailbox.
+    /// An `Assigned` is in the worker's mailbox.
     notified: bool,
     waiting: VecDeque<Arc<PendingMessage>>,
-    in_hand: usize,
+    in_flight: usize,
     closed: bool,
 }
 
 impl QueueState {
-    /// Once, until the worker looks: its mailbox does not grow with the queue.
+    /// Sends `Assigned` unless one is still in the mailbox, so that the mailbox does not grow with the queue.
     fn notify_worker(&mut self) {
         if !self.notified
             && let Some(worker) = &self.worker
@@ -49,7 +49,7 @@ impl QueueState {
         }
     }
 
-    /// Those at the front are the first whose time runs out.
+    /// Drops messages at the front that have ended: the oldest expire first.
     fn drop_ended(&mut self) {
         while self.waiting.front().is_some_and(|pending| pending.outcome().is_some()) {
             self.waiting.pop_front();
@@ -58,7 +58,7 @@ impl QueueState {
 }
 
 impl WorkerQueue {
-    /// An open worker queue in which up to `limit` messages may wait.
+    /// An open queue for up to `limit` waiting messages.
     pub fn new(index: usize, limit: usize) -> Self {
         Self { index, requester_id: Uuid::new_v4().to_string(), limit, queue: Mutex::default() }
     }
@@ -80,18 +80,18 @@ impl WorkerQueue {
         Ok(())
     }
 
-    /// Gives a message back that could not be ended: it is the next one.
+    /// Puts a message in flight back at the front.
     pub fn requeue(&self, pending: Arc<PendingMessage>) {
         let mut queue = self.lock();
-        queue.in_hand = queue.in_hand.saturating_sub(1);
+        queue.in_flight = queue.in_flight.saturating_sub(1);
         queue.waiting.push_front(pending);
         queue.notify_worker();
     }
 
-    /// The message in flight at the worker is not its concern any more.
+    /// A message in flight has ended.
     pub fn done(&self) {
         let mut queue = self.lock();
-        queue.in_hand = queue.in_hand.saturating_sub(1);
+        queue.in_flight = queue.in_flight.saturating_sub(1);
     }
 
     /// Takes the next message that has no outcome yet.
@@ -99,30 +99,30 @@ impl WorkerQueue {
         self.pop_if(|_| true)
     }
 
-    /// The same, unless the next one is not wanted now.
+    /// The same, but leaves the message in the queue if `wanted` is false for it.
     pub fn pop_if(&self, wanted: impl FnOnce(&PendingMessage) -> bool) -> Option<Arc<PendingMessage>> {
         let mut queue = self.lock();
         queue.drop_ended();
         if !wanted(queue.waiting.front()?) {
             return None;
         }
-        queue.in_hand += 1;
+        queue.in_flight += 1;
         queue.waiting.pop_front()
     }
 
-    /// Messages in flight, and those that wait; of these, ended ones behind others are counted still.
+    /// Messages in flight and waiting. Includes ended messages that are not yet at the front.
     pub fn load(&self) -> usize {
         let mut queue = self.lock();
         queue.drop_ended();
-        queue.waiting.len() + queue.in_hand
+        queue.waiting.len() + queue.in_flight
     }
 
-    /// Messages waiting that have no outcome yet.
+    /// Waiting messages without an outcome.
     pub fn waiting(&self) -> usize {
         self.lock().waiting.iter().filter(|pending| pending.outcome().is_none()).count()
     }
 
-    /// When the first deadline of the waiting messages passes.
+    /// The earliest deadline of the waiting messages.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.lock().waiting.iter().map(|pending| pending.deadline).min()
     }
@@ -143,26 +143,26 @@ impl WorkerQueue {
         });
     }
 
-    /// Takes no more messages, if none is left. False when there is still work.
+    /// Closes the queue if it has no message waiting or in flight. Returns whether it is closed.
     pub fn close_if_empty(&self) -> bool {
         let mut queue = self.lock();
-        queue.closed = queue.waiting.is_empty() && queue.in_hand == 0;
+        queue.closed = queue.waiting.is_empty() && queue.in_flight == 0;
         queue.closed
     }
 
-    /// Messages are taken again, for a worker that is here or on its way.
+    /// Accepts messages again, for the current worker or the next one.
     pub fn open(&self) {
         self.lock().closed = false;
     }
 
-    /// A worker is here, and looks at the queue now.
+    /// Registers a new worker, which is about to read the queue.
     pub fn attach(&self, worker: Recipient<Assigned>) {
         let mut queue = self.lock();
         (queue.worker, queue.notified, queue.closed) = (Some(worker), false, false);
     }
 
-    /// The worker looks at the queue now.
-    pub fn noticed(&self) {
+    /// The worker has received `Assigned`, and is about to read the queue.
+    pub fn clear_notification(&self) {
         self.lock().notified = false;
     }
 

@@ -1,4 +1,4 @@
-//! The requester pool's worker queues: who gets the messages of a request.
+//! The worker queues of the requester pool, and the choice of those that get a request's messages.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -11,9 +11,9 @@ use crate::wire::{ErrorCode, FanOut, NO_RESPONDER};
 /// One worker queue per requester worker.
 pub struct WorkerQueues {
     worker_queues: RwLock<Vec<Arc<WorkerQueue>>>,
-    /// How many workers there shall be.
+    /// The pool's target size.
     size: watch::Receiver<usize>,
-    /// Messages that may wait in each worker queue.
+    /// Maximum waiting messages in each queue.
     limit: usize,
     tie_breaker: TieBreaker,
 }
@@ -23,7 +23,7 @@ impl WorkerQueues {
         Self { worker_queues: RwLock::default(), size, limit, tie_breaker: TieBreaker::default() }
     }
 
-    /// The worker queue of a worker; made when it is asked for first, and the same after a restart.
+    /// The queue of a worker, created on first use; the worker's successors get the same one.
     pub fn worker_queue(&self, index: usize) -> Arc<WorkerQueue> {
         let mut worker_queues = self.worker_queues.write().unwrap_or_else(PoisonError::into_inner);
         for next in worker_queues.len()..=index {
@@ -32,7 +32,7 @@ impl WorkerQueues {
         worker_queues[index].clone()
     }
 
-    /// The worker queues that a request's messages go to: every worker's, or the least loaded one's (equals in turn).
+    /// The queues that a request's messages go to: all of them, or the least loaded one, in turn among equals.
     pub fn choose(&self, fan_out: FanOut) -> Vec<Arc<WorkerQueue>> {
         let size = *self.size.borrow();
         if let Some(last) = size.checked_sub(1) {
@@ -49,10 +49,10 @@ impl WorkerQueues {
         }
     }
 
-    /// Puts a message in a worker queue, or ends it with an error that says why that can't be.
+    /// Appends a message to a queue, or ends it with an error if the queue refuses it.
     pub fn push(&self, worker_queue: &WorkerQueue, pending: Arc<PendingMessage>) {
         if worker_queue.index < *self.size.borrow() {
-            // Its worker has left, or is about to, but another one is on its way: the pool has grown again.
+            // The pool has grown again: a new worker follows the one that closed the queue or is about to.
             worker_queue.open();
         }
         let Err(refusal) = worker_queue.push(pending.clone()) else { return };
@@ -60,16 +60,16 @@ impl WorkerQueues {
             Refusal::Full => pending.message.error(
                 NO_RESPONDER,
                 ErrorCode::Overloaded,
-                format!("overloaded: {} messages already wait for this requester (requester.queue)", self.limit),
+                format!("overloaded: {} messages already wait for this requester worker (requester.queue)", self.limit),
             ),
             Refusal::Closed => {
-                pending.message.error(NO_RESPONDER, ErrorCode::Draining, "the requester worker has been taken away")
+                pending.message.error(NO_RESPONDER, ErrorCode::Draining, "the requester worker has been removed")
             }
         };
         pending.complete(reply);
     }
 
-    /// Messages waiting for a worker.
+    /// Messages waiting in all queues.
     pub fn waiting(&self) -> usize {
         self.worker_queues
             .read()
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn all_is_every_worker_and_one_is_the_least_loaded() {
+    fn fan_out_all_chooses_every_worker_and_one_the_least_loaded() {
         let (worker_queues, size) = worker_queues(3, 10);
         let status = status();
         assert_eq!(worker_queues.choose(FanOut::All).len(), 3);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_lane_answers_overloaded_and_the_ledger_balances() {
+    fn a_full_worker_queue_answers_overloaded_and_the_ledger_balances() {
         let (worker_queues, _size) = worker_queues(1, 1);
         let status = status();
         let worker_queue = worker_queues.worker_queue(0);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_that_is_dropped_or_settled_twice_has_one_outcome() {
+    fn a_message_that_is_dropped_or_completed_twice_has_one_outcome() {
         let (worker_queues, _size) = worker_queues(1, 1);
         let status = status();
         let (dropped, mut replies) = pending(&worker_queues, &status);
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_there_is_no_memory_for_ends_its_message_as_an_error_that_names_the_setting() {
+    fn a_reply_without_memory_ends_its_message_as_an_error_that_names_the_setting() {
         let (worker_queues, _size) = worker_queues(1, 1);
         let status = status();
         let (pending, mut replies) = pending(&worker_queues, &status);
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_worker_gives_back_comes_next_and_a_closed_lane_takes_nothing() {
+    fn a_requeued_message_is_next_and_a_closed_queue_refuses_messages() {
         let (worker_queues, size) = worker_queues(1, 5);
         let status = status();
         let worker_queue = worker_queues.worker_queue(0);
@@ -197,7 +197,7 @@ mod tests {
         assert!(worker_queue.close_if_empty());
         let (third, mut replies) = pending(&worker_queues, &status);
         worker_queues.push(&worker_queue, third);
-        assert!(replies.try_recv().is_err(), "a pool that has grown again fills it again");
+        assert!(replies.try_recv().is_err(), "a pool that has grown again opens the queue");
         assert!(worker_queue.pop().is_some());
         worker_queue.done();
         assert!(worker_queue.close_if_empty());
