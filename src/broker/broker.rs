@@ -1,5 +1,5 @@
-//! The broker: a ROUTER for requesters, and a dispatcher for workers. It keeps count of what is in flight; `passing.rs` has what it
-//! does with each message and reply.
+//! The broker's actor: a ROUTER for requesters, a dispatcher for workers, and the table of messages in flight. `passing.rs` has
+//! what it does with each message and reply.
 
 use std::io;
 use std::sync::Arc;
@@ -20,20 +20,20 @@ use crate::runtime::zeromq::Socket;
 use crate::runtime::{Alarm, InstanceStatus};
 use crate::wire::{Dispatch, WorkerState};
 
-/// Messages, and replies, passed on in one go before others on the arbiter get their turn.
+/// Maximum messages, and maximum replies, passed on before other tasks of the arbiter run.
 const BATCH: usize = 64;
 
-/// After so long a requester that had no room for a reply is tried again.
-const RETRY: Duration = Duration::from_millis(10);
+/// Interval at which the broker tries to send replies that wait in outboxes.
+const OUTBOX_RETRY: Duration = Duration::from_millis(10);
 
-/// How often the broker gives up on messages that nobody waits for.
-const SWEEP: Duration = Duration::from_millis(500);
+/// Interval at which the broker removes expired messages.
+const EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long a broker that is drained waits for requesters to read.
-const LAST_WAIT: Duration = Duration::from_secs(1);
+/// Maximum time that a draining broker waits for requesters to read their last replies.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the broker works with. The actor holds it locked for its life, so that sockets, and the messages in them,
-/// survive its death.
+/// The broker's state. It outlives the actor, which locks it from its start to its end, so that a restart loses neither sockets
+/// nor messages.
 pub struct BrokerState {
     /// Bound, with ROUTER_MANDATORY.
     pub router: Socket,
@@ -42,51 +42,52 @@ pub struct BrokerState {
     pub in_flight: InFlightTable,
     /// Replies that requesters have not read yet.
     pub outboxes: Outboxes,
-    /// Messages at the broker and its workers at one time, and their bytes.
+    /// Maximum messages in flight, at the broker and its workers.
     pub limit: usize,
+    /// Maximum memory of these messages, in bytes.
     pub limit_bytes: usize,
-    /// The most bytes in the frames of one message, but for its envelope.
+    /// Maximum bytes of one message, without its envelope.
     pub max_message_bytes: usize,
-    /// A message without a deadline whose worker never answers is forgotten after so long.
+    /// Time after which a message without a deadline is removed if its worker has not replied.
     pub forget_after: Duration,
-    /// It can tell when one of its workers is lost with a message. A DEALER can't, where they are elsewhere.
-    pub sees_losses: bool,
+    /// The broker detects the loss of a worker that has a message. False for a DEALER with workers in other processes.
+    pub detects_worker_loss: bool,
     pub status: Arc<InstanceStatus>,
-    /// Messages here that were not dealt out; all in flight where libzmq does not tell which workers have begun.
+    /// Gauge: messages that wait for a worker; all in flight if libzmq does not report which ones workers have begun.
     pub waiting: Arc<AtomicUsize>,
-    /// Workers that have announced themselves.
+    /// Gauge: workers that have announced themselves.
     pub workers: Arc<AtomicUsize>,
-    /// The memory that messages and replies take here.
+    /// Gauge: memory of messages and replies at the broker, in bytes.
     pub bytes: Arc<AtomicUsize>,
 }
 
-/// The broker's actor. Messages and replies come by its sockets, which it polls: they cost no mailbox.
+/// The broker's actor. It polls its sockets for messages and replies: they do not go through its mailbox.
 pub struct Broker {
     pub(super) state: OwnedMutexGuard<BrokerState>,
     pub(super) draining: bool,
-    sweep_at: Instant,
-    /// When it has waited long enough for requesters to read, once all messages have ended.
-    leave_at: Option<Instant>,
+    expire_at: Instant,
+    /// When draining: the end of the wait for requesters to read; set when no message is in flight.
+    flush_deadline: Option<Instant>,
     alarm: Alarm,
     pub(super) log: Logger,
-    /// Dropped last: the supervisor hears of the end when the state is free for a successor.
+    /// Last field, so dropped last: the supervisor is notified when the state is unlocked for the next actor.
     pub(super) life: Life,
 }
 
-/// Messages go by this strategy from now on; those at a worker stay there.
+/// Changes the dispatch strategy. Messages that are at a worker stay there.
 #[derive(Message)]
 #[rtype("()")]
 pub struct SetDispatch(pub Dispatch);
 
 impl Broker {
-    /// Takes the state for its life.
+    /// Locks the state until the actor is dropped.
     ///
     /// # Panics
-    /// Where another broker has it, which no supervisor lets happen.
+    /// If another broker has locked it. A supervisor starts a broker only after the previous one has ended.
     pub fn new(life: Life, state: &Arc<Mutex<BrokerState>>) -> Self {
-        let Ok(state) = state.clone().try_lock_owned() else { panic!("another broker has these sockets") };
-        let (sweep_at, log) = (Instant::now() + SWEEP, life.slot.log.clone());
-        Self { state, draining: false, sweep_at, leave_at: None, alarm: Alarm::default(), log, life }
+        let Ok(state) = state.clone().try_lock_owned() else { panic!("another broker uses these sockets") };
+        let (expire_at, log) = (Instant::now() + EXPIRY_INTERVAL, life.slot.log.clone());
+        Self { state, draining: false, expire_at, flush_deadline: None, alarm: Alarm::default(), log, life }
     }
 }
 
@@ -108,7 +109,7 @@ impl StreamHandler<SetDispatch> for Broker {
         self.state.dispatcher.set(dispatch);
     }
 
-    /// The process ends: nobody sets it any more.
+    /// The setting's owner has ended with the process. The default would stop the actor.
     fn finished(&mut self, _: &mut Self::Context) {}
 }
 
@@ -116,7 +117,7 @@ impl Handler<Drain> for Broker {
     type Result = ();
 
     fn handle(&mut self, _: Drain, _: &mut Self::Context) {
-        debug!(self.log, "draining"; "onItsWay" => self.state.in_flight.len());
+        debug!(self.log, "draining"; "inFlight" => self.state.in_flight.len());
         self.draining = true;
     }
 }
@@ -137,16 +138,16 @@ impl Supervised for Broker {
     fn advance(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), WorkError>> {
         loop {
             if self.pass_on()? {
-                // Others on the arbiter get their turn.
+                // Let other tasks of the arbiter run.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if self.draining && self.state.in_flight.is_empty() && self.has_sent_all() {
+            if self.draining && self.state.in_flight.is_empty() && self.is_flushed() {
                 self.state.dispatcher.close();
                 return Poll::Ready(Ok(()));
             }
             self.alarm.set(self.next_timer());
-            if self.state.poll_news(cx)?.is_ready() {
+            if self.state.poll_ready(cx)?.is_ready() {
                 continue;
             }
             match self.alarm.poll(cx) {
@@ -158,7 +159,7 @@ impl Supervised for Broker {
 }
 
 impl Broker {
-    /// Passes on a batch of what is here, both ways; false when nothing was.
+    /// Passes on a batch of messages and of replies; false if there was neither.
     fn pass_on(&mut self) -> io::Result<bool> {
         let mut moved = self.state.dispatcher.flush()?;
         for _ in 0..BATCH {
@@ -173,37 +174,37 @@ impl Broker {
         }
         let BrokerState { outboxes, router, .. } = &mut *self.state;
         moved |= outboxes.flush(|reply| router.try_route(reply))?;
-        self.state.show();
+        self.state.update_gauges();
         Ok(moved)
     }
 
-    /// Requesters have read all replies, or had the time to.
-    fn has_sent_all(&mut self) -> bool {
-        let leave_at = *self.leave_at.get_or_insert_with(|| Instant::now() + LAST_WAIT);
+    /// True when requesters have read all replies, or [`FLUSH_TIMEOUT`] has passed.
+    fn is_flushed(&mut self) -> bool {
+        let flush_deadline = *self.flush_deadline.get_or_insert_with(|| Instant::now() + FLUSH_TIMEOUT);
         let outboxes = &self.state.outboxes;
-        if !outboxes.is_empty() && Instant::now() >= leave_at {
-            warn!(self.log, "replies are left that requesters did not read"; "bytes" => outboxes.bytes());
+        if !outboxes.is_empty() && Instant::now() >= flush_deadline {
+            warn!(self.log, "dropped replies that requesters did not read"; "bytes" => outboxes.bytes());
             return true;
         }
         outboxes.is_empty()
     }
 
-    /// When the broker has to look again though nothing happens.
+    /// When the broker's next timer is due.
     fn next_timer(&self) -> Option<Instant> {
-        let sweep = (!self.state.in_flight.is_empty()).then_some(self.sweep_at);
-        // An edge that said that there is room again may have been swallowed by a call for something else.
-        let retry = (!self.state.outboxes.is_empty()).then(|| Instant::now() + RETRY);
-        [self.state.dispatcher.check_at(), sweep, retry].into_iter().flatten().min()
+        let expiry = (!self.state.in_flight.is_empty()).then_some(self.expire_at);
+        // Poll: another call on the socket may have consumed the edge that reports room for replies.
+        let retry = (!self.state.outboxes.is_empty()).then(|| Instant::now() + OUTBOX_RETRY);
+        [self.state.dispatcher.check_at(), expiry, retry].into_iter().flatten().min()
     }
 
     fn on_timer(&mut self) -> io::Result<()> {
         let now = Instant::now();
         if self.state.dispatcher.check_at().is_some_and(|at| at <= now) {
-            self.pass_lost()?;
+            self.requeue_lost()?;
         }
-        if self.sweep_at <= now {
-            self.give_up();
-            self.sweep_at = now + SWEEP;
+        if self.expire_at <= now {
+            self.expire();
+            self.expire_at = now + EXPIRY_INTERVAL;
         }
         Ok(())
     }
@@ -216,23 +217,23 @@ impl BrokerState {
         self.dispatcher.attach_here()
     }
 
-    /// Writes the figures down for whoever shows them.
-    fn show(&self) {
+    /// Updates the gauges.
+    fn update_gauges(&self) {
         let waiting = self.dispatcher.waiting().unwrap_or(self.in_flight.len());
         self.waiting.store(waiting, Ordering::Relaxed);
         self.workers.store(self.dispatcher.workers(), Ordering::Relaxed);
         self.bytes.store(self.in_flight.bytes() + self.outboxes.bytes(), Ordering::Relaxed);
     }
 
-    /// Ready when there is something to pass on. Both sides are looked at each time: a call on a socket can have
-    /// swallowed its edge.
-    fn poll_news(&mut self, cx: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+    /// Ready when there may be something to pass on. Checks both sockets each time, because another call on a socket may have
+    /// consumed its edge.
+    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<io::Result<()>> {
         loop {
             if self.router.events()?.readable {
                 return Poll::Ready(Ok(()));
             }
             if self.router.poll_edge(cx)?.is_pending() {
-                return self.dispatcher.poll_news(cx);
+                return self.dispatcher.poll_ready(cx);
             }
             if !self.outboxes.is_empty() {
                 return Poll::Ready(Ok(()));

@@ -1,21 +1,23 @@
-//! The frames around a message on its way through the broker: `[routing id][request id ...][empty][JSON][more ...]`.
+//! The frames of a message at the broker: `[routing id][request id ...][empty][JSON][more ...]`. The envelope ends with the
+//! empty frame.
 
 use crate::runtime::zeromq::Frames;
 use crate::wire::RETURNED;
 
-/// The frames up to and with the empty one, as a key.
+/// The frames up to and including the empty one, as a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Envelope {
     frames: usize,
     key: Vec<u8>,
 }
 
-/// The most frames before a message's JSON, and bytes in them: routing and request ids are short.
+/// Maximum frames of an envelope.
 const MAX_FRAMES: usize = 16;
+/// Maximum bytes of an envelope: routing ids and request ids are short.
 const MAX_BYTES: usize = 1_024;
 
 impl Envelope {
-    /// None where there is no empty frame behind the routing id, nothing behind the empty frame, or too much before it.
+    /// `None` if no empty frame follows the routing id, no frame follows the empty one, or the limits are exceeded.
     pub fn of(frames: &Frames) -> Option<Self> {
         let empty = frames.iter().take(MAX_FRAMES).skip(1).position(|frame| frame.is_empty())? + 1;
         frames.get(empty + 1)?;
@@ -30,7 +32,7 @@ impl Envelope {
         Some(Self { frames: empty + 1, key })
     }
 
-    /// Where the JSON stands: how many frames there are before it.
+    /// Index of the JSON frame.
     pub fn json_at(&self) -> usize {
         self.frames
     }
@@ -40,7 +42,7 @@ impl Envelope {
         message[..self.frames].iter().map(|frame| zmq::Message::from(&frame[..])).collect()
     }
 
-    /// The message that a reply returns, taken out of it, envelope included.
+    /// The message that a worker has returned in a reply, with its envelope; taken out of the reply.
     pub fn returned(&self, reply: &mut Frames) -> Option<Frames> {
         let marker = self.frames + 1;
         if reply.get(marker).is_none_or(|frame| &frame[..] != RETURNED) || reply.len() <= marker + 1 {
@@ -53,7 +55,7 @@ impl Envelope {
     }
 }
 
-/// True when a reply has the envelope of a message.
+/// True if a reply has the envelope of a message.
 pub fn has_envelope_of(reply: &Frames, message: &Frames) -> bool {
     let end = |frames: &Frames| frames.iter().skip(1).position(|frame| frame.is_empty());
     end(message).is_some_and(|end| reply.get(..end + 2) == message.get(..end + 2))
@@ -80,14 +82,14 @@ mod tests {
     }
 
     #[test]
-    fn envelopes_that_differ_only_in_where_frames_are_cut_differ() {
+    fn envelopes_with_the_same_bytes_in_other_frames_differ() {
         let left = Envelope::of(&frames_of([b"ab", b"c", b"", b"json"])).unwrap();
         let right = Envelope::of(&frames_of([b"a", b"bc", b"", b"json"])).unwrap();
         assert_ne!(left.key, right.key);
     }
 
     #[test]
-    fn a_returned_message_comes_back_whole() {
+    fn a_returned_message_is_complete() {
         let mut reply = frames_of([b"id", b"", b"error", RETURNED, b"json", b"extra"]);
         let message = Envelope::of(&reply).unwrap().returned(&mut reply).unwrap();
         assert_eq!(message, frames_of([b"id", b"", b"json", b"extra"]));

@@ -1,4 +1,4 @@
-//! The messages that a broker has passed on and not yet seen a reply to.
+//! The in-flight table of a broker: messages that it has accepted and that have no reply yet.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::Envelope;
 use crate::runtime::zeromq::Frames;
 
-/// Which message it is and until when somebody waits for it, where its requester says so.
+/// A message's id and deadline, from its delivery frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delivery {
     pub delivery_id: Uuid,
@@ -19,34 +19,35 @@ pub struct Delivery {
 struct InFlightEntry {
     arrived: Instant,
     delivery: Option<Delivery>,
-    /// The envelope of the message's latest sending, where that is not the one it was passed on with.
+    /// The envelope of the latest attempt, if it is not the one that was passed on.
     reply_to: Option<Frames>,
-    /// More than one only from a DEALER that gives its messages no ids.
+    /// Number of messages with this envelope: more than one if a DEALER sends messages without ids.
     copies: u32,
-    /// Of all copies.
+    /// Memory of all copies.
     bytes: usize,
 }
 
-/// A message that has its reply.
+/// A message whose reply has arrived.
 #[derive(Debug)]
 pub struct Ended {
-    /// Since its latest sending arrived.
+    /// Time since its latest attempt arrived.
     pub residence: Duration,
-    /// Its requester reads the broker's stamp.
+    /// The requester reads the broker's stamp.
     pub wants_stamp: bool,
-    /// The envelope that the reply has to have in place of its own.
+    /// The envelope that replaces the reply's own.
     pub reply_to: Option<Frames>,
 }
 
-/// What was given up on, in messages.
+/// Numbers of removed messages.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct GivenUp {
-    /// Nobody waits for them any more.
+pub struct Removed {
+    /// Their deadline has passed.
     pub expired: u32,
-    /// They say nothing of a deadline, and their workers never replied.
-    pub forgotten: u32,
+    /// They have no deadline, and their workers did not reply in time.
+    pub unanswered: u32,
 }
 
+/// Messages in flight, by envelope and by delivery id.
 #[derive(Default)]
 pub struct InFlightTable {
     by_envelope: HashMap<Envelope, InFlightEntry>,
@@ -64,17 +65,17 @@ impl InFlightTable {
         self.count == 0
     }
 
-    /// The memory they take.
+    /// Memory of the messages, in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// True for a message that was passed on and has no reply yet.
-    pub fn has(&self, message: &Frames) -> bool {
+    /// True if a message is in flight.
+    pub fn contains(&self, message: &Frames) -> bool {
         Envelope::of(message).is_some_and(|envelope| self.by_envelope.contains_key(&envelope))
     }
 
-    /// A message is passed on. An earlier sending of it that is still here counts as lost; the copies of that.
+    /// Adds a message. Removes an earlier attempt of it, which counts as lost, and returns the number of its copies.
     pub fn add(&mut self, envelope: Envelope, delivery: Option<Delivery>, bytes: usize) -> u32 {
         let earlier = delivery.and_then(|delivery| self.by_id.insert(delivery.delivery_id, envelope.clone()));
         let lost = earlier.filter(|earlier| *earlier != envelope).and_then(|earlier| self.by_envelope.remove(&earlier));
@@ -92,9 +93,8 @@ impl InFlightTable {
         lost
     }
 
-    /// A message that is here already was sent again: its reply goes to the latest sending, and it is not worked on
-    /// twice. False for one that is not here.
-    pub fn sent_again(&mut self, delivery: Delivery, envelope: Frames) -> bool {
+    /// Records a retry of a message in flight: its reply goes to the latest attempt. False if the message is not in flight.
+    pub fn record_retry(&mut self, delivery: Delivery, envelope: Frames) -> bool {
         let key = self.by_id.get(&delivery.delivery_id);
         let Some(entry) = key.and_then(|key| self.by_envelope.get_mut(key)) else { return false };
         entry.arrived = Instant::now();
@@ -103,10 +103,10 @@ impl InFlightTable {
         true
     }
 
-    /// A reply has come. None for a reply to nothing that is known.
+    /// Ends the message that a reply answers; `None` if no such message is in flight.
     pub fn end(&mut self, envelope: &Envelope) -> Option<Ended> {
         let entry = self.by_envelope.get_mut(envelope)?;
-        // Copies are of one program, and alike: which of them it is that ends is not known.
+        // Copies cannot be distinguished, so each counts with the mean size.
         let bytes = entry.bytes / entry.copies as usize;
         entry.bytes -= bytes;
         entry.copies -= 1;
@@ -120,35 +120,34 @@ impl InFlightTable {
         if entry.copies == 0 {
             let delivery = entry.delivery;
             self.by_envelope.remove(envelope);
-            self.forget_id(delivery, envelope);
+            self.remove_id(delivery, envelope);
         }
         Some(ended)
     }
 
-    /// Gives up on messages whose deadline has passed, and on those without one that were passed on longer ago than
-    /// `age`.
-    pub fn give_up(&mut self, age: Duration) -> GivenUp {
+    /// Removes messages whose deadline has passed, and messages without a deadline that arrived at least `age` ago.
+    pub fn expire(&mut self, age: Duration) -> Removed {
         let now = Instant::now();
         let over = |entry: &InFlightEntry| match entry.delivery {
             Some(delivery) => delivery.deadline <= now,
             None => now.duration_since(entry.arrived) >= age,
         };
-        let mut given_up = GivenUp::default();
+        let mut removed = Removed::default();
         let gone: Vec<_> = self.by_envelope.extract_if(|_, entry| over(entry)).collect();
         for (envelope, entry) in gone {
             self.bytes -= entry.bytes;
             self.count -= entry.copies as usize;
             match entry.delivery {
-                Some(_) => given_up.expired += entry.copies,
-                None => given_up.forgotten += entry.copies,
+                Some(_) => removed.expired += entry.copies,
+                None => removed.unanswered += entry.copies,
             }
-            self.forget_id(entry.delivery, &envelope);
+            self.remove_id(entry.delivery, &envelope);
         }
-        given_up
+        removed
     }
 
-    /// Another message may have its id by now, in another envelope.
-    fn forget_id(&mut self, delivery: Option<Delivery>, envelope: &Envelope) {
+    /// Removes the id of an entry, unless a later attempt with another envelope uses it.
+    fn remove_id(&mut self, delivery: Option<Delivery>, envelope: &Envelope) {
         if let Some(Delivery { delivery_id, .. }) = delivery
             && self.by_id.get(&delivery_id) == Some(envelope)
         {
@@ -181,28 +180,28 @@ mod tests {
         assert_eq!(table.bytes(), 151);
         assert!(!table.end(&key).unwrap().wants_stamp);
         assert_eq!((table.len(), table.bytes()), (1, 76));
-        assert_eq!(table.give_up(Duration::ZERO), GivenUp { expired: 0, forgotten: 1 });
+        assert_eq!(table.expire(Duration::ZERO), Removed { expired: 0, unanswered: 1 });
         assert!(table.end(&key).is_none() && table.is_empty());
         assert_eq!(table.bytes(), 0);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_message_that_is_sent_again_is_here_once_and_its_reply_goes_to_the_latest_sending() {
+    async fn the_reply_to_a_retried_message_goes_to_the_latest_attempt() {
         let mut table = InFlightTable::default();
         let (first, second) = (envelope(b"1"), || frames_of([b"peer", b"2", b""]));
-        assert!(!table.sent_again(delivery(7, SECOND), second()), "it is not here yet");
+        assert!(!table.record_retry(delivery(7, SECOND), second()), "it is not in flight yet");
         table.add(first.clone(), Some(delivery(7, SECOND)), 10);
         tokio::time::advance(SECOND / 2).await;
-        assert!(table.sent_again(delivery(7, SECOND), second()));
+        assert!(table.record_retry(delivery(7, SECOND), second()));
         tokio::time::advance(SECOND * 3 / 4).await;
-        assert_eq!(table.give_up(SECOND), GivenUp::default(), "it has the time of its latest sending");
+        assert_eq!(table.expire(SECOND), Removed::default(), "its time counts from the latest attempt");
         let ended = table.end(&first).unwrap();
         assert_eq!((ended.reply_to, ended.residence, ended.wants_stamp), (Some(second()), SECOND * 3 / 4, true));
-        assert!(table.is_empty() && !table.sent_again(delivery(7, SECOND), second()), "it has ended");
+        assert!(table.is_empty() && !table.record_retry(delivery(7, SECOND), second()), "it has ended");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_message_that_is_passed_on_again_ends_its_earlier_sending() {
+    async fn a_retry_that_is_passed_on_removes_the_earlier_attempt() {
         let mut table = InFlightTable::default();
         assert_eq!(table.add(envelope(b"1"), Some(delivery(7, SECOND)), 10), 0);
         assert_eq!(table.add(envelope(b"2"), Some(delivery(7, SECOND)), 20), 1);
@@ -212,16 +211,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_nobody_waits_for_is_given_up_and_the_rest_stays() {
+    async fn only_expired_and_unanswered_messages_are_removed() {
         let mut table = InFlightTable::default();
         table.add(envelope(b"1"), Some(delivery(1, SECOND)), 10);
         table.add(envelope(b"2"), Some(delivery(2, SECOND * 3)), 20);
         table.add(envelope(b"3"), None, 40);
         tokio::time::advance(SECOND * 2).await;
-        assert_eq!(table.give_up(SECOND * 5), GivenUp { expired: 1, forgotten: 0 });
+        assert_eq!(table.expire(SECOND * 5), Removed { expired: 1, unanswered: 0 });
         assert_eq!((table.len(), table.bytes()), (2, 60));
         assert!(table.end(&envelope(b"1")).is_none());
-        assert_eq!(table.give_up(SECOND * 2), GivenUp { expired: 0, forgotten: 1 });
+        assert_eq!(table.expire(SECOND * 2), Removed { expired: 0, unanswered: 1 });
         assert!(table.end(&envelope(b"2")).is_some() && table.is_empty());
     }
 }

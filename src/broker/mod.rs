@@ -12,7 +12,7 @@ mod tier;
 pub use broker::{Broker, BrokerState};
 pub use dispatch::{Dispatcher, Heartbeat, LeastBusy, RoundRobin};
 use envelope::{Envelope, has_envelope_of};
-pub use in_flight::{Delivery, Ended, GivenUp, InFlightTable};
+pub use in_flight::{Delivery, Ended, InFlightTable, Removed};
 use outboxes::Dropped;
 pub use outboxes::Outboxes;
 pub use tier::{BrokerTier, inproc_endpoint};

@@ -1,7 +1,7 @@
-//! Replies that wait at the broker for requesters that read slower than replies come.
+//! Outboxes for requesters that read more slowly than their replies arrive.
 //!
-//! libzmq would keep them in its own queues, of which it tells neither the length nor the bytes. So those are short, and
-//! what does not fit waits here, where its bytes are counted.
+//! libzmq reports neither the length nor the bytes of its own queues. So these are short (a low high-water mark), and further
+//! replies wait here, where their bytes are counted.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -9,9 +9,9 @@ use std::io;
 use crate::runtime::zeromq::memory;
 use crate::runtime::zeromq::{Frames, Routed};
 
-/// The replies of each requester's connection that wait, in their order.
+/// The waiting replies of each requester connection, in order.
 pub struct Outboxes {
-    /// Bytes that may wait in all.
+    /// Maximum memory of all waiting replies, in bytes.
     limit: usize,
     bytes: usize,
     by_peer: HashMap<Vec<u8>, Outbox>,
@@ -23,7 +23,7 @@ struct Outbox {
     bytes: usize,
 }
 
-/// Replies that nobody will have.
+/// Replies that were dropped.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Dropped {
     pub replies: usize,
@@ -39,23 +39,22 @@ impl Outboxes {
         self.by_peer.is_empty()
     }
 
-    /// Bytes that wait, with room for their frames.
+    /// Memory of all waiting replies, in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// True when replies wait for a connection: another one to it has to wait too.
-    pub fn has(&self, routing_id: &[u8]) -> bool {
+    /// True if replies wait for a connection. Further replies to it must then wait too, to stay in order.
+    pub fn contains(&self, routing_id: &[u8]) -> bool {
         self.by_peer.contains_key(routing_id)
     }
 
-    /// The bytes that wait for a connection, where they are so many that it seems not to read at all.
+    /// The bytes that wait for a connection, if they are above a quarter of the limit: the requester seems not to read.
     pub fn unread(&self, routing_id: &[u8]) -> Option<usize> {
         self.by_peer.get(routing_id).map(|outbox| outbox.bytes).filter(|bytes| *bytes > self.limit / 4)
     }
 
-    /// Keeps a reply until it can be sent. Where too much waits, the connection with the most loses all of its replies: it
-    /// reads the least.
+    /// Adds a reply. Above the limit, drops all replies of the connection with the most bytes, and returns their number.
     pub fn add(&mut self, reply: Frames) -> Option<Dropped> {
         let bytes = memory(&reply);
         let outbox = self.by_peer.entry(reply[0].to_vec()).or_default();
@@ -71,7 +70,7 @@ impl Outboxes {
         Some(Dropped { replies: dropped.replies.len(), bytes: dropped.bytes })
     }
 
-    /// Sends what can be sent, and forgets what is for connections that are gone; true when something was sent.
+    /// Sends replies while connections have room, and drops those to closed connections; true if one was sent.
     pub fn flush(&mut self, send: impl Fn(Frames) -> io::Result<Routed>) -> io::Result<bool> {
         let mut moved = false;
         let mut failed = Ok(());
@@ -115,19 +114,19 @@ mod tests {
     use super::*;
     use crate::runtime::zeromq::frames_of;
 
-    /// A reply of about so many bytes to a connection.
+    /// A reply of about `bytes` bytes to a connection.
     fn reply(to: &[u8], bytes: usize) -> Frames {
         frames_of([to, b"", &vec![b'x'; bytes]])
     }
 
     #[test]
-    fn replies_wait_in_order_and_leave_no_bytes_behind() {
+    fn replies_are_sent_in_order_and_their_bytes_are_released() {
         let mut outboxes = Outboxes::new(1 << 20);
         for bytes in 1..=5 {
             assert_eq!(outboxes.add(reply(b"a", bytes)), None);
         }
         outboxes.add(reply(b"b", 1));
-        assert!(outboxes.has(b"a") && outboxes.bytes() > 15);
+        assert!(outboxes.contains(b"a") && outboxes.bytes() > 15);
         let sent = RefCell::new(vec![]);
         let room_for_two = |frames: Frames| {
             let full = sent.borrow().len() >= 2 || &frames[0][..] == b"b";
@@ -147,13 +146,13 @@ mod tests {
     }
 
     #[test]
-    fn the_connection_that_reads_the_least_loses_its_replies_and_the_bytes_stay_below_the_limit() {
+    fn above_the_limit_the_connection_with_the_most_bytes_loses_its_replies() {
         let mut outboxes = Outboxes::new(100_000);
         outboxes.add(reply(b"slow", 100));
         let dropped: usize =
             (0..1_000).filter_map(|_| outboxes.add(reply(b"silent", 10_000))).map(|dropped| dropped.replies).sum();
         assert!(outboxes.bytes() <= 100_000 && dropped > 900, "{} {dropped}", outboxes.bytes());
-        assert!(outboxes.has(b"slow") && outboxes.unread(b"slow").is_none());
+        assert!(outboxes.contains(b"slow") && outboxes.unread(b"slow").is_none());
         while outboxes.unread(b"silent").is_none() {
             assert_eq!(outboxes.add(reply(b"silent", 10_000)), None);
         }

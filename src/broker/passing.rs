@@ -1,20 +1,20 @@
-//! How the broker passes messages and replies on. It reads no JSON but where it answers itself, because it can't pass a message on.
+//! How the broker passes messages and replies on. It parses JSON only to refuse a message, because the refusal repeats its ids.
 
 use std::io;
 
 use slog::{debug, info, warn};
 use tokio::time::Instant;
 
-use super::{Broker, BrokerState, Delivery, Dropped, Ended, Envelope, GivenUp};
+use super::{Broker, BrokerState, Delivery, Dropped, Ended, Envelope, Removed};
 use crate::runtime::zeromq::{Frames, Routed, memory};
 use crate::runtime::{deadline_of, delivery_frame};
 use crate::wire::{BrokerStamp, DeliveryFrame, EXPIRED, ErrorCode, Hop, Message, NO_RESPONDER, Outcome, READY};
 
-/// The most frames of a message, its envelope's included.
+/// Maximum frames of a message, its envelope included.
 const MAX_FRAMES: usize = 32;
 
 impl Broker {
-    /// Passes a message on to a worker, or answers why not.
+    /// Passes a message to the dispatcher, or refuses it with an error reply.
     pub(super) fn take_message(&mut self, mut frames: Frames) -> io::Result<()> {
         let Some(envelope) = Envelope::of(&frames) else {
             if frames.len() == 2 && &frames[1][..] == READY {
@@ -24,16 +24,16 @@ impl Broker {
                     to the address for workers (broker.backend)"
                 );
             }
-            warn!(self.log, "not a message: no empty frame with JSON behind it, or too much before that";
+            warn!(self.log, "not a message: no empty frame followed by JSON, or an envelope above 16 frames or 1024 bytes";
                 "frames" => frames.len(), "bytes" => memory(&frames));
             self.state.status.ledger.sent();
             self.state.status.ledger.ended(Outcome::Error);
             return Ok(());
         };
         let delivery = take_delivery(&mut frames);
-        // Where the first sending may be lost with its worker, and nobody knows, it is dealt out once more.
-        if let Some(delivery) = delivery.filter(|_| self.state.sees_losses)
-            && self.state.in_flight.sent_again(delivery, envelope.frames(&frames))
+        // Without detection of worker losses, the first attempt may be lost, so the retry is passed on as well.
+        if let Some(delivery) = delivery.filter(|_| self.state.detects_worker_loss)
+            && self.state.in_flight.record_retry(delivery, envelope.frames(&frames))
         {
             self.state.status.ledger.retry();
             return Ok(());
@@ -43,7 +43,7 @@ impl Broker {
         }
         self.state.status.ledger.sent();
         if delivery.is_some_and(|delivery| delivery.deadline <= Instant::now()) {
-            debug!(self.log, "expired on its way to the broker");
+            debug!(self.log, "dropped a message that had expired when it arrived");
             self.state.status.ledger.expired();
             return Ok(());
         }
@@ -55,13 +55,13 @@ impl Broker {
             frames.push(delivery_frame(delivery_id, deadline).encode().into());
         }
         for _ in 0..self.state.in_flight.add(envelope, delivery, memory(&frames)) {
-            debug!(self.log, "sent again: the earlier sending counts as lost with its worker");
+            debug!(self.log, "retry passed on: the earlier attempt counts as lost with its worker");
             self.state.status.ledger.ended(Outcome::Timeout);
         }
-        self.state.dispatcher.pass(frames)
+        self.state.dispatcher.enqueue(frames)
     }
 
-    /// Why a message is not passed on, where it is not.
+    /// The reason to refuse a message, if there is one.
     fn refusal(&self, frames: &Frames, envelope: &Envelope) -> Option<(ErrorCode, String)> {
         let bytes: usize = frames[envelope.json_at()..].iter().map(|frame| frame.len()).sum();
         if frames.len() > MAX_FRAMES {
@@ -76,28 +76,28 @@ impl Broker {
             return Some((ErrorCode::TooLarge, reason));
         }
         let reason = if self.state.in_flight.len() >= self.state.limit {
-            format!("overloaded: {} messages are at this broker already (broker.queue)", self.state.limit)
+            format!("overloaded: this broker already has {} messages (broker.queue)", self.state.limit)
         } else if self.state.in_flight.bytes() + memory(frames) > self.state.limit_bytes {
             format!(
-                "overloaded: {} bytes of messages are at this broker already, and {} are allowed (broker.queue_bytes)",
+                "overloaded: this broker already has {} bytes of messages, and {} are allowed (broker.queue_bytes)",
                 self.state.in_flight.bytes(),
                 self.state.limit_bytes
             )
         } else if let Some(unread) = self.state.outboxes.unread(&frames[0]) {
-            format!("overloaded: {unread} bytes of replies wait to be read by this requester (broker.queue_bytes)")
+            format!("overloaded: this requester has not read {unread} bytes of its replies (broker.queue_bytes)")
         } else {
             return None;
         };
         Some((ErrorCode::Overloaded, reason))
     }
 
-    /// Answers a message in a responder's stead.
+    /// Replies to a message with an error in place of a responder.
     fn answer(&mut self, frames: &Frames, envelope: &Envelope, code: ErrorCode, reason: &str) -> io::Result<()> {
         let reply = match Message::parse(&frames[envelope.json_at()]) {
             Ok(message) if message.attempt.is_some() => message.error(NO_RESPONDER, code, reason),
             Ok(message) => message.error(NO_RESPONDER, code, reason).plain(),
             Err(error) => {
-                warn!(self.log, "dropped a message that can't be read"; "error" => %error, "reason" => reason);
+                warn!(self.log, "dropped a message that cannot be parsed"; "error" => %error, "reason" => reason);
                 return Ok(());
             }
         };
@@ -105,18 +105,18 @@ impl Broker {
         let mut answer: Frames = envelope.frames(frames);
         let (_, json) = reply.into_json(self.state.max_message_bytes)?;
         answer.push(json.into());
-        self.pass_to_requester(answer)
+        self.send_reply(answer)
     }
 
-    /// Passes a reply on to whoever sent the message.
+    /// Passes a reply on to the connection that the message came from.
     pub(super) fn take_reply(&mut self, mut frames: Frames) -> io::Result<()> {
         let Some(envelope) = Envelope::of(&frames) else {
-            warn!(self.log, "not a reply: no empty frame with JSON behind it"; "frames" => frames.len());
+            warn!(self.log, "not a reply: no empty frame followed by JSON"; "frames" => frames.len());
             return Ok(());
         };
         if let Some(message) = envelope.returned(&mut frames) {
-            // Its worker left before it began: another one's turn.
-            return self.state.dispatcher.pass_first(message);
+            // The worker was removed before it began the message.
+            return self.state.dispatcher.requeue(message);
         }
         let expired = frames.last().is_some_and(|last| &last[..] == EXPIRED);
         match self.state.in_flight.end(&envelope) {
@@ -126,9 +126,9 @@ impl Broker {
                     frames = latest.into_iter().chain(frames.drain(envelope.json_at()..)).collect();
                 }
                 if expired {
-                    // Its requester worker is free at once, not at the deadline.
+                    // So the requester worker can send its next message before this one's deadline.
                     self.state.status.ledger.expired();
-                    return self.pass_to_requester(frames);
+                    return self.send_reply(frames);
                 }
                 self.state.status.ledger.ended(Outcome::Response);
                 self.state.status.hops.record(Hop::Total, residence);
@@ -140,17 +140,17 @@ impl Broker {
             }
             None => self.state.status.ledger.late(),
         }
-        self.pass_to_requester(frames)
+        self.send_reply(frames)
     }
 
-    /// Sends a reply, or keeps it until its requester has room for it.
-    fn pass_to_requester(&mut self, frames: Frames) -> io::Result<()> {
-        let reply = match self.state.outboxes.has(&frames[0]) {
+    /// Sends a reply, or keeps it in an outbox until the requester reads.
+    fn send_reply(&mut self, frames: Frames) -> io::Result<()> {
+        let reply = match self.state.outboxes.contains(&frames[0]) {
             true => frames,
             false => match self.state.router.try_route(frames)? {
                 Routed::Sent => return Ok(()),
                 Routed::Gone => {
-                    debug!(self.log, "the requester that a reply is for is gone");
+                    debug!(self.log, "dropped a reply: its requester has disconnected");
                     return Ok(());
                 }
                 Routed::Full(reply) => reply,
@@ -163,37 +163,37 @@ impl Broker {
         Ok(())
     }
 
-    /// Has other workers do what lost ones had. What has ended meanwhile is done by nobody.
-    pub(super) fn pass_lost(&mut self) -> io::Result<()> {
+    /// Requeues the messages of lost workers that are still in flight.
+    pub(super) fn requeue_lost(&mut self) -> io::Result<()> {
         for message in self.state.dispatcher.take_lost()? {
-            let waited_for = self.state.in_flight.has(&message);
-            info!(self.log, "a worker was lost with a message"; "passedOn" => waited_for);
-            if waited_for {
-                self.state.dispatcher.pass_first(message)?;
+            let in_flight = self.state.in_flight.contains(&message);
+            info!(self.log, "lost a worker that had a message"; "requeued" => in_flight);
+            if in_flight {
+                self.state.dispatcher.requeue(message)?;
             }
         }
         Ok(())
     }
 
-    /// Gives up on messages that nobody waits for, and on those whose workers never answered.
-    pub(super) fn give_up(&mut self) {
+    /// Removes messages whose deadline has passed, and messages without a deadline whose worker did not reply in time.
+    pub(super) fn expire(&mut self) {
         let BrokerState { in_flight, dispatcher, forget_after, .. } = &mut *self.state;
-        let GivenUp { expired, forgotten } = in_flight.give_up(*forget_after);
-        if expired + forgotten > 0 {
-            dispatcher.drop_where(|message| !in_flight.has(message));
+        let Removed { expired, unanswered } = in_flight.expire(*forget_after);
+        if expired + unanswered > 0 {
+            dispatcher.drop_where(|message| !in_flight.contains(message));
         }
         (0..expired).for_each(|_| self.state.status.ledger.expired());
         if expired > 0 {
             debug!(self.log, "messages expired at the broker or its workers"; "messages" => expired);
         }
-        for _ in 0..forgotten {
-            warn!(self.log, "a message's worker never answered: forgotten"; "after" => ?self.state.forget_after);
+        for _ in 0..unanswered {
+            warn!(self.log, "removed a message: its worker did not reply"; "after" => ?self.state.forget_after);
             self.state.status.ledger.ended(Outcome::Timeout);
         }
     }
 }
 
-/// Takes off what the requester says about a message, in its last frame.
+/// Removes the delivery frame from a message's end, and parses it.
 fn take_delivery(frames: &mut Frames) -> Option<Delivery> {
     let frame = DeliveryFrame::parse(frames.last()?)?;
     frames.pop();

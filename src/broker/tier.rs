@@ -1,4 +1,4 @@
-//! The broker tier, put together.
+//! Puts a broker instance together: sockets, dispatcher and actor.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::runtime::zeromq::{SharedDealer, Socket, bind};
 use crate::runtime::{InstanceStatus, Process, bind_zmq, bound};
 use crate::wire::{Dispatch, Tier};
 
-/// Where the workers of this process find their broker.
+/// The endpoint at which workers of this process connect to their broker.
 pub fn inproc_endpoint(dispatch: Dispatch) -> &'static str {
     match dispatch {
         Dispatch::RoundRobin => "inproc://round-robin",
@@ -22,35 +22,35 @@ pub fn inproc_endpoint(dispatch: Dispatch) -> &'static str {
     }
 }
 
-/// Where a separate broker listens for workers by default.
+/// Default endpoint for workers of a separate broker.
 const DEFAULT_BACKEND: &str = "tcp://127.0.0.1:5433";
 
-/// Why a separate broker with least-busy dispatch would do no work.
+/// Why a separate broker with least-busy dispatch is not ready.
 const NO_WORKER: &str = "no responder worker has announced itself: `swarmq responder --backend` has to connect here \
                          (broker.backend). Workers with REP sockets cannot: they need broker.dispatch = \"round-robin\"";
 
 /// A broker, started.
 pub struct BrokerTier {
-    /// Where its ROUTER listens.
+    /// Address for requesters.
     pub router: SocketAddr,
-    /// Where it listens for workers elsewhere.
+    /// Address for workers in other processes, if it is TCP.
     pub backend: Option<SocketAddr>,
     pub pool: Addr<Supervisor>,
     pub status: Arc<InstanceStatus>,
     pub dispatch: watch::Sender<Dispatch>,
-    /// What its DEALER and the workers of this process share.
+    /// Shared by its DEALER and the workers of this process.
     pub shared: Arc<SharedDealer>,
-    /// Its workers are elsewhere.
+    /// Its workers are in other processes.
     pub separate: bool,
 }
 
 impl BrokerTier {
-    /// `separate`: its workers are elsewhere.
+    /// `separate`: its workers are in other processes.
     pub fn start(process: &mut Process, separate: bool) -> Result<Self> {
         let settings = process.settings.broker.clone();
         let contexts = process.contexts.clone();
         let router = contexts.server_socket(zmq::ROUTER, "broker for requesters")?;
-        // A reply to a requester that is gone is an error to be told, not silently dropped.
+        // Sending to a disconnected requester fails, instead of dropping the reply silently.
         router.set_router_mandatory(true)?;
         let max_message_bytes = process.settings.requester.max_message_bytes.usize();
         let limit_bytes = usize::try_from(settings.queue_bytes.get()).unwrap_or(usize::MAX);
@@ -83,7 +83,7 @@ impl BrokerTier {
             limit_bytes,
             max_message_bytes,
             forget_after: settings.forget_after.get(),
-            sees_losses: !separate || settings.dispatch == Dispatch::LeastBusy,
+            detects_worker_loss: !separate || settings.dispatch == Dispatch::LeastBusy,
             status: status.clone(),
             waiting,
             workers,
@@ -95,15 +95,15 @@ impl BrokerTier {
         Ok(Self { router: address, backend, pool, status, dispatch, shared, separate })
     }
 
-    /// Takes no more messages; returns when the reply to each that is here has left.
+    /// Refuses new messages; returns when all messages in flight have ended and their replies are sent.
     pub async fn drain(&self) {
         self.status.set_draining();
-        // An error means that the supervisor is gone, and all it kept.
+        // An error means that the supervisor has ended, and its actor with it.
         let _ = self.pool.send(Drain).await;
     }
 }
 
-/// Deals to workers of this process: both strategies, of which either may be in use.
+/// The dispatcher for workers of this process, with both strategies, so that dispatch can be switched at runtime.
 fn dispatcher(process: &Process, shared: &Arc<SharedDealer>) -> Result<Dispatcher> {
     let contexts = &process.contexts;
     let (dealer, router) = (contexts.inproc_socket(zmq::DEALER)?, contexts.inproc_socket(zmq::ROUTER)?);
@@ -113,7 +113,7 @@ fn dispatcher(process: &Process, shared: &Arc<SharedDealer>) -> Result<Dispatche
     Ok(Dispatcher::new(process.settings.broker.dispatch, Some(round_robin), Some(least_busy(router, process)?), None))
 }
 
-/// Deals to workers elsewhere, by the one strategy that is configured; where it listens, if that is TCP.
+/// The dispatcher for workers in other processes, with the configured strategy only; and its address, if it is TCP.
 fn separate_dispatcher(process: &Process, mark: i32) -> Result<(Dispatcher, Option<SocketAddr>)> {
     let settings = &process.settings.broker;
     let is_least_busy = settings.dispatch == Dispatch::LeastBusy;
@@ -134,14 +134,14 @@ fn separate_dispatcher(process: &Process, mark: i32) -> Result<(Dispatcher, Opti
     Ok((Dispatcher::new(settings.dispatch, round_robin, least_busy, Some(heartbeat)), backend))
 }
 
-/// The options that [`LeastBusy::new`] asks for.
+/// Sets the socket options that [`LeastBusy::new`] requires.
 fn least_busy(router: zmq::Socket, process: &Process) -> Result<LeastBusy> {
     router.set_router_mandatory(true)?;
     Ok(LeastBusy::new(Socket::attach(router)?, process.log.clone()))
 }
 
-/// Messages that libzmq queues for each connection and direction, where it tells nobody how many bytes those have: the
-/// largest ones take an eighth of what the broker may hold. More wait where they are counted, or with their sender.
+/// The high-water mark: messages in libzmq's queue of each connection and direction. libzmq does not report their bytes, so the
+/// mark bounds them: a queue of the largest messages takes an eighth of `limit_bytes`, or has one message.
 fn high_water_mark(limit_bytes: usize, max_message_bytes: usize) -> i32 {
     (limit_bytes / 8 / max_message_bytes).clamp(1, 1_000) as i32
 }

@@ -271,7 +271,7 @@ async fn a_broker_tells_who_has_come_to_the_wrong_port() {
     assert!(line["msg"].as_str().unwrap().contains("broker.backend"), "{line}");
     let (requester, _) = zmq_socket(zmq::REQ, Some(broker.backend().await));
     requester.send(frames([MESSAGE.as_bytes()])).await.unwrap();
-    let line = broker.message("a peer that is no worker").await;
+    let line = broker.message("has not announced itself as a worker").await;
     assert!(line["msg"].as_str().unwrap().contains("broker.port"), "{line}");
     worker.end().await;
     broker.stop().await;

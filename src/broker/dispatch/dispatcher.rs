@@ -1,4 +1,4 @@
-//! The broker's side towards its workers.
+//! The broker's worker-facing side.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,8 +11,8 @@ use super::{LeastBusy, RoundRobin};
 use crate::runtime::zeromq::Frames;
 use crate::wire::Dispatch;
 
-/// The messages that wait for a worker, and the strategies by which they are dealt out. Where both are there, dispatch can
-/// change at run time: messages that wait go by the new strategy, and those at a worker stay there.
+/// The messages that wait for a worker, and the strategies that distribute them. With both strategies, dispatch can be switched
+/// at runtime: waiting messages move to the new strategy, messages at a worker stay there.
 pub struct Dispatcher {
     dispatch: Dispatch,
     waiting: VecDeque<Frames>,
@@ -22,17 +22,17 @@ pub struct Dispatcher {
     check_at: Instant,
 }
 
-/// When workers in other processes are lost.
+/// The heartbeats of workers in other processes.
 #[derive(Clone, Copy, Debug)]
 pub struct Heartbeat {
-    /// How often each worker gets a heartbeat.
+    /// Interval of the heartbeats to each worker.
     pub interval: Duration,
-    /// The longest silence of a worker that is busy.
+    /// Silence after which a busy worker counts as lost.
     pub timeout: Duration,
 }
 
 impl Dispatcher {
-    /// One strategy, or both. `heartbeat`: workers are in other processes.
+    /// At least one strategy. `heartbeat`: for workers in other processes; `None` within one process.
     pub fn new(
         dispatch: Dispatch,
         round_robin: Option<RoundRobin>,
@@ -49,24 +49,24 @@ impl Dispatcher {
         self.least_busy.as_mut().map_or(Ok(()), LeastBusy::attach_here)
     }
 
-    /// From now on messages go by this strategy, where it is there.
+    /// Switches the strategy. Waiting messages stay queued while the dispatcher does not have it.
     pub fn set(&mut self, dispatch: Dispatch) {
         self.dispatch = dispatch;
     }
 
-    /// Deals a message out, or keeps it until it can be.
-    pub fn pass(&mut self, frames: Frames) -> io::Result<()> {
+    /// Queues a message and sends what can be sent.
+    pub fn enqueue(&mut self, frames: Frames) -> io::Result<()> {
         self.waiting.push_back(frames);
         self.flush().map(drop)
     }
 
-    /// The same for one that was dealt out before: it is the next.
-    pub fn pass_first(&mut self, frames: Frames) -> io::Result<()> {
+    /// Puts a message that was sent before back at the front, and sends what can be sent.
+    pub fn requeue(&mut self, frames: Frames) -> io::Result<()> {
         self.waiting.push_front(frames);
         self.flush().map(drop)
     }
 
-    /// Deals out what waits, as far as there are workers for it; true when a message went out.
+    /// Sends waiting messages while workers can take them; true if one was sent.
     pub fn flush(&mut self) -> io::Result<bool> {
         match (self.dispatch, &self.round_robin, &mut self.least_busy) {
             (Dispatch::RoundRobin, Some(round_robin), _) => round_robin.deal(&mut self.waiting),
@@ -75,7 +75,7 @@ impl Dispatcher {
         }
     }
 
-    /// A reply that is here.
+    /// The next reply, if one has arrived.
     pub fn try_reply(&mut self) -> io::Result<Option<Frames>> {
         if let Some(least_busy) = &mut self.least_busy
             && let Some(frames) = least_busy.try_reply()?
@@ -85,23 +85,23 @@ impl Dispatcher {
         self.round_robin.as_ref().map_or(Ok(None), RoundRobin::try_reply)
     }
 
-    /// Drops the messages that wait for a worker and that `is_to_go` is true of.
-    pub fn drop_where(&mut self, mut is_to_go: impl FnMut(&Frames) -> bool) {
-        self.waiting.retain(|frames| !is_to_go(frames));
+    /// Drops the waiting messages for which `is_unwanted` is true.
+    pub fn drop_where(&mut self, mut is_unwanted: impl FnMut(&Frames) -> bool) {
+        self.waiting.retain(|frames| !is_unwanted(frames));
     }
 
-    /// Messages that were not dealt out; none where those that were may not be begun either, and nobody knows how many.
+    /// Number of waiting messages; `None` if libzmq also queues messages for workers, whose number it does not report.
     pub fn waiting(&self) -> Option<usize> {
-        let is_known = self.round_robin.as_ref().is_none_or(RoundRobin::counts);
+        let is_known = self.round_robin.as_ref().is_none_or(RoundRobin::knows_queued);
         is_known.then_some(self.waiting.len())
     }
 
-    /// When [`Self::take_lost`] has to be called next, if ever.
+    /// When [`Self::take_lost`] has to be called next; `None` without heartbeats.
     pub fn check_at(&self) -> Option<Instant> {
         self.heartbeat.map(|_| self.check_at)
     }
 
-    /// The messages of workers that are lost, to be passed again.
+    /// Removes lost workers; returns their messages, to be requeued.
     pub fn take_lost(&mut self) -> io::Result<Vec<Frames>> {
         let (Some(least_busy), Some(heartbeat)) = (&mut self.least_busy, self.heartbeat) else { return Ok(vec![]) };
         self.check_at = Instant::now() + heartbeat.interval;
@@ -113,19 +113,19 @@ impl Dispatcher {
         self.least_busy.as_ref().map_or(0, LeastBusy::workers)
     }
 
-    /// Ready when something came from a worker, or something that waits can perhaps be dealt out.
-    pub fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Ready when frames from a worker have arrived, or a waiting message can perhaps be sent.
+    pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let waits_for = |strategy| !self.waiting.is_empty() && self.dispatch == strategy;
         let (in_turn, for_credit) = (waits_for(Dispatch::RoundRobin), waits_for(Dispatch::LeastBusy));
         if let Some(least_busy) = &mut self.least_busy
-            && let Poll::Ready(news) = least_busy.poll_news(for_credit, cx)
+            && let Poll::Ready(result) = least_busy.poll_ready(for_credit, cx)
         {
-            return Poll::Ready(news);
+            return Poll::Ready(result);
         }
-        self.round_robin.as_ref().map_or(Poll::Pending, |round_robin| round_robin.poll_news(in_turn, cx))
+        self.round_robin.as_ref().map_or(Poll::Pending, |round_robin| round_robin.poll_ready(in_turn, cx))
     }
 
-    /// Closes the sockets: workers see that the broker is gone.
+    /// Closes the sockets, so that workers disconnect.
     pub fn close(&mut self) {
         (self.round_robin, self.least_busy) = (None, None);
     }

@@ -1,4 +1,4 @@
-//! Least-busy dispatch: a ROUTER, whose workers announce themselves and get a message each.
+//! Least-busy dispatch: a ROUTER whose workers announce themselves with READY and get one message at a time.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,32 +12,32 @@ use crate::runtime::LogLimit;
 use crate::runtime::zeromq::{Frames, Socket};
 use crate::wire::{LEAVE, READY};
 
-/// The ROUTER for workers, and what is known of them.
+/// The ROUTER for workers, and the workers' states.
 pub struct LeastBusy {
     router: Socket,
     queue: ReadyQueue,
-    strangers: LogLimit,
+    unknown_peers: LogLimit,
     log: Logger,
 }
 
 impl LeastBusy {
-    /// `router` is bound and has ROUTER_MANDATORY. A peer that reads nothing reaches the high-water mark, by heartbeats or by
-    /// answers to its announcements; then it counts as lost.
+    /// `router` is bound and has ROUTER_MANDATORY. If a worker does not read, heartbeats and answers fill its queue up to the
+    /// high-water mark; then it counts as lost.
     pub fn new(router: Socket, log: Logger) -> Self {
-        Self { router, queue: ReadyQueue::default(), strangers: LogLimit::default(), log }
+        Self { router, queue: ReadyQueue::default(), unknown_peers: LogLimit::default(), log }
     }
 
     pub fn attach_here(&mut self) -> io::Result<()> {
         self.router.attach_here()
     }
 
-    /// Deals out what waits, as far as workers are ready; true when a message went out.
+    /// Sends waiting messages while workers are ready; true if one was sent.
     pub fn deal(&mut self, waiting: &mut VecDeque<Frames>) -> io::Result<bool> {
         let Self { router, queue, .. } = self;
         queue.deal(waiting, |worker, message| router.try_route_to(worker, message.iter().map(|frame| &frame[..])))
     }
 
-    /// A reply, where what comes next is one. Takes in what workers say of themselves, and answers it.
+    /// Receives from a worker. Returns a reply; handles and answers READY and LEAVE, for which it returns `None`.
     pub fn try_reply(&mut self) -> io::Result<Option<Frames>> {
         let Some(mut frames) = self.router.try_recv()? else { return Ok(None) };
         let worker = frames.remove(0);
@@ -51,22 +51,22 @@ impl LeastBusy {
                 self.router.try_route_to(&worker, [READY])?;
             }
             _ if self.queue.reply(&worker, &frames) => return Ok(Some(frames)),
-            _ => self.warn_of_stranger(),
+            _ => self.warn_of_unknown_peer(),
         }
         Ok(None)
     }
 
-    fn warn_of_stranger(&self) {
-        if let Some(times) = self.strangers.allow("") {
+    fn warn_of_unknown_peer(&self) {
+        if let Some(times) = self.unknown_peers.allow("") {
             warn!(
                 self.log,
-                "dropped frames from a peer that is no worker: it has not announced itself. Requesters have to connect to the \
-                 other port (broker.port, which requester.responder names)"; "times" => times
+                "dropped frames from a peer that has not announced itself as a worker. Requesters have to connect to the \
+                 other port (broker.port, set in requester.responder)"; "times" => times
             );
         }
     }
 
-    /// Sends a heartbeat to each worker; the messages of those that are lost, see [`ReadyQueue::take_lost`].
+    /// Sends a heartbeat to each worker. Returns the messages of lost workers, see [`ReadyQueue::take_lost`].
     pub fn take_lost(&mut self, timeout: Duration) -> io::Result<Vec<Frames>> {
         let Self { router, queue, .. } = self;
         queue.take_lost(timeout, |worker| router.try_route_to(worker, [READY]))
@@ -77,8 +77,8 @@ impl LeastBusy {
         self.queue.len()
     }
 
-    /// Ready when something came from a worker, or what is `waiting` can be dealt out.
-    pub fn poll_news(&mut self, waiting: bool, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Ready when frames from a worker have arrived; also, if messages are `waiting`, when a worker is ready.
+    pub fn poll_ready(&mut self, waiting: bool, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if waiting && self.queue.has_ready() {
             return Poll::Ready(Ok(()));
         }

@@ -1,5 +1,5 @@
-//! Which responder worker gets the next message. Begin with `dispatcher.rs`, which has the messages that wait and one of
-//! two strategies, `round_robin.rs` or `least_busy.rs`; `ready_queue.rs` is the state of the latter, without sockets.
+//! Chooses the responder worker for each message. Begin with `dispatcher.rs`, which has the waiting messages and the two
+//! strategies, `round_robin.rs` and `least_busy.rs`; `ready_queue.rs` is the state of the latter, without sockets.
 
 mod dispatcher;
 mod least_busy;

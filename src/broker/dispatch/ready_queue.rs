@@ -1,7 +1,7 @@
-//! Least-busy dispatch without its socket: the workers that have announced themselves, and the message that each has.
+//! The state of least-busy dispatch, without its socket: the workers that have announced themselves, and the message of each.
 //!
-//! A worker's credit is one message: READY gives it, a message that is dealt takes it, and the reply gives it back. As long
-//! as there is no reply, the queue keeps the message, and returns it when the worker is lost.
+//! A worker has a credit of one message: READY grants it, a message uses it, and the reply returns it. Until the reply, the
+//! queue keeps the message, to be requeued if the worker is lost.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -19,23 +19,23 @@ type WorkerId = Vec<u8>;
 #[derive(Default)]
 pub struct ReadyQueue {
     workers: HashMap<WorkerId, Worker>,
-    /// Those that have credit: the one that has been ready for the longest time gets the next message.
+    /// Workers with credit, the one that has been ready for the longest time first.
     ready: VecDeque<WorkerId>,
 }
 
 struct Worker {
     state: State,
-    /// When it last sent anything, or was sent its message.
-    heard: Instant,
-    /// It is removed when it has replied.
+    /// When it last sent anything, or got its message.
+    last_seen: Instant,
+    /// It has sent LEAVE: it is removed when it has replied.
     leaving: bool,
 }
 
 enum State {
     Ready,
-    /// With the message that was dealt to it.
+    /// Has this message.
     Busy(Frames),
-    /// It was not heard of while it was busy, and its message was returned. It has credit again when it replies all the same.
+    /// Sent nothing for too long while busy, so its message was requeued. It gets credit again if it replies after all.
     Silent,
 }
 
@@ -45,24 +45,24 @@ impl ReadyQueue {
         self.workers.len()
     }
 
-    /// True when a message can be dealt.
+    /// True if a worker has credit.
     pub fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
 
-    /// A worker has announced itself. One that is known is alive; it has its credit already, or owes a reply.
+    /// Handles READY. A new worker gets its credit; for a known one it is a heartbeat.
     pub fn announce(&mut self, id: &[u8]) {
         let now = Instant::now();
         match self.workers.get_mut(id) {
-            Some(worker) => worker.heard = now,
+            Some(worker) => worker.last_seen = now,
             None => {
-                self.workers.insert(id.to_vec(), Worker { state: State::Ready, heard: now, leaving: false });
+                self.workers.insert(id.to_vec(), Worker { state: State::Ready, last_seen: now, leaving: false });
                 self.ready.push_back(id.to_vec());
             }
         }
     }
 
-    /// A worker leaves: it gets nothing more, and still replies to what it has.
+    /// Handles LEAVE. The worker gets no more messages; if it has one, it still replies to it.
     pub fn leave(&mut self, id: &[u8]) {
         match self.workers.get_mut(id) {
             Some(Worker { state: State::Ready, .. }) => drop(self.remove(id)),
@@ -71,11 +71,11 @@ impl ReadyQueue {
         }
     }
 
-    /// A reply came from a worker. It gives the credit back where it answers what was dealt to the worker by this connection.
-    /// False: nobody has announced himself by it.
+    /// Handles a reply. It returns the credit if it answers the message that the worker got on this connection, or if the
+    /// worker was silent. False if the peer has not announced itself.
     pub fn reply(&mut self, id: &[u8], reply: &Frames) -> bool {
         let Some(worker) = self.workers.get_mut(id) else { return false };
-        worker.heard = Instant::now();
+        worker.last_seen = Instant::now();
         let ends = match &worker.state {
             State::Ready => false,
             State::Busy(message) => has_envelope_of(reply, message),
@@ -90,8 +90,8 @@ impl ReadyQueue {
         true
     }
 
-    /// Deals messages out while there are workers with credit; true when one was. `send` says whether the worker is still
-    /// connected; one that is not is removed, and the next gets its message.
+    /// Sends waiting messages while workers have credit; true if one was sent. `send` returns false if the worker is not
+    /// connected; it is then removed, and the next worker gets its message.
     pub fn deal(
         &mut self,
         waiting: &mut VecDeque<Frames>,
@@ -102,8 +102,8 @@ impl ReadyQueue {
             let is_sent = send(id, message)?;
             let (Some(id), Some(message)) = (self.ready.pop_front(), waiting.pop_front()) else { break };
             if is_sent {
-                let (state, heard) = (State::Busy(message), Instant::now());
-                self.workers.insert(id, Worker { state, heard, leaving: false });
+                let (state, last_seen) = (State::Busy(message), Instant::now());
+                self.workers.insert(id, Worker { state, last_seen, leaving: false });
                 moved = true;
             } else {
                 self.workers.remove(&id);
@@ -113,7 +113,8 @@ impl ReadyQueue {
         Ok(moved)
     }
 
-    /// The messages of workers that are lost: not connected any more, or busy and not heard of for `timeout`.
+    /// Removes workers that are not connected, and marks busy ones that have sent nothing for `timeout` as silent. Returns their
+    /// messages.
     pub fn take_lost(
         &mut self,
         timeout: Duration,
@@ -124,7 +125,7 @@ impl ReadyQueue {
             if !is_connected(id)? {
                 gone.push(id.clone());
             } else if matches!(worker.state, State::Busy(_))
-                && worker.heard.elapsed() > timeout
+                && worker.last_seen.elapsed() > timeout
                 && let State::Busy(message) = std::mem::replace(&mut worker.state, State::Silent)
             {
                 lost.push(message);
@@ -134,7 +135,7 @@ impl ReadyQueue {
         Ok(lost)
     }
 
-    /// Forgets a worker; the message that it had.
+    /// Removes a worker; returns its message.
     fn remove(&mut self, id: &[u8]) -> Option<Frames> {
         self.ready.retain(|ready| ready != id);
         match self.workers.remove(id)?.state {
@@ -159,7 +160,7 @@ mod tests {
         frames_of([b"requester", &[id], b"", b"a reply"])
     }
 
-    /// Deals everything that can be, to workers that are all connected; which worker got which message.
+    /// Sends all messages that can be sent, to connected workers; returns pairs of worker and message.
     fn deal(queue: &mut ReadyQueue, waiting: &mut VecDeque<Frames>) -> Vec<(u8, u8)> {
         let mut dealt = vec![];
         queue
@@ -201,7 +202,7 @@ mod tests {
     fn a_reply_to_another_message_gives_no_credit() {
         let mut queue = queue(&[1]);
         let mut waiting: VecDeque<_> = (0..2).map(message).collect();
-        // What a worker had from an earlier connection it answers by the new one.
+        // The worker replies on a new connection to a message of an earlier one.
         queue.reply(&[1], &reply(7));
         assert_eq!(deal(&mut queue, &mut waiting), [(1, 0)]);
         queue.reply(&[1], &reply(7));
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_leaves_ends_what_it_has_and_gets_nothing_more() {
+    fn a_worker_that_leaves_completes_its_message_and_gets_no_more() {
         let mut queue = queue(&[1, 2]);
         let mut waiting: VecDeque<_> = [message(0)].into();
         assert_eq!(deal(&mut queue, &mut waiting), [(1, 0)]);
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_no_longer_reaches_its_worker_goes_to_the_next() {
+    fn a_message_to_a_disconnected_worker_goes_to_the_next_one() {
         let mut queue = queue(&[1, 2, 3]);
         let mut waiting: VecDeque<_> = (0..2).map(message).collect();
         assert!(queue.deal(&mut waiting, |worker, _| Ok(worker == [3])).unwrap());
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_worker_gives_its_message_back_also_while_it_leaves() {
+    fn the_message_of_a_lost_worker_is_returned_also_while_it_leaves() {
         for leaving in [false, true] {
             let mut queue = queue(&[1, 2]);
             let mut waiting: VecDeque<_> = [message(0)].into();
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_busy_worker_that_is_silent_gives_its_message_back_and_has_credit_again_when_it_replies() {
+    async fn the_message_of_a_silent_busy_worker_is_returned_and_a_late_reply_returns_its_credit() {
         let mut queue = queue(&[1, 2]);
         let mut waiting: VecDeque<_> = (0..2).map(message).collect();
         deal(&mut queue, &mut waiting);
@@ -272,7 +273,7 @@ mod tests {
             queue.announce(&[2]);
             waiting.extend(queue.take_lost(TIMEOUT, |_| Ok(true)).unwrap());
         }
-        assert_eq!(waiting, [message(0)], "the other one was heard of");
+        assert_eq!(waiting, [message(0)], "the other one sent heartbeats");
         assert_eq!(deal(&mut queue, &mut waiting), [], "a heartbeat gives no credit");
         queue.announce(&[1]);
         assert_eq!(deal(&mut queue, &mut waiting), []);
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_worker_that_was_idle_for_long_is_not_silent_when_it_gets_a_message() {
+    async fn the_silence_of_an_idle_worker_does_not_count_when_it_gets_a_message() {
         let mut queue = queue(&[1]);
         tokio::time::advance(TIMEOUT * 2).await;
         let mut waiting: VecDeque<_> = [message(0)].into();

@@ -1,4 +1,4 @@
-//! A property of [`ReadyQueue`]: whatever happens in whatever order, each message has one place.
+//! A property test of [`ReadyQueue`]: no sequence of events loses a message or sends it to two workers.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -23,12 +23,12 @@ enum Step {
     Message,
     Announce(usize),
     Leave(usize),
-    /// A worker replies to what it has read, if it has.
+    /// A worker replies to its message, if it has one.
     Reply(usize),
-    /// A worker's connection is lost, and with it whatever it has.
+    /// A worker's connection is lost, and the message sent on it too.
     Lose(usize),
     Check,
-    /// While dispatch is round-robin, what waits goes elsewhere.
+    /// Dispatch is round-robin for a moment: the other strategy sends the waiting messages.
     OtherStrategy,
 }
 
@@ -47,13 +47,12 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-    /// Whatever happens in whatever order: a message waits, or is at one worker that is connected, or is returned, or
-    /// was answered; and no worker has two.
+    /// After any sequence of events, each message waits, or is at one connected worker, or has ended; no worker has two.
     #[test]
     fn no_message_is_lost_or_dealt_twice(steps in prop::collection::vec(step(), 1..80)) {
         let mut queue = ReadyQueue::default();
         let mut waiting = VecDeque::new();
-        // What workers have by their connections, and the connection of each worker: it has another one when it is back.
+        // The message on each connection, and the current connection of each worker: it gets a new one when it reconnects.
         let mut workers: BTreeMap<u8, Option<u8>> = BTreeMap::new();
         let mut connections: [Option<u8>; 5] = [None; 5];
         let (mut sent, mut connected, mut ended) = (0_u8, 0_u8, vec![]);

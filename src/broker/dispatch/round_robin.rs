@@ -1,4 +1,4 @@
-//! Round-robin dispatch: a DEALER, by which libzmq deals to each worker in turn, whether it is busy or not.
+//! Round-robin dispatch: a DEALER, with which libzmq sends to each connected worker in turn, busy or not.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,7 +10,7 @@ use crate::runtime::zeromq::{Frames, SharedDealer, Socket};
 /// The DEALER for workers.
 pub struct RoundRobin {
     dealer: Socket,
-    /// Where the workers are in this process.
+    /// Shared with the workers, if they are in this process.
     shared: Option<Arc<SharedDealer>>,
 }
 
@@ -24,15 +24,16 @@ impl RoundRobin {
         self.dealer.attach_here()
     }
 
-    /// True where it is known which messages workers have begun; libzmq does not tell.
-    pub fn counts(&self) -> bool {
+    /// True if the number of messages that libzmq has queued for workers is known: libzmq does not report it, but [`SharedDealer`]
+    /// counts them.
+    pub fn knows_queued(&self) -> bool {
         self.shared.is_some()
     }
 
-    /// Deals out what waits, as far as libzmq takes it; true when a message went out.
+    /// Sends waiting messages while libzmq accepts them; true if one was sent.
     pub fn deal(&self, waiting: &mut VecDeque<Frames>) -> io::Result<bool> {
         let mut moved = false;
-        // No worker can leave between libzmq's choice of it and the message.
+        // With the lock, no worker disconnects between libzmq's choice of it and the message.
         let _dealing = self.shared.as_ref().map(|shared| shared.lock());
         while let Some(frames) = waiting.pop_front() {
             if let Some(frames) = self.dealer.try_send(frames)? {
@@ -45,13 +46,13 @@ impl RoundRobin {
         Ok(moved)
     }
 
-    /// A reply, where what comes next is one. What workers say of themselves means nothing to a DEALER.
+    /// Receives from a worker. Returns a reply; ignores messages of one frame, READY and LEAVE, which are for a ROUTER.
     pub fn try_reply(&self) -> io::Result<Option<Frames>> {
         Ok(self.dealer.try_recv()?.filter(|frames| frames.len() > 1))
     }
 
-    /// Ready when something came from a worker, or what is `waiting` can be dealt out.
-    pub fn poll_news(&self, waiting: bool, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Ready when frames from a worker have arrived; also, if messages are `waiting`, when libzmq accepts one.
+    pub fn poll_ready(&self, waiting: bool, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let events = self.dealer.events()?;
             if events.readable || (waiting && events.writable) {
