@@ -8,7 +8,7 @@ use uuid::Uuid;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BrokerStamp {
-    /// Time from the message's arrival at the broker to its reply's arrival, in microseconds.
+    /// Time from the arrival of the message's latest attempt at the broker to its reply's arrival, in microseconds.
     pub residence_us: u64,
 }
 
@@ -59,20 +59,20 @@ impl DeliveryFrame {
     }
 }
 
-/// The frame after a reply's JSON, an error with the code `timeout`, of a message that can't be done before its deadline: the
-/// broker counts it as expired.
+/// The frame after a reply's JSON, an error with the code `timeout`, if the worker could not do the message before its deadline.
+/// The broker counts the message as expired.
 pub const EXPIRED: &[u8] = b"swarmq-expired";
 
-/// The frame after a reply's JSON by which a worker that leaves a DEALER returns a message that it has not begun: what
-/// follows is the message's own frames. A broker that does not know it passes the reply on, an error that says `draining`.
+/// The frame after a reply's JSON with which a worker that leaves a DEALER returns a message that it has not begun; the message's
+/// own frames follow. A broker without support for it passes the reply on, an error with the code `draining`.
 pub const RETURNED: &[u8] = b"swarmq-return";
 
-/// The one frame of a message by which a worker announces itself to a least-busy broker: it takes one message at a time.
-/// libzmq sends it for each new connection (ZMQ_PROBE_ROUTER). The broker's greeting and its heartbeats look the same.
+/// The only frame with which a worker announces itself to a least-busy broker, as ready for one message. libzmq sends it for each
+/// new connection (ZMQ_PROBE_ROUTER). The broker's answer and the heartbeats of both sides are the same frame.
 pub const READY: &[u8] = b"";
 
-/// The one frame of a message by which a worker leaves a least-busy broker, and of the broker's confirmation, after which
-/// no more messages come.
+/// The only frame with which a worker leaves a least-busy broker. The broker confirms with the same frame, and sends no more
+/// messages after it.
 pub const LEAVE: &[u8] = b"swarmq-leave";
 
 #[cfg(test)]
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_delivery_frame_is_read_as_it_was_written_and_nothing_else_is() {
+    fn a_delivery_frame_survives_encoding_and_no_other_frame_is_parsed() {
         let frame = DeliveryFrame { delivery_id: Uuid::from_u128(7), host: 1 << 40, deadline_us: u64::MAX, left_ms: 9 };
         let bytes = frame.encode();
         assert_eq!(DeliveryFrame::parse(&bytes), Some(frame));

@@ -1,5 +1,5 @@
-//! Estimates of memory use, for limits in bytes. They count every text and every element, so that no input can use more memory
-//! than its limit.
+//! Estimates of memory use, for limits in bytes. They count every text and every element, so that no input uses more memory than
+//! its limit.
 
 use std::mem::size_of;
 
@@ -90,10 +90,7 @@ impl Footprint for Accepted {
     /// Memory of the messages in a request's view.
     fn footprint(&self) -> usize {
         let message = size_of::<MessageView>() + OVERHEAD + escaped(&self.instance);
-        self.messages
-            .iter()
-            .map(|promise| message + 2 * escaped(&promise.message_id) + escaped(&promise.requester_id))
-            .sum()
+        self.messages.iter().map(|known| message + 2 * escaped(&known.message_id) + escaped(&known.requester_id)).sum()
     }
 }
 
@@ -118,7 +115,7 @@ impl Footprint for Event {
     }
 }
 
-/// The length of a text in JSON, where control characters take six bytes, because it is sent as JSON.
+/// The length of a text as JSON, in which it is sent: a control character takes six bytes.
 fn escaped(text: &str) -> usize {
     text.bytes()
         .map(|byte| match byte {
@@ -138,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_element_counts_and_not_only_the_texts() {
+    fn every_element_counts_not_only_texts() {
         let json = format!(r#"{{"a":[{}0]}}"#, "0,".repeat(9_999));
         let value: Value = serde_json::from_str(&json).unwrap();
         assert!(value.footprint() >= 10_000 * size_of::<Value>(), "{} bytes for {}", value.footprint(), json.len());

@@ -66,7 +66,7 @@ pub enum Frame {
 pub enum BadFrame {
     #[error("not valid: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("neither a set of replies nor a known step: the fields are {0}")]
+    #[error("neither a set of replies nor a known frame: its fields are {0}")]
     Unknown(String),
 }
 
@@ -123,7 +123,7 @@ impl Frame {
     }
 }
 
-/// For values of texts, numbers and JSON, which always serialise.
+/// Infallible for values that consist of texts, numbers and JSON.
 fn json_of(value: &(impl Serialize + ?Sized)) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
@@ -135,12 +135,12 @@ fn step_line(request_id: Option<&str>, name: &str, json: &str) -> String {
     }
 }
 
-/// The line of [`Frame::Set`] for replies that are JSON already.
+/// The line of [`Frame::Set`], from replies as JSON.
 pub fn set_line(request_id: &str, replies: &[String]) -> String {
     format!("{{{}:[{}]}}\n", json_of(request_id), replies.join(","))
 }
 
-/// The line of [`Frame::Reply`] for a reply that is JSON already.
+/// The line of [`Frame::Reply`], from a reply as JSON.
 pub fn reply_line(request_id: &str, reply: &str) -> String {
     step_line(Some(request_id), "reply", reply)
 }
@@ -151,7 +151,7 @@ mod tests {
     use crate::wire::Request;
 
     #[test]
-    fn every_frame_is_read_as_it_was_written() {
+    fn every_frame_survives_json() {
         let request_id = "7189".to_owned();
         let reply = Request { request_id: request_id.clone(), ..Request::default() }
             .message("m".into(), "r".into())
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_replies_that_are_json_already_are_the_frames_own() {
+    fn lines_from_json_replies_equal_the_frames_lines() {
         let request_id = "7\"189".to_owned();
         let request = Request { request_id: request_id.clone(), attempt: Some(1), ..Request::default() };
         let reply = request.message("m".into(), "r".into()).error(7, ErrorCode::Lost, "a\n\u{1}");
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_frame_is_refused_by_its_fields() {
+    fn the_error_for_an_unknown_object_lists_its_fields() {
         let error = Frame::parse(br#"{"requestId":"a","news":1}"#).unwrap_err().to_string();
         assert!(error.contains("news, requestId"), "{error}");
         assert!(Frame::parse(b"[]").is_err());

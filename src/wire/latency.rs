@@ -98,7 +98,7 @@ impl Latency {
         self.0.mean()
     }
 
-    /// Sum of all times, to the histogram's precision. Never falls, because it is added up in whole microseconds.
+    /// Sum of all times, to the histogram's precision. Never decreases when times are added: it is summed in whole microseconds.
     pub fn sum(&self) -> Duration {
         let times = self
             .0
@@ -147,9 +147,9 @@ impl<'de> Deserialize<'de> for Latency {
         }
         let fields = Fields::deserialize(deserializer)?;
         let bytes = BASE64_STANDARD.decode(fields.histogram).map_err(D::Error::custom)?;
-        // The deserializer allocates as much as the header announces.
-        if announces_more(&bytes) {
-            return Err(D::Error::custom("no histogram of up to three digits and one hour"));
+        // The deserializer allocates the size that the header declares.
+        if is_oversized(&bytes) {
+            return Err(D::Error::custom("not a histogram of up to three digits and one hour"));
         }
         let mut histogram: Histogram<u64> =
             HdrReader::new().deserialize(&mut bytes.as_slice()).map_err(D::Error::custom)?;
@@ -158,10 +158,10 @@ impl<'de> Deserialize<'de> for Latency {
     }
 }
 
-/// True if a histogram's header announces more than a [`Latency`] can have: more than three digits, times far longer than
+/// True if a histogram's header declares more than a [`Latency`] can have: more than three digits, times far longer than
 /// [`MAX_US`], more counts than follow, or compression. Format V2: cookie, length, offset and digits of four bytes each, least
 /// and greatest value of eight.
-fn announces_more(bytes: &[u8]) -> bool {
+fn is_oversized(bytes: &[u8]) -> bool {
     const COOKIE: u64 = 0x1c84_9313;
     let number = |place: Range<usize>| {
         bytes.get(place).map(|digits| digits.iter().fold(0, |sum, digit| sum << 8 | u64::from(*digit)))
@@ -170,7 +170,7 @@ fn announces_more(bytes: &[u8]) -> bool {
     !(is(0..4, &|cookie| cookie == COOKIE)
         && is(4..8, &|length| length <= bytes.len() as u64)
         && is(12..16, &|digits| digits <= 3)
-        && is(24..32, &|most| most <= 4 * MAX_US))
+        && is(24..32, &|max| max <= 4 * MAX_US))
 }
 
 impl Footprint for Latency {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_since_is_what_was_not_there_before() {
+    fn since_returns_the_records_added_after_the_earlier_state() {
         let (earlier, mut later) = (of(1..=50), of(1..=50));
         later.merge(&of(51..=60));
         assert_eq!(later.since(&earlier).count(), 10);
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn it_comes_back_whole_from_json() {
+    fn a_histogram_survives_json() {
         let latency = of([1, 5, 3_000, 4_000_000]);
         let json = serde_json::to_string(&latency).unwrap();
         assert_eq!(serde_json::from_str::<Latency>(&json).unwrap(), latency);
@@ -248,20 +248,20 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_announces_more_than_a_histogram_has_is_refused() {
-        let of = |digits, most| {
+    fn a_header_that_declares_too_large_a_histogram_is_refused() {
+        let of = |digits, max| {
             let mut bytes = Vec::new();
-            V2Serializer::new().serialize(&Histogram::<u64>::new_with_max(most, digits).unwrap(), &mut bytes).unwrap();
+            V2Serializer::new().serialize(&Histogram::<u64>::new_with_max(max, digits).unwrap(), &mut bytes).unwrap();
             bytes
         };
         let read = |bytes: &[u8]| {
             serde_json::from_value::<Latency>(serde_json::json!({ "histogram": BASE64_STANDARD.encode(bytes) }))
         };
-        let sound = of(3, MAX_US);
-        assert!(read(&sound).is_ok());
-        let mut long = sound.clone();
+        let valid = of(3, MAX_US);
+        assert!(read(&valid).is_ok());
+        let mut long = valid.clone();
         long[4] = 0x7f;
-        let mut compressed = sound;
+        let mut compressed = valid;
         compressed[3] = 0x14;
         for bytes in [of(4, MAX_US), of(2, 1 << 60), long, compressed] {
             assert!(read(&bytes).unwrap_err().to_string().contains("three digits"));

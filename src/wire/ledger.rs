@@ -29,12 +29,12 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// sent = responses + errors + timeouts + in flight
+    /// True if sent = responses + errors + timeouts + in flight.
     pub fn is_balanced(&self) -> bool {
         self.sent == self.responses + self.errors + self.timeouts + self.in_flight
     }
 
-    /// What has been counted since an earlier look at the same instance.
+    /// The counts since an earlier state of the same instance's ledger.
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
             sent: self.sent.saturating_sub(earlier.sent),
@@ -63,7 +63,7 @@ impl Ledger {
     }
 }
 
-/// The ledger that an instance's workers write to. It has one lock, so that it balances whenever it is read.
+/// The ledger that an instance's workers write to. One lock guards all counts, so that it balances whenever it is read.
 #[derive(Debug, Default)]
 pub struct LedgerCounters(Mutex<Ledger>);
 
@@ -120,18 +120,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_balances_after_every_step_and_not_when_one_is_missed() {
-        let book = LedgerCounters::default();
+    fn it_balances_after_every_step_but_not_with_an_outcome_too_many() {
+        let counters = LedgerCounters::default();
         for outcome in [Outcome::Response, Outcome::Error, Outcome::Timeout] {
-            book.sent();
-            book.sent();
-            assert!(book.read().is_balanced());
-            book.ended(outcome);
-            book.late();
-            book.duplicate();
-            assert!(book.read().is_balanced());
+            counters.sent();
+            counters.sent();
+            assert!(counters.read().is_balanced());
+            counters.ended(outcome);
+            counters.late();
+            counters.duplicate();
+            assert!(counters.read().is_balanced());
         }
-        let mut ledger = book.read();
+        let mut ledger = counters.read();
         assert_eq!((ledger.sent, ledger.in_flight, ledger.late), (6, 3, 3));
         ledger.add(&ledger.clone());
         assert!(ledger.is_balanced());
@@ -141,10 +141,10 @@ mod tests {
 
     #[test]
     fn an_outcome_counted_twice_unbalances_it() {
-        let book = LedgerCounters::default();
-        book.sent();
-        book.ended(Outcome::Response);
-        book.ended(Outcome::Timeout);
-        assert!(!book.read().is_balanced());
+        let counters = LedgerCounters::default();
+        counters.sent();
+        counters.ended(Outcome::Response);
+        counters.ended(Outcome::Timeout);
+        assert!(!counters.read().is_balanced());
     }
 }

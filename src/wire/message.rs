@@ -97,13 +97,13 @@ mod tests {
         r#"{"requestId":"7189","messageId":"d5f2","requesterId":"4fcf","requestedAt":1795346736497}"#;
 
     #[test]
-    fn an_article_message_is_written_as_it_was_read() {
+    fn a_message_of_the_article_survives_parsing() {
         let message = Message::parse(ARTICLE_MESSAGE.as_bytes()).unwrap();
         assert_eq!(serde_json::to_string(&message).unwrap(), ARTICLE_MESSAGE);
     }
 
     #[test]
-    fn a_reply_has_the_articles_fields_in_its_order() {
+    fn a_reply_has_the_articles_fields_in_the_articles_order() {
         let mut message = Message::parse(ARTICLE_MESSAGE.as_bytes()).unwrap();
         message.filename = Some("target.txt".into());
         let mut reply = message.reply(23096, "Hello Paul".into());
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_is_told_in_the_articles_words() {
+    fn a_timeout_has_the_articles_text() {
         let mut message = Message::parse(ARTICLE_MESSAGE.as_bytes()).unwrap();
         message.filename = Some("a".into());
         let reply = message.timed_out("no reply within 10s");

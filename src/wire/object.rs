@@ -1,6 +1,5 @@
-//! What requests, messages and replies have in common: JSON objects that the article's Node.js program reads and writes,
-//! extended by optional fields only. Times are milliseconds since the Unix epoch, durations microseconds;
-//! `docs/protocol.md` has every field.
+//! The common part of requests, messages and replies: JSON objects of the article's Node.js program, extended by optional fields
+//! only. `docs/protocol.md` has every field and its unit.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -43,7 +42,7 @@ pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, BadMessage> {
     Ok(serde_json::from_slice(json)?)
 }
 
-/// Reads the fields that an object's type does not know, without those that another type has as its own.
+/// Reads the unknown fields of an object, except those that another of the three types defines.
 pub fn foreign<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
     let mut fields = Map::deserialize(deserializer)?;
     fields.retain(|name, _| !OWN_FIELDS.contains(name));
@@ -61,7 +60,7 @@ mod tests {
     /// The names in a type's JSON with every field set. The struct literals below name every field, so that a new field does not
     /// compile until it is added.
     fn names<T: Serialize>(full: &T) -> Vec<String> {
-        let Ok(Value::Object(fields)) = serde_json::to_value(full) else { panic!("no object") };
+        let Ok(Value::Object(fields)) = serde_json::to_value(full) else { panic!("not an object") };
         fields.into_iter().map(|(name, _)| name).filter(|name| name != "foreign").collect()
     }
 
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn no_object_brings_in_a_field_that_another_one_has_as_its_own() {
+    fn unknown_fields_that_another_type_defines_are_dropped() {
         let (request, message, reply) = full();
         let own: BTreeSet<String> = [names(&request), names(&message), names(&reply)].concat().into_iter().collect();
         assert!(own.len() > 20 && own == *OWN_FIELDS, "{own:?}");
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_of_the_attempts_stays_between_web_tier_and_requester() {
+    fn the_attempt_key_is_not_passed_on_to_responders() {
         let request = Request { attempt_key: Some("secret".into()), ..full().0 };
         let message = request.message("m".into(), "r".into());
         let reply = message.reply(1, "body".into());

@@ -164,7 +164,7 @@ impl Reply {
     /// This reply and its JSON; an error reply instead if the JSON is longer than `limit` bytes.
     ///
     /// # Errors
-    /// It can't be serialised as JSON.
+    /// The reply cannot be serialised as JSON.
     pub fn into_json(self, limit: usize) -> serde_json::Result<(Self, Vec<u8>)> {
         let json = serde_json::to_vec(&self)?;
         if json.len() <= limit {
@@ -182,7 +182,7 @@ impl Reply {
         );
         self.response_type = ResponseType::Error;
         self.code = self.attempt.map(|_| ErrorCode::TooLarge);
-        // The other fields from the message may be the large ones.
+        // The large field may be one that the reply repeats from the message.
         self.filename = self.filename.filter(|name| name.len() <= MAX_NAME);
         self.task = self.task.filter(|name| name.len() <= MAX_NAME);
         self.extra.clear();
@@ -209,7 +209,7 @@ impl Reply {
         parse(json)
     }
 
-    /// True if it has the ids of this message.
+    /// True if the reply has the ids of this message.
     pub fn answers(&self, message: &Message) -> bool {
         self.message_id == message.message_id
             && self.request_id == message.request_id
@@ -256,7 +256,7 @@ mod tests {
     use crate::wire::Request;
 
     #[test]
-    fn the_error_in_place_of_a_reply_that_is_too_large_is_small_whatever_made_it_so() {
+    fn the_error_for_a_too_large_reply_is_small_whichever_field_is_large() {
         let long = "\0".repeat(10_000);
         let short = Reply::parse(br#"{"responderId":1,"requesterId":"a","respondedAt":1,"body":"","responseType":"Response","requestId":"b","messageId":"c","requestedAt":1,"filename":"f","attempt":1}"#).unwrap();
         let error = short.clone().too_large(2_000, 1_000);
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_body_is_cut_between_characters_and_its_length_kept() {
+    fn a_long_body_is_cut_between_characters_and_body_bytes_has_its_length() {
         let reply = Request::default().message("m".into(), "r".into()).reply(7, "abcdé".into());
         let cut = |bytes| {
             let mut cut = reply.clone();

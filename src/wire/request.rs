@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_request_is_refused_with_a_reason() {
+    fn an_invalid_request_is_refused_with_a_reason() {
         for (json, reason) in [
             ("null", "invalid type"),
             ("7", "invalid type"),
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_of_what_is_no_request_is_found_where_it_has_one() {
+    fn the_id_of_an_invalid_request_is_found_if_it_is_valid() {
         for (json, id) in [
             (r#"{"timeoutMs":-1,"requestId":"a"}"#, Some("a")),
             (r#"{"requestId":"a","fanOut":"some"}"#, Some("a")),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn small_values_count_as_what_they_hold_and_not_as_their_json() {
+    fn small_values_count_with_their_memory_not_with_their_json() {
         let with = |parameters: &str| {
             let json = format!(r#"{{"requestId":"a","parameters":{{"x":{parameters}}}}}"#);
             (Request::parse(json.as_bytes()).unwrap().bytes(), json.len())

@@ -1,4 +1,4 @@
-//! A request's view as a fold of its events: the same result on the web instance that accepted it and on all others.
+//! Builds a request's view from its events, with the same result on the web instance that accepted it and on all others.
 
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -44,11 +44,11 @@ impl RequestFold {
     pub fn apply(&mut self, event: &Event) {
         match event {
             Event::Accepted { accepted, .. } => {
-                for promise in &accepted.messages {
-                    self.message(&promise.message_id, &promise.requester_id, &accepted.instance);
+                for message in &accepted.messages {
+                    self.message(&message.message_id, &message.requester_id, &accepted.instance);
                 }
             }
-            // From the requester, so it often arrives before the web tier's `accepted` event.
+            // Sent by the requester, so it often arrives before the web tier's `accepted` event.
             Event::Dispatched { message_id, requester_id, instance, at, .. } => {
                 self.message(message_id, requester_id, instance).dispatched_at = Some(*at);
             }
@@ -76,7 +76,7 @@ impl RequestFold {
         }
     }
 
-    /// True for a message of an `accepted` event.
+    /// True if the message is known from an `accepted` or `dispatched` event.
     pub fn is_promised(&self, message_id: &str) -> bool {
         self.known.get(message_id).is_some_and(|known| known.place.is_some())
     }
@@ -93,7 +93,7 @@ impl RequestFold {
         })
     }
 
-    /// The view of a message; adds it if it is new.
+    /// The view of a message, added if it is new.
     fn message(&mut self, message_id: &str, requester_id: &str, instance: &str) -> &mut MessageView {
         let messages = &mut self.view.messages;
         let place = *self.known.entry(message_id.to_owned()).or_default().place.get_or_insert_with(|| {

@@ -1,12 +1,12 @@
-//! The latest requests of the whole deployment, from their events, limited in number and memory.
+//! The latest requests of the whole deployment, built from their events, limited in number and memory.
 
 use std::collections::{HashMap, VecDeque};
 use std::mem::size_of;
 
 use super::{Event, Footprint, RequestFold, RequestView};
 
-/// Maximum body of a reply that dashboards are shown, in bytes; the API of the web instance that accepted the request has the
-/// whole body.
+/// Maximum length of a reply's body for dashboards, in bytes. The web instance that accepted the request returns the whole body
+/// by its API.
 pub const SHOWN_BODY: usize = 16 << 10;
 
 /// A request may take one part in `SHARE` of the log's memory.
@@ -16,9 +16,9 @@ const SHARE: usize = 4;
 #[derive(Debug)]
 pub struct RequestLog {
     /// Maximum number of requests.
-    most: usize,
+    max_requests: usize,
     /// Maximum memory of all requests together, in bytes.
-    most_bytes: usize,
+    max_bytes: usize,
     bytes: usize,
     by_id: HashMap<String, Logged>,
     /// Oldest first.
@@ -32,20 +32,20 @@ struct Logged {
 }
 
 impl RequestLog {
-    /// Keeps up to `most` requests in up to `most_bytes` of memory.
-    pub fn new(most: usize, most_bytes: usize) -> Self {
-        Self { most, most_bytes, bytes: 0, by_id: HashMap::new(), order: VecDeque::new() }
+    /// Keeps up to `max_requests` requests in up to `max_bytes` bytes of memory.
+    pub fn new(max_requests: usize, max_bytes: usize) -> Self {
+        Self { max_requests, max_bytes, bytes: 0, by_id: HashMap::new(), order: VecDeque::new() }
     }
 
-    /// Applies an event and removes the oldest requests if the limits are exceeded. Ignores events of unknown requests. Returns
-    /// false for an event by which its request would exceed a fourth of the memory.
+    /// Applies an event, and removes the oldest requests if the limits are exceeded. Ignores events of unknown requests. Returns
+    /// false, and ignores the event, if its request would exceed a fourth of the memory.
     pub fn apply(&mut self, event: &Event) -> bool {
         let Some(id) = event.request_id() else { return true };
         let known = self.by_id.get(id).map(|logged| logged.bytes);
         let begun = RequestView::begin(event).filter(|_| known.is_none());
         let base = if begun.is_some() { size_of::<Logged>() + id.len() } else { 0 };
         let adds = base + event.footprint();
-        if known.unwrap_or_default() + adds > self.most_bytes / SHARE {
+        if known.unwrap_or_default() + adds > self.max_bytes / SHARE {
             return false;
         }
         if let Some(view) = begun {
@@ -58,7 +58,7 @@ impl RequestLog {
             return true;
         }
         self.bytes += adds;
-        while (self.order.len() > self.most || self.bytes > self.most_bytes)
+        while (self.order.len() > self.max_requests || self.bytes > self.max_bytes)
             && let Some(oldest) = self.order.pop_front()
         {
             self.bytes -= self.by_id.remove(&oldest).map_or(0, |logged| logged.bytes);
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
     use crate::wire::{Accepted, FanOut, MessageRef, OutcomeCounts, Reply, Request};
 
-    const MUCH: usize = 1 << 30;
+    const LARGE: usize = 1 << 30;
 
     fn request(id: &str) -> Event {
         let (request_id, fan_out) = (id.to_owned(), FanOut::All);
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_request_gathers_its_messages_replies_and_outcome() {
-        let mut log = RequestLog::new(10, MUCH);
+        let mut log = RequestLog::new(10, LARGE);
         assert!(log.apply(&request("a")));
         let messages = ["m1", "m2"].map(|id| MessageRef { message_id: id.into(), requester_id: "r".into() }).to_vec();
         let accepted = Accepted { instance: "i".into(), messages };
@@ -109,9 +109,9 @@ mod tests {
         assert_eq!(view.counts, OutcomeCounts { responses: 1, errors: 1, timeouts: 0 });
     }
 
-    /// The dashboard's fold runs the same log.
+    /// A test of the dashboard applies the same events.
     #[test]
-    fn the_event_log_folds_into_the_requests_it_says() {
+    fn the_events_of_the_fixture_make_its_requests() {
         #[derive(Deserialize)]
         struct Log {
             events: Vec<Step>,
@@ -122,15 +122,15 @@ mod tests {
             event: Event,
         }
         let fixture: Log = serde_json::from_str(include_str!("../../tests/fixtures/events.json")).unwrap();
-        let mut log = RequestLog::new(10, MUCH);
+        let mut log = RequestLog::new(10, LARGE);
         assert!(fixture.events.iter().all(|step| log.apply(&step.event)));
         assert_eq!(log.views().cloned().collect::<Vec<_>>(), fixture.requests);
         assert!(!fixture.requests.is_empty());
     }
 
     #[test]
-    fn the_oldest_make_room_for_the_newest() {
-        let mut log = RequestLog::new(2, MUCH);
+    fn the_oldest_request_is_removed_for_a_new_one() {
+        let mut log = RequestLog::new(2, LARGE);
         assert!(["a", "b", "c"].iter().all(|id| log.apply(&request(id))));
         assert_eq!(log.views().map(|view| &view.request_id[..]).collect::<Vec<_>>(), ["c", "b"]);
         assert!(log.get("a").is_none());
@@ -143,34 +143,34 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_told_the_log_stays_within_its_memory() {
-        let most_bytes = 1 << 20;
-        let mut log = RequestLog::new(1_000, most_bytes);
+    fn no_events_make_the_log_exceed_its_memory() {
+        let max_bytes = 1 << 20;
+        let mut log = RequestLog::new(1_000, max_bytes);
         let mut refused = 0;
         for number in 0..200 {
             let id = number.to_string();
             assert!(log.apply(&request(&id)));
             for message in 0..100 {
                 refused += usize::from(!log.apply(&reply(&id, message.to_string(), 5_000)));
-                assert!(log.bytes <= most_bytes);
+                assert!(log.bytes <= max_bytes);
             }
         }
         assert!(refused > 200 * 40, "a request has a fourth of it: {refused} replies were refused");
         assert!((2..=5).contains(&log.views().len()) && log.get("199").is_some() && log.get("0").is_none());
         assert_eq!(log.bytes, log.by_id.values().map(|logged| logged.bytes).sum::<usize>());
-        assert!(!log.apply(&request(&"i".repeat(most_bytes))), "an id counts too");
+        assert!(!log.apply(&request(&"i".repeat(max_bytes))), "an id counts too");
     }
 
     #[test]
-    fn a_request_that_is_told_twice_is_one() {
-        let mut log = RequestLog::new(2, MUCH);
+    fn a_second_event_of_the_same_request_adds_none() {
+        let mut log = RequestLog::new(2, LARGE);
         ["a", "a", "a", "b"].iter().for_each(|id| assert!(log.apply(&request(id))));
         assert_eq!(log.views().len(), 2);
     }
 
     #[test]
     fn ten_thousand_messages_and_replies_are_found_by_their_ids() {
-        let mut log = RequestLog::new(1, MUCH);
+        let mut log = RequestLog::new(1, LARGE);
         log.apply(&request("a"));
         let messages =
             (0..10_000).map(|id| MessageRef { message_id: id.to_string(), requester_id: "r".into() }).collect();

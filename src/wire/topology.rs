@@ -1,4 +1,4 @@
-//! The state of the deployment as a fold of events, computed alike on the server and in the dashboard.
+//! The state of the deployment, built from events in the same way on the server and in the dashboard.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub struct InstanceView {
 }
 
 impl InstanceView {
-    /// A worker by its place in the pool.
+    /// A worker by its index in the pool.
     pub fn worker(&self, index: usize) -> Option<&WorkerView> {
         let workers = &self.snapshot.workers;
         workers.binary_search_by_key(&index, |worker| worker.index).ok().map(|place| &workers[place])
@@ -98,9 +98,9 @@ mod tests {
         Event::Instance { snapshot: Box::new(snapshot) }
     }
 
-    /// The dashboard's fold processes the same log, with the log's times.
+    /// A test of the dashboard applies the same events, with the fixture's times.
     #[test]
-    fn the_event_log_folds_into_the_topology_it_says() {
+    fn the_events_of_the_fixture_make_its_topology() {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Log {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn it_comes_back_whole_from_json() {
+    fn a_topology_survives_json() {
         let mut topology = Topology::default();
         topology.apply(&snapshot("a", 3), 1_000);
         let link = Event::Link {

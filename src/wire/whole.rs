@@ -36,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_whole_however_it_is_written() {
+    fn a_whole_number_may_be_written_as_a_float() {
         for text in ["7", "7.0", "0.7e1", "70e-1"] {
             let body: Body = serde_json::from_str(&format!(r#"{{"count":{text},"most":{text}}}"#)).unwrap();
             assert_eq!((body.count, body.most), (7, Some(7)), "{text}");
