@@ -24,7 +24,7 @@ impl RoundRobin {
         self.dealer.attach_here()
     }
 
-    /// True if the number of messages that libzmq has queued for workers is known: libzmq does not report it, but [`SharedDealer`]
+    /// True if the number of messages queued in libzmq is known: libzmq does not report it, but [`SharedDealer`]
     /// counts them.
     pub fn knows_queued(&self) -> bool {
         self.shared.is_some()
