@@ -1,14 +1,9 @@
 //! The file task: returns the text of a file in one folder.
 
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::path::Path;
+use std::sync::Arc;
 
-use cap_std::ambient_authority;
-use cap_std::fs::{Dir, FileType, FileTypeExt, OpenOptions, OpenOptionsExt};
-use nix::libc::{ENXIO, O_NONBLOCK};
-
-use super::{Task, TaskError, TaskFuture, TaskInput, TaskOutput, Withheld, is_key, lineage, off_thread};
+use super::{Folder, Task, TaskError, TaskFuture, TaskInput, TaskOutput, Withheld, off_thread};
 
 /// The file that is built into the program, so that a message without `filename` gets a response in any folder. The default of
 /// `task.file`.
@@ -20,33 +15,9 @@ pub const BUILT_IN_FILE: &str = "target.txt";
 /// Hidden files and those in [`Withheld`] are not read. Bytes that are not UTF-8 become U+FFFD.
 #[derive(Debug)]
 pub struct FileTask {
-    root: Arc<Root>,
+    folder: Arc<Folder>,
     default_file: String,
     max_bytes: u64,
-}
-
-/// The folder, opened at the first read if it does not exist at start.
-#[derive(Debug)]
-struct Root {
-    path: PathBuf,
-    opened: OnceLock<Opened>,
-    withheld: Withheld,
-}
-
-#[derive(Debug)]
-struct Opened {
-    dir: Dir,
-    lineage: Vec<(u64, u64)>,
-}
-
-impl Root {
-    fn open(&self) -> io::Result<&Opened> {
-        if let Some(opened) = self.opened.get() {
-            return Ok(opened);
-        }
-        let dir = Dir::open_ambient_dir(&self.path, ambient_authority())?;
-        Ok(self.opened.get_or_init(|| Opened { dir, lineage: lineage(&self.path) }))
-    }
 }
 
 impl FileTask {
@@ -57,20 +28,16 @@ impl FileTask {
     /// # Errors
     /// [`TaskError::Root`] when `root` exists and can't be opened as a folder. `default_file` need not exist yet.
     pub fn new(root: &Path, default_file: String, max_bytes: u64, withheld: Withheld) -> Result<Self, TaskError> {
-        let root = Root { path: root.to_owned(), opened: OnceLock::new(), withheld };
-        match root.open() {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(TaskError::Root { root: root.path, cause }),
-            _ => Ok(Self { root: Arc::new(root), default_file, max_bytes }),
-        }
+        Ok(Self { folder: Arc::new(Folder::new(root, withheld)?), default_file, max_bytes })
     }
 }
 
 impl Task for FileTask {
     fn run<'a>(&'a self, input: TaskInput<'a>) -> TaskFuture<'a> {
         let path = input.filename.unwrap_or(&self.default_file).to_owned();
-        let (root, max_bytes) = (Arc::clone(&self.root), self.max_bytes);
+        let (folder, max_bytes) = (Arc::clone(&self.folder), self.max_bytes);
         Box::pin(off_thread(move || {
-            let body = read(&root, &path, max_bytes).or_else(|error| built_in(&path, error))?;
+            let body = folder.read(&path, max_bytes).or_else(|error| built_in(&path, error))?;
             Ok(TaskOutput { body, filename: Some(path) })
         }))
     }
@@ -81,63 +48,6 @@ fn built_in(path: &str, error: TaskError) -> Result<String, TaskError> {
     match error {
         TaskError::NotFound { .. } if path == BUILT_IN_FILE => Ok(include_str!("../../../files/target.txt").to_owned()),
         error => Err(error),
-    }
-}
-
-/// Reads the file `path` of `root`. Blocks on the disk only.
-fn read(root: &Root, path: &str, max_bytes: u64) -> Result<String, TaskError> {
-    let Opened { dir, lineage } = root.open().map_err(|cause| refusal(path, cause))?;
-    let mut options = OpenOptions::new();
-    // Without O_NONBLOCK, opening a fifo waits for a writer that may never come.
-    options.read(true).custom_flags(O_NONBLOCK);
-    let file = dir.open_with(path, &options).map_err(|cause| refusal(path, cause))?;
-
-    // Read from the open handle: the path may refer to another file by now.
-    let metadata = file.metadata().map_err(|cause| refusal(path, cause))?;
-    if !metadata.is_file() {
-        return Err(TaskError::NotAFile { path: path.to_owned(), kind: kind(&metadata.file_type()) });
-    }
-
-    if root.withheld.holds(dir, lineage, path, &file) {
-        return Err(TaskError::Withheld { path: path.to_owned() });
-    }
-
-    // The limit applies to the read, because a file may grow after its length was checked.
-    let mut bytes = Vec::new();
-    file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(|cause| refusal(path, cause))?;
-    if bytes.len() as u64 > max_bytes {
-        return Err(TaskError::TooBig { path: path.to_owned(), max: max_bytes });
-    }
-    let text = String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-    if is_key(&text) {
-        return Err(TaskError::Withheld { path: path.to_owned() });
-    }
-    Ok(text)
-}
-
-/// Converts an error of the system or of cap-std's path check.
-fn refusal(path: &str, cause: io::Error) -> TaskError {
-    let path = path.to_owned();
-    match (cause.kind(), cause.raw_os_error()) {
-        (io::ErrorKind::NotFound, _) => TaskError::NotFound { path },
-        // cap-std's refusal of a path outside has this kind too, but no OS error.
-        (io::ErrorKind::PermissionDenied, None) => TaskError::OutsideRoot { path },
-        (io::ErrorKind::PermissionDenied, Some(_)) => TaskError::Denied { path },
-        (_, Some(ENXIO)) => TaskError::NotAFile { path, kind: "a socket or an absent device" },
-        _ => TaskError::Unreadable { path, cause },
-    }
-}
-
-/// The kind of a file that is not regular, with its article.
-fn kind(file_type: &FileType) -> &'static str {
-    if file_type.is_dir() {
-        "a directory"
-    } else if file_type.is_fifo() {
-        "a fifo"
-    } else if file_type.is_char_device() || file_type.is_block_device() {
-        "a device"
-    } else {
-        "of an unknown type"
     }
 }
 
@@ -319,36 +229,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_device_is_refused() {
-        let task = FileTask::new(Path::new("/dev"), "zero".to_owned(), MAX_BYTES, Withheld::default()).unwrap();
-        let parameters = Map::new();
-        let input = TaskInput { message_id: "m", filename: None, parameters: &parameters };
-        let text = task.run(input).await.unwrap_err().to_string();
-        assert!(text.starts_with("'zero' is a device"), "{text}");
-    }
-
-    #[tokio::test]
     async fn unusable_paths_are_errors() {
         let fixture = Fixture::new();
         for name in ["target.txt/x", "a\0b", &"x".repeat(5_000)] {
             assert!(matches!(fixture.error(name).await, TaskError::Unreadable { .. }));
         }
-    }
-
-    // Tests only the mapping of the error: if root runs the tests, no file is denied.
-    #[test]
-    fn a_file_that_may_not_be_read_is_denied() {
-        let error = refusal("x", io::Error::from_raw_os_error(nix::libc::EACCES));
-        assert!(matches!(error, TaskError::Denied { .. }), "{error}");
-    }
-
-    #[test]
-    fn a_root_that_is_not_a_folder_is_an_error_that_names_the_setting() {
-        let root = Fixture::new().folder.path().join("secret.txt");
-        fs::create_dir_all(root.parent().unwrap()).unwrap();
-        fs::write(&root, "").unwrap();
-        let error = FileTask::new(&root, String::new(), MAX_BYTES, Withheld::default()).unwrap_err();
-        assert!(error.to_string().contains("task.root"), "{error}");
     }
 
     #[tokio::test]
