@@ -4,20 +4,19 @@
 //! message's envelope. A DEALER can also announce itself, which least-busy dispatch needs. One socket per broker, because a
 //! DEALER with several peers sends to each in turn; with IMMEDIATE it is writable just while its peer is connected.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::BrokerAddress;
 use crate::runtime::InstanceStatus;
 use crate::runtime::zeromq::{Contexts, Frames, PeerEvent, PeerNews, Renewal, Socket, connect, poll_peer, renew};
 use crate::wire::{LEAVE, READY, RETURNED};
 
-/// What [`BrokerConnections::next`] brings.
+/// What [`BrokerConnections::poll_next`] brings.
 pub enum FromBroker {
     /// A message, without its envelope.
     Message(Frames),
@@ -159,8 +158,8 @@ impl BrokerConnections {
         self.all.iter().filter_map(|connection| connection.renewal.as_ref()?.due()).min()
     }
 
-    /// Leaves every broker. One that deals by credit confirms it: until then there may be messages, which [`Self::next`]
-    /// brings. To any other, messages that are here are returned. What a separate broker's DEALER deals to this worker
+    /// Leaves every broker. One that deals by credit confirms it: until then there may be messages, which
+    /// [`Self::poll_next`] brings. To any other, messages that are here are returned. What a separate broker's DEALER deals to this worker
     /// after that is lost, and sent again by its requester: libzmq offers nothing to tell a DEALER.
     pub fn leave(&mut self, returned: impl Fn(&Frames) -> io::Result<Vec<u8>>) -> io::Result<()> {
         for connection in std::mem::take(&mut self.all) {
@@ -173,12 +172,8 @@ impl BrokerConnections {
         Ok(())
     }
 
-    /// The next message, or news of a connection. Dropping the future loses nothing.
-    pub async fn next(&mut self) -> io::Result<FromBroker> {
-        std::future::poll_fn(|cx| self.poll_next(cx)).await
-    }
-
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<FromBroker>> {
+    /// Ready with the next message, or news of a connection.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<FromBroker>> {
         let count = self.all.len();
         for step in 0..count {
             let index = (self.turn + step) % count;
@@ -224,23 +219,26 @@ impl BrokerConnections {
         }
     }
 
-    /// Sends heartbeats while the last message is worked on, to a broker elsewhere that deals by credit: it would take
-    /// silence for the loss of the worker. Returns only an error.
-    pub async fn beat(&self) -> io::Result<Infallible> {
-        let id = self.reply_to.as_ref().map(|reply_to| reply_to.connection);
-        let connection = self.all.iter().find(|connection| Some(connection.id) == id);
-        match connection {
-            Some(Connection {
-                has_greeted: true,
-                broker: BrokerAddress::Tcp(_) | BrokerAddress::Ipc(_),
-                socket,
-                ..
-            }) => loop {
-                sleep(self.contexts.heartbeat()).await;
-                socket.try_send(vec![READY.into()])?;
-            },
-            _ => std::future::pending().await,
+    /// When to [`Self::beat`] next while the last message is worked on; none: its broker needs no heartbeats.
+    pub fn next_beat(&self) -> Option<Instant> {
+        self.beating().map(|_| Instant::now() + self.contexts.heartbeat())
+    }
+
+    /// Sends a heartbeat to the broker of the last message.
+    pub fn beat(&self) -> io::Result<()> {
+        if let Some(connection) = self.beating() {
+            connection.socket.try_send(vec![READY.into()])?;
         }
+        Ok(())
+    }
+
+    /// The connection that the last message came by, where its broker is elsewhere and deals by credit: it takes silence for
+    /// the loss of the worker.
+    fn beating(&self) -> Option<&Connection> {
+        let id = self.reply_to.as_ref()?.connection;
+        let connection = self.all.iter().find(|connection| connection.id == id)?;
+        let is_elsewhere = !matches!(connection.broker, BrokerAddress::Inproc { .. });
+        (connection.has_greeted && is_elsewhere).then_some(connection)
     }
 }
 

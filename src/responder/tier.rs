@@ -9,9 +9,11 @@ use slog::warn;
 use tokio::sync::watch;
 
 use super::tasks::{BUILT_IN_FILE, Tasks, TasksConfig, Withheld};
-use super::{Backend, FaultInjector, LocalBroker, ResponderContext, ResponderControls, ResponderStates, run_responder};
+use super::{
+    Backend, FaultInjector, LocalBroker, ResponderContext, ResponderControls, ResponderStates, ResponderWorker,
+};
 use crate::config::Settings;
-use crate::runtime::supervision::{Component, Drain, Factory, Supervisor};
+use crate::runtime::supervision::{Drain, Supervised, Supervisor};
 use crate::runtime::{Process, first_responder_id};
 use crate::wire::{Delay, TaskName, Tier};
 
@@ -54,8 +56,8 @@ impl ResponderTier {
             max_reply_bytes: process.settings.requester.max_message_bytes.usize(),
         });
         let arbiters = process.arbiter_pool(settings.arbiters.usize(), settings.blocking_threads.usize())?;
-        let factory: Factory = Arc::new(move |slot| Box::pin(run_responder(slot, context.clone())));
-        let workers = process.pool("responder worker", &arbiters, &status, size, Component::spawn_from(factory));
+        let spawn = ResponderWorker::spawn(move |life| ResponderWorker::new(life, context.clone()));
+        let workers = process.pool("responder worker", &arbiters, &status, size, spawn);
         let task = &process.settings.task;
         if task.name == TaskName::File && task.file != Path::new(BUILT_IN_FILE) {
             let path = task.root.join(&task.file);

@@ -1,306 +1,348 @@
-//! A responder worker: it does a task for each message, after a delay, and replies.
+//! A responder worker: it takes a message, answers it (`answering.rs`), and takes the next. What it can be told is here; its
+//! sockets are in `broker_connections.rs`.
 
 use std::io;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::{self, Poll, ready};
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use slog::{debug, info, warn};
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use actix::prelude::*;
+use futures_util::future::LocalBoxFuture;
+use futures_util::{FutureExt, StreamExt};
+use slog::{info, warn};
+use tokio::sync::{OwnedMutexGuard, watch};
+use tokio::time::Instant;
+use tokio_stream::wrappers::WatchStream;
 
-use super::{Backend, FaultInjector, FromBroker, ResponderState, ResponderStates, TaskState, wait};
-use crate::responder::tasks::{TaskError, TaskInput, TaskOutput, Tasks};
-use crate::runtime::supervision::{Slot, WorkError, panic_message};
-use crate::runtime::zeromq::{Frames, frames_of};
-use crate::runtime::{InstanceStatus, deadline_of};
-use crate::wire::{
-    Delay, DeliveryFrame, EXPIRED, ErrorCode, Hop, MAX_TIMEOUT_MS, Message, Reply, Timings, WorkerState,
+use super::tasks::Tasks;
+use super::{
+    Answer, Backend, BrokerAddress, FaultInjector, FromBroker, Job, ResponderState, ResponderStates, returned,
 };
-
-/// After so many deaths of its workers, a message is answered with an error instead of being tried again.
-const DEATHS_ALLOWED: u32 = 2;
-
-/// The most that a reply is expected to need on its way back; of a short delay a fifth.
-const REPLY_TIME: Duration = Duration::from_millis(10);
+use crate::runtime::supervision::{Crash, Drain, Life, Supervised, WorkError, keep_going};
+use crate::runtime::zeromq::frames_of;
+use crate::runtime::{Alarm, InstanceStatus};
+use crate::wire::{Delay, DeliveryFrame, EXPIRED, Hop, WorkerState};
 
 /// How long a worker that leaves waits for a broker to confirm that it gets no more messages.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Steps made in one go before others on the arbiter get their turn; a message takes two.
+const BATCH: usize = 64;
 
 /// What all responder workers of an instance share.
 pub struct ResponderContext {
     pub states: ResponderStates,
     pub tasks: Arc<Tasks>,
     pub delay: watch::Receiver<Delay>,
+    /// Not messages to each worker: faults are the instance's, `clear` ends the waits of all workers at once, and a stall is
+    /// listed until its worker has ended it, or died in it.
     pub faults: Arc<FaultInjector>,
     pub status: Arc<InstanceStatus>,
     /// The longest reply sent, in bytes of JSON.
     pub max_reply_bytes: usize,
 }
 
-/// Runs one responder worker until it is drained. An error means that its socket failed.
-pub async fn run_responder(slot: Slot, context: Arc<ResponderContext>) -> Result<(), WorkError> {
-    let delay = *context.delay.borrow();
-    let state = context.states.state(slot.index, &delay);
-    let mut state = state.lock().await;
-    slot.status.name(&state.task.responder_id.to_string());
-    // A successor may be on another arbiter than the worker before it.
-    state.brokers.attach_here()?;
-    let mut backend = context.states.backend.clone();
-    follow_brokers(&mut state, &mut backend, &slot)?;
-    if state.task.in_hand.is_some() {
-        state.task.deaths += 1;
-        slot.status.set(WorkerState::Busy, None);
-        reply(&mut state, &slot, &context).await?;
-    }
-    while !slot.drain.is_cancelled() {
-        slot.status.set(WorkerState::Idle, None);
-        let due = state.brokers.next_renewal();
-        let from_broker = tokio::select! {
-            from_broker = state.brokers.next() => from_broker?,
-            () = slot.drain.cancelled() => break,
-            () = backend.changed() => FromBroker::Changed,
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => FromBroker::Changed,
-        };
-        match from_broker {
-            FromBroker::Message(frames) => take(frames, &mut state, &slot, &context).await?,
-            FromBroker::Changed => follow_brokers(&mut state, &mut backend, &slot)?,
+/// A responder worker. Messages come by its sockets, which it polls (see `advance`): they cost no mailbox.
+pub struct ResponderWorker {
+    context: Arc<ResponderContext>,
+    /// The answer to the message in hand, while it is made.
+    answering: Option<LocalBoxFuture<'static, io::Result<Answer>>>,
+    /// When the broker of the message in hand gets the next heartbeat.
+    beat_at: Option<Instant>,
+    brokers: Vec<BrokerAddress>,
+    brokers_changed: bool,
+    draining: bool,
+    /// Every broker was told that it leaves.
+    leaving: bool,
+    /// Until when it waits for a broker's confirmation.
+    leave_by: Option<Instant>,
+    alarm: Alarm,
+    /// What survives it. Its successor gets this when it is dropped, and so before `life` tells the supervisor of the end.
+    state: OwnedMutexGuard<ResponderState>,
+    life: Life,
+}
+
+/// The delay before each task has changed: it applies from the next message on.
+#[derive(Message)]
+#[rtype("()")]
+struct DelayChanged(Delay);
+
+/// The brokers to work for have changed.
+#[derive(Message)]
+#[rtype("()")]
+struct BrokersChanged(Vec<BrokerAddress>);
+
+impl ResponderWorker {
+    /// The worker before it in its slot must have been dropped.
+    pub fn new(life: Life, context: Arc<ResponderContext>) -> Self {
+        let state = context.states.take(life.slot.index, &context.delay.borrow());
+        Self {
+            context,
+            answering: None,
+            beat_at: None,
+            brokers: vec![],
+            brokers_changed: false,
+            draining: false,
+            leaving: false,
+            leave_by: None,
+            alarm: Alarm::default(),
+            state,
+            life,
         }
     }
-    leave(&mut state, &slot, &context).await?;
-    context.states.clear(slot.index);
-    Ok(())
 }
 
-/// Connects to the brokers that there are, and to no others.
-fn follow_brokers(state: &mut ResponderState, backend: &mut Backend, slot: &Slot) -> io::Result<()> {
-    let id = state.task.responder_id;
-    for gone in state.brokers.follow(&backend.brokers(), |message| returned(message, id, slot))? {
-        info!(slot.log, "broker gone"; "broker" => %gone);
+impl Actor for ResponderWorker {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.life.slot.status.name(&self.state.task.responder_id.to_string());
+        // The worker before it may have been on another arbiter.
+        if let Err(error) = self.state.brokers.attach_here() {
+            return self.end(Err(error.into()), ctx);
+        }
+        if self.state.task.in_hand.is_some() {
+            self.state.task.deaths += 1;
+            self.life.slot.status.set(WorkerState::Busy, None);
+        }
+        ctx.add_stream(WatchStream::new(self.context.delay.clone()).map(DelayChanged));
+        ctx.add_stream(self.context.states.backend.brokers().map(BrokersChanged));
+        keep_going(ctx);
     }
-    Ok(())
 }
 
-/// Leaves every broker: what the worker has is answered, or returned for another one. A broker of this process always
-/// confirms, or closes the connection; one elsewhere may be another program by now.
-async fn leave(state: &mut ResponderState, slot: &Slot, context: &ResponderContext) -> Result<(), WorkError> {
-    let id = state.task.responder_id;
-    state.brokers.leave(|message| returned(message, id, slot))?;
-    let patience = match context.states.backend {
-        Backend::Here(_) => Duration::MAX,
-        Backend::Ipc(_) | Backend::Addresses(_) => LEAVE_TIMEOUT,
-    };
-    while !state.brokers.is_empty() {
-        match timeout(patience, state.brokers.next()).await {
-            Ok(Ok(FromBroker::Message(frames))) => take(frames, state, slot, context).await?,
-            Ok(Ok(FromBroker::Changed)) => drop(state.brokers.follow(&[], |message| returned(message, id, slot))?),
-            Ok(Err(error)) => return Err(error.into()),
-            Err(_) => {
-                warn!(slot.log, "a broker did not confirm that this worker left"; "after" => ?LEAVE_TIMEOUT);
-                break;
+impl StreamHandler<DelayChanged> for ResponderWorker {
+    fn handle(&mut self, DelayChanged(delay): DelayChanged, _: &mut Self::Context) {
+        self.state.task.delays.replace(&delay);
+    }
+
+    /// The process ends: it is not changed any more.
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+impl StreamHandler<BrokersChanged> for ResponderWorker {
+    fn handle(&mut self, BrokersChanged(brokers): BrokersChanged, _: &mut Self::Context) {
+        // Followed when nothing is in hand: its reply goes by a connection that might be left.
+        (self.brokers, self.brokers_changed) = (brokers, true);
+    }
+
+    /// What there is stays: an `ipc://` endpoint, or the process ends.
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+impl Handler<Drain> for ResponderWorker {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, _: &mut Self::Context) {
+        self.draining = true;
+    }
+}
+
+impl Handler<Crash> for ResponderWorker {
+    type Result = ();
+
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("crashed on request");
+    }
+}
+
+impl Supervised for ResponderWorker {
+    fn life(&mut self) -> &mut Life {
+        &mut self.life
+    }
+
+    fn advance(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), WorkError>> {
+        for _ in 0..BATCH {
+            if self.state.task.in_hand.is_some() {
+                ready!(self.poll_answer(cx))?;
+            } else if !self.draining {
+                ready!(self.poll_brokers(cx))?;
+            } else if ready!(self.poll_leave(cx))? {
+                self.context.states.clear(self.life.slot.index);
+                return Poll::Ready(Ok(()));
             }
         }
+        // Others on the arbiter get their turn.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
-    Ok(())
 }
 
-/// Takes a message in hand, and answers it.
-async fn take(
-    frames: Frames,
-    state: &mut ResponderState,
-    slot: &Slot,
-    context: &ResponderContext,
-) -> Result<(), WorkError> {
-    slot.status.set(WorkerState::Busy, None);
-    context.status.ledger.sent();
-    state.task.in_hand = Some(frames);
-    state.task.deaths = 0;
-    reply(state, slot, context).await
-}
-
-/// Replies to the message in hand. While it is worked on, the broker gets heartbeats.
-async fn reply(state: &mut ResponderState, slot: &Slot, context: &ResponderContext) -> Result<(), WorkError> {
-    let ResponderState { brokers, task } = state;
-    let answer = tokio::select! {
-        answer = answer(task, slot, context) => answer?,
-        failed = brokers.beat() => match failed? {},
-    };
-    if !brokers.reply(answer)? {
-        info!(slot.log, "a reply is not sent: the connection to its broker was lost");
-    }
-    Ok(())
-}
-
-/// Does what the message in hand asks for; the reply's frames.
-async fn answer(state: &mut TaskState, slot: &Slot, context: &ResponderContext) -> Result<Frames, WorkError> {
-    let Some(frames) = &state.in_hand else { return Ok(vec![]) };
-    let started = Instant::now();
-    let mut limit = context.max_reply_bytes;
-    let delivery = frames.iter().skip(1).find_map(|frame| DeliveryFrame::parse(frame));
-    let mut expired = false;
-    let mut reply = match Message::parse(&frames[0]) {
-        Err(error) => {
-            warn!(slot.log, "a message can't be read"; "error" => %error);
-            let message = Message::default();
-            message
-                .error(state.responder_id, ErrorCode::BadRequest, format!("the message can't be read: {error}"))
-                .plain()
+impl ResponderWorker {
+    /// Answers the message in hand: ready when it has replied, or has sent the broker a heartbeat.
+    fn poll_answer(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), WorkError>> {
+        let answering = match (&mut self.answering, &mut *self.state) {
+            (Some(answering), _) => answering,
+            (none, ResponderState { brokers, task }) => {
+                let Some(frames) = task.in_hand.take() else { return Poll::Ready(Ok(())) };
+                let slot = &self.life.slot;
+                let job = Job::new(&frames, task, slot.index, self.context.clone(), slot.log.clone());
+                task.in_hand = Some(frames);
+                self.beat_at = brokers.next_beat();
+                none.insert(job.answer().boxed_local())
+            }
+        };
+        if let Poll::Ready(answer) = answering.poll_unpin(cx) {
+            self.answering = None;
+            self.reply(answer?)?;
+            return Poll::Ready(Ok(()));
         }
-        Ok(message) => {
-            debug!(slot.log, "message"; "requestId" => &message.request_id, "messageId" => &message.message_id);
-            limit = message.max_reply_bytes.map_or(limit, |most| limit.min(usize::try_from(most).unwrap_or(limit)));
-            let reply = if state.deaths >= DEATHS_ALLOWED {
-                let body = format!("the worker died {} times on this message", state.deaths);
-                message.error(state.responder_id, ErrorCode::Panicked, body)
-            } else {
-                let deadline = deadline(delivery.as_ref(), &message);
-                state.delays.replace(&context.delay.borrow());
-                let delay = state.delays.draw();
-                let work = async {
-                    wait(delay).await;
-                    match context.faults.apply(slot.index).await {
-                        Ok(()) => to_reply(&message, state.responder_id, run_task(&message, &context.tasks).await),
-                        Err(fault) => message.error(state.responder_id, ErrorCode::TaskFailed, fault),
-                    }
-                };
-                match before(deadline, needed(delay, &message), work).await {
-                    Some(reply) => reply,
-                    None => {
-                        expired = true;
-                        let body = "its time ran out before it was worked on to its end: nobody waits for it any more";
-                        message.error(state.responder_id, ErrorCode::Timeout, body)
-                    }
-                }
-            };
-            // Only a message with `attempt` comes from a requester that reads the optional fields.
-            if message.attempt.is_some() { placed(reply, &context.status) } else { reply.plain() }
+        self.alarm.set(self.beat_at);
+        ready!(self.alarm.poll(cx));
+        self.state.brokers.beat()?;
+        self.beat_at = self.state.brokers.next_beat();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Waits for a message: ready when one is in hand, or the connections have changed.
+    fn poll_brokers(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), WorkError>> {
+        if std::mem::take(&mut self.brokers_changed) {
+            self.follow_brokers()?;
         }
-    };
-    let service = started.elapsed();
-    if reply.attempt.is_some() {
-        reply.timings = Some(Timings { service_us: Some(service.as_micros() as u64), ..Timings::default() });
-    }
-    let (reply, json) = reply.into_json(limit).map_err(io::Error::from)?;
-    debug!(slot.log, "reply"; "requestId" => &reply.request_id, "messageId" => &reply.message_id, "type" => ?reply.response_type);
-    let mut answer = frames_of([&json]);
-    // Frames that this program does not know go back as they came.
-    let others = state.in_hand.take().into_iter().flatten().skip(1);
-    answer.extend(others.filter(|frame| DeliveryFrame::parse(frame).is_none()));
-    if expired {
-        answer.push(EXPIRED.into());
-    }
-    match expired {
-        true => context.status.ledger.expired(),
-        false => {
-            context.status.ledger.ended(reply.outcome());
-            context.status.hops.record(Hop::Service, service);
+        self.life.slot.status.set(WorkerState::Idle, None);
+        if let Poll::Ready(news) = self.state.brokers.poll_next(cx)? {
+            return Poll::Ready(Ok(self.take(news)?));
         }
+        self.alarm.set(self.state.brokers.next_renewal());
+        ready!(self.alarm.poll(cx));
+        Poll::Ready(Ok(self.follow_brokers()?))
     }
-    slot.status.handled();
-    Ok(answer)
-}
 
-/// Until when somebody waits for a message's reply, where its sender says so.
-fn deadline(delivery: Option<&DeliveryFrame>, message: &Message) -> Option<Instant> {
-    let left = |ms: u64| Instant::now() + Duration::from_millis(ms.min(MAX_TIMEOUT_MS));
-    delivery.map(deadline_of).or_else(|| message.time_left_ms.map(left))
-}
-
-/// The time that a message has to have left to be begun. Under overload every message waits until there is too little, and
-/// none would ever be answered. One whose delay is longer than all the time it was given does not wait too long: it is begun,
-/// and ends at its deadline.
-fn needed(delay: Duration, message: &Message) -> Duration {
-    match message.timeout_ms {
-        Some(ms) if delay < Duration::from_millis(ms) => delay + REPLY_TIME.min(delay / 5),
-        _ => Duration::ZERO,
-    }
-}
-
-/// Does work that needs some time; none where there is less, or the deadline passes first.
-async fn before<T>(deadline: Option<Instant>, needed: Duration, work: impl Future<Output = T>) -> Option<T> {
-    match deadline {
-        Some(deadline) if deadline <= Instant::now() + needed => None,
-        Some(deadline) => timeout_at(deadline, work).await.ok(),
-        None => Some(work.await),
-    }
-}
-
-async fn run_task(message: &Message, tasks: &Tasks) -> Result<Result<TaskOutput, TaskError>, String> {
-    let task = match tasks.get(message.task.as_deref()) {
-        Ok(task) => task,
-        Err(error) => return Ok(Err(error)),
-    };
-    let input = TaskInput {
-        message_id: &message.message_id,
-        filename: message.filename.as_deref(),
-        parameters: &message.parameters,
-    };
-    // A panic ends the task, not the worker: the reply goes out by the same socket.
-    AssertUnwindSafe(async { task.run(input).await })
-        .catch_unwind()
-        .await
-        .map_err(|panic| panic_message(panic.as_ref()))
-}
-
-fn to_reply(message: &Message, responder_id: i64, result: Result<Result<TaskOutput, TaskError>, String>) -> Reply {
-    match result {
-        Ok(Ok(output)) => {
-            let mut reply = message.reply(responder_id, output.body);
-            reply.filename = output.filename.or(reply.filename);
-            reply
+    /// Leaves every broker: what the worker has is answered, or returned for another one. Ready with true when it has left. A
+    /// broker of this process always confirms that, or closes the connection; one elsewhere may be another program by now.
+    fn poll_leave(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<bool, WorkError>> {
+        let (id, log) = (self.state.task.responder_id, &self.life.slot.log);
+        if !self.leaving {
+            self.state.brokers.leave(|message| returned(message, id, log))?;
+            (self.leaving, self.brokers) = (true, vec![]);
         }
-        Ok(Err(error)) => message.error(responder_id, ErrorCode::TaskFailed, error.to_string()),
-        Err(panic) => message.error(responder_id, ErrorCode::Panicked, format!("the task panicked: {panic}")),
+        if self.state.brokers.is_empty() {
+            return Poll::Ready(Ok(true));
+        }
+        if let Poll::Ready(news) = self.state.brokers.poll_next(cx)? {
+            self.leave_by = None;
+            self.take(news)?;
+            return Poll::Ready(Ok(false));
+        }
+        let is_here = matches!(self.context.states.backend, Backend::Here(_));
+        let leave_by = (!is_here).then(|| *self.leave_by.get_or_insert_with(|| Instant::now() + LEAVE_TIMEOUT));
+        self.alarm.set(leave_by);
+        ready!(self.alarm.poll(cx));
+        warn!(log, "a broker did not confirm that this worker left"; "after" => ?LEAVE_TIMEOUT);
+        Poll::Ready(Ok(true))
     }
-}
 
-/// Says where the reply was made.
-fn placed(mut reply: Reply, status: &InstanceStatus) -> Reply {
-    let instance = &status.instance;
-    reply.node = Some(instance.node.clone());
-    reply.service = Some(instance.service.clone());
-    reply.slot.clone_from(&instance.slot);
-    reply
-}
+    /// Takes a message in hand, or looks after the connections.
+    fn take(&mut self, news: FromBroker) -> io::Result<()> {
+        let FromBroker::Message(frames) = news else { return self.follow_brokers() };
+        self.life.slot.status.set(WorkerState::Busy, None);
+        self.context.status.ledger.sent();
+        (self.state.task.in_hand, self.state.task.deaths) = (Some(frames), 0);
+        Ok(())
+    }
 
-/// The reply with which a message that was not begun is returned, for another worker.
-fn returned(frames: &Frames, responder_id: i64, slot: &Slot) -> io::Result<Vec<u8>> {
-    let mut message = Message::parse(&frames[0]).unwrap_or_default();
-    // The message itself goes back whole behind the reply.
-    (message.filename, message.task) = (None, None);
-    message.extra.clear();
-    debug!(slot.log, "given back"; "requestId" => &message.request_id, "messageId" => &message.message_id);
-    let reply = message.error(responder_id, ErrorCode::Draining, "this worker has left");
-    Ok(serde_json::to_vec(&reply)?)
+    /// Connects to the brokers that there are, and to no others.
+    fn follow_brokers(&mut self) -> io::Result<()> {
+        let (id, log) = (self.state.task.responder_id, &self.life.slot.log);
+        for gone in self.state.brokers.follow(&self.brokers, |message| returned(message, id, log))? {
+            info!(log, "broker gone"; "broker" => %gone);
+        }
+        Ok(())
+    }
+
+    /// Ends the message in hand with its answer.
+    fn reply(&mut self, answer: Answer) -> io::Result<()> {
+        let (slot, status) = (&self.life.slot, &self.context.status);
+        let mut reply = frames_of([&answer.json]);
+        // Frames that this program does not know go back as they came.
+        let others = self.state.task.in_hand.take().into_iter().flatten().skip(1);
+        reply.extend(others.filter(|frame| DeliveryFrame::parse(frame).is_none()));
+        match answer.outcome {
+            Some(outcome) => {
+                status.ledger.ended(outcome);
+                status.hops.record(Hop::Service, answer.service);
+            }
+            None => {
+                reply.push(EXPIRED.into());
+                status.ledger.expired();
+            }
+        }
+        slot.status.handled();
+        if !self.state.brokers.reply(reply)? {
+            info!(slot.log, "a reply is not sent: the connection to its broker was lost");
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use slog::{Discard, Logger, o};
+    use tokio::time::timeout;
+    use tokio_util::sync::CancellationToken;
 
-    #[tokio::test(start_paused = true)]
-    async fn work_that_the_deadline_leaves_no_time_for_is_not_begun_and_other_work_ends_with_it() {
-        let (begun, second) = (Instant::now(), Duration::from_secs(1));
-        let work = async |delay| wait(delay).await;
-        assert_eq!(before(Some(begun + second), second * 2, work(second)).await, None);
-        assert_eq!(before(Some(begun), Duration::ZERO, work(Duration::ZERO)).await, None);
-        assert_eq!(begun.elapsed(), Duration::ZERO, "it was not begun");
-        assert_eq!(before(None, second, work(second)).await, Some(()));
-        let now = Instant::now();
-        assert_eq!(before(Some(now + second * 2), second, work(second)).await, Some(()));
-        assert_eq!(before(Some(now + second * 3), Duration::ZERO, work(second * 9)).await, None);
-        assert_eq!(now.elapsed(), second * 3);
+    use super::super::testing;
+    use super::*;
+    use crate::runtime::supervision::Slot;
+    use crate::wire::Faults;
+
+    const MESSAGE: &[u8] = br#"{"requestId":"r","messageId":"m","requesterId":"q","requestedAt":1}"#;
+
+    /// What another worker of the slot left behind: a message that came, and was not answered.
+    fn leave_behind(context: &ResponderContext) {
+        context.status.ledger.sent();
+        context.states.take(0, &context.delay.borrow()).task.in_hand = Some(frames_of([MESSAGE]));
     }
 
-    #[test]
-    fn a_message_needs_its_delay_and_a_moment_unless_it_never_had_the_time() {
-        let ms = Duration::from_millis;
-        let given = |timeout_ms| Message { timeout_ms, ..Message::default() };
-        assert_eq!(needed(ms(50), &given(Some(300))), ms(60));
-        assert_eq!(needed(ms(10), &given(Some(300))), ms(12));
-        assert_eq!(needed(ms(0), &given(Some(300))), ms(0));
-        assert_eq!(needed(ms(300), &given(Some(300))), ms(0));
-        assert_eq!(needed(ms(50), &given(None)), ms(0), "it does not say");
+    fn start(context: &Arc<ResponderContext>) -> Addr<ResponderWorker> {
+        let (status, log) = (context.status.unlisted_worker(0), Logger::root(Discard, o!()));
+        let slot = Slot { index: 0, drain: CancellationToken::new(), status, log };
+        ResponderWorker::new(Life::unsupervised(slot), context.clone()).start()
+    }
+
+    async fn until(is_so: impl Fn() -> bool) {
+        let looking = async {
+            while !is_so() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(20), looking).await.expect("never seen");
+    }
+
+    #[actix_rt::test]
+    async fn a_message_that_its_worker_died_on_is_tried_again_once_and_then_refused() {
+        let (_delay, context) = testing::context(Delay::NONE);
+        context.faults.set(Faults { extra_latency_ms: 600_000, ..Faults::default() });
+        leave_behind(&context);
+        let second = start(&context);
+        second.send(Crash).await.unwrap_err();
+        until(|| !second.connected()).await;
+        assert_eq!(context.status.ledger.read().in_flight, 1, "it has no outcome yet");
+        start(&context);
+        until(|| context.status.ledger.read().in_flight == 0).await;
+        assert_eq!(context.status.ledger.read().errors, 1);
+    }
+
+    #[actix_rt::test]
+    async fn a_worker_that_drains_answers_what_it_has_in_hand_and_leaves_nothing_behind() {
+        let (_delay, context) = testing::context(Delay::NONE);
+        context.faults.stall(0, Duration::from_secs(600));
+        leave_behind(&context);
+        let worker = start(&context);
+        worker.send(Drain).await.unwrap();
+        assert!(worker.connected() && context.status.ledger.read().in_flight == 1);
+        context.faults.clear();
+        until(|| !worker.connected()).await;
+        assert_eq!(context.status.ledger.read().responses, 1);
+        assert_eq!(context.states.take(0, &Delay::NONE).task.deaths, 0, "the state is a new one");
+    }
+
+    #[actix_rt::test]
+    async fn a_worker_draws_from_the_delay_that_it_was_told_last() {
+        let (delay, context) = testing::context(Delay::fixed(Duration::from_secs(600)));
+        leave_behind(&context);
+        delay.send_replace(Delay::NONE);
+        start(&context);
+        until(|| context.status.ledger.read().responses == 1).await;
     }
 }

@@ -4,12 +4,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
+use futures_util::StreamExt;
+use futures_util::stream::{LocalBoxStream, once};
 use sha2::{Digest, Sha256};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio_stream::wrappers::WatchStream;
 
 use super::{BrokerConnections, DelaySource};
 use crate::runtime::InstanceStatus;
-use crate::runtime::supervision::next_change;
 use crate::runtime::zeromq::{Contexts, Frames, SharedDealer};
 use crate::wire::{Delay, Dispatch};
 
@@ -67,27 +69,19 @@ impl PartialEq for BrokerAddress {
 }
 
 impl Backend {
-    /// The brokers to connect to, as they are now.
-    pub fn brokers(&mut self) -> Vec<BrokerAddress> {
-        match self {
-            Self::Here(LocalBroker { dispatch, endpoint, shared }) => {
-                let dispatch = *dispatch.borrow_and_update();
-                let dealer = (dispatch == Dispatch::RoundRobin).then(|| shared.clone());
-                vec![BrokerAddress::Inproc { endpoint: endpoint(dispatch), dealer }]
-            }
-            Self::Ipc(endpoint) => vec![BrokerAddress::Ipc(endpoint.clone())],
-            Self::Addresses(addresses) => {
-                addresses.borrow_and_update().iter().copied().map(BrokerAddress::Tcp).collect()
-            }
-        }
-    }
-
-    /// Returns when [`Self::brokers`] has changed.
-    pub async fn changed(&mut self) {
-        match self {
-            Self::Here(LocalBroker { dispatch, .. }) => next_change(Some(dispatch)).await,
-            Self::Ipc(_) => std::future::pending().await,
-            Self::Addresses(addresses) => next_change(Some(addresses)).await,
+    /// The brokers to connect to: those of now, and all of them again after each change.
+    pub fn brokers(&self) -> LocalBoxStream<'static, Vec<BrokerAddress>> {
+        match self.clone() {
+            Self::Here(LocalBroker { dispatch, endpoint, shared }) => WatchStream::new(dispatch)
+                .map(move |dispatch| {
+                    let dealer = (dispatch == Dispatch::RoundRobin).then(|| shared.clone());
+                    vec![BrokerAddress::Inproc { endpoint: endpoint(dispatch), dealer }]
+                })
+                .boxed_local(),
+            Self::Ipc(endpoint) => once(async { vec![BrokerAddress::Ipc(endpoint)] }).boxed_local(),
+            Self::Addresses(addresses) => WatchStream::new(addresses)
+                .map(|addresses| addresses.into_iter().map(BrokerAddress::Tcp).collect())
+                .boxed_local(),
         }
     }
 }
@@ -142,8 +136,11 @@ impl ResponderStates {
         Self { contexts, backend, status, first_id, seed, states: StdMutex::default() }
     }
 
-    /// The state of a slot; a new one is connected to no broker yet.
-    pub fn state(&self, index: usize, delay: &Delay) -> Arc<Mutex<ResponderState>> {
+    /// The state of a slot, for the life of its worker; a new one is connected to no broker yet.
+    ///
+    /// # Panics
+    /// The worker before it has not been dropped.
+    pub fn take(&self, index: usize, delay: &Delay) -> OwnedMutexGuard<ResponderState> {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || {
             let slot = self.status.instance.slot.as_deref();
@@ -157,7 +154,8 @@ impl ResponderStates {
                 },
             }))
         };
-        states.entry(index).or_insert_with(new).clone()
+        let state = states.entry(index).or_insert_with(new).clone();
+        state.try_lock_owned().expect("a slot has one worker at a time")
     }
 
     /// The worker has left for good: its sockets are closed with its state.

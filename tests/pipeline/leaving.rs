@@ -15,7 +15,7 @@ use swarmq::requester::{
 };
 use swarmq::responder::FaultInjector;
 use swarmq::responder::tasks::{Tasks, TasksConfig, Withheld};
-use swarmq::responder::{Backend, ResponderContext, ResponderStates, run_responder};
+use swarmq::responder::{Backend, ResponderContext, ResponderStates, ResponderWorker};
 use swarmq::runtime::InstanceStatus;
 use swarmq::runtime::supervision::{Drain, Life, RestartPolicy, Slot};
 use swarmq::runtime::telemetry::EventSink;
@@ -289,8 +289,7 @@ async fn a_worker_does_what_a_leaving_broker_has_dealt_to_it_and_then_forgets_th
         status: status.clone(),
         max_reply_bytes: 1 << 20,
     };
-    let slot = slot(&status);
-    actix_rt::spawn(run_responder(slot.clone(), Arc::new(context)));
+    let worker = ResponderWorker::new(Life::unsupervised(slot(&status)), Arc::new(context)).start();
     for id in ["1", "2", "3"] {
         let message = json!({ "messageId": id, "requestId": "r", "requesterId": "q", "requestedAt": 1 }).to_string();
         dealer.send(frames([b"", message.as_bytes()])).await.unwrap();
@@ -307,7 +306,7 @@ async fn a_worker_does_what_a_leaving_broker_has_dealt_to_it_and_then_forgets_th
     assert!(!status.snapshot().peers.is_empty());
     drop(dealer);
     eventually("no broker known", async || status.snapshot().peers.is_empty().then_some(())).await;
-    slot.drain.cancel();
+    worker.do_send(Drain);
 }
 
 #[actix_rt::test]

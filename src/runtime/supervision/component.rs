@@ -8,7 +8,6 @@ use std::sync::Arc;
 use actix::prelude::*;
 use futures_util::FutureExt;
 use slog::Logger;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Drain, Life, Spawn, Supervised, Supervisor};
@@ -134,17 +133,6 @@ impl Handler<Crash> for Component {
 
     fn handle(&mut self, _: Crash, _: &mut Self::Context) {
         panic!("crashed on request");
-    }
-}
-
-/// Waits for the next change; never resolves if there is no receiver or its sender is gone.
-pub async fn next_change<T>(watched: Option<&mut watch::Receiver<T>>) {
-    match watched {
-        Some(receiver) if receiver.has_changed().is_ok() => match receiver.changed().await {
-            Ok(()) => {}
-            Err(_) => std::future::pending().await,
-        },
-        _ => std::future::pending().await,
     }
 }
 

@@ -10,7 +10,7 @@ mod temporary;
 
 pub use arbiters::ArbiterPool;
 use component::Exited;
-pub use component::{Component, Crash, Exit, ExitGuard, Factory, Slot, Work, WorkError, next_change, panic_message};
+pub use component::{Component, Crash, Exit, ExitGuard, Factory, Slot, Work, WorkError, panic_message};
 pub use restart_policy::{Fatal, RestartPolicy};
 pub use supervised::{Life, Spawn, Supervised, WorkerHandle, keep_going};
 pub use supervisor::{CrashWorker, Drain, PoolSpec, Resize, Supervisor};
