@@ -10,7 +10,7 @@ use slog::{Logger, debug, warn};
 use tokio::time::{Instant, timeout_at};
 
 use super::{ResponderContext, TaskState, wait};
-use crate::responder::tasks::{TaskError, TaskInput, TaskOutput};
+use crate::responder::tasks::TaskInput;
 use crate::runtime::deadline_of;
 use crate::runtime::supervision::panic_message;
 use crate::runtime::zeromq::Frames;
@@ -48,14 +48,10 @@ pub struct Job {
 }
 
 impl Job {
-    /// For the message of `frames`, which has its JSON in the first of them.
-    pub fn new(
-        frames: &Frames,
-        task: &mut TaskState,
-        worker: usize,
-        context: Arc<ResponderContext>,
-        log: Logger,
-    ) -> Self {
+    /// For the message in hand, which has its JSON in its first frame.
+    pub fn new(task: &mut TaskState, worker: usize, context: Arc<ResponderContext>, log: Logger) -> Self {
+        // It stays in hand: a successor needs it, should this worker die.
+        let frames = task.in_hand.as_deref().unwrap_or_default();
         let parsed = frames.first().map_or_else(|| Message::parse(b""), |json| Message::parse(json));
         let (message, refusal) = match parsed {
             Ok(message) if task.deaths >= DEATHS_ALLOWED => {
@@ -120,7 +116,7 @@ impl Job {
                 filename: message.filename.as_deref(),
                 parameters: &message.parameters,
             };
-            Ok::<TaskOutput, TaskError>(self.context.tasks.get(message.task.as_deref())?.run(input).await?)
+            self.context.tasks.get(message.task.as_deref())?.run(input).await
         };
         // A panic ends the task, not the worker: the reply goes out by the same socket.
         match AssertUnwindSafe(work).catch_unwind().await {
@@ -206,8 +202,8 @@ mod tests {
         let mut state = context.states.take(0, &delay);
         state.task.deaths = deaths;
         let log = Logger::root(Discard, o!());
-        let job = Job::new(&frames_of([json.as_bytes()]), &mut state.task, 0, context.clone(), log);
-        let answer = job.answer().await.unwrap();
+        state.task.in_hand = Some(frames_of([json.as_bytes()]));
+        let answer = Job::new(&mut state.task, 0, context.clone(), log).answer().await.unwrap();
         (Reply::parse(&answer.json).unwrap(), answer)
     }
 

@@ -174,10 +174,8 @@ impl ResponderWorker {
         let answering = match (&mut self.answering, &mut *self.state) {
             (Some(answering), _) => answering,
             (none, ResponderState { brokers, task }) => {
-                let Some(frames) = task.in_hand.take() else { return Poll::Ready(Ok(())) };
                 let slot = &self.life.slot;
-                let job = Job::new(&frames, task, slot.index, self.context.clone(), slot.log.clone());
-                task.in_hand = Some(frames);
+                let job = Job::new(task, slot.index, self.context.clone(), slot.log.clone());
                 self.beat_at = brokers.next_beat();
                 none.insert(job.answer().boxed_local())
             }
@@ -214,7 +212,7 @@ impl ResponderWorker {
         let (id, log) = (self.state.task.responder_id, &self.life.slot.log);
         if !self.leaving {
             self.state.brokers.leave(|message| returned(message, id, log))?;
-            (self.leaving, self.brokers) = (true, vec![]);
+            self.leaving = true;
         }
         if self.state.brokers.is_empty() {
             return Poll::Ready(Ok(true));
@@ -241,10 +239,11 @@ impl ResponderWorker {
         Ok(())
     }
 
-    /// Connects to the brokers that there are, and to no others.
+    /// Connects to the brokers that there are, and to no others; to none when it leaves.
     fn follow_brokers(&mut self) -> io::Result<()> {
         let (id, log) = (self.state.task.responder_id, &self.life.slot.log);
-        for gone in self.state.brokers.follow(&self.brokers, |message| returned(message, id, log))? {
+        let brokers = if self.leaving { &[][..] } else { &self.brokers };
+        for gone in self.state.brokers.follow(brokers, |message| returned(message, id, log))? {
             info!(log, "broker gone"; "broker" => %gone);
         }
         Ok(())
