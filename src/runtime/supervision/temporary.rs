@@ -36,7 +36,9 @@ impl Temporary {
 /// the pool drains, the child drains from its start.
 #[derive(Message)]
 #[rtype("()")]
-pub struct StartTemporary(Box<dyn FnOnce(Life, &ArbiterHandle) -> WorkerHandle + Send>);
+pub struct StartTemporary(Start);
+
+type Start = Box<dyn FnOnce(Life, &ArbiterHandle) -> WorkerHandle + Send>;
 
 impl StartTemporary {
     /// `new` makes the child, on its arbiter.
