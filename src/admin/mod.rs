@@ -6,4 +6,4 @@ mod server;
 
 use control::ControlError;
 pub use control::{Control, Workers};
-pub use server::{CONNECTIONS, admin_routes, serve_admin};
+pub use server::{CONNECTIONS, Instances, admin_routes, serve_admin};

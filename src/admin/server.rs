@@ -30,9 +30,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The instances of the process.
-struct Instances {
-    controls: Vec<Control>,
-    instances: Vec<Arc<InstanceStatus>>,
+pub struct Instances {
+    pub controls: Vec<Control>,
+    pub instances: Vec<Arc<InstanceStatus>>,
 }
 
 impl Instances {
@@ -163,13 +163,8 @@ pub fn admin_routes() -> Vec<Route> {
 }
 
 /// Starts the admin server on a bound listener; it runs until its handle stops it.
-pub fn serve_admin(
-    listener: TcpListener,
-    instances: Vec<Arc<InstanceStatus>>,
-    controls: Vec<Control>,
-    guard: Guard,
-) -> io::Result<Server> {
-    let (instances, guard) = (Data::new(Instances { controls, instances }), Data::new(guard));
+pub fn serve_admin(listener: TcpListener, instances: &Arc<Instances>, guard: &Arc<Guard>) -> io::Result<Server> {
+    let (instances, guard) = (Data::from(instances.clone()), Data::from(guard.clone()));
     let limits = HttpLimits {
         connections: CONNECTIONS,
         body_timeout: BODY_TIMEOUT,

@@ -8,17 +8,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use actix::Addr;
+use anyhow::{Context, Result};
 use slog::{Logger, info, warn};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::admin::{Control, Workers, admin_routes, serve_admin};
+use crate::admin::{Control, Instances, Workers, admin_routes, serve_admin};
 use crate::broker::{BrokerTier, inproc_endpoint};
 use crate::config::{Role, Settings, Upstream};
 use crate::requester::{MAX_WORKERS, RequestCoordinator, RequesterTier};
 use crate::responder::{LocalBroker, ResponderTier};
-use crate::runtime::http::{Guard, Permission};
-use crate::runtime::supervision::{CrashWorker, Resize};
+use crate::runtime::http::{Guard, Permission, http_server};
+use crate::runtime::supervision::{Component, CrashWorker, Drain, Resize, Supervisor};
 use crate::runtime::{InstanceStatus, Process, bind_telemetry, listen};
 use crate::web::WebTier;
 use crate::wire::{InstanceState, Tier};
@@ -69,7 +70,7 @@ pub struct App {
     requester: Option<RequesterTier>,
     responder: Option<ResponderTier>,
     broker: Option<BrokerTier>,
-    admin: actix_web::dev::ServerHandle,
+    admin: Addr<Supervisor>,
     deadline: Duration,
 }
 
@@ -122,19 +123,19 @@ impl App {
             web = Some(tier);
         }
         process.start_telemetry(addresses.telemetry)?;
-        let server = serve_admin(
-            admin_listener,
-            process.instances.clone(),
-            controls(requester.as_ref(), broker.as_ref(), responder.as_ref()),
-            Guard::new(
-                process.settings.admin.bind,
-                Permission::of(process.settings.admin.token.as_ref(), &[process.settings.admin.bind]),
-                process.settings.web.hosts.clone(),
-                admin_routes(),
-            ),
-        )?;
-        let admin = server.handle();
-        actix_rt::spawn(server);
+        let instances = Arc::new(Instances {
+            controls: controls(requester.as_ref(), broker.as_ref(), responder.as_ref()),
+            instances: process.instances.clone(),
+        });
+        let guard = Arc::new(Guard::new(
+            process.settings.admin.bind,
+            Permission::of(process.settings.admin.token.as_ref(), &[process.settings.admin.bind]),
+            process.settings.web.hosts.clone(),
+            admin_routes(),
+        ));
+        let status = process.instances.first().context("a process has at least one instance")?;
+        let factory = http_server(admin_listener, move |listener| serve_admin(listener, &instances, &guard));
+        let admin = process.single("admin server", &process.arbiters, status, Component::spawn_from(factory));
         let deadline = process.settings.shutdown.deadline.get();
         Ok(Self { addresses, process, web, requester, responder, broker, admin, deadline })
     }
@@ -176,7 +177,8 @@ impl App {
             let left: u64 = self.process.instances.iter().map(|status| status.ledger.read().in_flight).sum();
             warn!(log, "the deadline passed with messages in flight (shutdown.deadline)"; "inFlight" => left);
         }
-        self.admin.stop(true).await;
+        // An error means that the supervisor is gone, and the server with it.
+        let _ = self.admin.send(Drain).await;
         self.process.stop().await;
         match failed {
             Some(fatal) => Err(fatal.into()),

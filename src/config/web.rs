@@ -21,6 +21,8 @@ pub struct Web {
     pub hosts: Option<Hosts>,
     /// HTTP worker threads.
     pub threads: Int<1, 64>,
+    /// Threads that the links to requesters share: a link to each requester instance.
+    pub arbiters: Int<1, 64>,
     /// Address of the requester tier.
     pub requester: Upstream,
     /// When to connect to the requester tier: at start, or on GET /api/v1/dispatcher/connect.
@@ -55,6 +57,7 @@ impl Default for Web {
             port: Int::literal::<3_000>(),
             hosts: None,
             threads: Int::literal::<1>(),
+            arbiters: Int::literal::<1>(),
             requester: Upstream::local(5_678),
             connect: Connect::default(),
             max_in_flight: Int::literal::<1_024>(),

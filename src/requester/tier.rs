@@ -55,7 +55,7 @@ impl RequesterTier {
             },
             retry: RetryPolicy { after: settings.retry_after.get(), max_attempts: settings.max_attempts.get() as u32 },
             contexts: process.contexts.clone(),
-            brokers: process.follow(&settings.responder),
+            brokers: process.follow(&settings.responder, &status),
             status: status.clone(),
             max_message_bytes: settings.max_message_bytes.usize(),
             memory: memory.clone(),

@@ -27,15 +27,14 @@ impl ResponderTier {
     /// `local`: the broker of this process; none: it is elsewhere.
     pub fn start(process: &mut Process, local: Option<LocalBroker>) -> Result<Self> {
         let settings = process.settings.responder.clone();
-        let backend = match (local, &settings.backend) {
-            (Some(local), _) => Backend::Here(local),
-            (None, Some(url)) => match url.upstream() {
-                Some(upstream) => Backend::Addresses(process.follow(&upstream)),
-                None => Backend::Ipc(url.as_str().to_owned()),
-            },
-            (None, None) => anyhow::bail!("a responder without a broker needs responder.backend"),
+        let upstream = settings.backend.as_ref().filter(|_| local.is_none()).and_then(|url| url.upstream());
+        let status = process.status(Tier::Responder, upstream.is_some(), true);
+        let backend = match (local, upstream, &settings.backend) {
+            (Some(local), ..) => Backend::Here(local),
+            (None, Some(upstream), _) => Backend::Addresses(process.follow(&upstream, &status)),
+            (None, None, Some(url)) => Backend::Ipc(url.as_str().to_owned()),
+            (None, None, None) => anyhow::bail!("a responder without a broker needs responder.backend"),
         };
-        let status = process.status(Tier::Responder, matches!(backend, Backend::Addresses(_)), true);
         let tasks = Arc::new(tasks(&process.settings)?);
         let delay = Delay::from(&process.settings.task.delay).checked()?;
         status.set_delay(delay);

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
 use slog::{Logger, debug, info, warn};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::supervision::{Slot, WorkError};
 use crate::config::Upstream;
+use crate::wire::WorkerState;
 
 /// Every address of a host. IPv6 addresses are used only if there is no IPv4 address: a peer with both, such as `localhost`,
 /// would count twice.
@@ -54,17 +57,32 @@ fn without_own(mut addresses: BTreeSet<SocketAddr>, own: Option<SocketAddr>) -> 
     addresses
 }
 
-/// Publishes the upstream's current addresses until every receiver is dropped. A failed look-up keeps the addresses of the
-/// last successful one: a swarm's DNS does not know a service while none of its tasks is healthy. `own`: the address where
-/// this process listens, if it is one of the peers itself: it does not follow itself.
-pub async fn follow(
-    upstream: Upstream,
-    own: Option<SocketAddr>,
-    every: Duration,
-    limit: Duration,
-    addresses: watch::Sender<BTreeSet<SocketAddr>>,
-    log: Logger,
-) {
+/// What is looked up, and how.
+#[derive(Clone)]
+pub struct LookUps {
+    pub upstream: Upstream,
+    /// The address where this process listens, if it is one of the peers itself: it does not follow itself.
+    pub own: Option<SocketAddr>,
+    pub every: Duration,
+    /// The longest time for one.
+    pub limit: Duration,
+}
+
+/// Publishes the upstream's current addresses until it is drained.
+pub async fn run_discovery(
+    slot: Slot,
+    look_ups: LookUps,
+    addresses: Arc<watch::Sender<BTreeSet<SocketAddr>>>,
+) -> Result<(), WorkError> {
+    slot.status.set(WorkerState::Idle, None);
+    slot.drain.run_until_cancelled(follow(look_ups, &addresses, &slot.log)).await;
+    Ok(())
+}
+
+/// Publishes the upstream's current addresses, for ever. A failed look-up keeps the addresses of the last successful one: a
+/// swarm's DNS does not know a service while none of its tasks is healthy.
+async fn follow(look_ups: LookUps, addresses: &watch::Sender<BTreeSet<SocketAddr>>, log: &Logger) {
+    let LookUps { upstream, own, every, limit } = look_ups;
     let (mut fixed, mut names) = (BTreeSet::new(), vec![]);
     for (host, port) in upstream.endpoints() {
         match host.parse::<IpAddr>() {
@@ -73,20 +91,19 @@ pub async fn follow(
         }
     }
     let fixed = without_own(fixed, own);
-    addresses.send_replace(fixed.clone());
     if names.is_empty() {
-        return addresses.closed().await;
+        addresses.send_replace(fixed);
+        return std::future::pending().await;
     }
+    // A run before this one may have found more.
+    addresses.send_modify(|known| known.extend(&fixed));
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = addresses.closed() => return,
-        }
+        ticks.tick().await;
         let mut found = fixed.clone();
         for name in &mut names {
-            name.look_up(limit, &log).await;
+            name.look_up(limit, log).await;
             found.extend(&name.addresses);
         }
         let found = without_own(found, own);
@@ -109,13 +126,11 @@ mod tests {
         let (sender, mut receiver) = watch::channel(BTreeSet::new());
         let upstream = Upstream::new(upstream).unwrap();
         let log = Logger::root(slog::Discard, slog::o!());
-        let following =
-            tokio::spawn(follow(upstream, None, Duration::from_millis(10), Duration::from_secs(5), sender, log));
-        receiver.wait_for(|addresses| addresses.len() >= count).await.unwrap();
-        let addresses = receiver.borrow().clone();
-        drop(receiver);
-        following.await.unwrap();
-        addresses
+        let (every, limit) = (Duration::from_millis(10), Duration::from_secs(5));
+        tokio::select! {
+            () = follow(LookUps { upstream, own: None, every, limit }, &sender, &log) => panic!("it ended"),
+            found = receiver.wait_for(|addresses| addresses.len() >= count) => found.unwrap().clone(),
+        }
     }
 
     #[tokio::test]

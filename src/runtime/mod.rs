@@ -15,13 +15,13 @@ pub mod supervision;
 pub mod tcp;
 pub mod telemetry;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 mod tie_breaker;
 mod usage;
 pub mod zeromq;
 
 pub use alarm::Alarm;
-use discovery::follow;
+use discovery::{LookUps, run_discovery};
 pub use host_clock::{deadline_of, delivery_frame};
 pub use identity::first_responder_id;
 pub use log_limit::LogLimit;

@@ -3,22 +3,23 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use actix::Addr;
 use anyhow::{Context, Result};
+use futures_util::future::join_all;
 use slog::{Logger, o};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{InstanceStatus, follow, identity};
+use super::{InstanceStatus, LookUps, identity, run_discovery};
 use crate::config::{Role, Settings, Upstream};
 use crate::runtime::supervision::{
-    ArbiterPool, Component, Drain, Factory, Fatal, PoolSpec, RestartPolicy, Spawn, Supervisor,
+    ArbiterPool, Component, Drain, Factory, Fatal, PoolSpec, RestartPolicy, Spawn, Supervised, Supervisor,
 };
-use crate::runtime::telemetry::{EventSink, MAX_REPORT, Proof, Subscriber, TelemetryContext, run_telemetry_publisher};
+use crate::runtime::telemetry::{EventSink, MAX_REPORT, Proof, Subscriber, TelemetryContext, TelemetryPublisher};
 use crate::runtime::zeromq::{Contexts, SocketOptions, bind, endpoint};
 use crate::wire::{Event, Tier, now_ms};
 
@@ -44,13 +45,15 @@ pub struct Process {
     pub policy: RestartPolicy,
     /// Contexts of the sockets that carry messages.
     pub contexts: Arc<Contexts>,
-    /// For components that are neither requester, broker nor responder.
+    /// One thread for what is done seldom: telemetry, discovery, starting and stopping HTTP servers.
     pub arbiters: Arc<ArbiterPool>,
     event_sink: EventSink,
-    events: Arc<Mutex<mpsc::Receiver<Event>>>,
+    /// None when telemetry has started.
+    events: Option<mpsc::Receiver<Event>>,
     fatal: (mpsc::UnboundedSender<Fatal>, mpsc::UnboundedReceiver<Fatal>),
     admin: Option<SocketAddr>,
-    telemetry: Option<Addr<Supervisor>>,
+    /// What runs until the process stops: telemetry, discovery.
+    services: Vec<Addr<Supervisor>>,
     /// Every arbiter pool, for `stop`.
     pools: Vec<Arc<ArbiterPool>>,
 }
@@ -67,7 +70,7 @@ impl Process {
         };
         let (event_sink, events) = EventSink::new(settings.telemetry.events_per_second.get());
         let arbiters =
-            Arc::new(ArbiterPool::start(1, 1).context("can't start the thread for the links and the telemetry")?);
+            Arc::new(ArbiterPool::start(1, 1).context("can't start the thread for telemetry and discovery")?);
         let high_water_mark = settings.broker.queue.get() as u32;
         let options = socket_options(&settings, settings.requester.max_message_bytes.get(), high_water_mark, LINGER);
         let contexts = Arc::new(Contexts::new(options, settings.curve.key.clone(), log.clone()));
@@ -78,10 +81,10 @@ impl Process {
             policy,
             contexts,
             event_sink,
-            events: Arc::new(Mutex::new(events)),
+            events: Some(events),
             fatal: mpsc::unbounded_channel(),
             admin,
-            telemetry: None,
+            services: vec![],
             pools: vec![arbiters.clone()],
             arbiters,
             settings,
@@ -148,19 +151,31 @@ impl Process {
         self.pool(name, arbiters, status, watch::Sender::new(0), Component::spawn_from(none))
     }
 
-    /// Resolves an upstream's names periodically; the receiver has the current addresses.
-    pub fn follow(&self, upstream: &Upstream) -> watch::Receiver<BTreeSet<SocketAddr>> {
-        self.follow_with(upstream, None)
+    /// Resolves an upstream's names periodically, for an instance; the receiver has the current addresses.
+    pub fn follow(&mut self, upstream: &Upstream, status: &InstanceStatus) -> watch::Receiver<BTreeSet<SocketAddr>> {
+        self.follow_with(upstream, None, status)
     }
 
     /// `own`: the address where this process listens, if it is one of the peers itself: only the others are followed.
-    fn follow_with(&self, upstream: &Upstream, own: Option<SocketAddr>) -> watch::Receiver<BTreeSet<SocketAddr>> {
-        let (sender, receiver) = watch::channel(BTreeSet::new());
-        let discovery = &self.settings.discovery;
+    fn follow_with(
+        &mut self,
+        upstream: &Upstream,
+        own: Option<SocketAddr>,
+        status: &InstanceStatus,
+    ) -> watch::Receiver<BTreeSet<SocketAddr>> {
+        let (addresses, receiver) = watch::channel(BTreeSet::new());
+        let (addresses, discovery) = (Arc::new(addresses), &self.settings.discovery);
         let (every, limit) = (discovery.interval.get(), discovery.connect_timeout.get());
-        let log = self.log.new(o!("component" => "discovery"));
-        actix_rt::spawn(follow(upstream.clone(), own, every, limit, sender, log));
+        let look_ups = LookUps { upstream: upstream.clone(), own, every, limit };
+        let factory: Factory = Arc::new(move |slot| Box::pin(run_discovery(slot, look_ups.clone(), addresses.clone())));
+        self.service("discovery", status, Component::spawn_from(factory));
         receiver
+    }
+
+    /// Starts an actor that runs until the process stops, on the thread for what is done seldom.
+    fn service(&mut self, name: &'static str, status: &InstanceStatus, spawn: Spawn) {
+        let service = self.single(name, &self.arbiters, status, spawn);
+        self.services.push(service);
     }
 
     /// The events that the instances of this process publish, for its own web tier.
@@ -172,20 +187,19 @@ impl Process {
     /// listens for telemetry.
     pub fn start_telemetry(&mut self, own: Option<SocketAddr>) -> Result<()> {
         let contexts = Arc::new(telemetry_contexts(&self.settings, &self.log));
+        let status = self.instances.first().context("a process has at least one instance")?.clone();
         let telemetry = TelemetryContext {
             instances: self.instances.clone(),
             event_sink: self.event_sink.clone(),
+            outbox: Mutex::new(self.events.take().context("telemetry is started once")?),
             interval: self.settings.telemetry.interval.get(),
             contexts,
             proof: proof(&self.settings),
-            web: self.follow_with(&self.settings.telemetry.web, own),
+            web: self.follow_with(&self.settings.telemetry.web.clone(), own, &status),
         };
-        let events = self.events.clone();
-        let factory: Factory =
-            Arc::new(move |slot| Box::pin(run_telemetry_publisher(slot, telemetry.clone(), events.clone())));
-        let status = self.instances.first().context("a process has at least one instance")?.clone();
-        self.telemetry =
-            Some(self.single("telemetry", &self.arbiters.clone(), &status, Component::spawn_from(factory)));
+        let telemetry = Arc::new(telemetry);
+        let spawn = TelemetryPublisher::spawn(move |life| TelemetryPublisher::new(life, telemetry.clone()));
+        self.service("telemetry", &status, spawn);
         Ok(())
     }
 
@@ -205,10 +219,9 @@ impl Process {
             let id = status.instance.id.clone();
             self.event_sink.emit(Event::InstanceGone { id, at: now_ms(), reason: reason.clone() });
         }
-        if let Some(telemetry) = &self.telemetry {
-            // An error means that the publisher has ended already.
-            let _ = tokio::time::timeout(LINGER, telemetry.send(Drain)).await;
-        }
+        // Errors mean that a service has ended already.
+        let ended = join_all(self.services.iter().map(|service| service.send(Drain)));
+        let _ = tokio::time::timeout(LINGER, ended).await;
         // In a thread of its own, because joining waits until work stops, as a read from a disk that hangs. No thread of
         // the runtime, which would be waited for without end when it is dropped.
         let (pools, (done, stopped)) = (self.pools, oneshot::channel());

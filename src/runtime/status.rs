@@ -184,6 +184,11 @@ impl InstanceStatus {
         })
     }
 
+    /// Counts the restart of a component that has no status of its own.
+    pub fn restarted(&self) {
+        self.restarts.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Takes the last worker off the list.
     pub fn drop_worker(&self) {
         self.workers.write().unwrap_or_else(PoisonError::into_inner).pop();

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use actix::Addr;
 use actix_web::web::{Data, Json, ServiceConfig};
 use actix_web::{HttpResponse, delete, get, post};
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
 use crate::runtime::http::ApiError;
+use crate::runtime::supervision::{StartTemporary, Supervisor};
 use crate::web::http::check;
 use crate::web::requests::{NewRequest, Requests};
 use crate::wire::{ErrorCode, whole_or_none};
@@ -104,33 +106,49 @@ impl Load {
         goes_on
     }
 
-    fn start(self: Arc<Self>, new: NewLoad, requests: Arc<Requests>) {
-        let token = self.begin(new.rate, new.count);
-        actix_rt::spawn(async move {
-            let begun = Instant::now();
-            for number in 0..new.count.unwrap_or(u64::MAX) {
-                // From the beginning, not from the last: a late request does not make all later ones late.
-                let due = new.rate.map_or(begun, |rate| begun + Duration::from_secs_f64(number as f64 / rate));
-                tokio::select! {
-                    biased;
-                    () = token.cancelled() => return,
-                    () = sleep_until(due) => {}
-                }
-                let sent = requests.submit(new.request.clone());
-                let goes_on = self.change(&token, |state| match sent {
-                    Ok(_) => state.view.sent += 1,
-                    Err(_) => state.view.refused += 1,
-                });
-                if !goes_on {
-                    return;
-                }
-            }
-            self.change(&token, State::stop);
-        });
+    /// Starts a load as a job of `jobs`.
+    fn start(self: Arc<Self>, new: NewLoad, requests: Arc<Requests>, jobs: &Addr<Supervisor>) {
+        let place = Place { token: self.begin(new.rate, new.count), load: self };
+        jobs.do_send(StartTemporary::job(move || place.make(new, requests)));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A load's place, free again when it has ended, one way or another.
+struct Place {
+    token: CancellationToken,
+    load: Arc<Load>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.load.change(&self.token, State::stop);
+    }
+}
+
+impl Place {
+    async fn make(self, new: NewLoad, requests: Arc<Requests>) {
+        let begun = Instant::now();
+        for number in 0..new.count.unwrap_or(u64::MAX) {
+            // From the beginning, not from the last: a late request does not make all later ones late.
+            let due = new.rate.map_or(begun, |rate| begun + Duration::from_secs_f64(number as f64 / rate));
+            tokio::select! {
+                biased;
+                () = self.token.cancelled() => return,
+                () = sleep_until(due) => {}
+            }
+            let sent = requests.submit(new.request.clone());
+            let goes_on = self.load.change(&self.token, |state| match sent {
+                Ok(_) => state.view.sent += 1,
+                Err(_) => state.view.refused += 1,
+            });
+            if !goes_on {
+                return;
+            }
+        }
     }
 }
 
@@ -141,7 +159,12 @@ impl Load {
     responses((status = 200, description = "The load as it is now", body = LoadView))
 )]
 #[post("/api/v1/load")]
-async fn start_load(new: Json<NewLoad>, load: Data<Load>, requests: Data<Requests>) -> Result<HttpResponse, ApiError> {
+async fn start_load(
+    new: Json<NewLoad>,
+    load: Data<Load>,
+    requests: Data<Requests>,
+    jobs: Data<Addr<Supervisor>>,
+) -> Result<HttpResponse, ApiError> {
     let mut new = new.into_inner();
     let error = |code, message: String| Err(ApiError::new(code, message));
     let bad = |message| error(ErrorCode::BadRequest, message);
@@ -162,7 +185,7 @@ async fn start_load(new: Json<NewLoad>, load: Data<Load>, requests: Data<Request
         _ => {}
     }
     new.request = check(new.request)?;
-    load.clone().into_inner().start(new, requests.into_inner());
+    load.clone().into_inner().start(new, requests.into_inner(), &jobs);
     Ok(HttpResponse::Ok().json(load.view()))
 }
 
@@ -220,5 +243,20 @@ mod tests {
         assert!(load.view().running && !second.is_cancelled());
         assert!(load.change(&second, State::stop));
         assert!(!load.view().running);
+    }
+
+    #[test]
+    fn a_load_that_panics_runs_no_more_and_stops_no_other() {
+        let load = Arc::new(Load::default());
+        let place = || Place { token: load.begin(Some(1.0), None), load: load.clone() };
+        let before = place();
+        let going = place();
+        drop(before);
+        assert!(load.view().running);
+        let job = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            let _place = going;
+            panic!("a fault");
+        }));
+        assert!(job.is_err() && !load.view().running);
     }
 }

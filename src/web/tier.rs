@@ -1,27 +1,26 @@
 //! The web tier: HTTP server, links and hub.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix::Addr;
-use actix_web::dev::ServerHandle;
 use anyhow::{Context, Result};
 use slog::{Logger, warn};
-use tokio::sync::Mutex;
+use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout};
 
 use super::Load;
 use crate::config::Connect;
-use crate::runtime::http::{Guard, HttpLimits, Permission};
-use crate::runtime::supervision::{Component, Drain, Factory, Supervisor};
+use crate::runtime::http::{Guard, HttpLimits, Permission, http_server};
+use crate::runtime::supervision::{Component, Drain, Supervised, Supervisor};
 use crate::runtime::telemetry::Subscriber;
 use crate::runtime::{InstanceStatus, Memory, Process, listen};
 use crate::web::Feed;
 use crate::web::experiments::{Experiments, Program, Runs};
 use crate::web::http::{Answers, WebContext, access, serve_web};
-use crate::web::hub::{Hub, OwnSettings, run_hub};
-use crate::web::links::{LinkContext, Links, run_links};
+use crate::web::hub::{Deployment, Hub, HubContext, OwnSettings};
+use crate::web::links::{ConnectOptions, KeptLinks, LinkTable, Links, LinksContext};
 use crate::web::requests::Requests;
 use crate::wire::{ErrorCode, Problem, Tier};
 
@@ -38,10 +37,11 @@ pub struct WebTier {
     requests: Arc<Requests>,
     load: Arc<Load>,
     experiments: Arc<Experiments>,
-    hub: Arc<Hub>,
+    deployment: Arc<Deployment>,
     status: Arc<InstanceStatus>,
-    server: ServerHandle,
-    components: [Addr<Supervisor>; 2],
+    server: Addr<Supervisor>,
+    /// In the order in which they are drained.
+    components: [Addr<Supervisor>; 4],
 }
 
 impl WebTier {
@@ -52,7 +52,7 @@ impl WebTier {
         let status = process.status(Tier::Web, true, false);
         let wanted = settings.connect == Connect::Auto;
         let upstream = settings.requester.as_str().to_owned();
-        let links = Arc::new(Links::new(wanted, status.clone(), upstream, discovery.connect_timeout.get()));
+        let links = Arc::new(LinkTable::new(wanted, status.clone(), upstream, discovery.connect_timeout.get()));
         let keep_bytes = settings.keep_bytes.usize();
         let feed = Arc::new(Feed::default());
         let requests = Arc::new(Requests::new(
@@ -74,7 +74,7 @@ impl WebTier {
             controls: matches!(permission, Permission::Open),
         };
         let load = Arc::new(Load::default());
-        let hub = Arc::new(Hub::new(
+        let deployment = Arc::new(Deployment::new(
             (settings.keep_requests.usize(), keep_bytes / 2),
             settings.max_dashboards.usize(),
             interval,
@@ -89,31 +89,43 @@ impl WebTier {
             url: format!("http://{}", reachable(address)),
         };
         let runs = Runs::new(process.settings.experiments.dir.clone());
-        let experiments = Arc::new(Experiments::new(runs, program, hub.clone()));
-        let context = LinkContext {
-            links: links.clone(),
+        let arbiters = process.arbiter_pool(settings.arbiters.usize(), 1)?;
+        let jobs = process.temporary("job", &arbiters, &status);
+        let experiments = Arc::new(Experiments::new(runs, program, deployment.clone(), jobs.clone()));
+        let link_supervisor = process.temporary("link", &arbiters, &status);
+        let context = Arc::new(LinksContext {
+            table: links.clone(),
             requests: requests.clone(),
-            addresses: process.follow(&settings.requester),
+            addresses: process.follow(&settings.requester, &status),
             policy: process.policy,
-            connect_timeout: discovery.connect_timeout.get(),
-            heartbeat: discovery.heartbeat.get(),
-            heartbeat_timeout: discovery.heartbeat_timeout.get(),
-            // A whole set of replies, as the article's requester sends it, has several.
-            largest_frame: (8 * process.settings.requester.max_message_bytes.usize()).max(8 << 20),
-        };
-        let factory: Factory = Arc::new(move |slot| Box::pin(run_links(slot, context.clone())));
-        let link_master = process.single("links", &process.arbiters, &status, Component::spawn_from(factory));
-        let (hub_again, sources) = (hub.clone(), Arc::new(Mutex::new((subscriber, process.own_events()))));
-        let factory: Factory = Arc::new(move |slot| Box::pin(run_hub(slot, hub_again.clone(), sources.clone())));
+            options: ConnectOptions {
+                connect_timeout: discovery.connect_timeout.get(),
+                heartbeat: discovery.heartbeat.get(),
+                heartbeat_timeout: discovery.heartbeat_timeout.get(),
+                // A whole set of replies, as the article's requester sends it, has several.
+                largest_frame: (8 * process.settings.requester.max_message_bytes.usize()).max(8 << 20),
+            },
+            supervisor: link_supervisor.clone(),
+            status: status.clone(),
+            kept: KeptLinks::default(),
+        });
+        let spawn = Links::spawn(move |life| Links::new(life, context.clone()));
+        let link_keeper = process.single("links", &arbiters, &status, spawn);
+        let context = Arc::new(HubContext {
+            deployment: deployment.clone(),
+            subscriber: AsyncMutex::new(subscriber),
+            own_events: Mutex::new(process.own_events()),
+        });
         // Whatever telemetry costs, the links do not wait for it.
         let hub_arbiter = process.arbiter_pool(1, 1)?;
-        let hub_master = process.single("hub", &hub_arbiter, &status, Component::spawn_from(factory));
+        let hub = process.single("hub", &hub_arbiter, &status, Hub::spawn(move |life| Hub::new(life, context.clone())));
         let context = WebContext {
-            hub: hub.clone(),
+            deployment: deployment.clone(),
             links,
             requests: requests.clone(),
             answers: Arc::new(Answers::new(keep_bytes / 2)),
             load: load.clone(),
+            jobs: jobs.clone(),
             experiments: experiments.clone(),
             guard: Arc::new(Guard::new(settings.bind, permission, settings.hosts.clone(), access())),
             max_body_bytes: settings.max_body_bytes.usize(),
@@ -125,18 +137,17 @@ impl WebTier {
             },
             threads: settings.threads.usize(),
         };
-        let server = serve_web(listener, context, 1)?;
-        let handle = server.handle();
-        actix_rt::spawn(server);
+        let factory = http_server(listener, move |listener| serve_web(listener, context.clone(), 1));
+        let server = process.single("web server", &process.arbiters, &status, Component::spawn_from(factory));
         Ok(Self {
             address,
             requests,
             load,
             experiments,
-            hub,
+            deployment,
             status,
-            server: handle,
-            components: [link_master, hub_master],
+            server,
+            components: [link_keeper, link_supervisor, jobs, hub],
         })
     }
 
@@ -153,9 +164,9 @@ impl WebTier {
             let ended = self.requests.end_all(&problem);
             warn!(log, "requests had to end before their replies were there (shutdown.deadline)"; "requests" => ended);
         }
-        self.hub.close_sessions();
+        self.deployment.close_sessions();
         // The server waits for its connections within its own, short deadline.
-        let _ = timeout(Duration::from_secs(2), self.server.stop(true)).await;
+        let _ = timeout(Duration::from_secs(2), self.server.send(Drain)).await;
         for component in &self.components {
             // An error means that the supervisor is gone, and all it kept.
             let _ = component.send(Drain).await;

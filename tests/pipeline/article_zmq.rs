@@ -182,7 +182,7 @@ async fn a_reply_that_can_not_be_read_is_an_error_with_its_reason() {
         tier.reply(&envelope, bad).await;
         let set = peer.object().await;
         assert_eq!(set[&id][0]["responseType"], "Error");
-        assert!(set[&id][0]["body"].as_str().unwrap().contains("can't be read"), "{set:?}");
+        assert!(set[&id][0]["body"].as_str().unwrap().contains("cannot be parsed"), "{set:?}");
     }
     app.stop().await;
 }

@@ -84,7 +84,7 @@ async fn a_reply_that_fits_no_message_ends_the_one_it_answers_as_an_error_at_onc
             (json!({ "requestId": "another" }), "other ids"),
             (json!({ "requesterId": "another" }), "other ids"),
             (error, "the message can't be read"),
-            (json!({ "responseType": 7 }), "can't be read"),
+            (json!({ "responseType": 7 }), "cannot be parsed"),
         ];
         let wrong = forgeries.len() as u64;
         for (number, (forgery, reason)) in forgeries.into_iter().enumerate() {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Actor;
+use actix::{Actor, Addr};
 use serde_json::{Value, json};
 use slog::{Discard, Logger, o};
 use swarmq::requester::{
@@ -17,11 +17,13 @@ use swarmq::responder::FaultInjector;
 use swarmq::responder::tasks::{Tasks, TasksConfig, Withheld};
 use swarmq::responder::{Backend, ResponderContext, ResponderStates, ResponderWorker};
 use swarmq::runtime::InstanceStatus;
-use swarmq::runtime::supervision::{Drain, Life, RestartPolicy, Slot};
+use swarmq::runtime::supervision::{
+    ArbiterPool, Component, Drain, Factory, Life, PoolSpec, RestartPolicy, Slot, Supervisor,
+};
 use swarmq::runtime::telemetry::EventSink;
 use swarmq::runtime::telemetry::Publisher;
 use swarmq::runtime::zeromq::{Contexts, SocketOptions};
-use swarmq::web::links::{LinkContext, Links, run_links};
+use swarmq::web::links::{ConnectOptions, KeptLinks, LinkTable, Links, LinksContext};
 use swarmq::web::requests::Requests;
 use swarmq::wire::{Delay, Event, Instance, LinkState, Message, Outcome, RequestStatus, TaskName, Tier, now_ms};
 use tokio::net::TcpListener;
@@ -70,39 +72,56 @@ fn set(addresses: &[SocketAddr]) -> BTreeSet<SocketAddr> {
 
 /// Links to requesters that the test plays itself.
 struct Web {
-    links: Arc<Links>,
+    links: Arc<LinkTable>,
     requests: Arc<Requests>,
     status: Arc<InstanceStatus>,
     addresses: watch::Sender<BTreeSet<SocketAddr>>,
-    slot: Slot,
+    keeper: Addr<Links>,
 }
 
 impl Web {
     fn start(addresses: &[SocketAddr]) -> Self {
         let status = status(Tier::Web);
-        let links = Arc::new(Links::new(true, status.clone(), "requester:1".into(), PATIENCE));
+        let links = Arc::new(LinkTable::new(true, status.clone(), "requester:1".into(), PATIENCE));
         let requests =
             Arc::new(Requests::new(links.clone(), status.clone(), Arc::default(), 100, (100, 1 << 20), PATIENCE));
         let addresses = watch::Sender::new(set(addresses));
         let second = Duration::from_secs(1);
-        let context = LinkContext {
-            links: links.clone(),
-            requests: requests.clone(),
-            addresses: addresses.subscribe(),
-            policy: RestartPolicy {
-                restarts: 1,
-                period: second,
-                backoff_min: Duration::from_millis(5),
-                backoff_max: Duration::from_millis(50),
-            },
+        let policy = RestartPolicy {
+            restarts: 1,
+            period: second,
+            backoff_min: Duration::from_millis(5),
+            backoff_max: Duration::from_millis(50),
+        };
+        let none: Factory = Arc::new(|_| Box::pin(async { Ok(()) }));
+        let supervisor = Supervisor::launch(PoolSpec {
+            name: "link",
+            arbiters: Arc::new(ArbiterPool::start(1, 1).unwrap()),
+            policy,
+            spawn: Component::spawn_from(none),
+            status: status.clone(),
+            size: watch::Sender::new(0),
+            fatal: mpsc::unbounded_channel().0,
+            log: Logger::root(Discard, o!()),
+        });
+        let options = ConnectOptions {
             connect_timeout: PATIENCE,
             heartbeat: second,
             heartbeat_timeout: PATIENCE,
             largest_frame: 8 << 20,
         };
-        let slot = slot(&status);
-        actix_rt::spawn(run_links(slot.clone(), context));
-        Self { links, requests, status, addresses, slot }
+        let context = Arc::new(LinksContext {
+            table: links.clone(),
+            requests: requests.clone(),
+            addresses: addresses.subscribe(),
+            policy,
+            options,
+            supervisor,
+            status: status.clone(),
+            kept: KeptLinks::default(),
+        });
+        let keeper = Links::new(Life::unsupervised(slot(&status)), context).start();
+        Self { links, requests, status, addresses, keeper }
     }
 
     /// Waits until the links that are up are to these.
@@ -168,7 +187,7 @@ async fn a_requester_that_leaves_ends_what_it_has_and_gets_nothing_new() {
     assert_eq!(leaving.next().await, None, "the link is closed when it has nothing under way, and not before");
     let ledger = web.status.ledger.read();
     assert_eq!((ledger.sent, ledger.responses, ledger.retries), (2, 2, 0));
-    web.slot.drain.cancel();
+    web.keeper.do_send(Drain);
 }
 
 #[actix_rt::test]
@@ -190,7 +209,7 @@ async fn a_requester_that_is_back_before_it_ended_is_used_again() {
     assert_eq!(request(&mut peer).await, next, "by the same connection");
     answer(&mut peer, &next).await;
     web.completed(&next).await;
-    web.slot.drain.cancel();
+    web.keeper.do_send(Drain);
 }
 
 #[actix_rt::test]
@@ -210,7 +229,7 @@ async fn what_a_lost_requester_had_is_given_to_another_at_once() {
     web.completed(&id).await;
     let ledger = web.status.ledger.read();
     assert_eq!((ledger.sent, ledger.responses, ledger.errors, ledger.retries), (2, 1, 1, 1));
-    web.slot.drain.cancel();
+    web.keeper.do_send(Drain);
 }
 
 #[actix_rt::test]
@@ -325,7 +344,7 @@ async fn a_web_tier_that_leaves_is_told_what_happens_to_its_end() {
     };
     publisher.set_peers(&set(&[address])).unwrap();
     heard(&publisher).await;
-    in_time("the connection", publisher.news()).await;
+    in_time("the connection", publisher.up().wait_for(|up| !up.is_empty())).await.unwrap();
     publisher.set_peers(&set(&[])).unwrap();
     while subscriber.try_recv().unwrap().is_some() {}
     publisher.publish(&[event()]).unwrap();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use futures_util::FutureExt;
-use slog::Logger;
+use slog::{Logger, error};
 use tokio_util::sync::CancellationToken;
 
 use super::{Drain, Life, Spawn, Supervised, Supervisor};
@@ -71,7 +71,8 @@ pub struct Crash;
 
 /// The actor of work that is an async function: its lifecycle. The actor of one slot, for one life.
 pub struct Component {
-    factory: Factory,
+    /// None once it has started.
+    start: Option<Box<dyn FnOnce(Slot) -> Work>>,
     life: Life,
 }
 
@@ -94,7 +95,15 @@ impl Drop for ExitGuard {
 impl Component {
     /// Starts components whose work comes from a factory.
     pub fn spawn_from(factory: Factory) -> Spawn {
-        Self::spawn(move |life| Self { factory: factory.clone(), life })
+        Self::spawn(move |life| {
+            let factory = factory.clone();
+            Self::new(life, move |slot| factory(slot))
+        })
+    }
+
+    /// `start` makes its work.
+    pub fn new(life: Life, start: impl FnOnce(Slot) -> Work + 'static) -> Self {
+        Self { start: Some(Box::new(start)), life }
     }
 }
 
@@ -102,8 +111,9 @@ impl Actor for Component {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let (factory, slot) = (self.factory.clone(), self.life.slot.clone());
-        let work = AssertUnwindSafe(async move { factory(slot).await }).catch_unwind();
+        let Some(start) = self.start.take() else { return };
+        let slot = self.life.slot.clone();
+        let work = AssertUnwindSafe(async move { start(slot).await }).catch_unwind();
         ctx.spawn(work.into_actor(self).map(|end, actor, ctx| match end {
             Ok(result) => actor.end(result, ctx),
             Err(panic) => {
@@ -136,8 +146,29 @@ impl Handler<Crash> for Component {
     }
 }
 
+/// Calls what must go on: a panic in it, a fault of this program, is in the log, and the answer is `None`.
+pub fn guarded<T>(what: &'static str, log: &Logger, call: impl FnOnce() -> T) -> Option<T> {
+    let result = std::panic::catch_unwind(AssertUnwindSafe(call));
+    result.map_err(|panic| error!(log, "panicked, going on"; "in" => what, "reason" => panic_message(&*panic))).ok()
+}
+
 /// The text of a panic's payload.
 pub fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use slog::{Discard, o};
+
+    use super::*;
+
+    #[test]
+    fn a_loop_goes_on_after_a_panic_in_what_it_calls() {
+        let log = Logger::root(Discard, o!());
+        let answers =
+            [1, 2, 3].map(|number| guarded("a test", &log, || if number == 2 { panic!("a fault") } else { number }));
+        assert_eq!(answers, [Some(1), None, Some(3)]);
+    }
 }

@@ -1,13 +1,14 @@
 //! Temporary children of a supervisor, in OTP's sense: such as a connection, that is not made again by this side.
 
 use std::collections::HashMap;
+use std::future::Future;
 
 use actix::prelude::*;
 use actix_rt::ArbiterHandle;
 use slog::warn;
 use tokio_util::sync::CancellationToken;
 
-use super::{Drain, Exit, ExitGuard, Life, Slot, Supervised, Supervisor, WorkerHandle};
+use super::{Component, Drain, Exit, ExitGuard, Life, Slot, Supervised, Supervisor, WorkerHandle};
 
 /// The temporary children of one supervisor that have not ended, by their generation.
 #[derive(Default)]
@@ -45,6 +46,18 @@ impl StartTemporary {
     pub fn new<A: Supervised>(new: impl FnOnce(Life) -> A + Send + 'static) -> Self {
         Self(Box::new(|life, arbiter| A::start_in_arbiter(arbiter, |_| new(life)).into()))
     }
+
+    /// A job: an async function that is called once. Whoever waits for its end has to be told by what it drops, since that comes
+    /// with a panic too.
+    pub fn job<F: Future<Output = ()> + 'static>(job: impl FnOnce() -> F + Send + 'static) -> Self {
+        Self::new(|life| {
+            let work = async {
+                job().await;
+                Ok(())
+            };
+            Component::new(life, |_| Box::pin(work))
+        })
+    }
 }
 
 impl Handler<StartTemporary> for Supervisor {
@@ -65,6 +78,21 @@ impl Handler<StartTemporary> for Supervisor {
     }
 }
 
+/// Makes all temporary children panic.
+#[cfg(test)]
+#[derive(Message)]
+#[rtype("()")]
+pub struct CrashTemporary;
+
+#[cfg(test)]
+impl Handler<CrashTemporary> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, _: CrashTemporary, _: &mut Self::Context) {
+        self.temporary.children.values().for_each(|child| child.crash.do_send(super::Crash));
+    }
+}
+
 /// In place of a slot's index.
 pub const TEMPORARY: usize = usize::MAX;
 
@@ -82,5 +110,33 @@ impl Supervisor {
             warn!(self.spec.log, "died"; "reason" => reason);
         }
         self.trim();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::oneshot;
+
+    use super::super::Factory;
+    use super::*;
+    use crate::runtime::testing::supervise;
+
+    #[actix_rt::test]
+    async fn whoever_waits_for_a_job_is_told_of_its_panic_and_the_supervisor_goes_on() {
+        let none: Factory = Arc::new(|_| Box::pin(async { Ok(()) }));
+        let supervisor = supervise(Component::spawn_from(none), 0);
+        let (told, waiting) = oneshot::channel::<()>();
+        supervisor.do_send(StartTemporary::job(move || async move {
+            let _told = told;
+            panic!("a fault");
+        }));
+        assert!(waiting.await.is_err());
+        let (told, waiting) = oneshot::channel();
+        supervisor.do_send(StartTemporary::job(move || async move { told.send(1).unwrap() }));
+        assert_eq!(waiting.await, Ok(1));
+        // It waits for none that has ended.
+        supervisor.send(Drain).await.unwrap();
     }
 }

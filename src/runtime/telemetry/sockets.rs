@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use super::{Allowance, Proof};
-use crate::runtime::zeromq::{Contexts, Frames, Peers, Socket, follow_up, memory, peers_news};
+use crate::runtime::zeromq::{Contexts, Frames, Peers, Socket, follow_up, memory};
 use crate::wire::Event;
 
 /// The largest report that is taken, in bytes: the states of 10,000 workers, the most that a setting allows, take half of it.
@@ -44,9 +44,14 @@ impl Publisher {
         self.peers.follow(self.socket.raw(), addresses, &up).map(drop)
     }
 
-    /// Returns when [`Self::set_peers`] has to be called: connections have come up or were lost since, or stay down.
-    pub async fn news(&mut self) {
-        peers_news(&self.peers, &mut self.up).await;
+    /// The connections that are up. [`Self::set_peers`] has to be called when they change.
+    pub fn up(&self) -> watch::Receiver<BTreeSet<SocketAddr>> {
+        self.up.clone()
+    }
+
+    /// The latest time for the next call of [`Self::set_peers`]; `None` while every connection is up.
+    pub fn next_renewal(&self) -> Option<tokio::time::Instant> {
+        self.peers.next_renewal()
     }
 
     /// Sends events, as JSON arrays, to whoever listens. Never waits: a peer that is slow or away misses them. How many were

@@ -5,7 +5,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use slog::Logger;
+
 use super::{Frames, Socket, refusal};
+use crate::runtime::supervision::guarded;
 
 /// Numbers the monitors of the process, for unique endpoints.
 static MONITORS: AtomicU64 = AtomicU64::new(0);
@@ -37,18 +40,19 @@ pub fn monitor(socket: &zmq::Socket, context: &zmq::Context, events: u16) -> zmq
 }
 
 /// Calls `on_event` for each event of a [`monitor`] until the monitored socket is closed. The task must run that long,
-/// because an unread monitor blocks libzmq's I/O thread.
-pub fn watch(monitor: zmq::Socket, mut on_event: impl FnMut(Told) + 'static) -> io::Result<()> {
+/// because an unread monitor blocks libzmq's I/O thread; so it also goes on after a panic in `on_event`.
+pub fn watch(monitor: zmq::Socket, log: Logger, mut on_event: impl FnMut(Told) + 'static) -> io::Result<()> {
     let monitor = Socket::attach(monitor)?;
+    let mut tell = move |told| guarded("a socket's monitor", &log, || on_event(told)).unwrap_or_default();
     actix_rt::spawn(async move {
         while let Ok(frames) = monitor.recv().await {
             match parse(&frames) {
                 Some(Told::Event { event: MONITOR_STOPPED, .. }) => break,
-                Some(event) => on_event(event),
+                Some(event) => tell(event),
                 None => {}
             }
         }
-        on_event(Told::Closed);
+        tell(Told::Closed);
     });
     Ok(())
 }

@@ -81,7 +81,7 @@ impl Contexts {
         })?;
         let mut connections = Connections::new(self.key.is_some());
         let mut refusals = RefusalLog::new(here, self.log.clone());
-        watch(events, move |event| {
+        watch(events, self.log.clone(), move |event| {
             if let Told::Closed = event {
                 connections.close().into_iter().for_each(|address| told(address, PeerNews::Lost));
             }
@@ -132,7 +132,7 @@ impl Contexts {
             None => refuse_old_peers(&socket)?,
         }
         let (has_key, mut refusals) = (self.key.is_some(), RefusalLog::new(here, self.log.clone()));
-        watch(monitor(&socket, &self.first(), REFUSALS)?, move |told| {
+        watch(monitor(&socket, &self.first(), REFUSALS)?, self.log.clone(), move |told| {
             if let Told::Event { event, value, .. } = told
                 && let Some(reason) = refusal(event, value, has_key)
             {

@@ -12,6 +12,7 @@ use slog::{Logger, warn};
 use super::{Frames, Socket, frames_of};
 use crate::config::CurveKey;
 use crate::runtime::LogLimit;
+use crate::runtime::supervision::guarded;
 
 /// Bytes that CURVE adds to each frame (ZeroMQ RFC 26): the command's name, a nonce, the box's authenticator, flags.
 pub const FRAME_OVERHEAD: u64 = 8 + 8 + 16 + 1;
@@ -48,7 +49,12 @@ pub fn start_authenticator(context: &zmq::Context, key: CurveKey, log: Logger) -
     actix_rt::spawn(async move {
         let refusals = LogLimit::default();
         while let Ok(call) = socket.recv().await {
-            let answer = authenticate(&call, &key);
+            // It goes on after a panic: without it no peer is admitted.
+            let answer = guarded("the authenticator", &log, || authenticate(&call, &key));
+            let answer = answer.unwrap_or_else(|| {
+                let frames = answer_to(&call, b"500", b"a fault in the authenticator");
+                Answer { admitted: false, frames }
+            });
             if !answer.admitted
                 && let Some(times) = refusals.allow("")
             {
@@ -76,7 +82,12 @@ fn authenticate(call: &Frames, key: &CurveKey) -> Answer {
         true => (b"200", b"OK"),
         false => (b"400", b"this is not the deployment's key"),
     };
-    Answer { admitted, frames: frames_of([ZAP_VERSION, part(1), status, text, b"", b""]) }
+    Answer { admitted, frames: answer_to(call, status, text) }
+}
+
+fn answer_to(call: &Frames, status: &[u8], text: &[u8]) -> Frames {
+    let id = call.get(1).map_or(&[][..], |frame| &frame[..]);
+    frames_of([ZAP_VERSION, id, status, text, b"", b""])
 }
 
 /// The monitor events that [`refusal`] explains.

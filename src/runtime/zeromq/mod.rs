@@ -20,7 +20,7 @@ pub use endpoint::endpoint;
 pub use endpoint::{bind, connect};
 use max_sockets::context_for;
 pub use peer_events::{PeerEvent, poll_peer};
-pub use peers::{Peers, follow_up, peers_news};
+pub use peers::{Peers, follow_up};
 use renewal::RenewalPolicy;
 pub use renewal::{Renewal, renew};
 pub use shared_dealer::SharedDealer;

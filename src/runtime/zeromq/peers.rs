@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::{PeerNews, Renewal, RenewalPolicy, connect, endpoint, renew};
 
@@ -70,16 +70,6 @@ pub fn follow_up(up: &watch::Sender<BTreeSet<SocketAddr>>, address: SocketAddr, 
         PeerNews::Up => up.insert(address),
         _ => up.remove(&address),
     });
-}
-
-/// Resolves when [`Peers::follow`] has to be called: the set of connections that are up has changed, or a renewal is due.
-pub async fn peers_news(peers: &Peers, up: &mut watch::Receiver<BTreeSet<SocketAddr>>) {
-    let due = peers.next_renewal();
-    tokio::select! {
-        Ok(()) = up.changed() => {}
-        () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
-        else => std::future::pending().await,
-    }
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@
 use std::io;
 use std::time::Duration;
 
+use futures_util::future::join;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdout};
 use tokio::time::timeout;
 
@@ -76,16 +77,24 @@ pub struct Experiment {
 }
 
 impl Experiment {
-    /// Reads what a process writes, which leads a group of its own.
-    pub fn of(mut child: Child) -> Self {
-        let (output, words) = (child.stdout.take(), child.stderr.take());
+    /// Gives a process, which leads a group of its own, its input, and reads what it writes.
+    pub fn of(mut child: Child, input: Option<String>) -> Self {
+        let (stdin, output, words) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let group = child.id().map(|id| Pid::from_raw(id as i32));
-        let words = actix_rt::spawn(async move {
+        let give = async {
+            if let (Some(mut stdin), Some(text)) = (stdin, input) {
+                // An error means that it has ended, which its status tells.
+                let _ = stdin.write_all(text.as_bytes()).await;
+            }
+        };
+        let read = async {
             match words {
                 Some(words) => tail(words).await,
                 None => String::new(),
             }
-        });
+        };
+        // `end` waits for it.
+        let words = actix_rt::spawn(async { join(give, read).await.1 });
         Self { child, group, lines: output.map(BufReader::new), line: vec![], words }
     }
 
@@ -128,7 +137,11 @@ impl Experiment {
         self.signal(Signal::SIGKILL);
         self.group = None;
         let words = timeout(GRACE, &mut self.words).await;
-        (status, words.ok().and_then(Result::ok).unwrap_or_default())
+        let words = match words {
+            Ok(words) => words.unwrap_or_else(|fault| format!("what it said was not read: {fault}")),
+            Err(_) => String::new(),
+        };
+        (status, words)
     }
 
     fn signal(&self, signal: Signal) {

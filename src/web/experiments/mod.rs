@@ -3,12 +3,14 @@
 pub mod api;
 mod child;
 mod files;
+mod following;
 mod program;
 mod running;
 mod runs;
 
 use child::{Experiment, GRACE, Progress};
 use files::{FILES, Mark, PLAN, RunView, mark, read_run};
+use following::Following;
 pub use program::Program;
 #[cfg(test)]
 use program::stand_in;

@@ -4,7 +4,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use super::Experiment;
@@ -48,13 +47,7 @@ impl Program {
             command.args(["--url", &self.url]);
         }
         command.args(["--progress", "json"]).stdin(if plan.is_some() { Stdio::piped() } else { Stdio::null() });
-        let mut child = command.spawn()?;
-        if let (Some(mut input), Some((_, text))) = (child.stdin.take(), plan) {
-            let text = text.to_owned();
-            // An error means that it has ended, which its status tells.
-            actix_rt::spawn(async move { input.write_all(text.as_bytes()).await });
-        }
-        Ok(Experiment::of(child))
+        Ok(Experiment::of(command.spawn()?, plan.map(|(_, text)| text.to_owned())))
     }
 }
 

@@ -2,21 +2,22 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use actix::Addr;
 use actix_web::web::block;
 use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
-use super::{Experiment, GRACE, Program, Progress, RunView, Runs};
+use super::{Following, Program, RunView, Runs};
 use crate::experiment::analysis::{Comparison, compare};
 use crate::experiment::plan::{Plan, PlanFlags, Target, read_plan};
 use crate::experiment::run::read_results;
 use crate::experiment::target::check;
 use crate::runtime::http::ApiError;
-use crate::web::hub::Hub;
-use crate::wire::{ErrorCode, ExperimentState, ExperimentView, TrialView, now_ms};
+use crate::runtime::supervision::{StartTemporary, Supervisor};
+use crate::web::hub::Deployment;
+use crate::wire::{ErrorCode, ExperimentState, ExperimentView, now_ms};
 
 /// Plans that are checked, and runs that are compared, at one time: each takes a thread for a while.
 const CHECKS: usize = 2;
@@ -25,7 +26,9 @@ const CHECKS: usize = 2;
 pub struct Experiments {
     pub runs: Runs,
     program: Program,
-    hub: Arc<Hub>,
+    deployment: Arc<Deployment>,
+    /// Supervises what follows the one that runs.
+    jobs: Addr<Supervisor>,
     checks: Semaphore,
     running: Mutex<Running>,
     /// Whether one runs.
@@ -77,11 +80,12 @@ impl Wanted {
 }
 
 impl Experiments {
-    pub fn new(runs: Runs, program: Program, hub: Arc<Hub>) -> Self {
+    pub fn new(runs: Runs, program: Program, deployment: Arc<Deployment>, jobs: Addr<Supervisor>) -> Self {
         Self {
             runs,
             program,
-            hub,
+            deployment,
+            jobs,
             checks: Semaphore::new(CHECKS),
             running: Mutex::default(),
             busy: watch::Sender::new(false),
@@ -103,7 +107,7 @@ impl Experiments {
                     .to_owned(),
             ),
             Target::InProcess | Target::Processes => {
-                let nodes = self.hub.nodes();
+                let nodes = self.deployment.nodes();
                 (nodes.len() > 1).then(|| {
                     format!(
                         "this deployment is on {} nodes, and a trial here would say nothing of it: it would have a share \
@@ -289,83 +293,13 @@ impl Experiments {
         running.stop = CancellationToken::new();
         self.busy.send_replace(true);
         self.tell(&view);
-        actix_rt::spawn(self.clone().follow(experiment, running.stop.clone()));
+        let (following, stop) = (Following::new(self.clone()), running.stop.clone());
+        self.jobs.do_send(StartTemporary::job(move || following.follow(experiment, stop)));
         Ok(view)
     }
 
-    /// Takes in what an experiment tells, to its end.
-    async fn follow(self: Arc<Self>, mut experiment: Experiment, stop: CancellationToken) {
-        let mut finished = false;
-        let mut trouble = None;
-        let mut reading = async |experiment: &mut Experiment| loop {
-            match experiment.next().await {
-                Ok(Some(progress)) => finished |= self.take(progress),
-                Ok(None) => break,
-                Err(error) => {
-                    trouble = Some(error.to_string());
-                    break;
-                }
-            }
-        };
-        let stopped = tokio::select! {
-            () = reading(&mut experiment) => false,
-            () = stop.cancelled() => true,
-        };
-        if stopped {
-            experiment.interrupt();
-            // What it still says of trials that have ended; after that it is killed.
-            let _ = timeout(GRACE, reading(&mut experiment)).await;
-        }
-        let (status, words) = experiment.end().await;
-        self.change(|view| {
-            view.trial = None;
-            view.ended_at = Some(now_ms());
-            (view.state, view.reason) = match trouble {
-                None if finished => (ExperimentState::Finished, None),
-                None if stopped => (ExperimentState::Stopped, None),
-                trouble => {
-                    let said = if words.is_empty() { String::new() } else { format!(": {words}") };
-                    (
-                        ExperimentState::Failed,
-                        Some(trouble.unwrap_or_else(|| format!("it ended early, {status}{said}"))),
-                    )
-                }
-            };
-        });
-        self.busy.send_replace(false);
-    }
-
-    /// Takes a line of progress in; true when it is the last.
-    fn take(&self, progress: Progress) -> bool {
-        let finished = matches!(progress, Progress::Finished { stopped: false, .. });
-        self.change(|view| match progress {
-            Progress::Plan { trials, time_ms } => (view.trials, view.time_ms) = (trials, time_ms),
-            Progress::TrialStarted(trial) => {
-                if view.state == ExperimentState::Starting {
-                    view.state = ExperimentState::Running;
-                }
-                view.trial = Some(trial);
-            }
-            Progress::Load { elapsed_ms, total_ms, sent, ended } => {
-                let trial = view.trial.get_or_insert_with(TrialView::default);
-                let since_ms = elapsed_ms.saturating_sub(trial.elapsed_ms.unwrap_or(0)).max(1);
-                trial.requests_per_s = ended.saturating_sub(trial.ended) as f64 * 1000.0 / since_ms as f64;
-                (trial.elapsed_ms, trial.total_ms) = (Some(elapsed_ms), Some(total_ms));
-                (trial.sent, trial.ended) = (sent, ended);
-            }
-            Progress::TrialEnded { trial } => {
-                view.ended += 1;
-                view.problems += usize::from(trial.problem.is_some());
-                view.trial = None;
-            }
-            Progress::Finished { stopped: false, problems } => view.problems = problems,
-            Progress::Finished { stopped: true, .. } => {}
-        });
-        finished
-    }
-
     /// Changes the view and tells it to the dashboards.
-    fn change(&self, change: impl FnOnce(&mut ExperimentView)) -> Option<ExperimentView> {
+    pub(super) fn change(&self, change: impl FnOnce(&mut ExperimentView)) -> Option<ExperimentView> {
         let mut running = self.lock();
         let view = running.view.as_mut()?;
         change(view);
@@ -374,8 +308,13 @@ impl Experiments {
         Some(view)
     }
 
+    /// The one that ran has ended.
+    pub(super) fn free_again(&self) {
+        self.busy.send_replace(false);
+    }
+
     fn tell(&self, view: &ExperimentView) {
-        self.hub.show_experiment(view.clone());
+        self.deployment.show_experiment(view.clone());
     }
 
     fn lock(&self) -> MutexGuard<'_, Running> {

@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::Answers;
 use crate::runtime::http::{ApiError, ErrorAnswer};
 use crate::runtime::pieces;
-use crate::web::hub::Hub;
+use crate::web::hub::Deployment;
 use crate::web::requests::{NewRequest, News, Requests};
 use crate::wire::{ErrorCode, MAX_TIMEOUT_MS, Problem, Reply, RequestView, TaskName, Topology};
 
@@ -93,12 +93,12 @@ pub fn check(new: NewRequest) -> Result<NewRequest, ApiError> {
 async fn read(
     id: Path<String>,
     requests: Data<Requests>,
-    hub: Data<Hub>,
+    deployment: Data<Deployment>,
     answers: Data<Answers>,
 ) -> Result<HttpResponse, ApiError> {
     match requests.look(&id, |view| answers.json(view)) {
         Some(answer) => answer,
-        None => answers.json(&hub.request(&id).ok_or_else(|| unknown(&id))?),
+        None => answers.json(&deployment.request(&id).ok_or_else(|| unknown(&id))?),
     }
 }
 
@@ -155,8 +155,8 @@ fn unknown(id: &str) -> ApiError {
     responses((status = 200, description = "The deployment's current state, as this instance knows it", body = Topology))
 )]
 #[get("/api/v1/topology")]
-async fn topology(hub: Data<Hub>, answers: Data<Answers>) -> Result<HttpResponse, ApiError> {
-    answers.json(&hub.topology())
+async fn topology(deployment: Data<Deployment>, answers: Data<Answers>) -> Result<HttpResponse, ApiError> {
+    answers.json(&deployment.topology())
 }
 
 /// Adds the routes.

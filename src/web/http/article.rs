@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::Answers;
 use crate::runtime::http::{ApiError, ErrorAnswer};
-use crate::web::links::{ConnectFailure, Links};
+use crate::web::links::{ConnectFailure, LinkTable};
 use crate::web::requests::{NewRequest, Requests};
 use crate::wire::{ErrorCode, Reply};
 
@@ -39,7 +39,7 @@ struct NoConnection {
     )
 )]
 #[get("/api/v1/dispatcher/connect")]
-async fn connect(links: Data<Links>) -> HttpResponse {
+async fn connect(links: Data<LinkTable>) -> HttpResponse {
     match links.connect().await {
         Ok(address) => {
             let msg = format!("Socket connected to: {} on {}", address.port(), address.ip());
@@ -55,7 +55,7 @@ async fn connect(links: Data<Links>) -> HttpResponse {
     responses((status = 200, description = "Not connected", body = Connection))
 )]
 #[post("/api/v1/dispatcher/disconnect")]
-async fn disconnect(links: Data<Links>) -> HttpResponse {
+async fn disconnect(links: Data<LinkTable>) -> HttpResponse {
     links.disconnect();
     HttpResponse::Ok()
         .json(Connection { connected: false, msg: format!("Socket disconnected from {}", links.upstream) })

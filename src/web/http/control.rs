@@ -14,7 +14,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::runtime::http::{ApiError, Guard, Permission};
-use crate::web::hub::Hub;
+use crate::web::hub::Deployment;
 use crate::wire::{Delay, DispatchChoice, ErrorCode, Faults, PoolSize, Problem, Stall, Tier};
 
 /// Timeout of a call to an instance's admin server.
@@ -53,8 +53,13 @@ async fn read(call: HttpRequest, guard: Data<Guard>) -> HttpResponse {
     responses((status = 200, description = "Changed", body = Changed))
 )]
 #[put("/api/v1/control/instances/{id}/workers")]
-async fn set_workers(call: HttpRequest, id: Path<String>, size: Json<PoolSize>, hub: Data<Hub>) -> Forwarded {
-    one(&call, &hub, &id, Method::PUT, "workers", Some(&*size)).await
+async fn set_workers(
+    call: HttpRequest,
+    id: Path<String>,
+    size: Json<PoolSize>,
+    deployment: Data<Deployment>,
+) -> Forwarded {
+    one(&call, &deployment, &id, Method::PUT, "workers", Some(&*size)).await
 }
 
 /// Changes the delay of every responder.
@@ -64,8 +69,8 @@ async fn set_workers(call: HttpRequest, id: Path<String>, size: Json<PoolSize>, 
     responses((status = 200, description = "Changed", body = Changed))
 )]
 #[put("/api/v1/control/delay")]
-async fn set_delay(call: HttpRequest, delay: Json<Delay>, hub: Data<Hub>) -> Forwarded {
-    all(&call, &hub, Tier::Responder, Method::PUT, "delay", Some(&*delay)).await
+async fn set_delay(call: HttpRequest, delay: Json<Delay>, deployment: Data<Deployment>) -> Forwarded {
+    all(&call, &deployment, Tier::Responder, Method::PUT, "delay", Some(&*delay)).await
 }
 
 /// Changes the dispatch of every broker.
@@ -75,8 +80,8 @@ async fn set_delay(call: HttpRequest, delay: Json<Delay>, hub: Data<Hub>) -> For
     responses((status = 200, description = "Changed", body = Changed))
 )]
 #[put("/api/v1/control/dispatch")]
-async fn set_dispatch(call: HttpRequest, choice: Json<DispatchChoice>, hub: Data<Hub>) -> Forwarded {
-    all(&call, &hub, Tier::Broker, Method::PUT, "dispatch", Some(&*choice)).await
+async fn set_dispatch(call: HttpRequest, choice: Json<DispatchChoice>, deployment: Data<Deployment>) -> Forwarded {
+    all(&call, &deployment, Tier::Broker, Method::PUT, "dispatch", Some(&*choice)).await
 }
 
 /// Sets the faults that a responder injects.
@@ -86,8 +91,13 @@ async fn set_dispatch(call: HttpRequest, choice: Json<DispatchChoice>, hub: Data
     responses((status = 200, description = "Changed", body = Changed))
 )]
 #[put("/api/v1/control/instances/{id}/faults")]
-async fn set_faults(call: HttpRequest, id: Path<String>, faults: Json<Faults>, hub: Data<Hub>) -> Forwarded {
-    one(&call, &hub, &id, Method::PUT, "faults", Some(&*faults)).await
+async fn set_faults(
+    call: HttpRequest,
+    id: Path<String>,
+    faults: Json<Faults>,
+    deployment: Data<Deployment>,
+) -> Forwarded {
+    one(&call, &deployment, &id, Method::PUT, "faults", Some(&*faults)).await
 }
 
 /// Clears a responder's faults.
@@ -97,8 +107,8 @@ async fn set_faults(call: HttpRequest, id: Path<String>, faults: Json<Faults>, h
     responses((status = 200, description = "Cleared", body = Changed))
 )]
 #[delete("/api/v1/control/instances/{id}/faults")]
-async fn clear_faults(call: HttpRequest, id: Path<String>, hub: Data<Hub>) -> Forwarded {
-    one(&call, &hub, &id, Method::DELETE, "faults", None::<&()>).await
+async fn clear_faults(call: HttpRequest, id: Path<String>, deployment: Data<Deployment>) -> Forwarded {
+    one(&call, &deployment, &id, Method::DELETE, "faults", None::<&()>).await
 }
 
 /// Clears the faults of every responder.
@@ -107,8 +117,8 @@ async fn clear_faults(call: HttpRequest, id: Path<String>, hub: Data<Hub>) -> Fo
     responses((status = 200, description = "Cleared", body = Changed))
 )]
 #[delete("/api/v1/control/faults")]
-async fn clear_all_faults(call: HttpRequest, hub: Data<Hub>) -> Forwarded {
-    all(&call, &hub, Tier::Responder, Method::DELETE, "faults", None::<&()>).await
+async fn clear_all_faults(call: HttpRequest, deployment: Data<Deployment>) -> Forwarded {
+    all(&call, &deployment, Tier::Responder, Method::DELETE, "faults", None::<&()>).await
 }
 
 /// Makes a worker panic.
@@ -118,9 +128,9 @@ async fn clear_all_faults(call: HttpRequest, hub: Data<Hub>) -> Forwarded {
     responses((status = 200, description = "The worker panics", body = Changed))
 )]
 #[post("/api/v1/control/instances/{id}/workers/{index}/panic")]
-async fn panic_worker(call: HttpRequest, path: Path<(String, usize)>, hub: Data<Hub>) -> Forwarded {
+async fn panic_worker(call: HttpRequest, path: Path<(String, usize)>, deployment: Data<Deployment>) -> Forwarded {
     let (id, index) = path.into_inner();
-    one(&call, &hub, &id, Method::POST, &format!("workers/{index}/panic"), None::<&()>).await
+    one(&call, &deployment, &id, Method::POST, &format!("workers/{index}/panic"), None::<&()>).await
 }
 
 /// Makes a responder worker stall on its next message.
@@ -131,9 +141,14 @@ async fn panic_worker(call: HttpRequest, path: Path<(String, usize)>, hub: Data<
     responses((status = 200, description = "The worker will stall", body = Changed))
 )]
 #[post("/api/v1/control/instances/{id}/workers/{index}/stall")]
-async fn stall_worker(call: HttpRequest, path: Path<(String, usize)>, stall: Json<Stall>, hub: Data<Hub>) -> Forwarded {
+async fn stall_worker(
+    call: HttpRequest,
+    path: Path<(String, usize)>,
+    stall: Json<Stall>,
+    deployment: Data<Deployment>,
+) -> Forwarded {
     let (id, index) = path.into_inner();
-    one(&call, &hub, &id, Method::POST, &format!("workers/{index}/stall"), Some(&*stall)).await
+    one(&call, &deployment, &id, Method::POST, &format!("workers/{index}/stall"), Some(&*stall)).await
 }
 
 type Forwarded = Result<HttpResponse, ApiError>;
@@ -141,33 +156,33 @@ type Forwarded = Result<HttpResponse, ApiError>;
 /// Forwards a call to one instance.
 async fn one(
     call: &HttpRequest,
-    hub: &Hub,
+    deployment: &Deployment,
     id: &str,
     method: Method,
     path: &str,
     body: Option<&impl Serialize>,
 ) -> Forwarded {
-    let admin = hub.admin_of(id).ok_or_else(|| {
+    let admin = deployment.admin_of(id).ok_or_else(|| {
         ApiError::new(
             ErrorCode::NotFound,
             format!("no instance {id} with a known admin server: GET /api/v1/topology lists the instances"),
         )
     })?;
     forward(call, admin, id, method, path, body).await?;
-    hub.refresh();
+    deployment.refresh();
     Ok(HttpResponse::Ok().json(Changed { instances: vec![id.to_owned()] }))
 }
 
 /// Forwards a call to every instance of a tier; returns the first error.
 async fn all(
     call: &HttpRequest,
-    hub: &Hub,
+    deployment: &Deployment,
     tier: Tier,
     method: Method,
     path: &str,
     body: Option<&impl Serialize>,
 ) -> Forwarded {
-    let instances = hub.admins(tier);
+    let instances = deployment.admins(tier);
     if instances.is_empty() {
         return Err(ApiError::new(
             ErrorCode::NotFound,
@@ -176,7 +191,7 @@ async fn all(
     }
     let calls = instances.iter().map(|(id, admin)| forward(call, *admin, id, method.clone(), path, body));
     join_all(calls).await.into_iter().collect::<Result<Vec<()>, _>>()?;
-    hub.refresh();
+    deployment.refresh();
     let instances = instances.into_iter().map(|(id, _)| id).collect();
     Ok(HttpResponse::Ok().json(Changed { instances }))
 }

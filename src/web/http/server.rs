@@ -4,6 +4,7 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 
+use actix::Addr;
 use actix_web::dev::Server;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::{self, Data, JsonConfig};
@@ -13,20 +14,23 @@ use actix_web::{App, HttpServer};
 use super::assets;
 use super::{Answers, api, article, control, description};
 use crate::runtime::http::{ApiError, Guard, HttpLimits, answer, guard, headers};
+use crate::runtime::supervision::Supervisor;
 use crate::web::experiments::{Experiments, api as experiments_api};
-use crate::web::hub::{Hub, open_session};
-use crate::web::links::Links;
+use crate::web::hub::{Deployment, open_session};
+use crate::web::links::LinkTable;
 use crate::web::load::{self, Load};
 use crate::web::requests::Requests;
 
 /// The parts of the web tier that the HTTP server uses.
 #[derive(Clone)]
 pub struct WebContext {
-    pub hub: Arc<Hub>,
-    pub links: Arc<Links>,
+    pub deployment: Arc<Deployment>,
+    pub links: Arc<LinkTable>,
     pub requests: Arc<Requests>,
     pub answers: Arc<Answers>,
     pub load: Arc<Load>,
+    /// Supervises the load generator.
+    pub jobs: Addr<Supervisor>,
     pub experiments: Arc<Experiments>,
     pub guard: Arc<Guard>,
     /// Maximum body size, in bytes.
@@ -62,11 +66,12 @@ pub fn serve_web(listener: TcpListener, context: WebContext, shutdown_s: u64) ->
                 // Outside of the guard, so that it also drains the body of a refused call.
                 .wrap(from_fn(move |request, next| limits.clone().guard_body(request, next)))
                 .wrap(headers("accept, accept-encoding"))
-                .app_data(Data::from(context.hub.clone()))
+                .app_data(Data::from(context.deployment.clone()))
                 .app_data(Data::from(context.links.clone()))
                 .app_data(Data::from(context.requests.clone()))
                 .app_data(Data::from(context.answers.clone()))
                 .app_data(Data::from(context.load.clone()))
+                .app_data(Data::new(context.jobs.clone()))
                 .app_data(Data::from(context.experiments.clone()))
                 .app_data(Data::from(context.guard.clone()))
                 .app_data(JsonConfig::default().limit(context.max_body_bytes).error_handler(|error, _| {

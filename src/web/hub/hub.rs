@@ -1,382 +1,199 @@
-//! The hub: takes in the events of this process and the telemetry of others, keeps the deployment's state, and feeds the
-//! dashboards: each gets a snapshot first, then batches of events. A dashboard that is slow gets a new snapshot when it is
-//! back. This web tier's own requests come from its store, so that nothing of them is ever left out.
+//! The hub: takes in the events of this process and the telemetry of others, and feeds the dashboards.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use actix::Recipient;
-use serde_json::json;
-use slog::debug;
-use tokio::sync::mpsc;
+use actix::prelude::*;
+use actix_rt::task::spawn_blocking;
+use futures_util::StreamExt;
+use futures_util::stream::{Stream, poll_fn, unfold};
+use slog::{debug, error};
+use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::task::yield_now;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_stream::wrappers::WatchStream;
 
-use super::{
-    DashboardPermit, Dashboards, Instances, LatencyModel, OwnSettings, Owners, Push, Refused, Said, Sampler, Shortlist,
-};
-use crate::runtime::supervision::{Slot, WorkError};
-use crate::runtime::telemetry::{Report, Subscriber, TelemetryError, place};
-use crate::web::links::Links;
-use crate::web::requests::{Requests, Shown};
-use crate::web::{Feed, Load, LoadView, text_of};
-use crate::wire::{
-    Event, ExperimentView, InstanceState, LinkState, LinkView, RequestLog, RequestView, SHOWN_BODY, Sample, Tier,
-    Topology, WorkerState, now_ms,
-};
-
-/// Samples kept, in seconds.
-const SAMPLES: usize = 300;
+use super::{Deployment, Said};
+use crate::runtime::supervision::{Crash, Drain, Life, Supervised, WorkError};
+use crate::runtime::telemetry::{Report, Subscriber, TelemetryError};
+use crate::wire::{Event, WorkerState};
 
 /// Between looks at who has fallen silent.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Between two samples.
+const SAMPLE: Duration = Duration::from_secs(1);
 
 /// Most events of this process that are taken in at one time.
 const AT_ONCE: usize = 256;
 
-struct State {
-    known: Instances,
-    owners: Owners,
-    /// Of other web instances.
-    requests: RequestLog,
-    samples: VecDeque<Sample>,
-    /// The one of this web tier that runs, or ran last.
-    experiment: Option<Box<ExperimentView>>,
-    sampler: Sampler,
-    model: LatencyModel,
-    /// Of the last batch.
-    seq: u64,
-    dashboards: Dashboards,
-    refused: Refused,
+/// What the hub works with; it outlives the actor.
+pub struct HubContext {
+    pub deployment: Arc<Deployment>,
+    /// The telemetry of other processes.
+    pub subscriber: AsyncMutex<Subscriber>,
+    pub own_events: Mutex<mpsc::Receiver<Event>>,
 }
 
-/// What this web instance knows of the deployment, and who watches.
+/// The hub's actor. What everybody asks it for is in the [`Deployment`], so that nobody waits for its mailbox.
 pub struct Hub {
-    state: Mutex<State>,
-    feed: Arc<Feed>,
-    /// This instance's own.
-    own_requests: Arc<Requests>,
-    /// Silence after which an instance counts as gone.
-    silence: Duration,
-    /// Between two batches.
-    batch: Duration,
-    /// What the page shows of the configuration.
-    own: OwnSettings,
-    /// This instance's own: their first news comes before telemetry is up.
-    links: Arc<Links>,
-    load: Arc<Load>,
+    context: Arc<HubContext>,
+    /// The next batch has its time.
+    push_is_due: bool,
+    said: Said,
+    life: Life,
 }
+
+/// A report of another process, or why one is none.
+struct Reported(io::Result<Result<Report, TelemetryError>>);
+
+/// Events of this process.
+struct OwnEvents(Vec<Event>);
+
+/// This instance's links have changed.
+struct LinksChanged;
+
+/// Something is to be shown to the dashboards.
+struct News;
 
 impl Hub {
-    /// Nothing known yet. Up to `keep_requests` are shown, within `keep_bytes` of memory, to up to `max_dashboards`.
-    /// `telemetry_interval` is how often instances send snapshots.
-    pub fn new(
-        (keep_requests, keep_bytes): (usize, usize),
-        max_dashboards: usize,
-        telemetry_interval: Duration,
-        own: OwnSettings,
-        (feed, own_requests): (Arc<Feed>, Arc<Requests>),
-        links: Arc<Links>,
-        load: Arc<Load>,
-    ) -> Self {
-        let state = State {
-            known: Instances::default(),
-            owners: Owners::default(),
-            requests: RequestLog::new(keep_requests, keep_bytes),
-            samples: VecDeque::new(),
-            experiment: None,
-            sampler: Sampler::default(),
-            seq: 0,
-            model: LatencyModel::default(),
-            dashboards: Dashboards::new(max_dashboards),
-            refused: Refused::default(),
-        };
-        let silence = telemetry_interval * 2;
-        Self { state: Mutex::new(state), feed, own_requests, silence, batch: own.batch, own, links, load }
+    pub fn new(life: Life, context: Arc<HubContext>) -> Self {
+        Self { context, push_is_due: false, said: Said::default(), life }
     }
 
-    pub fn topology(&self) -> Topology {
-        self.take_links();
-        self.lock().known.topology.clone()
-    }
-
-    /// A request that another web instance took on.
-    pub fn request(&self, request_id: &str) -> Option<RequestView> {
-        self.lock().requests.get(request_id).cloned()
-    }
-
-    /// A place for one more dashboard, if there is one.
-    pub fn permit(&self) -> Option<DashboardPermit> {
-        self.lock().dashboards.permit()
-    }
-
-    /// A dashboard is here; it gets a snapshot with the next batch.
-    pub fn join(&self, to: Recipient<Push>) {
-        self.lock().dashboards.join(to);
-        self.feed.watch(true);
-        self.feed.wake();
-    }
-
-    /// Where an instance's admin server is.
-    pub fn admin_of(&self, id: &str) -> Option<SocketAddr> {
-        let state = self.lock();
-        state.known.topology.instances.get(id)?.snapshot.instance.admin
-    }
-
-    /// The living instances of a tier, with their admin servers.
-    pub fn admins(&self, tier: Tier) -> Vec<(String, SocketAddr)> {
-        let state = self.lock();
-        let instances = state.known.topology.living(tier).map(|view| &view.snapshot.instance);
-        instances.filter_map(|instance| Some((instance.id.clone(), instance.admin?))).collect()
-    }
-
-    /// The nodes of the living instances.
-    pub fn nodes(&self) -> BTreeSet<String> {
-        let state = self.lock();
-        let snapshots = state.known.topology.instances.values().map(|view| &view.snapshot);
-        let living = snapshots.filter(|snapshot| snapshot.state != InstanceState::Gone);
-        living.map(|snapshot| snapshot.instance.node.clone()).collect()
-    }
-
-    /// Shows the dashboards how far this web tier's experiment is.
-    pub fn show_experiment(&self, view: ExperimentView) {
-        let mut state = self.lock();
-        let experiment = Box::new(view);
-        state.experiment = Some(experiment.clone());
-        self.feed.show(&Event::Experiment { experiment });
-    }
-
-    /// The settings have changed: every dashboard gets a snapshot with the next batch.
-    pub fn refresh(&self) {
-        self.lock().dashboards.refresh();
-    }
-
-    /// Asks every dashboard to leave.
-    pub fn close_sessions(&self) {
-        self.lock().dashboards.close();
-    }
-
-    /// Takes in what other processes published.
-    fn take(&self, report: Report) {
-        for mut event in report.events {
-            if let Event::Reply { reply, .. } = &mut event {
-                reply.cut(SHOWN_BODY);
-            }
-            // For each event anew: whoever answers a client waits for one, not for a report of thousands.
-            let mut guard = self.lock();
-            let state = &mut *guard;
-            if !state.owners.admit(&event, report.peer, &state.known.topology) {
-                state.refused.not_theirs += 1;
-            } else {
-                self.apply(state, &event);
-            }
+    /// Sends the next batch in a while, if there is something to send.
+    fn push_later(&mut self, ctx: &mut Context<Self>) {
+        if !self.push_is_due && self.context.deployment.has_news() {
+            self.push_is_due = true;
+            ctx.run_later(self.context.deployment.batch(), |hub, _| {
+                hub.push_is_due = false;
+                hub.context.deployment.push();
+            });
         }
     }
 
-    /// Takes in what the instances of this process published.
-    fn take_own(&self, events: &mut Vec<Event>) {
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        for mut event in events.drain(..) {
-            place(&mut event, Ipv4Addr::LOCALHOST.into());
-            if let Event::Instance { snapshot } = &event {
-                state.owners.claim(&snapshot.instance.id);
-            }
-            self.apply(state, &event);
+    /// Takes the figures of the last second, and works out anew what the deployment should give. That takes a simulation, so
+    /// that a thread of its own does it.
+    fn sample(&mut self, ctx: &mut Context<Self>) {
+        let deployment = self.context.deployment.clone();
+        deployment.sample();
+        self.said.say(deployment.refused(), &self.life.slot.log);
+        if let Some(input) = deployment.stale_input() {
+            let answered = spawn_blocking(move || input.answer()).into_actor(self);
+            ctx.spawn(answered.map(move |answer, hub, _| {
+                let known = answer.inspect_err(|error| error!(hub.life.slot.log, "no expectation"; "error" => %error));
+                deployment.learn(input, known.unwrap_or_default());
+            }));
         }
-    }
-
-    fn apply(&self, state: &mut State, event: &Event) {
-        // Others have links and experiments of their own, and what they tell may come from anybody.
-        let is_theirs = !matches!(event, Event::Link { .. } | Event::Sample { .. } | Event::Experiment { .. });
-        match self.own_requests.take(event) {
-            Some(true) => {}
-            None if is_theirs => {
-                match state.known.apply(event, Instant::now().into_std()) && state.requests.apply(event) {
-                    true => self.feed.show(event),
-                    false => state.refused.too_much += 1,
-                }
-            }
-            _ => state.refused.not_theirs += 1,
-        }
-    }
-
-    /// Takes in what has become of this instance's own links.
-    fn take_links(&self) {
-        let now = self.links.views();
-        let mut state = self.lock();
-        let links = &mut state.known.topology.links;
-        // The last that is told of one that is gone.
-        links.retain(|address, view| now.contains_key(address) || view.state != LinkState::Disconnected);
-        let gone = links.keys().filter(|address| !now.contains_key(*address)).map(|address| {
-            let reason = "it was disconnected, or its address left the name".to_owned();
-            (address.clone(), LinkView { state: LinkState::Disconnected, reason: Some(reason) })
-        });
-        let gone: Vec<_> = gone.collect();
-        let news = now.into_iter().filter(|(address, view)| links.get(address) != Some(view));
-        for (address, LinkView { state: link, reason }) in news.chain(gone).collect::<Vec<_>>() {
-            let event = Event::Link { instance: self.own.id.clone(), address, at: now_ms(), state: link, reason };
-            state.known.topology.apply(&event, now_ms());
-            self.feed.show(&event);
-        }
-    }
-
-    /// Declares those that have fallen silent gone, and forgets those that have been for long.
-    fn look(&self) {
-        let mut state = self.lock();
-        let now = Instant::now().into_std();
-        state.known.forget(now);
-        for event in state.known.silent(now, self.silence) {
-            state.known.apply(&event, now);
-            self.feed.show(&event);
-        }
-    }
-
-    /// The figures of the last second.
-    fn sample(&self) {
-        let mut state = self.lock();
-        let State { sampler, known, samples, .. } = &mut *state;
-        let sample = sampler.take(&known.topology, now_ms());
-        samples.push_back(sample);
-        if samples.len() > SAMPLES {
-            samples.pop_front();
-        }
-        self.feed.show(&Event::Sample { sample });
-    }
-
-    /// Works out what the deployment should give, where it is not what that was worked out for. It takes a simulation, so
-    /// that a thread of its own does it; then every dashboard gets a snapshot.
-    fn expect_idle(self: &Arc<Self>) {
-        let mut state = self.lock();
-        let State { model, known, .. } = &mut *state;
-        let Some(input) = model.stale_input(&known.topology) else { return };
-        let hub = self.clone();
-        actix_rt::task::spawn_blocking(move || {
-            let answer = input.answer();
-            let mut state = hub.lock();
-            state.model.learn(input, answer);
-            state.dashboards.refresh();
-        });
-    }
-
-    /// Sends the dashboards what they have not seen: the next batch, or a snapshot to those that missed something. Both are
-    /// taken at one moment, so that no event is in a snapshot and in a batch after it.
-    fn push(&self) {
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        let (batch, own_requests) = self.own_requests.hold(|list| {
-            let batch = self.feed.take();
-            if batch.overflowed {
-                state.dashboards.refresh();
-            }
-            (batch, state.dashboards.want_snapshot().then(list))
-        });
-        let load = self.load.view();
-        let batch = (!batch.events.is_empty()).then(|| {
-            state.seq += 1;
-            let (seq, now, load, events) = (state.seq, now_ms(), json!(load), batch.events);
-            format!(r#"{{"type":"events","seq":{seq},"now":{now},"load":{load},"events":[{events}]}}"#)
-        });
-        let mut dashboards = std::mem::replace(&mut state.dashboards, Dashboards::new(0));
-        dashboards.send(batch, || Some(state.snapshot(&self.own, load, &own_requests?)));
-        self.feed.watch(!dashboards.is_empty());
-        state.dashboards = dashboards;
-    }
-
-    /// Whether there is something to send.
-    fn has_news(&self) -> bool {
-        !self.feed.is_empty() || self.lock().dashboards.want_snapshot()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.push_later(ctx);
     }
 }
 
-impl State {
-    /// Everything that a page shows; `own_requests` and those of other web instances, newest first.
-    fn snapshot(&self, own: &OwnSettings, load: LoadView, own_requests: &[Shown]) -> String {
-        let Shortlist { requests, left_out } = Shortlist::of(own_requests, &self.requests);
-        let rest = json!({
-            "seq": self.seq,
-            "now": now_ms(),
-            "requestsLeftOut": left_out,
-            "samples": self.samples,
-            "experiment": self.experiment,
-            "settings": self.model.settings(own, &self.known.topology),
-            "load": load,
-            "version": env!("CARGO_PKG_VERSION"),
+impl Actor for Hub {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.add_stream(reports(self.context.clone()));
+        ctx.add_stream(own_events(self.context.clone()));
+        ctx.add_stream(WatchStream::new(self.context.deployment.link_changes()).map(|_| LinksChanged));
+        ctx.add_stream(news(self.context.deployment.clone()));
+        ctx.run_interval(LOOK, |hub, ctx| {
+            hub.context.deployment.look();
+            hub.push_later(ctx);
         });
-        // What may be large goes into the text directly: as a tree of values it would take many times its memory.
-        let (topology, rest) = (text_of(&self.known.topology), &rest.to_string()[1..]);
-        format!(r#"{{"type":"snapshot","topology":{topology},"requests":[{requests}],{rest}"#)
+        ctx.run_interval(SAMPLE, Self::sample);
+        self.life.slot.status.set(WorkerState::Idle, None);
     }
 }
 
-/// Runs the hub until it is drained.
-pub async fn run_hub(
-    slot: Slot,
-    hub: Arc<Hub>,
-    sources: Arc<tokio::sync::Mutex<(Subscriber, mpsc::Receiver<Event>)>>,
-) -> Result<(), WorkError> {
-    let mut sources = sources.lock().await;
-    let (subscriber, own_events) = &mut *sources;
-    let mut events = Vec::with_capacity(AT_ONCE);
-    let mut looks = interval(POLL_INTERVAL);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut samples = interval(Duration::from_secs(1));
-    samples.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut links = hub.links.changes();
-    let mut push_at: Option<Instant> = None;
-    let mut said = Said::default();
-    hub.take_links();
-    slot.status.set(WorkerState::Idle, None);
-    loop {
-        tokio::select! {
-            received = subscriber.next() => {
-                match received? {
-                    Ok(report) => hub.take(report),
-                    Err(error) => {
-                        let refused = &mut hub.lock().refused;
-                        match error {
-                            TelemetryError::Unproved => refused.without_token += 1,
-                            TelemetryError::TooFast => refused.too_fast += 1,
-                            TelemetryError::Unreadable(_) | TelemetryError::FromNowhere => refused.unreadable += 1,
-                        }
-                        debug!(slot.log, "telemetry is left out: {}", error);
-                    }
-                }
-                // Where there is always another report, timers would never be looked at.
-                yield_now().await;
+impl StreamHandler<Reported> for Hub {
+    fn handle(&mut self, Reported(report): Reported, ctx: &mut Self::Context) {
+        match report {
+            Ok(Ok(report)) => self.context.deployment.take(report),
+            Ok(Err(error)) => {
+                debug!(self.life.slot.log, "telemetry is left out: {}", error);
+                self.context.deployment.refuse(&error);
             }
-            _ = looks.tick() => hub.look(),
-            changed = links.changed() => {
-                changed.map_err(|_| WorkError::Other("the links are gone".to_owned()))?;
-                hub.take_links();
-            }
-            count = own_events.recv_many(&mut events, AT_ONCE) => match count {
-                0 => return Err(WorkError::Other("the events of this process have no source".to_owned())),
-                _ => hub.take_own(&mut events),
-            },
-            () = hub.feed.news() => {}
-            _ = samples.tick() => {
-                hub.sample();
-                hub.expect_idle();
-                said.say(hub.lock().refused, &slot.log);
-            }
-            () = sleep_until(push_at.unwrap_or_else(Instant::now)), if push_at.is_some() => {
-                push_at = None;
-                hub.push();
-                continue;
-            }
-            () = slot.drain.cancelled() => break,
+            Err(error) => return self.end(Err(error.into()), ctx),
         }
-        if push_at.is_none() && hub.has_news() {
-            push_at = Some(Instant::now() + hub.batch);
-        }
+        self.push_later(ctx);
     }
-    debug!(slot.log, "the hub is closed");
-    Ok(())
+}
+
+impl StreamHandler<OwnEvents> for Hub {
+    fn handle(&mut self, OwnEvents(events): OwnEvents, ctx: &mut Self::Context) {
+        self.context.deployment.take_own(events);
+        self.push_later(ctx);
+    }
+
+    fn finished(&mut self, ctx: &mut Self::Context) {
+        self.end(Err(WorkError::Other("the events of this process have no source".to_owned())), ctx);
+    }
+}
+
+impl StreamHandler<LinksChanged> for Hub {
+    fn handle(&mut self, _: LinksChanged, ctx: &mut Self::Context) {
+        self.context.deployment.take_links();
+        self.push_later(ctx);
+    }
+
+    fn finished(&mut self, ctx: &mut Self::Context) {
+        self.end(Err(WorkError::Other("the links are gone".to_owned())), ctx);
+    }
+}
+
+impl StreamHandler<News> for Hub {
+    fn handle(&mut self, _: News, ctx: &mut Self::Context) {
+        self.push_later(ctx);
+    }
+}
+
+impl Handler<Drain> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
+        self.end(Ok(()), ctx);
+    }
+}
+
+impl Handler<Crash> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("crashed on request");
+    }
+}
+
+impl Supervised for Hub {
+    fn life(&mut self) -> &mut Life {
+        &mut self.life
+    }
+}
+
+/// What other processes report.
+fn reports(context: Arc<HubContext>) -> impl Stream<Item = Reported> {
+    unfold(context, async |context| {
+        let report = context.subscriber.lock().await.next().await;
+        // Where there is always another report, timers would never be looked at.
+        yield_now().await;
+        Some((Reported(report), context))
+    })
+}
+
+/// The events of this process, as many at once as there are.
+fn own_events(context: Arc<HubContext>) -> impl Stream<Item = OwnEvents> {
+    poll_fn(move |cx| {
+        let mut events = Vec::new();
+        let mut source = context.own_events.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = ready!(source.poll_recv_many(cx, &mut events, AT_ONCE));
+        Poll::Ready((count > 0).then_some(OwnEvents(events)))
+    })
+}
+
+fn news(deployment: Arc<Deployment>) -> impl Stream<Item = News> {
+    unfold(deployment, async |deployment| {
+        deployment.news().await;
+        Some((News, deployment))
+    })
 }

@@ -1,6 +1,7 @@
-//! The hub takes telemetry in and feeds dashboards. Begin with `hub.rs`.
+//! The hub takes telemetry in and feeds dashboards. Begin with `hub.rs`, its actor, and `deployment.rs`, what it knows.
 
 mod dashboards;
+mod deployment;
 mod hub;
 mod instances;
 mod owners;
@@ -11,11 +12,12 @@ mod session;
 mod shortlist;
 
 use dashboards::{DashboardPermit, Dashboards};
-pub use hub::{Hub, run_hub};
+pub use deployment::Deployment;
+pub use hub::{Hub, HubContext};
 use instances::Instances;
 use owners::Owners;
-use page_settings::LatencyModel;
 pub use page_settings::OwnSettings;
+use page_settings::{LatencyModel, ModelInput};
 use refused::{Refused, Said};
 use sampler::Sampler;
 use session::Push;

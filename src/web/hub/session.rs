@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use tokio_util::codec::{Decoder, FramedRead};
 use tokio_util::io::StreamReader;
 
-use super::{DashboardPermit, Hub};
+use super::{DashboardPermit, Deployment};
 use crate::runtime::http::ApiError;
 use crate::runtime::{Room, pieces};
 use crate::wire::ErrorCode;
@@ -65,7 +65,7 @@ type Unanswered = Rc<Cell<u32>>;
 type Outbox = Rc<RefCell<VecDeque<(Bytes, Room)>>>;
 
 struct Session {
-    hub: Arc<Hub>,
+    deployment: Arc<Deployment>,
     outbox: Outbox,
     unanswered: Unanswered,
     _permit: DashboardPermit,
@@ -76,7 +76,7 @@ impl Actor for Session {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
-        self.hub.join(ctx.address().recipient());
+        self.deployment.join(ctx.address().recipient());
         Self::ping_later(ctx);
     }
 }
@@ -247,16 +247,20 @@ fn head_of(text: &Bytes) -> Bytes {
 pub async fn open_session(
     request: HttpRequest,
     payload: web::Payload,
-    hub: web::Data<Hub>,
+    deployment: web::Data<Deployment>,
 ) -> Result<HttpResponse, Error> {
     let mut response = ws::handshake(&request)?;
-    let Some(permit) = hub.permit() else {
+    let Some(permit) = deployment.permit() else {
         let message = "as many dashboards as allowed are open (web.max_dashboards): close one";
         return Err(ApiError::new(ErrorCode::Overloaded, message).into());
     };
     let (outbox, unanswered) = (Outbox::default(), Unanswered::default());
-    let session =
-        Session { hub: hub.into_inner(), outbox: outbox.clone(), unanswered: unanswered.clone(), _permit: permit };
+    let session = Session {
+        deployment: deployment.into_inner(),
+        outbox: outbox.clone(),
+        unanswered: unanswered.clone(),
+        _permit: permit,
+    };
     let received = Received::new(RefCell::new(payload));
     let read = received.clone();
     let payload = stream::poll_fn(move |cx| read.borrow_mut().poll_next_unpin(cx));

@@ -1,275 +1,331 @@
-//! The links: one TCP connection to each requester instance, as the rest of the web tier sees them.
+//! The keeper of the links: has one to every address of the requester tier while links are wanted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::Instant;
 
-use serde::Serialize;
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, timeout};
-use utoipa::ToSchema;
+use actix::prelude::*;
+use backon::ExponentialBackoff;
+use futures_util::StreamExt;
+use slog::warn;
+use tokio::sync::watch;
+use tokio_stream::wrappers::WatchStream;
 
-use crate::runtime::{InstanceStatus, Room, TieBreaker};
-use crate::wire::{FanOut, LinkState, LinkView, Request};
+use super::{ConnectOptions, Link, LinkGoal, LinkQueue, LinkTable, Pending};
+use crate::runtime::InstanceStatus;
+use crate::runtime::supervision::{
+    Crash, Drain, Life, RestartPolicy, StartTemporary, Supervised, Supervisor, WorkError,
+};
+use crate::web::requests::Requests;
+use crate::wire::{LinkState, WorkerState};
 
-/// Why no connection could be made, in the words Node.js has for it: the article's page shows them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct ConnectFailure {
-    pub errno: i32,
-    pub code: String,
-    pub syscall: &'static str,
-    pub address: String,
-    pub port: u16,
-    /// More than Node.js has a word for, such as what the requester said before it closed the connection.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
+/// What the keeper and its links work with; it outlives them.
+pub struct LinksContext {
+    pub table: Arc<LinkTable>,
+    pub requests: Arc<Requests>,
+    pub addresses: watch::Receiver<BTreeSet<SocketAddr>>,
+    pub policy: RestartPolicy,
+    pub options: ConnectOptions,
+    /// Supervises the links.
+    pub supervisor: Addr<Supervisor>,
+    pub status: Arc<InstanceStatus>,
+    pub kept: KeptLinks,
 }
 
-impl ConnectFailure {
-    /// For logs, the page, and `/readyz`.
-    pub fn reason(&self) -> String {
-        self.message.clone().unwrap_or_else(|| format!("can't connect: {}", self.code))
-    }
+/// What outlives a link, of each that is there.
+#[derive(Default)]
+pub struct KeptLinks(Mutex<BTreeMap<SocketAddr, KeptLink>>);
+
+struct KeptLink {
+    /// Its receiver is the link's: without one, the link has ended.
+    goal: Arc<watch::Sender<LinkGoal>>,
+    queue: Arc<LinkQueue>,
+    pending: Arc<Mutex<Pending>>,
+    started: Instant,
+    backoff: ExponentialBackoff,
 }
 
-/// How long after a request's deadline its requester may still complete it.
-const GRACE: Duration = Duration::from_secs(1);
-
-/// A request to be sent by a link.
-#[derive(Debug)]
-pub struct QueuedRequest {
-    pub request: Request,
-    /// When its messages time out at the requester.
-    pub deadline: Instant,
-    /// The memory it takes.
-    pub _room: Arc<Room>,
-}
-
-impl QueuedRequest {
-    /// When it is given up.
-    pub fn give_up_at(&self) -> Instant {
-        self.deadline + GRACE
-    }
-
-    /// The request as a line of JSON, with the time it has left. A request in the article's format says nothing of it.
-    pub fn line(&mut self) -> String {
-        if self.request.is_extended() {
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            self.request.timeout_ms = Some(left.as_millis().max(1) as u64);
-        }
-        // A request is made of texts, numbers and JSON values, none of which can fail to be written.
-        serde_json::to_string(&self.request).map_or_else(|_| String::new(), |json| json + "\n")
-    }
-}
-
-/// A link as seen from outside its task.
-#[derive(Clone)]
-pub struct LinkHandle {
-    pub address: SocketAddr,
-    pub sendings: mpsc::UnboundedSender<QueuedRequest>,
-    /// Requests sent by it that have not ended.
-    pending: Arc<Mutex<usize>>,
-}
-
-struct Record {
-    handle: LinkHandle,
-    state: LinkState,
-    /// Why it is in this state, if that was told.
-    reason: Option<String>,
-    failure: Option<ConnectFailure>,
-}
-
-/// Every link, and whether there shall be any.
+/// The keeper of the links. A link that dies is made anew, with the requests that it had.
 pub struct Links {
-    records: Mutex<BTreeMap<SocketAddr, Record>>,
-    /// True when connections shall be made.
-    wanted: watch::Sender<bool>,
-    /// Changes whenever a link's state does.
-    changes: watch::Sender<u64>,
-    status: Arc<InstanceStatus>,
-    /// The upstream as configured, for messages.
-    pub upstream: String,
-    connect_timeout: Duration,
-    tie_breaker: TieBreaker,
+    context: Arc<LinksContext>,
+    known: BTreeSet<SocketAddr>,
+    wanted: bool,
+    life: Life,
 }
+
+/// The addresses of the requester tier have changed.
+struct AddressesChanged(BTreeSet<SocketAddr>);
+
+/// Whether connections shall be made.
+struct Wanted(bool);
 
 impl Links {
-    /// No links yet; `wanted`: connect at start.
-    pub fn new(wanted: bool, status: Arc<InstanceStatus>, upstream: String, connect_timeout: Duration) -> Self {
-        let (wanted, changes) = (watch::Sender::new(wanted), watch::Sender::new(0));
-        let tie_breaker = TieBreaker::default();
-        Self { records: Mutex::default(), wanted, changes, status, upstream, connect_timeout, tie_breaker }
+    pub fn new(life: Life, context: Arc<LinksContext>) -> Self {
+        Self { context, known: BTreeSet::new(), wanted: false, life }
     }
 
-    /// Whether connections shall be made.
-    pub fn wanted(&self) -> watch::Receiver<bool> {
-        self.wanted.subscribe()
-    }
-
-    /// The links a request goes by: every connected one, or the one with the fewest requests under way
-    /// (equals in turn).
-    pub fn choose(&self, fan_out: FanOut, not: &BTreeSet<SocketAddr>) -> Vec<LinkHandle> {
-        let records = self.lock();
-        let mut connected: Vec<_> = usable(&records, not).map(|record| record.handle.clone()).collect();
-        match fan_out {
-            FanOut::All => connected,
-            FanOut::One => {
-                let least = self.tie_breaker.least(connected.len(), |index| connected[index].pending());
-                least.map(|index| connected.swap_remove(index)).into_iter().collect()
+    /// Tells each link whether it is still wanted, and starts those that are missing.
+    fn reconcile(&self, ctx: &mut Context<Self>) {
+        let mut kept = self.context.kept.lock();
+        for (address, link) in &*kept {
+            link.tell(match (self.wanted, self.known.contains(address)) {
+                (true, true) => LinkGoal::Keep,
+                (true, false) => LinkGoal::Drain,
+                (false, _) => LinkGoal::Close,
+            });
+        }
+        if self.wanted {
+            for address in &self.known {
+                kept.entry(*address).or_insert_with(|| {
+                    let queue = Arc::new(LinkQueue::new(*address));
+                    self.context.table.add(queue.clone());
+                    let link = KeptLink::new(queue, self.context.policy);
+                    self.start_link(*address, &link, ctx);
+                    link
+                });
             }
         }
     }
 
-    /// True when [`Self::choose`] has a choice. Asking takes nobody's turn.
-    pub fn any(&self, not: &BTreeSet<SocketAddr>) -> bool {
-        usable(&self.lock(), not).next().is_some()
+    /// Starts a link, or another one in place of one that died.
+    fn start_link(&self, address: SocketAddr, link: &KeptLink, ctx: &mut Context<Self>) {
+        let (context, goals) = (self.context.clone(), link.goal.subscribe());
+        let (queue, pending) = (link.queue.clone(), link.pending.clone());
+        let start = StartTemporary::new(move |life| Link::new(life, context, queue, pending, goals));
+        self.context.supervisor.do_send(start);
+        self.watch(address, link.goal.clone(), ctx);
     }
 
-    /// Asks for connections, as the article's Connect button does; the first that is up, or why none could be made.
-    pub async fn connect(&self) -> Result<SocketAddr, ConnectFailure> {
-        let mut changes = self.changes.subscribe();
-        self.lock().values_mut().for_each(|record| record.failure = None);
-        self.wanted.send_replace(true);
-        let settled = async {
-            loop {
-                if let Some(settled) = self.settled() {
-                    return settled;
-                }
-                // The sender is this struct's own, so that waiting cannot fail.
-                let _ = changes.changed().await;
+    fn watch(&self, address: SocketAddr, goal: Arc<watch::Sender<LinkGoal>>, ctx: &mut Context<Self>) {
+        let end = async move { goal.closed().await };
+        ctx.spawn(end.into_actor(self).map(move |(), links, ctx| links.ended(address, ctx)));
+    }
+
+    /// A link has ended: it was to, or it died.
+    fn ended(&self, address: SocketAddr, ctx: &mut Context<Self>) {
+        let context = self.context.clone();
+        let mut kept = context.kept.lock();
+        if !context.table.has(address) {
+            kept.remove(&address);
+            drop(kept);
+            return self.reconcile(ctx);
+        }
+        let Some(link) = kept.get_mut(&address) else { return };
+        if link.started.elapsed() > context.policy.period {
+            link.backoff = context.policy.backoff();
+        }
+        let wait = link.backoff.next().unwrap_or(context.policy.backoff_max);
+        warn!(self.life.slot.log, "a link died, starting again"; "requester" => address, "wait" => ?wait);
+        context.status.restarted();
+        let reason = "a fault of this program ended the link; it is made anew".to_owned();
+        context.table.set(address, LinkState::Connecting, Some(reason), None);
+        ctx.run_later(wait, move |links, ctx| {
+            let context = links.context.clone();
+            if let Some(link) = context.kept.lock().get_mut(&address) {
+                link.started = Instant::now();
+                links.start_link(address, link, ctx);
             }
-        };
-        match timeout(self.connect_timeout, settled).await {
-            Ok(settled) => settled,
-            Err(_) => Err(self.timed_out()),
-        }
-    }
-
-    /// Asks for all connections to be closed; requests under way end as errors.
-    pub fn disconnect(&self) {
-        self.wanted.send_replace(false);
-    }
-
-    /// The links as they are now, for the page.
-    pub fn views(&self) -> BTreeMap<String, LinkView> {
-        let view = |record: &Record| LinkView {
-            state: record.state,
-            reason: record.reason.clone().or_else(|| record.failure.as_ref().map(ConnectFailure::reason)),
-        };
-        self.lock().iter().map(|(address, record)| (address.to_string(), view(record))).collect()
-    }
-
-    /// Changes whenever a link's state does.
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
-    }
-
-    /// A link's task has begun.
-    pub fn add(&self, handle: LinkHandle) {
-        let record = Record { handle: handle.clone(), state: LinkState::Disconnected, reason: None, failure: None };
-        self.status.know_peer(handle.address);
-        self.lock().insert(handle.address, record);
-    }
-
-    /// A link's task has ended.
-    pub fn remove(&self, address: SocketAddr) {
-        self.set(address, LinkState::Disconnected, None, None);
-        self.lock().remove(&address);
-        self.status.forget_peer(address);
-        self.changes.send_modify(|count| *count += 1);
-    }
-
-    /// A link's state has changed.
-    pub fn set(&self, address: SocketAddr, state: LinkState, reason: Option<String>, failure: Option<ConnectFailure>) {
-        if let Some(record) = self.lock().get_mut(&address) {
-            let before = std::mem::replace(&mut record.state, state);
-            record.reason = reason;
-            if (before == LinkState::Connected) != (state == LinkState::Connected) {
-                self.status.peer(address, state == LinkState::Connected);
-            }
-            if failure.is_some() || state == LinkState::Connected {
-                self.status.peer_trouble(address, failure.as_ref().map(ConnectFailure::reason));
-                record.failure = failure;
-            }
-        }
-        self.changes.send_modify(|count| *count += 1);
-    }
-
-    /// What connecting has come to, once it has: a connection, or every link's failure.
-    fn settled(&self) -> Option<Result<SocketAddr, ConnectFailure>> {
-        let records = self.lock();
-        if let Some(up) = records.values().find(|record| record.state == LinkState::Connected) {
-            return Some(Ok(up.handle.address));
-        }
-        let failures: Option<Vec<_>> = records.values().map(|record| record.failure.clone()).collect();
-        failures?.into_iter().next().map(Err)
-    }
-
-    fn timed_out(&self) -> ConnectFailure {
-        let (host, port) = self.upstream.rsplit_once(':').unwrap_or((&self.upstream, "0"));
-        let known = !self.lock().is_empty();
-        let (errno, code, syscall) =
-            if known { (-110, "ETIMEDOUT", "connect") } else { (-3008, "ENOTFOUND", "getaddrinfo") };
-        ConnectFailure {
-            errno,
-            code: code.to_owned(),
-            syscall,
-            address: host.to_owned(),
-            port: port.parse().unwrap_or_default(),
-            message: None,
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, Record>> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+        });
     }
 }
 
-/// The links by which a request could go, without those to the addresses.
-fn usable<'a>(
-    records: &'a BTreeMap<SocketAddr, Record>,
-    not: &'a BTreeSet<SocketAddr>,
-) -> impl Iterator<Item = &'a Record> {
-    records.values().filter(|record| record.state == LinkState::Connected && !not.contains(&record.handle.address))
+impl Actor for Links {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let context = self.context.clone();
+        // Those of a keeper that died.
+        context.kept.lock().iter().for_each(|(address, link)| self.watch(*address, link.goal.clone(), ctx));
+        ctx.add_stream(WatchStream::new(context.addresses.clone()).map(AddressesChanged));
+        ctx.add_stream(WatchStream::new(context.table.wanted()).map(Wanted));
+        self.life.slot.status.set(WorkerState::Idle, None);
+    }
 }
 
-impl LinkHandle {
-    pub fn new(address: SocketAddr, sendings: mpsc::UnboundedSender<QueuedRequest>) -> Self {
-        Self { address, sendings, pending: Arc::default() }
+impl StreamHandler<AddressesChanged> for Links {
+    fn handle(&mut self, AddressesChanged(known): AddressesChanged, ctx: &mut Self::Context) {
+        self.known = known;
+        self.reconcile(ctx);
     }
 
-    /// Requests sent by it that have not ended.
-    pub fn pending(&self) -> usize {
-        *self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    fn finished(&mut self, ctx: &mut Self::Context) {
+        self.end(Err(WorkError::Other("the discovery of requesters has ended".to_owned())), ctx);
+    }
+}
+
+impl StreamHandler<Wanted> for Links {
+    fn handle(&mut self, Wanted(wanted): Wanted, ctx: &mut Self::Context) {
+        self.wanted = wanted;
+        self.reconcile(ctx);
+    }
+}
+
+impl Handler<Drain> for Links {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
+        self.context.kept.lock().values().for_each(|link| link.tell(LinkGoal::Close));
+        self.end(Ok(()), ctx);
+    }
+}
+
+impl Handler<Crash> for Links {
+    type Result = ();
+
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("crashed on request");
+    }
+}
+
+impl Supervised for Links {
+    fn life(&mut self) -> &mut Life {
+        &mut self.life
+    }
+}
+
+impl KeptLinks {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, KeptLink>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl KeptLink {
+    fn new(queue: Arc<LinkQueue>, policy: RestartPolicy) -> Self {
+        Self {
+            goal: Arc::new(watch::Sender::new(LinkGoal::Keep)),
+            pending: Arc::new(Mutex::new(Pending::new(queue.clone()))),
+            queue,
+            started: Instant::now(),
+            backoff: policy.backoff(),
+        }
     }
 
-    pub fn set_pending(&self, count: usize) {
-        *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = count;
+    /// A link that is to be closed is not kept after all: another one follows it.
+    fn tell(&self, now: LinkGoal) {
+        self.goal.send_if_modified(|goal| *goal != LinkGoal::Close && std::mem::replace(goal, now) != now);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::timeout;
+
     use super::*;
     use crate::runtime::status;
+    use crate::runtime::supervision::{Component, CrashTemporary, CrashWorker, Factory};
+    use crate::runtime::testing::{policy, supervise};
+    use crate::web::requests::NewRequest;
+    use crate::wire::RequestStatus;
 
-    #[test]
-    fn equals_are_chosen_in_turn_and_asking_takes_nobodys_turn() {
-        let links = Links::new(true, status(), "requester:5678".into(), Duration::from_secs(1));
-        let addresses = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        for address in addresses {
-            links.add(LinkHandle::new(address, mpsc::unbounded_channel().0));
+    /// A requester that the test plays.
+    type Peer = BufReader<TcpStream>;
+
+    async fn request(peer: &mut Peer) -> Value {
+        let mut line = String::new();
+        timeout(Duration::from_secs(30), peer.read_line(&mut line)).await.unwrap().unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+
+    async fn accept(listener: &TcpListener) -> Peer {
+        BufReader::new(timeout(Duration::from_secs(30), listener.accept()).await.unwrap().unwrap().0)
+    }
+
+    struct Web {
+        context: Arc<LinksContext>,
+        keeper: Addr<Supervisor>,
+        _addresses: watch::Sender<BTreeSet<SocketAddr>>,
+    }
+
+    impl Web {
+        fn start(address: SocketAddr) -> Self {
+            let second = Duration::from_secs(1);
+            let none: Factory = Arc::new(|_| Box::pin(async { Ok(()) }));
+            let status = status();
+            let table = Arc::new(LinkTable::new(true, status.clone(), "requester:1".into(), second));
+            let requests = Requests::new(table.clone(), status.clone(), Arc::default(), 9, (9, 1 << 20), second * 60);
+            let addresses = watch::Sender::new(BTreeSet::from([address]));
+            let context = Arc::new(LinksContext {
+                table,
+                requests: Arc::new(requests),
+                addresses: addresses.subscribe(),
+                policy: policy(),
+                options: ConnectOptions {
+                    connect_timeout: second * 30,
+                    heartbeat: second,
+                    heartbeat_timeout: second * 30,
+                    largest_frame: 1 << 20,
+                },
+                supervisor: supervise(Component::spawn_from(none), 0),
+                status,
+                kept: KeptLinks::default(),
+            });
+            let again = context.clone();
+            let keeper = supervise(Links::spawn(move |life| Links::new(life, again.clone())), 1);
+            Self { context, keeper, _addresses: addresses }
         }
-        let none = BTreeSet::new();
-        assert!(!links.any(&none) && links.choose(FanOut::One, &none).is_empty());
-        for address in addresses {
-            links.set(address, LinkState::Connected, None, None);
+
+        /// Submits a request once a link is up.
+        async fn submit(&self) -> String {
+            let mut changes = self.context.table.changes();
+            while !self.context.table.any(&BTreeSet::new()) {
+                timeout(Duration::from_secs(30), changes.changed()).await.unwrap().unwrap();
+            }
+            self.context.requests.submit(NewRequest::default()).unwrap()
         }
-        let choose = || links.choose(FanOut::One, &none)[0].address;
-        let first = choose();
-        let others = [(); 3].map(|()| (links.any(&none), choose()).1);
-        assert!(others[0] != first && others[1] == first && others[2] == others[0], "{first} {others:?}");
-        assert!(links.any(&BTreeSet::from([first])) && !links.any(&BTreeSet::from(addresses)));
+
+        async fn assert_complete(&self, id: &str) {
+            let ended = timeout(Duration::from_secs(30), self.context.requests.wait(id)).await.unwrap().unwrap();
+            assert_eq!(ended.view.status, RequestStatus::Complete, "{ended:?}");
+        }
+
+        fn restarts(&self) -> u64 {
+            self.context.status.snapshot().restarts
+        }
+    }
+
+    #[actix_rt::test]
+    async fn a_link_that_dies_is_made_anew_and_its_requests_go_on() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let web = Web::start(listener.local_addr().unwrap());
+        let mut peer = accept(&listener).await;
+        let id = web.submit().await;
+        assert_eq!(request(&mut peer).await["requestId"], id);
+        web.context.supervisor.send(CrashTemporary).await.unwrap();
+        let mut peer = accept(&listener).await;
+        let again = request(&mut peer).await;
+        assert_eq!((&again["requestId"], &again["attempt"]), (&json!(id), &json!(2)));
+        peer.write_all(json!({ &id: [] }).to_string().as_bytes()).await.unwrap();
+        web.assert_complete(&id).await;
+        assert_eq!(web.restarts(), 1);
+    }
+
+    #[actix_rt::test]
+    async fn links_outlive_their_keeper_and_the_next_one_keeps_them() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let web = Web::start(listener.local_addr().unwrap());
+        let mut peer = accept(&listener).await;
+        let id = web.submit().await;
+        assert_eq!(request(&mut peer).await["requestId"], id);
+        assert!(web.keeper.send(CrashWorker(0)).await.unwrap());
+        // The new keeper knows of the link: that dies and is made anew.
+        web.context.supervisor.send(CrashTemporary).await.unwrap();
+        let mut peer = accept(&listener).await;
+        assert_eq!(request(&mut peer).await["requestId"], id);
+        peer.write_all(json!({ &id: [] }).to_string().as_bytes()).await.unwrap();
+        web.assert_complete(&id).await;
+        // Whoever disconnects ends what is under way.
+        let id = web.submit().await;
+        web.context.table.disconnect();
+        let ended = timeout(Duration::from_secs(30), web.context.requests.wait(&id)).await.unwrap().unwrap();
+        assert_eq!(ended.view.status, RequestStatus::Failed);
+        web.keeper.send(Drain).await.unwrap();
+        web.context.supervisor.send(Drain).await.unwrap();
+        assert!(web.context.table.views().is_empty());
     }
 }

@@ -1,7 +1,16 @@
-//! Links: a TCP connection to each requester instance. Begin with `link.rs`.
+//! Links: a TCP connection to each requester instance. Begin with `links.rs`, the actor that keeps them, and `link.rs`.
 
+mod connection;
 mod link;
 mod links;
+mod queue;
+mod table;
 
-pub use link::{LinkContext, run_links};
-pub use links::{ConnectFailure, LinkHandle, Links, QueuedRequest};
+pub use connection::ConnectOptions;
+use connection::{Came, Connection, NotOpen};
+use link::{Link, Requested};
+pub use links::{KeptLinks, Links, LinksContext};
+use queue::Pending;
+pub use queue::{LinkQueue, QueuedRequest};
+use table::LinkGoal;
+pub use table::{ConnectFailure, LinkTable};

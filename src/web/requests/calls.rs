@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use tokio::time::Instant;
 
 use super::{ActiveRequest, KeptRequests, PartOutcome, RequestStore, Requests};
-use crate::web::links::{LinkHandle, QueuedRequest};
+use crate::web::links::{LinkQueue, QueuedRequest};
 use crate::wire::{Accepted, ErrorCode, Event, FanOut, Outcome, Problem, Reply, now_ms};
 
 impl Requests {
@@ -139,13 +139,13 @@ impl Requests {
     }
 
     /// Starts a call: passes the request to a link. False if the link has ended meanwhile.
-    pub(super) fn call(&self, entry: &mut ActiveRequest, link: &LinkHandle) -> bool {
+    pub(super) fn call(&self, entry: &mut ActiveRequest, link: &LinkQueue) -> bool {
         entry.calls.insert(link.address, None);
         entry.tried.insert(link.address);
         self.status.ledger.sent();
         let (request, room) = (entry.request.clone(), entry.request_room.clone());
         let sending = QueuedRequest { request, deadline: entry.deadline, _room: room };
-        let sent = link.sendings.send(sending).is_ok();
+        let sent = link.push(sending);
         if !sent {
             self.status.ledger.ended(Outcome::Error);
             entry.calls.remove(&link.address);

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::{ActiveRequest, Ended, KeptRequests, NewRequest, News, PartOutcome, RequestProgress, Shown};
 use crate::runtime::{InstanceStatus, Memory, Room};
 use crate::web::Feed;
-use crate::web::links::Links;
+use crate::web::links::LinkTable;
 use crate::wire::{ErrorCode, Event, Footprint, Hop, Problem, RequestStatus, RequestView, SHOWN_BODY, now_ms};
 
 /// One request may use at most one part in `SHARE` of the memory for all requests.
@@ -30,7 +30,7 @@ pub(super) struct RequestStore {
 pub struct Requests {
     store: Mutex<RequestStore>,
     in_flight: watch::Sender<usize>,
-    pub(super) links: Arc<Links>,
+    pub(super) links: Arc<LinkTable>,
     pub(super) status: Arc<InstanceStatus>,
     feed: Arc<Feed>,
     /// Maximum number of active requests; further ones are refused.
@@ -46,7 +46,7 @@ pub struct Requests {
 impl Requests {
     /// `keep`: maximum number of ended requests that are kept. `keep_bytes`: memory of active and kept requests, in bytes.
     pub fn new(
-        links: Arc<Links>,
+        links: Arc<LinkTable>,
         status: Arc<InstanceStatus>,
         feed: Arc<Feed>,
         max_in_flight: usize,

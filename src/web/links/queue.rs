@@ -1,0 +1,258 @@
+//! The requests of one link. They outlive it: a link that dies leaves them to its successor.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use actix::Recipient;
+use tokio::time::Instant;
+
+use super::Requested;
+use crate::runtime::Room;
+use crate::wire::Request;
+
+/// How long after a request's deadline its requester may still complete it.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A request to be sent by a link.
+#[derive(Debug)]
+pub struct QueuedRequest {
+    pub request: Request,
+    /// When its messages time out at the requester.
+    pub deadline: Instant,
+    /// The memory it takes.
+    pub _room: Arc<Room>,
+}
+
+impl QueuedRequest {
+    /// When it is given up.
+    pub fn give_up_at(&self) -> Instant {
+        self.deadline + GRACE
+    }
+
+    /// The request as a line of JSON, with the time it has left. A request in the article's format says nothing of it.
+    pub fn line(&mut self) -> String {
+        if self.request.is_extended() {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            self.request.timeout_ms = Some(left.as_millis().max(1) as u64);
+        }
+        // A request is made of texts, numbers and JSON values, none of which can fail to be written.
+        serde_json::to_string(&self.request).map_or_else(|_| String::new(), |json| json + "\n")
+    }
+}
+
+/// Where requests are left for a link, `web.max_in_flight` at most. Not its mailbox: what waits there would be lost with it.
+pub struct LinkQueue {
+    pub address: SocketAddr,
+    waiting: Mutex<Waiting>,
+    pending: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Waiting {
+    requests: VecDeque<QueuedRequest>,
+    /// The link, to be told when there is something again.
+    link: Option<Recipient<Requested>>,
+    closed: bool,
+}
+
+impl LinkQueue {
+    pub fn new(address: SocketAddr) -> Self {
+        Self { address, waiting: Mutex::default(), pending: AtomicUsize::new(0) }
+    }
+
+    /// Leaves a request. False when the link has ended.
+    pub fn push(&self, request: QueuedRequest) -> bool {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            return false;
+        }
+        waiting.requests.push_back(request);
+        if let (1, Some(link)) = (waiting.requests.len(), &waiting.link) {
+            link.do_send(Requested);
+        }
+        true
+    }
+
+    /// Tells this link of requests from now on.
+    pub fn attach(&self, link: Recipient<Requested>) {
+        self.lock().link = Some(link);
+    }
+
+    pub fn pop(&self) -> Option<QueuedRequest> {
+        self.lock().requests.pop_front()
+    }
+
+    /// Takes no more; what waited.
+    pub fn close(&self) -> VecDeque<QueuedRequest> {
+        let mut waiting = self.lock();
+        waiting.closed = true;
+        std::mem::take(&mut waiting.requests)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.lock().requests.is_empty()
+    }
+
+    /// Requests that wait here or were sent, and have not ended.
+    pub fn count(&self) -> usize {
+        self.lock().requests.len() + self.pending.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The requests that a link has taken from its queue and that have not ended, by id.
+pub struct Pending {
+    queue: Arc<LinkQueue>,
+    by_id: HashMap<String, QueuedRequest>,
+}
+
+impl Pending {
+    pub fn new(queue: Arc<LinkQueue>) -> Self {
+        Self { queue, by_id: HashMap::new() }
+    }
+
+    pub fn hold(&mut self, request: QueuedRequest) {
+        self.by_id.insert(request.request.request_id.clone(), request);
+        self.count();
+    }
+
+    pub fn end(&mut self, request_id: &str) {
+        self.by_id.remove(request_id);
+        self.count();
+    }
+
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// When the next request is to be given up.
+    pub fn next_give_up(&self) -> Option<Instant> {
+        self.by_id.values().map(QueuedRequest::give_up_at).min()
+    }
+
+    /// Takes out the requests whose time is up: their ids.
+    pub fn give_up(&mut self, now: Instant) -> Vec<String> {
+        let expired = self.by_id.extract_if(|_, request| request.give_up_at() <= now);
+        let expired = expired.map(|(id, _)| id).collect();
+        self.count();
+        expired
+    }
+
+    /// Takes out the requests that go another way.
+    pub fn give_away(&mut self, mut goes: impl FnMut(&str) -> bool) {
+        self.by_id.retain(|id, _| !goes(id));
+        self.count();
+    }
+
+    /// What is to be sent by a new connection: each request, with the number of the attempt.
+    pub fn send_again(&mut self) -> impl Iterator<Item = (u32, &mut QueuedRequest)> {
+        self.by_id.values_mut().map(|request| {
+            let attempt = request.request.attempt.unwrap_or(1) + 1;
+            request.request.attempt = Some(attempt);
+            (attempt, request)
+        })
+    }
+
+    /// Takes out all: their ids.
+    pub fn take_all(&mut self) -> Vec<String> {
+        let all = self.by_id.drain().map(|(id, _)| id).collect();
+        self.count();
+        all
+    }
+
+    fn count(&self) {
+        self.queue.pending.store(self.by_id.len(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix::{Actor, Context, Handler};
+
+    use super::*;
+    use crate::runtime::Memory;
+
+    fn request(id: &str, millis: u64) -> QueuedRequest {
+        let request = Request { request_id: id.into(), stream: Some(true), attempt: Some(1), ..Request::default() };
+        let room = Arc::new(Memory::of(1).take(1).unwrap());
+        QueuedRequest { request, deadline: Instant::now() + Duration::from_millis(millis), _room: room }
+    }
+
+    fn queue() -> Arc<LinkQueue> {
+        Arc::new(LinkQueue::new(SocketAddr::from(([127, 0, 0, 1], 1))))
+    }
+
+    /// Counts how often it is told of requests.
+    #[derive(Default)]
+    struct Told(Arc<AtomicUsize>);
+
+    impl Actor for Told {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Requested> for Told {
+        type Result = ();
+
+        fn handle(&mut self, _: Requested, _: &mut Self::Context) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[actix_rt::test]
+    async fn a_link_is_told_once_of_requests_until_it_has_taken_them_and_a_successor_as_well() {
+        let (queue, told) = (queue(), Arc::<AtomicUsize>::default());
+        assert!(queue.push(request("a", 1)), "before there is a link");
+        for before in [0, 1] {
+            let link = Told(told.clone()).start();
+            queue.attach(link.clone().recipient());
+            while queue.pop().is_some() {}
+            (0..3).for_each(|_| assert!(queue.push(request("b", 1))));
+            // Comes after what it was told.
+            link.send(Requested).await.unwrap();
+            assert_eq!(told.load(Ordering::Relaxed), (before + 1) * 2);
+        }
+        assert_eq!((queue.count(), queue.close().len()), (3, 3));
+        assert!(!queue.push(request("c", 1)) && queue.pop().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_pending_is_given_up_a_second_after_its_deadline_and_not_before() {
+        let queue = queue();
+        let mut pending = Pending::new(queue.clone());
+        pending.hold(request("a", 500));
+        pending.hold(request("b", 100));
+        assert_eq!(pending.next_give_up(), Some(Instant::now() + Duration::from_millis(1_100)));
+        tokio::time::advance(Duration::from_millis(1_099)).await;
+        assert!(pending.give_up(Instant::now()).is_empty());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!((pending.give_up(Instant::now()), queue.count()), (vec!["b".to_owned()], 1));
+        pending.end("a");
+        assert_eq!((pending.next_give_up(), queue.count()), (None, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_connection_is_another_attempt_with_less_time() {
+        let mut pending = Pending::new(queue());
+        pending.hold(request("a", 1_000));
+        pending.hold(request("b", 1_000));
+        pending.give_away(|id| id == "b");
+        for (attempt, left) in [(2, 700), (3, 400)] {
+            tokio::time::advance(Duration::from_millis(300)).await;
+            let again: Vec<_> = pending.send_again().map(|(attempt, request)| (attempt, request.line())).collect();
+            assert_eq!((again.len(), again[0].0), (1, attempt));
+            let line: Request = serde_json::from_str(&again[0].1).unwrap();
+            assert_eq!((line.attempt, line.timeout_ms), (Some(attempt), Some(left)));
+        }
+        assert_eq!((pending.take_all(), pending.len()), (vec!["a".to_owned()], 0));
+    }
+}
