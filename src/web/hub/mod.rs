@@ -3,6 +3,7 @@
 mod dashboards;
 mod hub;
 mod instances;
+mod message;
 mod owners;
 mod page_settings;
 mod refused;
@@ -13,6 +14,7 @@ mod shortlist;
 use dashboards::{DashboardPermit, Dashboards};
 pub use hub::{Hub, run_hub};
 use instances::Instances;
+pub use message::DashboardMessage;
 use owners::Owners;
 use page_settings::LatencyModel;
 pub use page_settings::OwnSettings;
