@@ -28,6 +28,9 @@ const FILES: [(&str, &str); 5] = [
 /// The page of reports, in one file, into which the program writes the data. Not served, hence not compressed.
 const REPORT: &str = "report.html";
 
+/// Stands in `app.js` for the page's id.
+const PAGE_PLACE: &str = "swarmq:page-id";
+
 fn main() -> Result<(), Box<dyn error::Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     link_libsodium()?;
@@ -111,12 +114,36 @@ fn npm() -> Result<(), Box<dyn error::Error>> {
     Ok(())
 }
 
+/// Which page this is: the program's version, `+`, and a digest of all files.
+fn page_id(bundle: &Path) -> io::Result<String> {
+    let mut all = vec![];
+    for (name, _) in FILES {
+        all.extend(fs::read(bundle.join(name))?);
+    }
+    Ok(format!("{}+{}", env!("CARGO_PKG_VERSION"), digest(&all)))
+}
+
+/// The first 64 bits of a SHA-256, as hexadecimal digits.
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Writes the compressed files, a table of them in Rust, and the report's page.
 fn embed(bundle: &Path, out: &Path) -> Result<(), Box<dyn error::Error>> {
     let mut table = String::from("[\n");
+    let page = page_id(bundle)?;
+    // Read by src/web/hub/hub.rs: the server tells each page which one it serves.
+    println!("cargo::rustc-env=DASHBOARD_PAGE={page}");
     for (name, content_type) in FILES {
-        let bytes = fs::read(bundle.join(name))?;
-        let digest: String = Sha256::digest(&bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let mut bytes = fs::read(bundle.join(name))?;
+        if name == "app.js" {
+            let script = String::from_utf8(bytes)?;
+            if !script.contains(PAGE_PLACE) {
+                return Err(format!("{name} has no `{PAGE_PLACE}`, see web/src/update.ts").into());
+            }
+            bytes = script.replace(PAGE_PLACE, &page).into_bytes();
+        }
+        let digest = digest(&bytes);
         let compressed = out.join(format!("{name}.gz"));
         let mut encoder = GzEncoder::new(File::create(&compressed)?, Compression::best());
         encoder.write_all(&bytes)?;

@@ -305,7 +305,7 @@ impl InstanceStatus {
             delay: work.delay,
             faults: faults.filter(Faults::any),
             stalled: stalled.unwrap_or_default(),
-            dispatch: work.dispatch.map(|dispatch| dispatch.name().to_owned()),
+            dispatch: work.dispatch,
             usage: usage(),
         }
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::Notify;
 
 use crate::wire::Event;
@@ -22,10 +23,12 @@ pub struct Feed {
 }
 
 /// Events for the dashboards.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Batch {
-    /// As JSON with commas between.
-    pub events: String,
+    /// Each as JSON.
+    pub events: Vec<Box<RawValue>>,
+    /// Of all events together.
+    bytes: usize,
     /// There were more than a batch holds, and they are left to a snapshot.
     pub overflowed: bool,
 }
@@ -51,13 +54,14 @@ impl Feed {
         if !self.is_watched() {
             return;
         }
-        let text = text_of(event);
+        let event = json_of(event);
+        let bytes = event.get().len();
         let mut next = self.lock();
-        if next.events.len() + text.len() > BATCH {
-            *next = Batch { events: String::new(), overflowed: true };
+        if next.bytes + bytes > BATCH {
+            *next = Batch { overflowed: true, ..Batch::default() };
         } else if !next.overflowed {
-            let comma = if next.events.is_empty() { "" } else { "," };
-            next.events.extend([comma, &text]);
+            next.bytes += bytes;
+            next.events.push(event);
         }
         drop(next);
         self.news.notify_one();
@@ -88,9 +92,9 @@ impl Feed {
 }
 
 /// A value as JSON.
-pub fn text_of(value: &impl Serialize) -> String {
+pub fn json_of(value: &impl Serialize) -> Box<RawValue> {
     // What is shown is made of texts, numbers and maps by text, none of which can fail to be written.
-    serde_json::to_string(value).unwrap_or_default()
+    to_raw_value(value).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -108,12 +112,14 @@ mod tests {
         assert!(feed.is_empty(), "nobody watches");
         feed.watch(true);
         (0..2).for_each(|_| feed.show(&gone(1)));
-        let events = serde_json::from_str::<Vec<Event>>(&format!("[{}]", feed.take().events)).unwrap();
-        assert_eq!(events, [gone(1), gone(1)]);
+        let events = feed.take().events;
+        let events = events.iter().map(|event| serde_json::from_str::<Event>(event.get()).unwrap());
+        assert_eq!(events.collect::<Vec<_>>(), [gone(1), gone(1)]);
         feed.show(&gone(1));
         feed.show(&gone(BATCH));
         feed.show(&gone(1));
-        assert_eq!(feed.take(), Batch { events: String::new(), overflowed: true });
+        let batch = feed.take();
+        assert!(batch.overflowed && batch.events.is_empty());
         feed.show(&gone(1));
         assert!(!feed.take().overflowed && feed.is_empty());
     }

@@ -47,7 +47,9 @@ pub struct NewLoad {
 #[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
 pub struct LoadView {
     pub running: bool,
+    #[schema(required)]
     pub rate: Option<f64>,
+    #[schema(required)]
     pub count: Option<u64>,
     /// Requests sent.
     pub sent: u64,

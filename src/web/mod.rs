@@ -9,7 +9,7 @@ pub mod load;
 pub mod requests;
 mod tier;
 
-use feed::text_of;
+use feed::json_of;
 pub use feed::{Batch, Feed};
 pub use load::{Load, LoadView};
 pub use tier::WebTier;

@@ -93,6 +93,7 @@ pub enum Event {
     Link {
         /// The web instance's id.
         #[serde(default)]
+        #[schema(required)]
         instance: String,
         address: String,
         at: u64,
@@ -101,17 +102,22 @@ pub enum Event {
         reason: Option<String>,
     },
     /// The web tier accepted a request.
+    #[schema(rename_all = "camelCase")]
     Request {
         request_id: String,
         at: u64,
+        #[schema(required)]
         task: Option<String>,
         fan_out: FanOut,
+        #[schema(required)]
         timeout_ms: Option<u64>,
         links: usize,
     },
     /// A requester accepted its part of a request.
+    #[schema(rename_all = "camelCase")]
     Accepted { request_id: String, at: u64, accepted: Accepted },
     /// A requester worker sent a message.
+    #[schema(rename_all = "camelCase")]
     Dispatched {
         request_id: String,
         message_id: String,
@@ -122,6 +128,7 @@ pub enum Event {
         broker: String,
     },
     /// A message, or a request, is sent again.
+    #[schema(rename_all = "camelCase")]
     Retry {
         request_id: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,8 +140,10 @@ pub enum Event {
     /// A reply reached the web tier.
     Reply { at: u64, reply: Box<Reply> },
     /// A message ended without its reply having reached the web tier.
+    #[schema(rename_all = "camelCase")]
     Lost { request_id: String, message_id: String, at: u64, reason: String },
     /// A request ended.
+    #[schema(rename_all = "camelCase")]
     Outcome {
         request_id: String,
         at: u64,

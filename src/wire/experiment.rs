@@ -65,7 +65,9 @@ pub struct TrialView {
     /// From 0.
     pub repetition: u32,
     /// Milliseconds of load so far, and in total; none before the load begins.
+    #[schema(required)]
     pub elapsed_ms: Option<u64>,
+    #[schema(required)]
     pub total_ms: Option<u64>,
     /// Requests sent, and ended.
     pub sent: u64,

@@ -78,7 +78,7 @@ impl Footprint for Snapshot {
             + escaped(&instance.node)
             + escaped(&instance.service)
             + escaped(&instance.version)
-            + texts([&instance.slot, &self.reason, &self.dispatch])
+            + texts([&instance.slot, &self.reason])
             + self.workers.iter().map(Footprint::footprint).sum::<usize>()
             + self.peers.iter().map(Footprint::footprint).sum::<usize>()
             + self.hops.values().map(|latency| OVERHEAD + latency.footprint()).sum::<usize>()

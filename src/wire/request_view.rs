@@ -28,9 +28,11 @@ pub struct RequestView {
     pub request_id: String,
     /// When it was accepted, in milliseconds since the epoch.
     pub at: u64,
+    #[schema(required)]
     pub task: Option<String>,
     pub fan_out: FanOut,
     /// Timeout in milliseconds; none: the requester's configured timeout.
+    #[schema(required)]
     pub timeout_ms: Option<u64>,
     /// Requester instances it was sent to.
     pub links: usize,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Delay, Faults, Hops, Ledger};
+use super::{Delay, Dispatch, Faults, Hops, Ledger};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -39,13 +39,14 @@ pub struct Instance {
     pub node: String,
     pub service: String,
     /// The swarm's slot, or the node's id in a global service.
+    #[schema(required)]
     pub slot: Option<String>,
     pub version: String,
     pub pid: u32,
     /// When it started, in milliseconds since the epoch.
     pub started_at: u64,
     /// Address of its admin server. In the instance's own snapshots: as seen from its host.
-    #[schema(value_type = Option<String>, example = "10.0.1.7:9090")]
+    #[schema(required, value_type = Option<String>, example = "10.0.1.7:9090")]
     pub admin: Option<SocketAddr>,
 }
 
@@ -121,6 +122,7 @@ pub struct Snapshot {
     pub workers: Vec<WorkerView>,
     /// Restarts of its workers and of its other components since its start. Never falls.
     #[serde(default)]
+    #[schema(required)]
     pub restarts: u64,
     /// Messages that no worker has begun, as far as that is known (docs/protocol.md).
     pub queue: u64,
@@ -142,9 +144,9 @@ pub struct Snapshot {
     /// Of a responder: workers that stall by an injected fault, now or on their next message.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stalled: Vec<usize>,
-    /// Of a broker: `round-robin` or `least-busy`.
+    /// Of a broker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dispatch: Option<String>,
+    pub dispatch: Option<Dispatch>,
     /// Usage of its process, which may have other instances too: those have the same `admin` address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,

@@ -68,6 +68,7 @@ const snapshot = (seq) => ({
   settings: swarm.settings(BATCH_MS),
   load: swarm.load,
   version: '0.1.0',
+  page: null,
 });
 
 setInterval(() => {

@@ -78,3 +78,53 @@ test('a ledger that does not balance is red, and the title says it', async () =>
   assert.match(await page.title(), /Ledger off/);
   await page.finish();
 });
+
+/** The id of a page that is newer than any. */
+const NEWER = '999.0.0+newer';
+
+test('a page that is older than its server is reloaded once, then by its button', async () => {
+  let loads = 0;
+  const prepare = async (page) => {
+    page.on('load', () => (loads += 1));
+    await through((message) => (message.type === 'snapshot' ? { ...message, page: NEWER } : message))(page);
+  };
+  const page = await site.open({ prepare });
+  const reload = page.getByRole('button', { name: 'Reload' });
+  await reload.waitFor();
+  assert.equal(loads, 2);
+  const loaded = page.waitForEvent('load');
+  await reload.click();
+  await loaded;
+  await reload.waitFor();
+  assert.equal(loads, 3);
+  await page.finish();
+});
+
+test('a page is not reloaded while somebody types', async () => {
+  let served;
+  let left = 0;
+  const prepare = through((message) => {
+    if (message.type === 'snapshot' && served) return { ...message, page: served };
+    // The page starts over with a snapshot where something is missing.
+    if (message.type === 'events' && left > 0) {
+      left -= 1;
+      return undefined;
+    }
+    return message;
+  });
+  const page = await site.open({ prepare });
+  await page.evaluate(() => (window.sameDocument = true));
+  await page.getByText('Task, fan-out, timeout').click();
+  const field = page.getByLabel('Parameters, as JSON');
+  await field.fill('{"payload": "hel');
+  [served, left] = [NEWER, 1];
+  await page.getByText('another version of swarmq').waitFor();
+  assert.equal(await field.inputValue(), '{"payload": "hel');
+  assert.ok(await page.evaluate(() => window.sameDocument));
+  await field.fill('');
+  const loaded = page.waitForEvent('load');
+  await page.getByRole('button', { name: 'Send request' }).click();
+  left = 1;
+  await loaded;
+  await page.finish();
+});

@@ -1,9 +1,35 @@
 /** The server's HTTP calls. A call that fails throws an `Error` whose message can be shown as it is. */
-import type { ExperimentsOverview, ExperimentView, PlanCheck, RunView } from './experiments/wire.ts';
 import { token } from './preferences.ts';
 import { unsendable } from './token.ts';
-import type { Comparison, Report } from './report/results.ts';
-import type { Delay, Dispatch, Faults, LoadView, RequestBody, RequestView } from './wire.ts';
+import type {
+  Changed,
+  Comparison,
+  Connection,
+  ControlAccess,
+  Delay,
+  Dispatch,
+  DispatchChoice,
+  ErrorAnswer,
+  ExperimentView,
+  Faults,
+  LoadView,
+  NewLoad,
+  NewRequest,
+  NewRun,
+  NoConnection,
+  Overview,
+  PlanText,
+  PoolSize,
+  Report,
+  RequestView,
+  RunView,
+  Stall,
+  TakenOn,
+  Verdict,
+} from './wire.ts';
+
+/** What a request may say; what it leaves out is as the program is configured. */
+export type RequestBody = Partial<NewRequest>;
 
 async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
   const headers: Record<string, string> = {};
@@ -26,7 +52,7 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
   const text = await response.text();
   const answer: unknown = /^[{[]/.test(text) ? JSON.parse(text) : {};
   if (response.ok) return answer as T;
-  const { error, msg } = answer as { error?: { message: string }; msg?: unknown };
+  const { error, msg } = answer as Partial<ErrorAnswer & NoConnection>;
   if (error) throw new Error(error.message);
   // The dispatcher's calls answer errors as the article's program did.
   const detail = typeof msg === 'string' ? msg : msg ? JSON.stringify(msg) : text;
@@ -35,33 +61,31 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
 
 const instance = (id: string): string => `control/instances/${encodeURIComponent(id)}`;
 
-export const sendRequest = (body: RequestBody) => call<{ requestId: string }>('POST', 'requests', body);
+export const sendRequest = (body: RequestBody) => call<TakenOn>('POST', 'requests', body);
 export const readRequest = (id: string) => call<RequestView>('GET', `requests/${encodeURIComponent(id)}`);
-export const connectLinks = () => call('GET', 'dispatcher/connect');
-export const disconnectLinks = () => call('POST', 'dispatcher/disconnect');
+export const connectLinks = () => call<Connection>('GET', 'dispatcher/connect');
+export const disconnectLinks = () => call<Connection>('POST', 'dispatcher/disconnect');
 
 /** Starts load: `count` alone is a burst, `rate` alone goes on until it is stopped. */
-export const startLoad = (load: { rate?: number; count?: number; request: RequestBody }) =>
+export const startLoad = (load: Omit<NewLoad, 'request'> & { request: RequestBody }) =>
   call<LoadView>('POST', 'load', load);
 export const stopLoad = () => call<LoadView>('DELETE', 'load');
 
-export const readControl = () => call<{ permitted: boolean; needsToken: boolean }>('GET', 'control');
-export const setWorkers = (id: string, workers: number) => call('PUT', `${instance(id)}/workers`, { workers });
-export const setDelay = (delay: Delay) => call('PUT', 'control/delay', delay);
-export const setDispatch = (dispatch: Dispatch) => call('PUT', 'control/dispatch', { dispatch });
-export const setFaults = (id: string, faults: Faults) => call('PUT', `${instance(id)}/faults`, faults);
-export const clearFaults = (id: string) => call('DELETE', `${instance(id)}/faults`);
-export const clearAllFaults = () => call('DELETE', 'control/faults');
-export const panicWorker = (id: string, index: number) => call('POST', `${instance(id)}/workers/${index}/panic`);
-export const stallWorker = (id: string, index: number, ms: number) =>
-  call('POST', `${instance(id)}/workers/${index}/stall`, { ms });
+/** A call that changes the deployment. */
+const change = (method: string, path: string, body?: unknown) => call<Changed>(method, path, body);
 
-/** A plan, what to call it where it does not say, and what to run it against. */
-export interface Planned {
-  plan: string;
-  name: string;
-  target: string;
-}
+export const readControl = () => call<ControlAccess>('GET', 'control');
+export const setWorkers = (id: string, workers: number) =>
+  change('PUT', `${instance(id)}/workers`, { workers } satisfies PoolSize);
+export const setDelay = (delay: Delay) => change('PUT', 'control/delay', delay);
+export const setDispatch = (dispatch: Dispatch) =>
+  change('PUT', 'control/dispatch', { dispatch } satisfies DispatchChoice);
+export const setFaults = (id: string, faults: Faults) => change('PUT', `${instance(id)}/faults`, faults);
+export const clearFaults = (id: string) => change('DELETE', `${instance(id)}/faults`);
+export const clearAllFaults = () => change('DELETE', 'control/faults');
+export const panicWorker = (id: string, index: number) => change('POST', `${instance(id)}/workers/${index}/panic`);
+export const stallWorker = (id: string, index: number, ms: number) =>
+  change('POST', `${instance(id)}/workers/${index}/stall`, { ms } satisfies Stall);
 
 const run = (id: string): string => `experiments/runs/${encodeURIComponent(id)}`;
 
@@ -69,10 +93,10 @@ const run = (id: string): string => `experiments/runs/${encodeURIComponent(id)}`
 export const fileOf = (id: string, name: string, download = false): string =>
   `api/v1/${run(id)}/files/${name}${download ? '?download=true' : ''}`;
 
-export const readExperiments = () => call<ExperimentsOverview>('GET', 'experiments');
-export const checkPlan = (planned: Planned) => call<PlanCheck>('POST', 'experiments/check', planned);
-export const startExperiment = (planned: Planned) => call<ExperimentView>('POST', 'experiments/runs', planned);
-export const resumeExperiment = (id: string) => call<ExperimentView>('POST', 'experiments/runs', { resume: id });
+export const readExperiments = () => call<Overview>('GET', 'experiments');
+export const checkPlan = (planned: PlanText) => call<Verdict>('POST', 'experiments/check', planned);
+export const startExperiment = (planned: PlanText) => call<ExperimentView>('POST', 'experiments/runs', planned satisfies NewRun);
+export const resumeExperiment = (id: string) => call<ExperimentView>('POST', 'experiments/runs', { resume: id } satisfies NewRun);
 export const stopExperiment = () => call<ExperimentView>('DELETE', 'experiments/running');
 export const readRuns = () => call<RunView[]>('GET', 'experiments/runs');
 export const readRun = (id: string) => call<RunView>('GET', run(id));

@@ -4,7 +4,7 @@ import { theme, type Theme } from './preferences.ts';
 import { selection } from './selection.ts';
 import { connection, version } from './store.ts';
 import { pageTitle } from './title.ts';
-import { ConnectionBanner, ConnectionMark } from './views/connection.tsx';
+import { ConnectionBanner, ConnectionMark, ReloadBanner } from './views/connection.tsx';
 import { InstanceSheet } from './views/instance-sheet.tsx';
 import { view, VIEWS } from './views/registry.ts';
 import { ReplySheet } from './views/reply-sheet.tsx';
@@ -35,6 +35,7 @@ export function App() {
         <ThemeChoice />
       </header>
       <ConnectionBanner />
+      <ReloadBanner />
       <main id="main" tabIndex={-1} class={connection.value.state === 'lost' ? 'stale' : undefined}>
         <h1 class="unseen">{title}</h1>
         <Page />

@@ -1,5 +1,8 @@
 /** The latest requests as a fold of events: the same as the server's (`src/wire/request_view.rs`). */
-import type { Event, Outcome, OutcomeCounts, Reply, RequestView } from './wire.ts';
+import type { Event, OutcomeCounts, Reply, RequestView } from './wire.ts';
+
+/** How one message ended. */
+export type Outcome = 'response' | 'error' | 'timeout';
 
 /** How many requests the page remembers. */
 export const REQUESTS_KEPT = 1_000;

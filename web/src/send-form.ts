@@ -1,5 +1,6 @@
 /** What the Send form holds, and what it asks the server for. */
-import type { FanOut, RequestBody } from './wire.ts';
+import type { RequestBody } from './api.ts';
+import type { FanOut, TaskName } from './wire.ts';
 
 export type Mode = 'one' | 'burst' | 'steady';
 
@@ -8,7 +9,7 @@ export interface SendForm {
   mode: Mode;
   burst: string;
   rate: string;
-  task: string;
+  task: TaskName | '';
   parameters: string;
   filename: string;
   fanOut: FanOut;
@@ -31,7 +32,7 @@ export const FRESH: SendForm = {
 };
 
 /** The tasks that a request can name, with parameters to start from. */
-export const TASKS: { name: string; example: string }[] = [
+export const TASKS: { name: TaskName; example: string }[] = [
   { name: 'file', example: '' },
   { name: 'echo', example: '{"payload": "hello"}' },
   { name: 'cpu', example: '{"rounds": 100000}' },

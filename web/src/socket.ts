@@ -1,6 +1,7 @@
 /** The WebSocket to the server: opens it, reads it, and opens it again when it is lost. */
+import { comparePages } from './reload.ts';
 import { connection, receive } from './store.ts';
-import type { ServerMessage } from './wire.ts';
+import type { DashboardMessage } from './wire.ts';
 
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 5_000;
@@ -20,7 +21,7 @@ export function connect(): void {
   socket = opened;
   let seq: number | undefined;
   opened.onmessage = ({ data }) => {
-    const message = JSON.parse(data as string) as ServerMessage;
+    const message = JSON.parse(data as string) as DashboardMessage;
     if (message.type === 'events' && seq !== undefined && message.seq !== seq + 1) {
       // Something was missed; what the page shows can only be right again after a new snapshot.
       opened.close();
@@ -30,6 +31,7 @@ export function connect(): void {
     attempts = 0;
     watch(opened);
     receive(message);
+    if (message.type === 'snapshot') comparePages(message.page);
     if (connection.value.state !== 'open') connection.value = { state: 'open' };
   };
   opened.onclose = () => lost(opened);

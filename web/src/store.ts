@@ -1,10 +1,18 @@
 /** What the page knows. Only the socket writes it; the views read it. */
 import { batch, computed, signal } from '@preact/signals';
-import type { ExperimentView } from './experiments/wire.ts';
 import { foldRates, type Rates } from './rates.ts';
 import { foldRequests, requestsFrom, type Requests } from './requests.ts';
 import { foldTopology, forget, NOTHING } from './topology.ts';
-import type { Event, LoadView, RequestView, Sample, ServerMessage, Settings, Topology } from './wire.ts';
+import type {
+  DashboardMessage,
+  Event,
+  ExperimentView,
+  LoadView,
+  PageSettings,
+  RequestView,
+  Sample,
+  Topology,
+} from './wire.ts';
 
 /** Seconds that the charts look back. */
 const SAMPLES_KEPT = 300;
@@ -21,12 +29,12 @@ export const requests = signal<Requests>(new Map());
 /** Older requests that the last snapshot had no room for. */
 export const requestsLeftOut = signal(0);
 export const samples = signal<readonly Sample[]>([]);
-export const settings = signal<Settings | undefined>(undefined);
+export const settings = signal<PageSettings | undefined>(undefined);
 /** The experiment that the web tier runs, or ran last. */
 export const experiment = signal<ExperimentView | undefined>(undefined);
 export const version = signal('');
 /** The load that the server makes. */
-export const load = signal<LoadView>({ running: false, sent: 0, refused: 0 });
+export const load = signal<LoadView>({ running: false, rate: null, count: null, sent: 0, refused: 0 });
 export const rates = signal<Rates>({});
 
 /** Requests, newest first. */
@@ -53,7 +61,7 @@ export function watchEvents(watcher: Watcher): () => void {
 }
 
 /** Takes in what the server sent. */
-export function receive(message: ServerMessage): void {
+export function receive(message: DashboardMessage): void {
   clockAhead = message.now - Date.now();
   batch(() => {
     load.value = message.load;

@@ -4,6 +4,9 @@
  */
 import type { Event, InstanceView, Ledger, LinkView, Tier, Topology, WorkerView } from './wire.ts';
 
+/** The tiers in the order in which a request passes them. */
+export const TIERS: readonly Tier[] = ['web', 'requester', 'broker', 'responder'];
+
 /** Instances that ended stay visible for so long. */
 const GONE_KEPT_MS = 30_000;
 
@@ -116,6 +119,7 @@ export function ledgerOf(topology: Topology, tier: Tier): Ledger {
     duplicates: 0,
     late: 0,
     retries: 0,
+    expired: 0,
   };
   for (const { ledger } of living(topology, tier)) {
     for (const key of Object.keys(sum) as (keyof Ledger)[]) sum[key] += ledger[key];

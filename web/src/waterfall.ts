@@ -1,6 +1,6 @@
 /** Where the time of each message of a request went, as stretches on one scale. */
-import { outcomeOf } from './requests.ts';
-import type { MessageView, Outcome, Reply, RequestView } from './wire.ts';
+import { outcomeOf, type Outcome } from './requests.ts';
+import type { MessageView, Reply, RequestView } from './wire.ts';
 
 /** The parts of a message's way, in their order. */
 export const STRETCHES = ['queued', 'wire', 'broker', 'service', 'back'] as const;

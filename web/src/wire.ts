@@ -1,281 +1,1594 @@
+/** The server's JSON, as types. Generated from its OpenAPI description: docs/architecture.md says how. */
+
 /**
- * The server's JSON, as types. The Rust side of each is in `src/wire/`; names and shapes must stay the same.
- * Times are milliseconds since the epoch, names ending in `Us` are microseconds.
+ * An error response.
  */
-
-import type { ExperimentView } from './experiments/wire.ts';
-
+export type ApiError = Problem & {
+  /**
+   * The id of the request that the error is about, if any.
+   */
+  requestId?: string;
+};
+/**
+ * The kind of an error reply or HTTP error.
+ */
+export type ErrorCode =
+  | 'bad-request'
+  | 'not-found'
+  | 'method-not-allowed'
+  | 'not-acceptable'
+  | 'too-large'
+  | 'unsupported-media-type'
+  | 'unprocessable'
+  | 'request-timeout'
+  | 'overloaded'
+  | 'draining'
+  | 'timeout'
+  | 'task-failed'
+  | 'panicked'
+  | 'lost'
+  | 'not-connected'
+  | 'conflict'
+  | 'forbidden'
+  | 'internal';
+/**
+ * Distribution of the delay before each task.
+ */
+export type DelayShape = 'none' | 'fixed' | 'uniform' | 'exponential' | 'log-normal';
+/**
+ * How the broker chooses a worker: each in turn, or one that is idle.
+ */
+export type Dispatch = 'round-robin' | 'least-busy';
+/**
+ * Which requester workers send a message for a request.
+ */
+export type FanOut = 'all' | 'one';
+/**
+ * The ZeroMQ socket of a requester worker.
+ */
+export type Socket = 'req' | 'dealer';
+/**
+ * What a responder does with a message: reads a file, sends the message back, or hashes.
+ */
+export type TaskName = 'file' | 'echo' | 'cpu';
+/**
+ * The figure that a formula gives.
+ */
+export type Measure = 'mean-wait' | 'mean-latency' | 'throughput';
 export type Tier = 'web' | 'requester' | 'broker' | 'responder';
+/**
+ * What trials run against.
+ */
+export type Target = 'in-process' | 'processes' | 'swarm' | 'running';
+/**
+ * Something that differs between trials. `Case` stands for several at once, changed together.
+ */
+export type Factor =
+  | 'case'
+  | 'requester_instances'
+  | 'requesters'
+  | 'responder_instances'
+  | 'responders'
+  | 'delay'
+  | 'task'
+  | 'rounds'
+  | 'fan_out'
+  | 'dispatch'
+  | 'socket'
+  | 'window'
+  | 'payload_bytes'
+  | 'load';
+/**
+ * A message to a dashboard: a snapshot first, then batches of events.
+ */
+export type DashboardMessage =
+  | {
+      /**
+       * The one that this web tier runs, or ran last.
+       */
+      experiment: ExperimentView | null;
+      load: LoadView;
+      /**
+       * Milliseconds since the epoch.
+       */
+      now: number;
+      /**
+       * The page that this server serves: the program's version, `+`, and a digest of the page. None: it serves none.
+       */
+      page: string | null;
+      /**
+       * Newest first.
+       */
+      requests: RequestView[];
+      /**
+       * Older requests, for which there was no room.
+       */
+      requestsLeftOut: number;
+      /**
+       * Oldest first.
+       */
+      samples: Sample[];
+      /**
+       * Of the last batch that the snapshot includes.
+       */
+      seq: number;
+      settings: PageSettings;
+      topology: Topology;
+      type: 'snapshot';
+      /**
+       * Of the program.
+       */
+      version: string;
+    }
+  | {
+      events: Event[];
+      load: LoadView;
+      /**
+       * Milliseconds since the epoch.
+       */
+      now: number;
+      /**
+       * One more than that of the last message.
+       */
+      seq: number;
+      type: 'events';
+    };
+export type ExperimentState = 'starting' | 'running' | 'stopping' | 'finished' | 'stopped' | 'failed';
+/**
+ * A responder's reply to a message, or the requester's if there was none.
+ */
+export type Reply = {
+  attempt?: number;
+  body: string;
+  /**
+   * The full length of the body in bytes, if `body` was shortened.
+   */
+  bodyBytes?: number;
+  code?: ErrorCode;
+  /**
+   * More about an error whose body is fixed by the article's program.
+   */
+  detail?: string;
+  filename?: string;
+  messageId: string;
+  /**
+   * The host that the responder ran on.
+   */
+  node?: string;
+  requestId: string;
+  requestedAt: number;
+  requesterId: string;
+  respondedAt: number;
+  /**
+   * Unique per responder worker across the deployment; -1 if no responder replied.
+   */
+  responderId: number;
+  responseType: ResponseType;
+  service?: string;
+  slot?: string;
+  task?: string;
+  timings?: Timings;
+};
+export type ResponseType = 'Response' | 'Error';
+export type RequestStatus = 'pending' | 'complete' | 'failed';
+export type InstanceView = Snapshot & {
+  /**
+   * Time of its last snapshot, or of its end, in milliseconds since the epoch by the web tier's clock.
+   */
+  seenAt: number;
+};
 export type InstanceState = 'starting' | 'ready' | 'draining' | 'gone';
 export type WorkerState = 'starting' | 'idle' | 'busy' | 'restarting' | 'draining' | 'gone';
 export type LinkState = 'connecting' | 'connected' | 'draining' | 'disconnected';
-export type FanOut = 'all' | 'one';
-export type RequestStatus = 'pending' | 'complete' | 'failed';
-export type DelayKind = 'none' | 'fixed' | 'uniform' | 'exponential' | 'log-normal';
-export type Dispatch = 'round-robin' | 'least-busy';
-
-/** How one message ended. */
-export type Outcome = 'response' | 'error' | 'timeout';
-
-/** The tiers in the order in which a request passes them. */
-export const TIERS: readonly Tier[] = ['web', 'requester', 'broker', 'responder'];
-
-export interface Instance {
-  id: string;
-  tier: Tier;
-  node: string;
-  service: string;
-  slot: string | null;
-  version: string;
-  pid: number;
-  startedAt: number;
-  admin: string | null;
-}
-
-export interface WorkerView {
-  index: number;
-  id: string;
-  state: WorkerState;
-  handled: number;
-  restarts: number;
-}
-
-export interface Ledger {
-  sent: number;
-  responses: number;
-  errors: number;
-  timeouts: number;
-  inFlight: number;
-  duplicates: number;
-  late: number;
-  retries: number;
-}
-
-/** What is deliberately wrong with an instance. */
-export interface Faults {
-  errorRate: number;
-  extraLatencyMs: number;
-  failing: boolean;
-}
-
-export interface Snapshot {
-  instance: Instance;
-  at: number;
-  state: InstanceState;
-  reason?: string;
-  workers: WorkerView[];
-  /** Of its workers and its other components. */
-  restarts?: number;
-  queue: number;
-  peers: { address: string; connected: boolean }[];
-  ledger: Ledger;
-  hops: Record<string, unknown>;
-  droppedEvents: number;
-  /** Of a responder. */
-  delay?: Delay;
-  /** Of a responder with faults. */
-  faults?: Faults;
-  /** The workers of a responder that stall on purpose, or will on their next message. */
-  stalled?: number[];
-  /** Of a broker. */
-  dispatch?: Dispatch;
-}
-
-export interface InstanceView extends Snapshot {
-  /** When it was last heard of, by the web tier's clock. */
-  seenAt: number;
-}
-
-export interface LinkView {
-  state: LinkState;
-  reason?: string;
-}
-
-export interface Topology {
-  instances: Record<string, InstanceView>;
-  links: Record<string, LinkView>;
-}
-
-export interface Timings {
-  queuedUs?: number;
-  wireUs?: number;
-  brokerUs?: number;
-  serviceUs?: number;
-  totalUs?: number;
-}
-
-export interface Reply {
-  responderId: number;
-  requesterId: string;
-  respondedAt: number;
-  body: string;
-  /** Length of the whole body, where it is longer than what pages get. */
-  bodyBytes?: number;
-  responseType: 'Response' | 'Error';
-  requestId: string;
-  messageId: string;
-  requestedAt: number;
-  filename?: string;
-  code?: string;
-  detail?: string;
-  task?: string;
-  node?: string;
-  service?: string;
-  slot?: string;
-  attempt?: number;
-  timings?: Timings;
-}
-
-export interface OutcomeCounts {
-  responses: number;
-  errors: number;
-  timeouts: number;
-}
-
-export interface MessageView {
-  messageId: string;
-  requesterId: string;
-  /** The requester instance's id. */
-  instance: string;
-  /** Why it ended without a reply, if it did. */
-  lost?: string;
-  /** When it last left its requester; known where that was told. */
-  dispatchedAt?: number;
-}
-
-export interface RequestView {
-  requestId: string;
-  at: number;
-  task: string | null;
-  fanOut: FanOut;
-  timeoutMs: number | null;
-  links: number;
-  status: RequestStatus;
-  reason?: string;
-  messages: MessageView[];
-  replies: Reply[];
-  counts: OutcomeCounts;
-  totalUs?: number;
-}
-
-/** One second of the whole deployment. */
-export interface Sample {
-  at: number;
-  responsesPerS: number;
-  errorsPerS: number;
-  timeoutsPerS: number;
-  inFlight: number;
-  queue: number;
-  p50Us?: number;
-  p95Us?: number;
-  p99Us?: number;
-}
-
-export interface Delay {
-  kind: DelayKind;
-  minMs: number;
-  maxMs: number;
-  meanMs: number;
-  sigma: number;
-  /** The longest that is drawn. */
-  capMs?: number;
-}
-
-/** What the configured delay and worker counts should give. */
-export interface Expected {
-  serviceMeanMs: number;
-  messageP50Ms: number;
-  messageP99Ms: number;
-  fanOutMeanMs: number;
-  fanOutLowMs: number;
-  fanOutHighMs: number;
-  capacityPerS: number;
-}
-
-/** What the page needs of the configuration; the delay and the dispatch it takes from the instances themselves. */
-export interface Settings {
-  timeoutMs: number;
-  task: string;
-  expected: Expected | null;
-}
-
+/**
+ * One thing that happened. Times are milliseconds since the epoch.
+ */
 export type Event =
-  | { type: 'instance'; snapshot: Snapshot }
-  | { type: 'instance-gone'; id: string; at: number; reason: string }
-  | { type: 'worker'; instance: string; at: number; worker: WorkerView; reason?: string }
-  | { type: 'link'; address: string; at: number; state: LinkState; reason?: string }
   | {
-      type: 'request';
-      requestId: string;
-      at: number;
-      task: string | null;
-      fanOut: FanOut;
-      timeoutMs: number | null;
-      links: number;
+      snapshot: Snapshot;
+      type: 'instance';
     }
   | {
-      type: 'accepted';
-      requestId: string;
       at: number;
-      accepted: { instance: string; messages: { messageId: string; requesterId: string }[] };
+      id: string;
+      reason: string;
+      type: 'instance-gone';
     }
   | {
-      type: 'dispatched';
-      requestId: string;
-      messageId: string;
-      requesterId: string;
+      at: number;
       instance: string;
+      reason?: string;
+      type: 'worker';
+      worker: WorkerView;
+    }
+  | {
+      address: string;
+      at: number;
+      /**
+       * The web instance's id.
+       */
+      instance: string;
+      reason?: string;
+      state: LinkState;
+      type: 'link';
+    }
+  | {
+      at: number;
+      fanOut: FanOut;
+      links: number;
+      requestId: string;
+      task: string | null;
+      timeoutMs: number | null;
+      type: 'request';
+    }
+  | {
+      accepted: Accepted;
+      at: number;
+      requestId: string;
+      type: 'accepted';
+    }
+  | {
       at: number;
       attempt: number;
       broker: string;
-    }
-  | { type: 'retry'; requestId: string; messageId?: string; at: number; attempt: number; reason: string }
-  | { type: 'reply'; at: number; reply: Reply }
-  | { type: 'lost'; requestId: string; messageId: string; at: number; reason: string }
-  | {
-      type: 'outcome';
+      instance: string;
+      messageId: string;
       requestId: string;
-      at: number;
-      status: RequestStatus;
-      counts: OutcomeCounts;
-      totalUs: number;
-      reason?: string;
+      requesterId: string;
+      type: 'dispatched';
     }
-  | { type: 'sample'; sample: Sample }
-  | { type: 'experiment'; experiment: ExperimentView };
-
-export type ServerMessage =
   | {
-      type: 'snapshot';
-      seq: number;
-      now: number;
-      topology: Topology;
-      requests: RequestView[];
-      /** Older ones that the server knows and did not send. */
-      requestsLeftOut: number;
-      samples: Sample[];
-      /** The one that this web tier runs, or ran last. */
-      experiment: ExperimentView | null;
-      settings: Settings;
-      load: LoadView;
-      version: string;
+      at: number;
+      attempt: number;
+      messageId?: string;
+      reason: string;
+      requestId: string;
+      type: 'retry';
     }
-  | { type: 'events'; seq: number; now: number; load: LoadView; events: Event[] };
+  | {
+      at: number;
+      reply: Reply;
+      type: 'reply';
+    }
+  | {
+      at: number;
+      messageId: string;
+      reason: string;
+      requestId: string;
+      type: 'lost';
+    }
+  | {
+      at: number;
+      counts: OutcomeCounts;
+      reason?: string;
+      requestId: string;
+      status: RequestStatus;
+      /**
+       * From acceptance to the last reply.
+       */
+      totalUs: number;
+      type: 'outcome';
+    }
+  | {
+      sample: Sample;
+      type: 'sample';
+    }
+  | {
+      experiment: ExperimentView;
+      type: 'experiment';
+    };
+/**
+ * A figure over repetitions.
+ */
+export type Figure = Estimate & {
+  /**
+   * The figure of each trial, in the order in which they ran.
+   */
+  values: number[];
+};
+/**
+ * A hop of a message's way, or all of it.
+ */
+export type Hop = 'queued' | 'wire' | 'broker' | 'service' | 'total';
+/**
+ * Why a rate can't be sustained.
+ */
+export type Limit = 'throughput' | 'latency';
+/**
+ * One figure of a trial.
+ */
+export type Metric =
+  | 'requestsPerS'
+  | 'messagesPerS'
+  | 'mean'
+  | 'p50'
+  | 'p90'
+  | 'p95'
+  | 'p99'
+  | 'p999'
+  | 'max'
+  | 'cpu'
+  | 'memory'
+  | 'errors';
+/**
+ * The order of the trials.
+ */
+export type Order = 'interleaved' | 'shuffled' | 'sequential';
+/**
+ * What is embedded in a page of results.
+ */
+export type PageData =
+  | (Report & {
+      kind: 'report';
+    })
+  | (Comparison & {
+      kind: 'comparison';
+    });
+/**
+ * What a plan comes to.
+ */
+export type Verdict =
+  | {
+      plan: Plan;
+      /**
+       * The longest that all trials should take, in milliseconds.
+       */
+      timeMs: number;
+      trials: number;
+    }
+  | {
+      problem: PlanProblem;
+    };
 
-/** What a request may say, as `POST /api/v1/requests` takes it. */
-export interface RequestBody {
-  task?: string;
-  parameters?: Record<string, unknown>;
-  filename?: string;
-  fanOut?: FanOut;
-  timeoutMs?: number;
+/**
+ * The messages of a request, reported before the first one is sent.
+ */
+export interface Accepted {
+  /**
+   * The requester instance's id.
+   */
+  instance: string;
+  messages: MessageRef[];
 }
-
-/** Load that the server makes. */
-export interface LoadView {
-  running: boolean;
-  rate?: number | null;
-  count?: number | null;
-  sent: number;
+/**
+ * A message that the requester has accepted.
+ */
+export interface MessageRef {
+  messageId: string;
+  requesterId: string;
+}
+/**
+ * An error, in the format of every API of the program.
+ */
+export interface Problem {
+  code: ErrorCode;
+  /**
+   * What is wrong, where it came from, and what to do.
+   */
+  message: string;
+}
+/**
+ * A combination of levels, one of each factor.
+ */
+export interface Cell {
+  /**
+   * The factors that vary, each with its level as the plan gives it.
+   */
+  levels: Partial<Record<Factor, string>>;
+  setup: Setup;
+}
+/**
+ * A deployment and its load: a level of every factor.
+ */
+export interface Setup {
+  delay: Delay;
+  dispatch: Dispatch;
+  fanOut: FanOut;
+  load: string;
+  /**
+   * Of the `echo` task.
+   */
+  payloadBytes: number;
+  requesterInstances: number;
+  /**
+   * Workers of each instance.
+   */
+  requesters: number;
+  responderInstances: number;
+  /**
+   * Workers of each instance.
+   */
+  responders: number;
+  /**
+   * Rounds of hashing of the `cpu` task.
+   */
+  rounds: number;
+  socket: Socket;
+  task: TaskName;
+  /**
+   * Messages in flight per requester worker; 1 unless the socket is a DEALER.
+   */
+  window: number;
+}
+/**
+ * The delay before each task. Times in milliseconds, fractions included, up to ten minutes; exact to the nanosecond.
+ */
+export interface Delay {
+  /**
+   * Longest delay drawn from `exponential` and `log-normal`: a longer one becomes this. None: in a control call, the
+   * present cap or the mean, whichever is longer; elsewhere a minute or the mean.
+   */
+  capMs?: number;
+  kind: DelayShape;
+  /**
+   * Longest of `uniform`.
+   */
+  maxMs: number;
+  /**
+   * The delay of `fixed`; the mean of `exponential` and `log-normal`, before the cap.
+   */
+  meanMs: number;
+  /**
+   * Shortest of `uniform`.
+   */
+  minMs: number;
+  /**
+   * Shape of `log-normal`, above 0 and up to 3.
+   */
+  sigma: number;
+}
+/**
+ * Summary of a cell's trials.
+ */
+export interface CellSummary {
+  /**
+   * Trials whose load generator fell behind.
+   */
+  behind: number;
+  /**
+   * Index of the plan's cell.
+   */
+  cell: number;
+  /**
+   * Number of errors by code or message.
+   */
+  errors: {
+    [k: string]: number;
+  };
+  /**
+   * None: there is no expectation; `expected_none` has the reason.
+   */
+  expected: Expected | null;
+  expectedNone: string | null;
+  /**
+   * Minimum number of requests of a trial: with fewer than 1,000, the p99.9 is the slowest one.
+   */
+  fewestRequests: number;
+  figures: Partial<Record<Metric, Figure>>;
+  /**
+   * A message's mean time in each hop, in milliseconds.
+   */
+  hops: Partial<Record<Hop, number>>;
+  messages: OutcomeCounts;
+  /**
+   * The mean share of each host.
+   */
+  nodes: {
+    [k: string]: number;
+  };
+  /**
+   * Ratios of measured medians to expected ones.
+   */
+  ofExpected: Partial<Record<Metric, number>>;
+  /**
+   * The latencies of all trials together, from the fastest request to the slowest.
+   */
+  percentiles: Percentile[];
+  /**
+   * Why trials have no figures, or a ledger that does not balance.
+   */
+  problems: string[];
+  requests: RequestCounts;
+  /**
+   * Mean share of the messages by rank of responder worker, the busiest first. By rank, because trials may have different
+   * workers.
+   */
+  responders: number[];
+  /**
+   * Number of trials that have figures. The fields below are about these.
+   */
+  trials: number;
+  /**
+   * Trials whose ledger does not balance.
+   */
+  unbalanced: number;
+  usage: UsageSummary[];
+}
+/**
+ * The expected figures of a cell, without the overhead of processes, network and scheduler.
+ */
+export interface Expected {
+  /**
+   * A message's mean wait at the broker, in milliseconds.
+   */
+  brokerWaitMs: number;
+  /**
+   * Messages per second. None: unbounded.
+   */
+  capacityPerS: number | null;
+  /**
+   * The median of simulated trials and the range of nine in ten of them. Excludes metrics that are unbounded because nothing
+   * takes time.
+   */
+  figures: Partial<Record<Metric, Range>>;
+  formulas: Formula[];
+  /**
+   * A message's mean wait in the requester, in milliseconds.
+   */
+  laneWaitMs: number;
+  /**
+   * The offered load is above capacity.
+   */
+  saturated: boolean;
+  /**
+   * A message's mean service time, in milliseconds.
+   */
+  serviceMs: number;
+  /**
+   * Utilisation of the responder workers, from 0 to 1.
+   */
+  utilisation: number;
+}
+/**
+ * A figure by formula, with the simulated one.
+ */
+export interface Formula {
+  /**
+   * False for an approximation.
+   */
+  exact: boolean;
+  measure: Measure;
+  /**
+   * Such as `M/M/c`.
+   */
+  name: string;
+  simulated: number;
+  value: number;
+}
+/**
+ * How the messages of a request ended.
+ */
+export interface OutcomeCounts {
+  errors: number;
+  responses: number;
+  timeouts: number;
+}
+/**
+ * A point of the latency's distribution.
+ */
+export interface Percentile {
+  /**
+   * 0 to 1.
+   */
+  share: number;
+  us: number;
+}
+/**
+ * What became of the requests that count.
+ */
+export interface RequestCounts {
+  /**
+   * Ended with all replies, none of them an error.
+   */
+  complete: number;
+  /**
+   * Ended with an error or a timeout among the replies, or without any.
+   */
+  failed: number;
+  /**
+   * Not taken on by the web tier: overloaded.
+   */
   refused: number;
+  sent: number;
+}
+/**
+ * Median resource usage of the processes of one tier.
+ */
+export interface UsageSummary {
+  cpuUsPerMessage: number;
+  processes: number;
+  residentBytes: number;
+  tiers: Tier[];
+}
+/**
+ * The ids of the instances that were changed.
+ */
+export interface Changed {
+  instances: string[];
+}
+/**
+ * A cell of both runs.
+ */
+export interface ComparedCell {
+  after: Partial<Record<Metric, Figure>>;
+  before: Partial<Record<Metric, Figure>>;
+  levels: Partial<Record<Factor, string>>;
+  /**
+   * Ratios of the second run to the first: above 1 if the second has more.
+   */
+  ratios: Partial<Record<Metric, Estimate>>;
+}
+/**
+ * A comparison of two runs.
+ */
+export interface Comparison {
+  after: Side;
+  before: Side;
+  /**
+   * Descriptions of the broken rules.
+   */
+  broken: string[];
+  /**
+   * Cells that both runs have, in the first one's order.
+   */
+  cells: ComparedCell[];
+  onlyAfter: string[];
+  /**
+   * Labels of the cells that only one of the runs has.
+   */
+  onlyBefore: string[];
+  /**
+   * Other differences between the runs: settings, machine, duration. They may explain differing figures.
+   */
+  unlike: string[];
+}
+/**
+ * One of the two runs.
+ */
+export interface Side {
+  environment: Environment;
+  plan: string;
+  /**
+   * Milliseconds since the epoch.
+   */
+  startedAt: number;
+  target: Target;
+}
+/**
+ * What the figures were measured on.
+ */
+export interface Environment {
+  architecture: string;
+  cores: number;
+  /**
+   * The host that made the load.
+   */
+  host: string;
+  /**
+   * Load average of the last minute, when the experiment began: above 0 on a machine that has other work.
+   */
+  loadAverage: number;
+  memoryBytes: number;
+  /**
+   * Nodes of the deployment, as of the last trial.
+   */
+  nodes: string[];
+  processor: string;
+  /**
+   * Operating system and kernel.
+   */
+  system: string;
+  /**
+   * Of swarmq.
+   */
+  version: string;
+}
+/**
+ * Why no connection could be made, in the words Node.js has for it: the article's page shows them.
+ */
+export interface ConnectFailure {
+  address: string;
+  code: string;
+  errno: number;
+  /**
+   * More than Node.js has a word for, such as what the requester said before it closed the connection.
+   */
+  message?: string;
+  port: number;
+  syscall: string;
+}
+/**
+ * Whether the web tier is connected to requesters.
+ */
+export interface Connection {
+  connected: boolean;
+  /**
+   * A text that names the requester.
+   */
+  msg: string;
+}
+/**
+ * A level of the paired factor, compared with its first level; the other factors are equal.
+ */
+export interface Contrast {
+  /**
+   * The first level, the base of the ratios.
+   */
+  base: string;
+  factor: Factor;
+  level: string;
+  /**
+   * The levels of the other factors.
+   */
+  others: Partial<Record<Factor, string>>;
+  /**
+   * Ratios within each repetition: above 1 if the level has more than the base.
+   */
+  ratios: Partial<Record<Metric, Estimate>>;
+}
+/**
+ * Whether controls are permitted.
+ */
+export interface ControlAccess {
+  needsToken: boolean;
+  permitted: boolean;
+}
+/**
+ * An experiment and its progress.
+ */
+export interface ExperimentView {
+  /**
+   * Trials that have ended, including those before the run was resumed.
+   */
+  ended: number;
+  endedAt?: number;
+  /**
+   * Trials completed before the run was resumed.
+   */
+  endedBefore: number;
+  /**
+   * Name of the run, and of its folder.
+   */
+  id: string;
+  /**
+   * Name of its plan.
+   */
+  plan: string;
+  /**
+   * Trials that failed or are not valid.
+   */
+  problems: number;
+  /**
+   * Why it failed.
+   */
+  reason?: string;
+  /**
+   * In milliseconds since the epoch.
+   */
+  startedAt: number;
+  state: ExperimentState;
+  /**
+   * Target of its trials.
+   */
+  target: string;
+  /**
+   * Expected maximum time of all trials, in milliseconds.
+   */
+  timeMs: number;
+  /**
+   * The trial under way.
+   */
+  trial?: TrialView;
+  /**
+   * Trials of the plan.
+   */
+  trials: number;
+}
+/**
+ * A trial under way.
+ */
+export interface TrialView {
+  /**
+   * Milliseconds of load so far, and in total; none before the load begins.
+   */
+  elapsedMs: number | null;
+  ended: number;
+  /**
+   * The factors that vary, each with its level.
+   */
+  levels: {
+    [k: string]: string;
+  };
+  /**
+   * Place in the plan's order, from 0.
+   */
+  number: number;
+  /**
+   * From 0.
+   */
+  repetition: number;
+  /**
+   * Recent requests per second.
+   */
+  requestsPerS: number;
+  /**
+   * Requests sent, and ended.
+   */
+  sent: number;
+  totalMs: number | null;
+}
+/**
+ * How far a load is.
+ */
+export interface LoadView {
+  count: number | null;
+  rate: number | null;
+  /**
+   * Requests that could not be taken on.
+   */
+  refused: number;
+  running: boolean;
+  /**
+   * Requests sent.
+   */
+  sent: number;
+}
+/**
+ * A request, its state, and its replies in order of arrival.
+ */
+export interface RequestView {
+  /**
+   * When it was accepted, in milliseconds since the epoch.
+   */
+  at: number;
+  counts: OutcomeCounts;
+  fanOut: FanOut;
+  /**
+   * Requester instances it was sent to.
+   */
+  links: number;
+  messages: MessageView[];
+  /**
+   * Why it failed, or problems of a request that did not fail.
+   */
+  reason?: string;
+  replies: Reply[];
+  requestId: string;
+  status: RequestStatus;
+  task: string | null;
+  /**
+   * Timeout in milliseconds; none: the requester's configured timeout.
+   */
+  timeoutMs: number | null;
+  /**
+   * Time from acceptance to the end, in microseconds.
+   */
+  totalUs?: number;
+}
+/**
+ * A message of a request.
+ */
+export interface MessageView {
+  /**
+   * When it last left its requester, in milliseconds since the epoch; none if no event reported it.
+   */
+  dispatchedAt?: number;
+  /**
+   * The requester instance's id.
+   */
+  instance: string;
+  /**
+   * Why it ended without a reply, if it did.
+   */
+  lost?: string;
+  messageId: string;
+  requesterId: string;
+}
+/**
+ * The times of a message's hops, in microseconds; each is measured with a single clock.
+ */
+export interface Timings {
+  /**
+   * Wait at the broker for a responder worker.
+   */
+  brokerUs?: number;
+  /**
+   * Wait in the requester for its worker.
+   */
+  queuedUs?: number;
+  /**
+   * In the responder worker: the delay and the task.
+   */
+  serviceUs?: number;
+  /**
+   * From the request's arrival at the requester to its reply.
+   */
+  totalUs?: number;
+  /**
+   * Between requester and broker, both ways.
+   */
+  wireUs?: number;
+}
+/**
+ * The deployment's figures for one second.
+ */
+export interface Sample {
+  /**
+   * The end of the second, in milliseconds since the epoch.
+   */
+  at: number;
+  errorsPerS: number;
+  /**
+   * Messages without an outcome.
+   */
+  inFlight: number;
+  /**
+   * Latency quantiles of the messages that ended in this second, from requester to reply; none if no message ended.
+   */
+  p50Us?: number;
+  p95Us?: number;
+  p99Us?: number;
+  /**
+   * Messages waiting in requesters and brokers.
+   */
+  queue: number;
+  responsesPerS: number;
+  timeoutsPerS: number;
+}
+/**
+ * Sent with each snapshot.
+ */
+export interface PageSettings {
+  batchMs: number;
+  controls: boolean;
+  delay: Delay;
+  dispatch: Dispatch;
+  /**
+   * None while it is worked out, or where no responder is known.
+   */
+  expected: IdleExpectation | null;
+  task: string;
+  timeoutMs: number;
+}
+/**
+ * The figures of an otherwise idle deployment. Times in milliseconds, without the overhead of processes and network.
+ */
+export interface IdleExpectation {
+  /**
+   * Messages per second that all responder workers can serve.
+   */
+  capacityPerS: number;
+  /**
+   * 90th percentile of the time of a request.
+   */
+  fanOutHighMs: number;
+  /**
+   * 10th percentile of the time of a request.
+   */
+  fanOutLowMs: number;
+  /**
+   * Mean time of a request, until its last reply.
+   */
+  fanOutMeanMs: number;
+  /**
+   * Median time of a message, from sending to reply.
+   */
+  messageP50Ms: number;
+  /**
+   * 99th percentile of the time of a message.
+   */
+  messageP99Ms: number;
+  /**
+   * Mean delay of a message.
+   */
+  serviceMeanMs: number;
+}
+/**
+ * Every instance and link known, by id and by address.
+ */
+export interface Topology {
+  instances: {
+    [k: string]: InstanceView;
+  };
+  links: {
+    [k: string]: LinkView;
+  };
+}
+/**
+ * The whole state of an instance at one moment.
+ */
+export interface Snapshot {
+  /**
+   * Milliseconds since the epoch, by the instance's clock.
+   */
+  at: number;
+  /**
+   * Of a responder.
+   */
+  delay?: Delay;
+  /**
+   * Of a broker.
+   */
+  dispatch?: Dispatch;
+  /**
+   * Per-message events dropped because there were more than `telemetry.events_per_second`.
+   */
+  droppedEvents: number;
+  /**
+   * Of a responder with faults.
+   */
+  faults?: Faults;
+  hops: {
+    [k: string]: unknown;
+  };
+  instance: Instance;
+  ledger: Ledger;
+  peers: PeerView[];
+  /**
+   * Messages that no worker has begun, as far as that is known (docs/protocol.md).
+   */
+  queue: number;
+  /**
+   * Of a broker: bytes of the messages in it and at its workers, and of replies that requesters have not read yet.
+   */
+  queueBytes?: number;
+  /**
+   * Why it is not ready.
+   */
+  reason?: string;
+  /**
+   * Restarts of its workers and of its other components since its start. Never falls.
+   */
+  restarts: number;
+  /**
+   * Of a responder: workers that stall by an injected fault, now or on their next message.
+   */
+  stalled?: number[];
+  state: InstanceState;
+  /**
+   * Milliseconds since the instance's start, by a clock that nobody sets: what rates are measured by. None from earlier
+   * versions.
+   */
+  uptimeMs?: number;
+  /**
+   * Usage of its process, which may have other instances too: those have the same `admin` address.
+   */
+  usage?: Usage;
+  workers: WorkerView[];
+}
+/**
+ * The faults that a responder injects.
+ */
+export interface Faults {
+  /**
+   * Share of the messages that get an error reply, from 0 to 1.
+   */
+  errorRate: number;
+  /**
+   * Additional time of each message, in milliseconds, up to ten minutes.
+   */
+  extraLatencyMs: number;
+  /**
+   * Every message gets an error reply, while the responder still reports that it is healthy.
+   */
+  failing: boolean;
+}
+/**
+ * The identity of an instance, constant until its end.
+ */
+export interface Instance {
+  /**
+   * Address of its admin server. In the instance's own snapshots: as seen from its host.
+   */
+  admin: string | null;
+  /**
+   * Unique across the deployment and over restarts.
+   */
+  id: string;
+  /**
+   * The host it runs on.
+   */
+  node: string;
+  pid: number;
+  service: string;
+  /**
+   * The swarm's slot, or the node's id in a global service.
+   */
+  slot: string | null;
+  /**
+   * When it started, in milliseconds since the epoch.
+   */
+  startedAt: number;
+  tier: Tier;
+  version: string;
+}
+/**
+ * One tier's counts since its instance started.
+ *
+ * Requester, broker and responder count messages; the web tier counts a request once for each link.
+ */
+export interface Ledger {
+  /**
+   * Second and further replies to one message.
+   */
+  duplicates: number;
+  errors: number;
+  /**
+   * Messages that expired before a worker started on them; also counted in `timeouts`.
+   */
+  expired: number;
+  inFlight: number;
+  /**
+   * Replies to messages that had ended without one.
+   */
+  late: number;
+  responses: number;
+  /**
+   * Messages sent again.
+   */
+  retries: number;
+  sent: number;
+  timeouts: number;
+}
+/**
+ * An address this instance connects to.
+ */
+export interface PeerView {
+  address: string;
+  connected: boolean;
+}
+/**
+ * Resource usage of a process.
+ */
+export interface Usage {
+  /**
+   * CPU time since its start, in microseconds.
+   */
+  cpuUs: number;
+  /**
+   * Resident memory, in bytes.
+   */
+  residentBytes: number;
+}
+export interface WorkerView {
+  /**
+   * Messages it has completed.
+   */
+  handled: number;
+  /**
+   * `requesterId` or `responderId`; empty for a worker that has none.
+   */
+  id: string;
+  /**
+   * Place in the pool, from 0.
+   */
+  index: number;
+  restarts: number;
+  state: WorkerState;
+}
+export interface LinkView {
+  reason?: string;
+  state: LinkState;
+}
+/**
+ * The new dispatch of a broker: `round-robin` or `least-busy`.
+ */
+export interface DispatchChoice {
+  dispatch: Dispatch;
+}
+/**
+ * The body of every error response.
+ */
+export interface ErrorAnswer {
+  error: ApiError;
+}
+/**
+ * A median with a confidence interval.
+ */
+export interface Estimate {
+  /**
+   * Number of values.
+   */
+  count: number;
+  /**
+   * The probability that such an interval contains the true median. Below the requested confidence if there are too few
+   * values; 0 for one value.
+   */
+  coverage: number;
+  high: number;
+  low: number;
+  median: number;
+}
+/**
+ * A sentence of the abstract.
+ */
+export interface Finding {
+  isWarning: boolean;
+  text: string;
+}
+/**
+ * The knee of a load curve, between two of its rates.
+ */
+export interface Knee {
+  /**
+   * The next higher rate that was measured. `None`: the highest measured rate was sustained.
+   */
+  beyond: number | null;
+  /**
+   * Why `beyond` was not sustained.
+   */
+  limit: Limit | null;
+  /**
+   * The highest sustained rate, in requests per second.
+   */
+  sustained: number;
+}
+/**
+ * The knee of a rising load.
+ */
+export interface KneeFinding {
+  /**
+   * Requests per second that the workers could serve.
+   */
+  capacityPerS: number | null;
+  /**
+   * None: not even the lowest rate was sustained.
+   */
+  knee: Knee | null;
+  /**
+   * The levels of the factors other than the load.
+   */
+  others: Partial<Record<Factor, string>>;
+  /**
+   * Sorted by rate, in requests per second.
+   */
+  points: LoadPoint[];
+}
+/**
+ * A point of a load curve: one trial, or the medians of several.
+ */
+export interface LoadPoint {
+  /**
+   * Completed requests per second.
+   */
+  achieved: number;
+  /**
+   * Offered rate, in requests per second.
+   */
+  offered: number;
+  p99Ms: number;
+}
+/**
+ * What load to make.
+ */
+export interface NewLoad {
+  /**
+   * Requests in all, up to a million, or up to 10,000 without a rate; none: until it is stopped.
+   */
+  count?: number;
+  /**
+   * Requests a second, 0.1 to 1000; none: all at once.
+   */
+  rate?: number;
+  request?: NewRequest;
+}
+/**
+ * A request as a client sends it.
+ */
+export interface NewRequest {
+  fanOut: FanOut;
+  /**
+   * File for the `file` task, relative to the responders' task.root.
+   */
+  filename?: string;
+  /**
+   * Parameters of the task.
+   */
+  parameters?: {
+    [k: string]: unknown;
+  };
+  /**
+   * `file`, `echo` or `cpu`; none: the responders' task.name.
+   */
+  task?: TaskName;
+  /**
+   * Timeout of each message, in milliseconds, from 1 to 3,600,000; none: the requesters' requester.timeout.
+   */
+  timeoutMs?: number;
+  /**
+   * Respond when the request has ended, with its replies, instead of at once.
+   */
+  wait: boolean;
+}
+/**
+ * What to start: a plan, or the rest of a run.
+ */
+export interface NewRun {
+  name?: string;
+  plan?: string;
+  /**
+   * A run to go on with, in place of a plan.
+   */
+  resume?: string;
+  target?: string;
+}
+/**
+ * No connection could be made.
+ */
+export interface NoConnection {
+  /**
+   * False.
+   */
+  connected: boolean;
+  msg: ConnectFailure;
+}
+/**
+ * What can be started.
+ */
+export interface Overview {
+  /**
+   * Where runs are kept.
+   */
+  dir: string;
+  /**
+   * Ready-made ones.
+   */
+  plans: ReadyMade[];
+  targets: TargetView[];
+  /**
+   * Why nothing can be written there.
+   */
+  unwritable: string | null;
+}
+/**
+ * A ready-made plan.
+ */
+export interface ReadyMade {
+  description: string;
+  name: string;
+  /**
+   * TOML.
+   */
+  text: string;
+}
+/**
+ * What a plan can run against.
+ */
+export interface TargetView {
+  name: string;
+  /**
+   * Why it can't be used from here.
+   */
+  refused: string | null;
+}
+/**
+ * The data of a report: the results without their histograms, which are in the summary.
+ */
+export interface Report {
+  environment: Environment;
+  finishedAt: number | null;
+  plan: Plan;
+  /**
+   * Milliseconds since the epoch.
+   */
+  startedAt: number;
+  summary: Summary;
+}
+/**
+ * A plan that can be carried out: every level checked, every combination made.
+ */
+export interface Plan {
+  cells: Cell[];
+  /**
+   * Requests that count: the load ends after so many, or after the duration.
+   */
+  count: number | null;
+  /**
+   * What it is for, in a sentence or two.
+   */
+  description: string;
+  /**
+   * Milliseconds of load that count.
+   */
+  durationMs: number;
+  /**
+   * The factors that vary, each with its levels, in the plan's order.
+   */
+  factors: [Factor, string[]][];
+  name: string;
+  order: Order;
+  /**
+   * The factor whose levels are compared with its first one, within each repetition.
+   */
+  pair: Factor | null;
+  repetitions: number;
+  /**
+   * Of the arrivals, the delays, the order and the simulations.
+   */
+  seed: number;
+  /**
+   * Settings of the deployment, for the targets that start one.
+   */
+  settings: {
+    [k: string]: string;
+  };
+  /**
+   * Name of the stack, for the target `swarm`.
+   */
+  stack: string;
+  target: Target;
+  /**
+   * Milliseconds that a message may take.
+   */
+  timeoutMs: number;
+  /**
+   * Address of the web tier, for the targets `running` and `swarm`.
+   */
+  url: string | null;
+  /**
+   * Milliseconds of load at the beginning of a trial that do not count.
+   */
+  warmUpMs: number;
+}
+/**
+ * Summary of the trials completed so far.
+ */
+export interface Summary {
+  /**
+   * Sentences: warnings, then findings.
+   */
+  abstract: Finding[];
+  /**
+   * All cells of the plan, in its order; cells without a completed trial have no figures.
+   */
+  cells: CellSummary[];
+  /**
+   * If the plan has a paired factor: its levels compared with the first one, within each repetition.
+   */
+  contrasts: Contrast[];
+  /**
+   * If the load is a factor: the knee for each combination of the other factors.
+   */
+  knees: KneeFinding[];
+  trialsDone: number;
+  trialsPlanned: number;
+}
+/**
+ * Why a plan can't be carried out.
+ */
+export interface PlanProblem {
+  /**
+   * Of the plan's text, from 1; none where it is not one line's.
+   */
+  line: number | null;
+  message: string;
+}
+/**
+ * A plan to be checked.
+ */
+export interface PlanText {
+  /**
+   * Name of a plan that does not name itself.
+   */
+  name?: string;
+  /**
+   * TOML, as in docs/experiments.md.
+   */
+  plan: string;
+  /**
+   * `running` (the default): this very deployment; `in-process` or `processes`: one made for each trial.
+   */
+  target?: string;
+}
+/**
+ * The new size of a worker pool.
+ */
+export interface PoolSize {
+  workers: number;
+}
+/**
+ * A median, and the range of most values.
+ */
+export interface Range {
+  high: number;
+  low: number;
+  median: number;
+}
+/**
+ * A run as it is listed.
+ */
+export interface RunView {
+  description: string;
+  ended: number;
+  /**
+   * Which of its files there are.
+   */
+  files: string[];
+  /**
+   * What was found, in plain words, warnings first.
+   */
+  findings: Finding[];
+  /**
+   * None while trials are left.
+   */
+  finishedAt: number | null;
+  /**
+   * Name of its folder.
+   */
+  id: string;
+  /**
+   * Name of its plan.
+   */
+  plan: string;
+  /**
+   * Trials that came to nothing or can't be trusted.
+   */
+  problems: number;
+  /**
+   * The lowest and the highest throughput of the others, in requests a second.
+   *
+   * @minItems 2
+   * @maxItems 2
+   */
+  requestsPerS: [number, number] | null;
+  /**
+   * In the order they ran; left out in lists.
+   */
+  rows?: TrialRow[];
+  /**
+   * In milliseconds since the epoch.
+   */
+  startedAt: number;
+  target: string;
+  /**
+   * Trials of the plan, and those that have ended.
+   */
+  trials: number;
+}
+/**
+ * A trial in a few figures.
+ */
+export interface TrialRow {
+  /**
+   * The load generator did not keep up.
+   */
+  behind: boolean;
+  /**
+   * Requests without all of their replies, or refused.
+   */
+  failed: number;
+  /**
+   * The factors that vary, each with its level.
+   */
+  levels: Partial<Record<Factor, string>>;
+  /**
+   * Place in the plan's order, from 0.
+   */
+  number: number;
+  p50Us: number;
+  p99Us: number;
+  /**
+   * Why there are no figures, or why they can't be trusted.
+   */
+  problem: string | null;
+  /**
+   * From 0.
+   */
+  repetition: number;
+  requestsPerS: number;
+}
+/**
+ * The duration of a worker's stall.
+ */
+export interface Stall {
+  /**
+   * Milliseconds, up to ten minutes.
+   */
+  ms: number;
+}
+/**
+ * A request that was accepted.
+ */
+export interface TakenOn {
+  requestId: string;
 }

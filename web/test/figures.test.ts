@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { brief, duration, percent, rate, short } from '../src/format.ts';
 import { foldRates } from '../src/rates.ts';
-import { FRESH, loadFrom, requestFrom } from '../src/send-form.ts';
+import { FRESH, loadFrom, requestFrom, type SendForm } from '../src/send-form.ts';
 import { NOTHING } from '../src/topology.ts';
 import type { Event, Snapshot, Topology } from '../src/wire.ts';
 
@@ -23,7 +23,7 @@ test('figures are short', () => {
 
 test('a form says what it asks for, and what is wrong', () => {
   assert.deepEqual(requestFrom(FRESH), { fanOut: 'all' });
-  const form = { ...FRESH, task: 'cpu', parameters: '{"rounds":5}', timeoutMs: ' 250 ' };
+  const form: SendForm = { ...FRESH, task: 'cpu', parameters: '{"rounds":5}', timeoutMs: ' 250 ' };
   assert.deepEqual(requestFrom(form), { fanOut: 'all', task: 'cpu', parameters: { rounds: 5 }, timeoutMs: 250 });
   assert.throws(() => requestFrom({ ...FRESH, parameters: '[1]' }), /JSON object/);
   assert.throws(() => requestFrom({ ...FRESH, parameters: '{a}' }), /not JSON/);

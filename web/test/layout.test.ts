@@ -13,10 +13,11 @@ function instance(tier: Tier, node: string, slot: number, workers: number): Inst
     queue: 0,
     peers: [],
     hops: {},
+    restarts: 0,
     droppedEvents: 0,
     seenAt: 0,
     workers: Array.from({ length: workers }, (_, index) => ({ index, id: '', state: 'idle', handled: 0, restarts: 0 })),
-    ledger: { sent: 0, responses: 0, errors: 0, timeouts: 0, inFlight: 0, duplicates: 0, late: 0, retries: 0 },
+    ledger: { sent: 0, responses: 0, errors: 0, timeouts: 0, inFlight: 0, duplicates: 0, late: 0, retries: 0, expired: 0 },
   };
 }
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { seriesOf } from '../src/report/curves.tsx';
 import { strength } from '../src/report/heat-map.tsx';
 import { bytes, times, verdict } from '../src/report/metrics.ts';
-import type { CellSummary, Estimate, Factor, Report } from '../src/report/results.ts';
+import type { Cell, CellSummary, Estimate, Factor, Report } from '../src/wire.ts';
 import { chosen, linear, logarithmic, nines, roomy, roundly, suited, symmetric } from '../src/report/scale.ts';
 import { axes, cellName, grids, layout, levelName, spreadOut } from '../src/report/shape.ts';
 
@@ -17,7 +17,7 @@ const estimate = (median: number, low = median, high = median, coverage = 0.95):
 
 /** A report whose cells are every combination of the factors' levels, with 100 requests a second each. */
 function reportOf(factors: [Factor, string[]][], pair: Factor | null = null): Report {
-  let cells: Record<Factor, string>[] = [{}];
+  let cells: Cell['levels'][] = [{}];
   for (const [factor, levels] of factors)
     cells = cells.flatMap((cell) => levels.map((level) => ({ ...cell, [factor]: level })));
   const summaries = cells.map((_, cell) => ({

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{CONFIDENCE, Figure, Rule, label};
 use crate::experiment::plan::{Factor, Setup, Target};
@@ -11,7 +12,7 @@ use crate::experiment::statistics::Estimate;
 use crate::experiment::statistics::Metric;
 
 /// A comparison of two runs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Comparison {
     pub before: Side,
@@ -28,7 +29,7 @@ pub struct Comparison {
 }
 
 /// One of the two runs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Side {
     pub plan: String,
@@ -39,7 +40,7 @@ pub struct Side {
 }
 
 /// A cell of both runs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ComparedCell {
     pub levels: BTreeMap<Factor, String>,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{CONFIDENCE, CellSummary};
 use crate::experiment::plan::{Cell, Factor, Load, Plan};
@@ -11,7 +12,7 @@ use crate::experiment::statistics::Metric;
 use crate::experiment::statistics::{Estimate, Knee, LoadPoint, knee};
 
 /// A level of the paired factor, compared with its first level; the other factors are equal.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Contrast {
     pub factor: Factor,
@@ -25,7 +26,7 @@ pub struct Contrast {
 }
 
 /// The knee of a rising load.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KneeFinding {
     /// The levels of the factors other than the load.
@@ -33,8 +34,10 @@ pub struct KneeFinding {
     /// Sorted by rate, in requests per second.
     pub points: Vec<LoadPoint>,
     /// None: not even the lowest rate was sustained.
+    #[schema(required)]
     pub knee: Option<Knee>,
     /// Requests per second that the workers could serve.
+    #[schema(required)]
     pub capacity_per_s: Option<f64>,
 }
 

@@ -22,7 +22,7 @@ const POINTS_PER_HALVING: i32 = 5;
 const MAX_AHEAD: usize = 50;
 
 /// Summary of the trials completed so far.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
     /// Sentences: warnings, then findings.
@@ -47,7 +47,7 @@ pub struct Finding {
 }
 
 /// A figure over repetitions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Figure {
     #[serde(flatten)]
     pub estimate: Estimate,
@@ -56,7 +56,7 @@ pub struct Figure {
 }
 
 /// Summary of a cell's trials.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CellSummary {
     /// Index of the plan's cell.
@@ -87,14 +87,16 @@ pub struct CellSummary {
     /// Trials whose load generator fell behind.
     pub behind: usize,
     /// None: there is no expectation; `expected_none` has the reason.
+    #[schema(required)]
     pub expected: Option<Expected>,
+    #[schema(required)]
     pub expected_none: Option<String>,
     /// Ratios of measured medians to expected ones.
     pub of_expected: BTreeMap<Metric, f64>,
 }
 
 /// Median resource usage of the processes of one tier.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UsageSummary {
     pub tiers: Vec<Tier>,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Expectation, Formula, expect_load};
 use crate::config::Socket;
@@ -27,7 +28,7 @@ const MIN_TRIALS: u64 = 3;
 const RANGE: f64 = 0.9;
 
 /// The expected figures of a cell, without the overhead of processes, network and scheduler.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Expected {
     /// The median of simulated trials and the range of nine in ten of them. Excludes metrics that are unbounded because nothing
@@ -36,6 +37,7 @@ pub struct Expected {
     /// Utilisation of the responder workers, from 0 to 1.
     pub utilisation: f64,
     /// Messages per second. None: unbounded.
+    #[schema(required)]
     pub capacity_per_s: Option<f64>,
     /// The offered load is above capacity.
     pub saturated: bool,
@@ -49,7 +51,7 @@ pub struct Expected {
 }
 
 /// A median, and the range of most values.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Range {
     pub median: f64,
     pub low: f64,

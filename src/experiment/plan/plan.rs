@@ -10,6 +10,7 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Factor, Setup};
 
@@ -17,7 +18,7 @@ use super::{Factor, Setup};
 pub const MAX_TRIALS: usize = 2_000;
 
 /// What trials run against.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
     /// Every tier in this process, made anew for each trial.
@@ -88,7 +89,7 @@ impl fmt::Display for Target {
 }
 
 /// The order of the trials.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
     /// Every cell once, then every cell again: a machine that gets slower or busier does so for all of them.
@@ -101,7 +102,7 @@ pub enum Order {
 }
 
 /// A combination of levels, one of each factor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Cell {
     /// The factors that vary, each with its level as the plan gives it.
@@ -110,7 +111,7 @@ pub struct Cell {
 }
 
 /// A plan that can be carried out: every level checked, every combination made.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     pub name: String,
@@ -118,6 +119,7 @@ pub struct Plan {
     pub description: String,
     pub target: Target,
     /// Address of the web tier, for the targets `running` and `swarm`.
+    #[schema(required)]
     pub url: Option<String>,
     /// Name of the stack, for the target `swarm`.
     pub stack: String,
@@ -133,8 +135,10 @@ pub struct Plan {
     /// Milliseconds of load that count.
     pub duration_ms: u64,
     /// Requests that count: the load ends after so many, or after the duration.
+    #[schema(required)]
     pub count: Option<u64>,
     /// The factor whose levels are compared with its first one, within each repetition.
+    #[schema(required)]
     pub pair: Option<Factor>,
     /// Milliseconds that a message may take.
     pub timeout_ms: u64,

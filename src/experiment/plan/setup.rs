@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use toml::Value;
+use utoipa::ToSchema;
 
 use super::Load;
 use crate::config::Socket;
@@ -20,7 +21,7 @@ const MAX_WORKERS: u32 = 1_000;
 pub const MAX_PAYLOAD: u32 = 1 << 20;
 
 /// Something that differs between trials. `Case` stands for several at once, changed together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Factor {
     Case,
@@ -95,7 +96,7 @@ impl fmt::Display for Factor {
 }
 
 /// A deployment and its load: a level of every factor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Setup {
     pub requester_instances: u32,
@@ -115,6 +116,7 @@ pub struct Setup {
     pub window: u32,
     /// Of the `echo` task.
     pub payload_bytes: u32,
+    #[schema(value_type = String, example = "closed 8")]
     pub load: Load,
 }
 

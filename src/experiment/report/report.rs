@@ -1,6 +1,7 @@
 //! Reports and comparisons as HTML pages that need no server: the front end's bundle with the data embedded.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::experiment::analysis::{Comparison, Summary};
 use crate::experiment::plan::Plan;
@@ -16,13 +17,14 @@ const PAGE: Option<&str> = None;
 const PLACE: &str = "{\"kind\":\"nothing\"}";
 
 /// The data of a report: the results without their histograms, which are in the summary.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Report<'a> {
     pub plan: &'a Plan,
     pub environment: &'a Environment,
     /// Milliseconds since the epoch.
     pub started_at: u64,
+    #[schema(required)]
     pub finished_at: Option<u64>,
     pub summary: &'a Summary,
 }
@@ -39,24 +41,25 @@ impl<'a> Report<'a> {
     }
 }
 
-#[derive(Serialize)]
+/// What is embedded in a page of results.
+#[derive(Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-enum Data<'a> {
+pub enum PageData<'a> {
     Report(Report<'a>),
     Comparison(&'a Comparison),
 }
 
 /// The text of `report.html`. None without the feature `dashboard`.
 pub fn report_page(results: &Results, summary: &Summary) -> Option<String> {
-    page(&results.plan.name, &Data::Report(Report::of(results, summary)))
+    page(&results.plan.name, &PageData::Report(Report::of(results, summary)))
 }
 
 /// The text of `compare.html`. None without the feature `dashboard`.
 pub fn compare_page(comparison: &Comparison) -> Option<String> {
-    page("comparison", &Data::Comparison(comparison))
+    page("comparison", &PageData::Comparison(comparison))
 }
 
-fn page(title: &str, data: &Data) -> Option<String> {
+fn page(title: &str, data: &PageData) -> Option<String> {
     // Escaped, so that the data can't end the script element or begin a comment.
     let json = serde_json::to_string(data).ok()?.replace('<', "\\u003c");
     let title = title.replace('&', "&amp;").replace('<', "&lt;");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::experiment::plan::Plan;
 use crate::wire::{Hop, Latency, Ledger, OutcomeCounts, Tier};
@@ -34,7 +35,7 @@ impl Results {
 }
 
 /// What the figures were measured on.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Environment {
     /// Of swarmq.
@@ -90,7 +91,7 @@ pub struct TrialResult {
 }
 
 /// What became of the requests that count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestCounts {
     pub sent: u64,
@@ -103,7 +104,7 @@ pub struct RequestCounts {
 }
 
 /// A point of the latency's distribution.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Percentile {
     /// 0 to 1.
     pub share: f64,

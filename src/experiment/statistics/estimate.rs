@@ -105,8 +105,10 @@ pub struct Knee {
     /// The highest sustained rate, in requests per second.
     pub sustained: f64,
     /// The next higher rate that was measured. `None`: the highest measured rate was sustained.
+    #[schema(required)]
     pub beyond: Option<f64>,
     /// Why `beyond` was not sustained.
+    #[schema(required)]
     pub limit: Option<Limit>,
 }
 

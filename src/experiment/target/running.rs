@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Deployment, TargetDriver};
 use crate::experiment::plan::{Plan, Setup, Trial};
-use crate::wire::{Delay, Tier, Topology};
+use crate::wire::{Delay, Dispatch, DispatchChoice, Tier, Topology};
 
 /// Longest wait until changed pools are as they should be: a worker that leaves ends its message first.
 const CHANGING: Duration = Duration::from_secs(10);
@@ -64,7 +64,7 @@ impl Running {
                 }
             }
         }
-        self.work(Some(setup.delay), Some(setup.dispatch.name()), &topology).await
+        self.work(Some(setup.delay), Some(setup.dispatch), &topology).await
     }
 
     async fn resize(&self, instance: &str, workers: usize) -> Result<()> {
@@ -72,13 +72,13 @@ impl Running {
         self.deployment.control(Method::PUT, &path, &json!({ "workers": workers })).await.context(TOKEN)
     }
 
-    async fn work(&self, delay: Option<Delay>, dispatch: Option<&str>, topology: &Topology) -> Result<()> {
+    async fn work(&self, delay: Option<Delay>, dispatch: Option<Dispatch>, topology: &Topology) -> Result<()> {
         if let Some(delay) = delay {
             self.deployment.control(Method::PUT, "delay", &delay).await.context(TOKEN)?;
         }
-        let differs = topology.living(Tier::Broker).any(|view| view.snapshot.dispatch.as_deref() != dispatch);
+        let differs = topology.living(Tier::Broker).any(|view| view.snapshot.dispatch != dispatch);
         if let Some(dispatch) = dispatch.filter(|_| differs) {
-            self.deployment.control(Method::PUT, "dispatch", &json!({ "dispatch": dispatch })).await.context(TOKEN)?;
+            self.deployment.control(Method::PUT, "dispatch", &DispatchChoice { dispatch }).await.context(TOKEN)?;
         }
         Ok(())
     }
@@ -107,7 +107,7 @@ impl TargetDriver for Running {
             }
         }
         let delay = found.living(Tier::Responder).find_map(|view| view.snapshot.delay);
-        let dispatch = found.living(Tier::Broker).find_map(|view| view.snapshot.dispatch.clone());
-        self.work(delay, dispatch.as_deref(), &now).await
+        let dispatch = found.living(Tier::Broker).find_map(|view| view.snapshot.dispatch);
+        self.work(delay, dispatch, &now).await
     }
 }

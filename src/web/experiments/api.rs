@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Experiments, PlanProblem, RunView, Wanted};
+use crate::experiment::analysis::Comparison;
 use crate::experiment::plan::{Plan, PlanFlags, READY_MADE, Target, load_plan};
 use crate::runtime::http::{ApiError, ErrorAnswer};
 use crate::wire::{ErrorCode, ExperimentView};
@@ -62,12 +63,12 @@ struct Overview {
     /// Where runs are kept.
     dir: String,
     /// Why nothing can be written there.
+    #[schema(required)]
     unwritable: Option<String>,
 }
 
 /// A ready-made plan.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Plan)]
 struct ReadyMade {
     name: &'static str,
     description: String,
@@ -77,10 +78,10 @@ struct ReadyMade {
 
 /// What a plan can run against.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Target)]
 struct TargetView {
     name: &'static str,
     /// Why it can't be used from here.
+    #[schema(required)]
     refused: Option<String>,
 }
 
@@ -89,7 +90,7 @@ struct TargetView {
 #[serde(untagged)]
 enum Verdict {
     Possible {
-        #[schema(value_type = Object)]
+        #[schema(value_type = Plan)]
         plan: Box<Plan>,
         trials: usize,
         /// The longest that all trials should take, in milliseconds.
@@ -260,7 +261,7 @@ struct Pair {
     get, path = "/api/v1/experiments/comparison", operation_id = "compareRuns",
     params(Pair),
     responses(
-        (status = 200, description = "As `swarmq experiment compare --json` prints it", body = Object),
+        (status = 200, description = "As `swarmq experiment compare --json` prints it", body = Comparison),
         (status = 404, description = "One of them is not there", body = ErrorAnswer),
         (status = 422, description = "They can't be compared", body = ErrorAnswer),
     )

@@ -37,6 +37,7 @@ pub struct RunView {
     /// In milliseconds since the epoch.
     pub started_at: u64,
     /// None while trials are left.
+    #[schema(required)]
     pub finished_at: Option<u64>,
     /// Trials of the plan, and those that have ended.
     pub trials: usize,
@@ -44,7 +45,7 @@ pub struct RunView {
     /// Trials that came to nothing or can't be trusted.
     pub problems: usize,
     /// The lowest and the highest throughput of the others, in requests a second.
-    #[schema(value_type = Option<[f64; 2]>)]
+    #[schema(required, value_type = Option<[f64; 2]>, min_items = 2, max_items = 2)]
     pub requests_per_s: Option<(f64, f64)>,
     /// What was found, in plain words, warnings first.
     pub findings: Vec<Finding>,
@@ -64,9 +65,9 @@ pub struct TrialRow {
     /// From 0.
     pub repetition: u32,
     /// The factors that vary, each with its level.
-    #[schema(value_type = BTreeMap<String, String>)]
     pub levels: BTreeMap<Factor, String>,
     /// Why there are no figures, or why they can't be trusted.
+    #[schema(required)]
     pub problem: Option<String>,
     /// The load generator did not keep up.
     pub behind: bool,

@@ -55,6 +55,7 @@ pub struct Wanted {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PlanProblem {
     /// Of the plan's text, from 1; none where it is not one line's.
+    #[schema(required)]
     pub line: Option<usize>,
     pub message: String,
 }

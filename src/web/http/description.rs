@@ -1,5 +1,6 @@
 //! The OpenAPI description of the web tier, 3.1. Adds the parts that many calls have in common.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use actix_web::http::header::ContentType;
@@ -9,9 +10,14 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 use super::{access, api, article, control};
+use crate::experiment::plan::Factor;
+use crate::experiment::report::PageData;
+use crate::experiment::statistics::Metric;
 use crate::runtime::http::{Access, ErrorAnswer};
 use crate::web::experiments::api as experiments_api;
+use crate::web::hub::DashboardMessage;
 use crate::web::load;
+use crate::wire::Hop;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -62,7 +68,7 @@ use crate::web::load;
         experiments_api::compare,
         experiments_api::file,
     ),
-    components(schemas(ErrorAnswer))
+    components(schemas(ErrorAnswer, DashboardMessage, PageData, Metric, Factor, Hop))
 )]
 struct Description;
 
@@ -74,8 +80,36 @@ pub static DESCRIPTION: LazyLock<Value> = LazyLock::new(|| {
             complete(path, method, call);
         }
     }
+    // What is no body of a call: the messages of the WebSocket, and the data in a page of results.
+    all["x-data"] = json!({ "/ws": reference("DashboardMessage"), "report.html": reference("PageData") });
+    let schemas = all["components"]["schemas"].as_object().cloned().unwrap_or_default();
+    let named = schemas.into_iter().map(|(name, schema)| (schema["enum"].to_string(), name)).collect();
+    all["components"]["schemas"].as_object_mut().into_iter().flatten().for_each(|(_, schema)| tidy(schema, &named));
     all
 });
+
+/// A reference to a schema of the description.
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+/// Refers to enumerations by name, which utoipa repeats in the keys of maps and in tuples, and says how long tuples are.
+fn tidy(schema: &mut Value, named: &BTreeMap<String, String>) {
+    if let Some(length) = schema["prefixItems"].as_array().map(Vec::len) {
+        (schema["items"], schema["minItems"], schema["maxItems"]) = (json!({}), json!(length), json!(length));
+    }
+    let parts: Vec<&mut Value> = match schema {
+        Value::Object(fields) => fields.values_mut().collect(),
+        Value::Array(items) => items.iter_mut().collect(),
+        _ => vec![],
+    };
+    for part in parts {
+        match part.get("enum").and_then(|values| named.get(&values.to_string())) {
+            Some(name) => *part = reference(name),
+            None => tidy(part, named),
+        }
+    }
+}
 
 /// Adds the error responses that follow from a call's parameters, body and access.
 fn complete(path: &str, method: &str, call: &mut Value) {
@@ -101,7 +135,7 @@ fn complete(path: &str, method: &str, call: &mut Value) {
         (call.get("requestBody").is_some(), "422", "The fields contradict each other"),
         (true, "default", "Any other error"),
     ];
-    let content = json!({ "application/json": { "schema": { "$ref": "#/components/schemas/ErrorAnswer" } } });
+    let content = json!({ "application/json": { "schema": reference("ErrorAnswer") } });
     for (_, status, text) in errors.into_iter().filter(|error| error.0) {
         if call["responses"].get(status).is_none() {
             call["responses"][status] = json!({ "description": text, "content": content });
@@ -118,4 +152,35 @@ async fn description() -> HttpResponse {
 /// Adds the routes.
 pub fn routes(config: &mut ServiceConfig) {
     config.service(description);
+}
+
+#[cfg(all(test, feature = "dashboard"))]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn the_types_of_the_page_are_those_of_the_description() {
+        let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
+        let mut node = Command::new("node")
+            .arg("wire/types.mjs")
+            .current_dir(&web)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("Node.js, which bundled the page, makes its types");
+        node.stdin.take().unwrap().write_all(DESCRIPTION.to_string().as_bytes()).unwrap();
+        let output = node.wait_with_output().unwrap();
+        assert!(output.status.success(), "web/wire/types.mjs failed");
+        let path = web.join("src/wire.ts");
+        if std::env::var_os("UPDATE_TYPES").is_some() {
+            fs::write(&path, &output.stdout).unwrap();
+        }
+        let same = fs::read(&path).is_ok_and(|text| text == output.stdout);
+        assert!(same, "{} is out of date; run: UPDATE_TYPES=1 cargo test --lib the_types_of_the_page", path.display());
+    }
 }

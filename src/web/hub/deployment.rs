@@ -8,19 +8,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::Recipient;
-use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{
-    DashboardPermit, Dashboards, Instances, LatencyModel, ModelInput, OwnSettings, Owners, Push, Refused, Sampler,
-    Shortlist,
+    DashboardMessage, DashboardPermit, Dashboards, Instances, LatencyModel, ModelInput, OwnSettings, Owners, Push,
+    Refused, Sampler, Shortlist,
 };
 use crate::experiment::expected::IdleExpectation;
 use crate::runtime::telemetry::{Report, TelemetryError, place};
 use crate::web::links::LinkTable;
 use crate::web::requests::{Requests, Shown};
-use crate::web::{Feed, Load, LoadView, text_of};
+use crate::web::{Feed, Load, LoadView};
 use crate::wire::{
     Event, ExperimentView, InstanceState, LinkState, LinkView, RequestLog, RequestView, SHOWN_BODY, Sample, Tier,
     Topology, now_ms,
@@ -295,8 +294,7 @@ impl Deployment {
         let load = self.load.view();
         let batch = (!batch.events.is_empty()).then(|| {
             state.seq += 1;
-            let (seq, now, load, events) = (state.seq, now_ms(), json!(load), batch.events);
-            format!(r#"{{"type":"events","seq":{seq},"now":{now},"load":{load},"events":[{events}]}}"#)
+            DashboardMessage::Events { seq: state.seq, now: now_ms(), load, events: batch.events }.to_text()
         });
         let mut dashboards = std::mem::replace(&mut state.dashboards, Dashboards::new(0));
         dashboards.send(batch, || Some(state.snapshot(&self.own, load, &own_requests?)));
@@ -317,19 +315,20 @@ impl Deployment {
 impl State {
     /// Everything that a page shows; `own_requests` and those of other web instances, newest first.
     fn snapshot(&self, own: &OwnSettings, load: LoadView, own_requests: &[Shown]) -> String {
-        let Shortlist { requests, left_out } = Shortlist::of(own_requests, &self.requests);
-        let rest = json!({
-            "seq": self.seq,
-            "now": now_ms(),
-            "requestsLeftOut": left_out,
-            "samples": self.samples,
-            "experiment": self.experiment,
-            "settings": self.model.settings(own, &self.known.topology),
-            "load": load,
-            "version": env!("CARGO_PKG_VERSION"),
-        });
-        // What may be large goes into the text directly: as a tree of values it would take many times its memory.
-        let (topology, rest) = (text_of(&self.known.topology), &rest.to_string()[1..]);
-        format!(r#"{{"type":"snapshot","topology":{topology},"requests":[{requests}],{rest}"#)
+        let list = Shortlist::of(own_requests, &self.requests);
+        let snapshot = DashboardMessage::Snapshot {
+            seq: self.seq,
+            now: now_ms(),
+            topology: &self.known.topology,
+            requests: list.requests,
+            requests_left_out: list.left_out,
+            samples: &self.samples,
+            experiment: self.experiment.as_deref(),
+            settings: Box::new(self.model.settings(own, &self.known.topology)),
+            load,
+            version: env!("CARGO_PKG_VERSION"),
+            page: option_env!("DASHBOARD_PAGE"),
+        };
+        snapshot.to_text()
     }
 }

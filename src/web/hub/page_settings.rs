@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::experiment::expected::{IdleExpectation, expect_idle};
 use crate::responder::DelaySource;
@@ -22,15 +23,18 @@ pub struct OwnSettings {
 }
 
 /// Sent with each snapshot.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PageSettings {
+    /// Of the responders.
     delay: Delay,
     timeout_ms: u64,
     task: String,
-    dispatch: String,
+    dispatch: Dispatch,
     controls: bool,
     batch_ms: u64,
+    /// None while it is worked out, or where no responder is known.
+    #[schema(required)]
     expected: Option<IdleExpectation>,
 }
 
@@ -92,9 +96,8 @@ impl LatencyModel {
     }
 }
 
-fn dispatch(topology: &Topology) -> String {
-    let dispatch = topology.living(Tier::Broker).find_map(|view| view.snapshot.dispatch.clone());
-    dispatch.unwrap_or_else(|| Dispatch::default().name().to_owned())
+fn dispatch(topology: &Topology) -> Dispatch {
+    topology.living(Tier::Broker).find_map(|view| view.snapshot.dispatch).unwrap_or_default()
 }
 
 /// What there is to expect in a deployment; none while no responder is known.
@@ -104,7 +107,7 @@ fn input(topology: &Topology) -> Option<ModelInput> {
     Some(ModelInput {
         messages: workers(Tier::Requester),
         servers: workers(Tier::Responder),
-        shared_queue: dispatch(topology) == Dispatch::LeastBusy.name(),
+        shared_queue: dispatch(topology) == Dispatch::LeastBusy,
         delay,
     })
 }

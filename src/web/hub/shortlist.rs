@@ -1,7 +1,9 @@
 //! The requests in a snapshot: the newest of this web tier and of others, as far as they fit.
 
+use serde_json::value::RawValue;
+
+use crate::web::json_of;
 use crate::web::requests::Shown;
-use crate::web::text_of;
 use crate::wire::{RequestLog, RequestView, SHOWN_BODY};
 
 /// Most bytes of the requests in a snapshot.
@@ -9,8 +11,10 @@ const MAX_BYTES: usize = 4 << 20;
 
 /// What a snapshot shows of the requests.
 pub struct Shortlist {
-    /// As JSON with commas between, newest first.
-    pub requests: String,
+    /// Each as JSON, newest first.
+    pub requests: Vec<Box<RawValue>>,
+    /// Of all requests together.
+    bytes: usize,
     /// Older ones, for which there was no room.
     pub left_out: usize,
 }
@@ -26,7 +30,7 @@ impl Shortlist {
             (None, _) => others.next(),
             (Some(_), _) => own.next(),
         });
-        let mut list = Self { requests: String::new(), left_out: 0 };
+        let mut list = Self { requests: vec![], bytes: 0, left_out: 0 };
         for view in newest {
             if list.left_out > 0 || !(list.add(view, SHOWN_BODY) || list.add(view, 0)) {
                 list.left_out += 1;
@@ -37,10 +41,12 @@ impl Shortlist {
 
     /// Adds a request with bodies of up to so many bytes; false where it does not fit.
     fn add(&mut self, view: &RequestView, body: usize) -> bool {
-        let view = text_of(&*Shown::of(view, body));
-        let fits = self.requests.len() + view.len() <= MAX_BYTES;
+        let view = json_of(&*Shown::of(view, body));
+        let bytes = view.get().len();
+        let fits = self.bytes + bytes <= MAX_BYTES;
         if fits {
-            self.requests.extend([if self.requests.is_empty() { "" } else { "," }, &view]);
+            self.bytes += bytes;
+            self.requests.push(view);
         }
         fits
     }
@@ -67,7 +73,8 @@ mod tests {
         }
         let own = [view("new", 4, 100), view("wide", 2, 300)].map(|view| Shown::of(&view, usize::MAX));
         let list = Shortlist::of(&own, &others);
-        let views: Vec<RequestView> = serde_json::from_str(&format!("[{}]", list.requests)).unwrap();
+        let views = list.requests.iter().map(|view| serde_json::from_str(view.get()).unwrap());
+        let views: Vec<RequestView> = views.collect();
         assert_eq!(views.iter().map(|view| &*view.request_id).collect::<Vec<_>>(), ["new", "other", "wide", "old"]);
         let lengths = [0, 2].map(|index| (views[index].replies.len(), views[index].replies[0].body.len()));
         assert_eq!((lengths, list.left_out), ([(100, SHOWN_BODY), (300, 0)], 0));
@@ -78,6 +85,6 @@ mod tests {
     fn the_oldest_are_left_out_where_even_that_does_not_fit() {
         let own: Vec<_> = (0..8).map(|index| Shown::of(&view("own", 9 - index, 5_000), 0)).collect();
         let list = Shortlist::of(&own, &RequestLog::new(10, 1 << 20));
-        assert!(list.requests.len() <= MAX_BYTES && (1..8).contains(&list.left_out), "{} left out", list.left_out);
+        assert!(list.bytes <= MAX_BYTES && (1..8).contains(&list.left_out), "{} left out", list.left_out);
     }
 }

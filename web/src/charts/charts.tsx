@@ -1,7 +1,7 @@
 /** The charts: what each shows, out of the samples. */
 import { count, duration, rate } from '../format.ts';
 import { samples, settings } from '../store.ts';
-import type { Expected, Sample } from '../wire.ts';
+import type { IdleExpectation, Sample } from '../wire.ts';
 import { Chart } from './chart.tsx';
 
 interface Props {
@@ -13,7 +13,7 @@ const SHORT = 90;
 
 const shown = (small: boolean | undefined): readonly Sample[] => (small ? samples.value.slice(-SHORT) : samples.value);
 /** Without a delay the expectation is zero, and says nothing about the work itself. */
-const withDelay = (expected: Expected | null | undefined) =>
+const withDelay = (expected: IdleExpectation | null | undefined) =>
   expected && expected.messageP99Ms > 0 ? expected : undefined;
 const times = (list: readonly Sample[]): number[] => list.map(({ at }) => at / 1_000);
 const milliseconds = (us: number | undefined): number | null => (us === undefined ? null : us / 1_000);

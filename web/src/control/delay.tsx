@@ -5,10 +5,10 @@ import { topology } from '../store.ts';
 import { living } from '../topology.ts';
 import { Said, useAction } from '../views/action.tsx';
 import { Choice } from '../views/choice.tsx';
-import type { Delay, DelayKind, Dispatch } from '../wire.ts';
+import type { Delay, DelayShape, Dispatch } from '../wire.ts';
 import { permission } from './permission.tsx';
 
-const KINDS: { value: DelayKind; label: string; fields: (keyof Delay)[] }[] = [
+const KINDS: { value: DelayShape; label: string; fields: (keyof Delay)[] }[] = [
   { value: 'none', label: 'none', fields: [] },
   { value: 'fixed', label: 'fixed', fields: ['meanMs'] },
   { value: 'uniform', label: 'uniform', fields: ['minMs', 'maxMs'] },
@@ -55,7 +55,7 @@ export function DelayControl() {
           <select
             value={delay.kind}
             disabled={disabled}
-            onChange={(event) => setForm({ ...delay, kind: event.currentTarget.value as DelayKind })}
+            onChange={(event) => setForm({ ...delay, kind: event.currentTarget.value as DelayShape })}
           >
             {KINDS.map(({ value, label }) => (
               <option key={value} value={value}>

@@ -1,7 +1,7 @@
 /** Two runs side by side. */
 import { useEffect, useState } from 'preact/hooks';
 import { compareRuns } from '../api.ts';
-import type { Comparison } from '../report/results.ts';
+import type { Comparison } from '../wire.ts';
 import { RunComparison } from './run-report.tsx';
 import type { Read } from './runs.ts';
 

@@ -1,15 +1,15 @@
 /** A plan is picked, edited, checked as it is typed, and started. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { checkPlan, readPlan, startExperiment, type Planned } from '../api.ts';
+import { checkPlan, readPlan, startExperiment } from '../api.ts';
 import { permission } from '../control/permission.tsx';
 import { plural } from '../format.ts';
 import { experiment } from '../store.ts';
 import { Said, useAction } from '../views/action.tsx';
 import { Choice } from '../views/choice.tsx';
+import type { Overview, PlanText, RunView, Target, Verdict } from '../wire.ts';
 import { PlanEditor } from './editor.tsx';
 import { targetOf } from './plan-text.ts';
 import { isUnderWay, roughly } from './progress.ts';
-import type { ExperimentsOverview, PlanCheck, RunView } from './wire.ts';
 
 /** After the last key, before the plan is checked. */
 const PAUSE_MS = 300;
@@ -19,8 +19,7 @@ const TARGETS = [
   { value: 'in-process', label: 'One process' },
   { value: 'processes', label: 'Processes' },
   { value: 'swarm', label: 'Swarm' },
-] as const;
-type Target = (typeof TARGETS)[number]['value'];
+] as const satisfies { value: Target; label: string }[];
 
 const MEANING: Record<Target, string> = {
   running: 'What this page shows is changed for each trial, loaded, and left as it was found.',
@@ -35,15 +34,15 @@ interface Draft {
   target: Target;
 }
 
-const plannedOf = ({ name, text, target }: Draft): Planned => ({ plan: text, name, target });
+const plannedOf = ({ name, text, target }: Draft): PlanText => ({ plan: text, name, target });
 
-type Verdict = { state: 'unasked' } | { state: 'checking' } | { state: 'checked'; check: PlanCheck } | { state: 'failed'; problem: string };
+type CheckState = { state: 'unasked' } | { state: 'checking' } | { state: 'checked'; check: Verdict } | { state: 'failed'; problem: string };
 
 /** Kept while other views are shown. */
 let kept: Draft | undefined;
 
 /** The form. `given` is a run whose plan is to be used again. */
-export function NewRun({ overview, runs, given }: { overview: ExperimentsOverview; runs: RunView[]; given: string }) {
+export function NewRun({ overview, runs, given }: { overview: Overview; runs: RunView[]; given: string }) {
   const first = overview.plans[0];
   const [draft, setDraft] = useState<Draft>(
     () => kept ?? { name: first?.name ?? 'plan', text: first?.text ?? '', target: 'running' },
@@ -79,9 +78,9 @@ export function NewRun({ overview, runs, given }: { overview: ExperimentsOvervie
   };
 
   const problem =
-    verdict.state === 'checked' && verdict.check.problem ? verdict.check.problem : undefined;
+    verdict.state === 'checked' && 'problem' in verdict.check ? verdict.check.problem : undefined;
   const blocked = blockedBy(overview);
-  const ready = verdict.state === 'checked' && !verdict.check.problem && !blocked && !action.busy;
+  const ready = verdict.state === 'checked' && !problem && !blocked && !action.busy;
   return (
     <section class="new-run" aria-label="New experiment">
       <h2>New experiment</h2>
@@ -143,11 +142,11 @@ export function NewRun({ overview, runs, given }: { overview: ExperimentsOvervie
   );
 }
 
-const refusal = (overview: ExperimentsOverview, target: Target): string | null =>
+const refusal = (overview: Overview, target: Target): string | null =>
   overview.targets.find(({ name }) => name === target)?.refused ?? null;
 
 /** The targets that can't be chosen, and why. */
-function Refused({ overview }: { overview: ExperimentsOverview }) {
+function Refused({ overview }: { overview: Overview }) {
   const refused = TARGETS.filter(({ value }) => refusal(overview, value));
   if (refused.length === 0) return null;
   return (
@@ -163,30 +162,30 @@ function Refused({ overview }: { overview: ExperimentsOverview }) {
 }
 
 /** Why nothing can be started now, whatever the plan is. */
-function blockedBy({ unwritable }: ExperimentsOverview): string {
+function blockedBy({ unwritable }: Overview): string {
   if (isUnderWay(experiment.value)) return 'One experiment runs at a time: the next can start when this one has ended.';
   if (unwritable) return `Nothing can be started: ${unwritable}.`;
   return permission.value === 'permitted' ? '' : 'To check a plan and to start it takes the same permission as the controls.';
 }
 
 /** The target that a plan names, or the first that can carry it out. */
-async function fitting({ name, text }: Omit<Draft, 'target'>, overview: ExperimentsOverview): Promise<Target> {
+async function fitting({ name, text }: Omit<Draft, 'target'>, overview: Overview): Promise<Target> {
   const own = targetOf(text);
   const usable = TARGETS.map(({ value }) => value).filter((value) => !refusal(overview, value));
   const candidates = [...usable].sort((a, b) => Number(b === own) - Number(a === own));
   if (permission.value !== 'permitted') return candidates[0] ?? 'running';
   for (const target of candidates) {
     const check = await checkPlan(plannedOf({ name, text, target }));
-    if (!check.problem) return target;
+    if ('trials' in check) return target;
   }
   return candidates[0] ?? 'running';
 }
 
-function VerdictLine({ verdict }: { verdict: Verdict }) {
+function VerdictLine({ verdict }: { verdict: CheckState }) {
   if (verdict.state === 'unasked') return null;
   if (verdict.state === 'checking') return <>Checking…</>;
   if (verdict.state === 'failed') return <span class="is-problem">{verdict.problem}</span>;
-  if (verdict.check.problem) return <span class="is-problem">This plan can’t be carried out.</span>;
+  if ('problem' in verdict.check) return <span class="is-problem">This plan can’t be carried out.</span>;
   const { trials, timeMs } = verdict.check;
   return (
     <>
@@ -196,13 +195,13 @@ function VerdictLine({ verdict }: { verdict: Verdict }) {
 }
 
 /** What the server says of a plan, a moment after it was last changed; it is asked by those who may start it. */
-function useVerdict({ name, text, target }: Draft, permitted: boolean): Verdict {
-  const [verdict, setVerdict] = useState<Verdict>({ state: 'unasked' });
+function useVerdict({ name, text, target }: Draft, permitted: boolean): CheckState {
+  const [verdict, setVerdict] = useState<CheckState>({ state: 'unasked' });
   const latest = useRef(0);
   useEffect(() => {
     latest.current += 1;
     const mine = latest.current;
-    const say = (said: Verdict): void => {
+    const say = (said: CheckState): void => {
       // Answers may overtake one another.
       if (mine === latest.current) setVerdict(said);
     };

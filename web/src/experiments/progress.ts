@@ -1,6 +1,6 @@
 /** How far an experiment is, and how long it will take. */
 import { duration } from '../format.ts';
-import type { ExperimentView } from './wire.ts';
+import type { ExperimentView } from '../wire.ts';
 
 /** True while its process is there. */
 export const isUnderWay = (view: ExperimentView | undefined): boolean =>

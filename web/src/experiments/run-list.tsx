@@ -1,7 +1,7 @@
 /** Earlier runs: what each was, what it showed, and two of them to be compared. */
 import { useState } from 'preact/hooks';
 import { count, plural, rate } from '../format.ts';
-import type { RunView } from './wire.ts';
+import type { RunView } from '../wire.ts';
 
 /** The list, newest first. */
 export function RunList({ runs, dir }: { runs: RunView[]; dir: string }) {

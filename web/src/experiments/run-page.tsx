@@ -5,12 +5,12 @@ import { deleteRun, fileOf, resumeExperiment } from '../api.ts';
 import { permission } from '../control/permission.tsx';
 import { experiment } from '../store.ts';
 import { Said, useAction } from '../views/action.tsx';
+import type { RunView, TrialRow } from '../wire.ts';
 import { isUnderWay } from './progress.ts';
 import { RunReport } from './run-report.tsx';
 import { when } from './run-list.tsx';
 import { details, openRun, refreshRuns, type RunDetails } from './runs.ts';
 import { Trials } from './trials.tsx';
-import type { RunView, TrialRow } from './wire.ts';
 
 /** The route `#/experiments/<id>`. */
 export function RunPage({ id }: { id: string }) {

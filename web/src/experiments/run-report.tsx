@@ -3,7 +3,7 @@ import { render, type ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ComparisonView } from '../report/comparison.tsx';
 import { ReportView } from '../report/report.tsx';
-import type { Comparison, Report } from '../report/results.ts';
+import type { Comparison, Report } from '../wire.ts';
 
 /** A run's charts and tables. */
 export function RunReport({ report, head }: { report: Report; head: boolean }) {

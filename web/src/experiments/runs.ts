@@ -2,8 +2,7 @@
 import { effect, signal } from '@preact/signals';
 import { readExperiments, readReport, readRun, readRuns } from '../api.ts';
 import { connection, experiment } from '../store.ts';
-import type { Report } from '../report/results.ts';
-import type { ExperimentsOverview, RunView } from './wire.ts';
+import type { Overview, Report, RunView } from '../wire.ts';
 
 /** What came of reading something: nothing yet, the thing, or why not. */
 export type Read<T> = { state: 'reading' } | { state: 'read'; value: T } | { state: 'failed'; problem: string };
@@ -14,7 +13,7 @@ export interface RunDetails {
   report: Report | undefined;
 }
 
-export const overview = signal<Read<ExperimentsOverview>>({ state: 'reading' });
+export const overview = signal<Read<Overview>>({ state: 'reading' });
 export const runs = signal<Read<RunView[]>>({ state: 'reading' });
 
 /** The run whose details are shown, with its id. */

@@ -1,13 +1,14 @@
 /** The trials of a run, a line each, with small bars to compare them by. */
 import { duration, rate } from '../format.ts';
-import type { TrialRow } from './wire.ts';
+import { keysOf } from '../keys.ts';
+import type { TrialRow } from '../wire.ts';
 
 /** Lines that are shown before one asks for all. */
 const MOST = 200;
 
 /** The table; the newest trial comes first while the run goes on. */
 export function Trials({ rows, newestFirst }: { rows: TrialRow[]; newestFirst: boolean }) {
-  const factors = [...new Set(rows.flatMap(({ levels }) => Object.keys(levels)))];
+  const factors = [...new Set(rows.flatMap(({ levels }) => keysOf(levels)))];
   const shown = (newestFirst ? rows.toReversed() : rows).slice(0, MOST);
   const highest = Math.max(...rows.map((row) => row.requestsPerS));
   const slowest = Math.max(...rows.map((row) => row.p99Us));

@@ -5,8 +5,8 @@ import { permission } from '../control/permission.tsx';
 import { count, duration, plural, rate } from '../format.ts';
 import { serverNow } from '../store.ts';
 import { Said, useAction } from '../views/action.tsx';
+import type { ExperimentState, ExperimentView } from '../wire.ts';
 import { isUnderWay, levelsInWords, partDone, roughly, timeLeft } from './progress.ts';
-import type { ExperimentState, ExperimentView } from './wire.ts';
 
 const WORDS: Record<ExperimentState, string> = {
   starting: 'starting',

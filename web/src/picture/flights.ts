@@ -1,7 +1,7 @@
 /** Messages on their way: each a dot that runs along one or more links. */
-import { outcomeOf } from '../requests.ts';
+import { outcomeOf, type Outcome } from '../requests.ts';
 import { living } from '../topology.ts';
-import type { Event, InstanceView, Outcome, Topology } from '../wire.ts';
+import type { Event, InstanceView, Topology } from '../wire.ts';
 import { brokersOf } from './routes.ts';
 
 /** A place a dot passes: an instance, or one of its workers. */

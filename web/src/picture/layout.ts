@@ -1,5 +1,6 @@
 /** Where everything in the picture of the tiers stands: tiers as columns, or as rows where there is no width. */
-import { TIERS, type InstanceView, type Tier } from '../wire.ts';
+import { TIERS } from '../topology.ts';
+import type { InstanceView, Tier } from '../wire.ts';
 
 /** An instance's place. Marks stand in a grid of `columns`, each in a cell of `cell` pixels. */
 export interface Panel {

@@ -1,17 +1,18 @@
 /** Two runs side by side. */
 import { plural } from '../format.ts';
+import { keysOf } from '../keys.ts';
+import type { Comparison, Metric, Side } from '../wire.ts';
 import { METRICS, verdict } from './metrics.ts';
 import { compared, RatioChart } from './ratios.tsx';
-import type { Comparison, Levels, MetricName, Side } from './results.ts';
-import { levelName } from './shape.ts';
+import { levelName, type Levels } from './shape.ts';
 import { EnvironmentTable, FigureText, MEASURED } from './tables.tsx';
 
-const SHOWN: MetricName[] = ['requestsPerS', 'p50', 'p99', 'cpu', 'memory'];
-const TABLE: MetricName[] = [...MEASURED, 'errors'];
+const SHOWN: Metric[] = ['requestsPerS', 'p50', 'p99', 'cpu', 'memory'];
+const TABLE: Metric[] = [...MEASURED, 'errors'];
 
 const name = (levels: Levels): string =>
-  Object.entries(levels)
-    .map(([factor, level]) => levelName(factor, level ?? ''))
+  keysOf(levels)
+    .map((factor) => levelName(factor, levels[factor] ?? ''))
     .join(', ') || 'the only cell';
 
 /** All of it. */

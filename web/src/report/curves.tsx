@@ -1,9 +1,10 @@
 /** Throughput and latency over a numeric factor, and the knee. */
 import { rate } from '../format.ts';
+import { keysOf } from '../keys.ts';
+import type { CellSummary, Metric, Report } from '../wire.ts';
 import { METRICS, spread } from './metrics.ts';
 import { chosen, linear, suited, type Scale } from './scale.ts';
 import { cellName, layout, type Axis, type Panel } from './shape.ts';
-import type { CellSummary, MetricName, Report } from './results.ts';
 import { XyChart, type XyMark, type XyPoint, type XySeries } from './xy-chart.tsx';
 
 /** Charts of throughput, p50 and p99, one of each for every combination that is a panel. */
@@ -12,7 +13,7 @@ export function Curves({ report }: { report: Report }) {
   if (!found) return null;
   const { axis, panels, more } = found;
   const x = chosen(axis.levels.map(({ value }) => value));
-  const metrics: MetricName[] = ['requestsPerS', 'p50', 'p99'];
+  const metrics: Metric[] = ['requestsPerS', 'p50', 'p99'];
   const scales = Object.fromEntries(metrics.map((metric) => [metric, scaleOf(report, metric)]));
   return (
     <section class="part-of-report">
@@ -46,7 +47,7 @@ export function Curves({ report }: { report: Report }) {
   );
 }
 
-const titles: Partial<Record<MetricName, string>> = {
+const titles: Partial<Record<Metric, string>> = {
   requestsPerS: 'Throughput, requests/s',
   p50: 'Latency, p50',
   p99: 'Latency, p99',
@@ -56,14 +57,14 @@ const tick = (axis: Axis, value: number): string =>
   axis.levels.length > 12 ? rate(value) : value.toLocaleString('en');
 
 /** One scale for all panels, so that they can be compared. */
-function scaleOf({ summary }: Report, metric: MetricName): Scale {
+function scaleOf({ summary }: Report, metric: Metric): Scale {
   const measured = summary.cells.flatMap((cell) => cell.figures[metric]?.values ?? []);
   const expected = summary.cells.flatMap((cell) => cell.expected?.figures[metric]?.median ?? []);
   return metric === 'requestsPerS' ? linear(0, Math.max(0, ...measured, ...expected)) : suited([...measured, ...expected.filter((value) => value > 0)]);
 }
 
 /** A panel's curves for one metric. */
-export function seriesOf(panel: Panel, metric: MetricName): XySeries[] {
+export function seriesOf(panel: Panel, metric: Metric): XySeries[] {
   return panel.curves.map(({ label, points }) => ({
     label,
     points: points.flatMap(({ x, cell }) => pointOf(x, cell, metric) ?? []),
@@ -74,7 +75,7 @@ export function seriesOf(panel: Panel, metric: MetricName): XySeries[] {
   }));
 }
 
-function pointOf(x: number, cell: CellSummary, metric: MetricName): XyPoint | undefined {
+function pointOf(x: number, cell: CellSummary, metric: Metric): XyPoint | undefined {
   const figure = cell.figures[metric];
   if (!figure) return undefined;
   const { median, low, high, values } = figure;
@@ -89,7 +90,7 @@ function marksOf({ plan, summary }: Report, axis: Axis, panel: Panel): XyMark[] 
   if (axis.factor !== 'load' || panel.curves.length > 1 || !first) return [];
   const levels = plan.cells[first.cell.cell]?.levels ?? {};
   const found = summary.knees.find(({ others }) =>
-    Object.entries(others).every(([factor, level]) => levels[factor] === level),
+    keysOf(others).every((factor) => levels[factor] === others[factor]),
   );
   const most = axis.levels.at(-1)?.value ?? 0;
   const marks = [

@@ -1,10 +1,10 @@
 /** Two factors at once: a grid of figures, the colour as strong as the figure is large. */
+import type { Metric, Report } from '../wire.ts';
 import { METRICS } from './metrics.ts';
 import { byDistance, byRatio } from './scale.ts';
 import { grids, type Grid } from './shape.ts';
-import type { MetricName, Report } from './results.ts';
 
-const SHOWN: { metric: MetricName; title: string }[] = [
+const SHOWN: { metric: Metric; title: string }[] = [
   { metric: 'requestsPerS', title: 'Throughput, requests/s' },
   { metric: 'p99', title: 'Latency, p99' },
 ];
@@ -39,7 +39,7 @@ export function strength(value: number, low: number, high: number): number {
   return (low > 0 && high / low > 8 ? byRatio : byDistance)(low, high)(value);
 }
 
-function HeatMap({ grid, metric, title }: { grid: Grid; metric: MetricName; title: string }) {
+function HeatMap({ grid, metric, title }: { grid: Grid; metric: Metric; title: string }) {
   const values = grid.cells.flatMap((row) => row.flatMap((cell) => cell?.figures[metric]?.median ?? []));
   const [low, high] = [Math.min(...values), Math.max(...values)];
   return (

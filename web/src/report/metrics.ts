@@ -1,8 +1,8 @@
 /** The figures by name: what they are called, how they are written, which direction is better. */
 import { duration, percent, rate } from '../format.ts';
-import type { Estimate, MetricName } from './results.ts';
+import type { Estimate, Metric } from '../wire.ts';
 
-interface Metric {
+interface MetricText {
   label: string;
   say: (value: number) => string;
   better: 'higher' | 'lower';
@@ -16,9 +16,9 @@ export function bytes(value: number): string {
   return value < 1e9 ? `${(value / 1e6).toFixed(value < 1e8 ? 1 : 0)} MB` : `${(value / 1e9).toFixed(1)} GB`;
 }
 
-const latency = (label: string): Metric => ({ label, say: duration, better: 'lower' });
+const latency = (label: string): MetricText => ({ label, say: duration, better: 'lower' });
 
-export const METRICS: Record<MetricName, Metric> = {
+export const METRICS: Record<Metric, MetricText> = {
   requestsPerS: { label: 'requests/s', say: perSecond, better: 'higher' },
   messagesPerS: { label: 'messages/s', say: perSecond, better: 'higher' },
   mean: latency('mean'),
@@ -40,7 +40,7 @@ export const times = (ratio: number): string => `${ratio === 0 ? 0 : ratio.toFix
 const BELIEVED = 0.9 - 1e-9;
 
 /** What an interval says of a ratio: better, worse, or nothing that chance does not explain. */
-export function verdict(metric: MetricName, ratio: Estimate): 'better' | 'worse' | 'same' {
+export function verdict(metric: Metric, ratio: Estimate): 'better' | 'worse' | 'same' {
   if (ratio.coverage < BELIEVED || (ratio.low <= 1 && ratio.high >= 1)) return 'same';
   return ratio.median > 1 === (METRICS[metric].better === 'higher') ? 'better' : 'worse';
 }

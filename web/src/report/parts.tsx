@@ -1,11 +1,11 @@
 /** Row charts: measured against expected, pairs, where the time goes, who did the work, what it took. */
 import { brief, duration, percent } from '../format.ts';
+import type { CellSummary, Hop, Metric, Report, UsageSummary } from '../wire.ts';
 import { bytes, METRICS, times } from './metrics.ts';
 import { compared, RatioChart } from './ratios.tsx';
 import { Bar, Dot, PartsLegend, RowChart, type Part } from './rows.tsx';
 import { linear, suited, type Scale } from './scale.ts';
 import { cellName, levelName } from './shape.ts';
-import type { CellSummary, HopName, MetricName, Report, Usage } from './results.ts';
 
 const nameOf = ({ plan }: Report, cell: number): string => cellName(plan, plan.cells[cell]?.levels ?? {});
 const measured = ({ summary }: Report): CellSummary[] => summary.cells.filter(({ trials }) => trials > 0);
@@ -13,7 +13,7 @@ const measured = ({ summary }: Report): CellSummary[] => summary.cells.filter(({
 /** Throughput, p50 and p99 of each cell beside what is expected of it. */
 export function AgainstExpected({ report }: { report: Report }) {
   const cells = measured(report);
-  const metrics: MetricName[] = ['requestsPerS', 'p50', 'p99'];
+  const metrics: Metric[] = ['requestsPerS', 'p50', 'p99'];
   const columns = metrics.map((metric) => {
     const values = cells.flatMap((cell) => [
       cell.figures[metric]?.low ?? [],
@@ -66,7 +66,7 @@ export function Pairs({ report }: { report: Report }) {
   const { plan, summary } = report;
   const first = summary.contrasts[0];
   if (!first) return null;
-  const metrics: MetricName[] = ['requestsPerS', 'p50', 'p99', 'cpu'];
+  const metrics: Metric[] = ['requestsPerS', 'p50', 'p99', 'cpu'];
   const coverage = first.ratios.requestsPerS?.coverage;
   return (
     <section class="part-of-report">
@@ -91,7 +91,7 @@ export function Pairs({ report }: { report: Report }) {
   );
 }
 
-const HOPS: { kind: HopName; label: string }[] = [
+const HOPS: { kind: Hop; label: string }[] = [
   { kind: 'queued', label: 'waiting in the requester' },
   { kind: 'wire', label: 'on the wire' },
   { kind: 'broker', label: 'waiting at the broker' },
@@ -102,7 +102,7 @@ const HOPS: { kind: HopName; label: string }[] = [
 export function WhereTimeGoes({ report }: { report: Report }) {
   const cells = measured(report).filter(({ hops }) => Object.keys(hops).length > 0);
   if (cells.length === 0) return null;
-  const parts = (times: Partial<Record<HopName, number>>): Part[] =>
+  const parts = (times: Partial<Record<Hop, number>>): Part[] =>
     HOPS.flatMap(({ kind, label }) =>
       times[kind] ? [{ kind, size: times[kind], said: `${label} ${duration(times[kind])}` }] : [],
     );
@@ -175,7 +175,7 @@ export function Work({ report }: { report: Report }) {
 }
 
 /** The tiers of a group of processes: one, or all in one. */
-const tierName = ({ tiers }: Usage): string => (tiers.length > 1 ? 'all' : (tiers[0] ?? 'all'));
+const tierName = ({ tiers }: UsageSummary): string => (tiers.length > 1 ? 'all' : (tiers[0] ?? 'all'));
 
 const TIERS = [
   { kind: 'all', label: 'all tiers in one process' },
@@ -185,17 +185,17 @@ const TIERS = [
   { kind: 'responder', label: 'responder' },
 ];
 
-const kindOf = (usage: Usage): string => (tierName(usage) === 'broker' ? 'broker-tier' : tierName(usage));
+const kindOf = (usage: UsageSummary): string => (tierName(usage) === 'broker' ? 'broker-tier' : tierName(usage));
 
 /** Processor time and memory, by tier. */
 export function Resources({ report }: { report: Report }) {
   const cells = measured(report).filter(({ usage }) => usage.length > 0);
   if (cells.length === 0) return null;
-  const parts = (cell: CellSummary, of: (usage: Usage) => number, say: (value: number) => string): Part[] =>
+  const parts = (cell: CellSummary, of: (usage: UsageSummary) => number, say: (value: number) => string): Part[] =>
     cell.usage.map((usage) => ({ kind: kindOf(usage), size: of(usage), said: `${tierName(usage)} ${say(of(usage))}` }));
   const columns = [
-    { title: 'CPU per message', of: (usage: Usage) => usage.cpuUsPerMessage, say: METRICS.cpu.say },
-    { title: 'memory', of: (usage: Usage) => usage.residentBytes, say: bytes },
+    { title: 'CPU per message', of: (usage: UsageSummary) => usage.cpuUsPerMessage, say: METRICS.cpu.say },
+    { title: 'memory', of: (usage: UsageSummary) => usage.residentBytes, say: bytes },
   ].map((column) => {
     const sums = cells.map(({ usage }) => usage.reduce((total, one) => total + column.of(one), 0));
     return { ...column, scale: linear(0, Math.max(...sums)) };

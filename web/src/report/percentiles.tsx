@@ -1,12 +1,12 @@
 /** Latency by percentile: the tail, as HdrHistogram's plots show it. */
 import { useState } from 'preact/hooks';
 import { duration } from '../format.ts';
+import type { CellSummary, Metric, Report } from '../wire.ts';
 import { nines, suited } from './scale.ts';
 import { cellName, MOST_CURVES, spreadOut } from './shape.ts';
-import type { CellSummary, MetricName, Report } from './results.ts';
 import { XyChart, type XySeries } from './xy-chart.tsx';
 
-const EXPECTED: [MetricName, number][] = [
+const EXPECTED: [Metric, number][] = [
   ['p50', 0.5],
   ['p90', 0.9],
   ['p95', 0.95],

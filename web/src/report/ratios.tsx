@@ -1,18 +1,18 @@
 /** Ratios around 1, as a chart of rows. */
 import type { ComponentChildren } from 'preact';
+import type { Estimate, Metric } from '../wire.ts';
 import { METRICS, times, verdict } from './metrics.ts';
 import { Dot, RowChart } from './rows.tsx';
 import { symmetric } from './scale.ts';
-import type { Estimate, MetricName } from './results.ts';
 
-type Ratios = Partial<Record<MetricName, Estimate>>;
+type Ratios = Partial<Record<Metric, Estimate>>;
 
 interface Props {
   title: string;
   note: ComponentChildren;
   /** What a row is. */
   what?: string | undefined;
-  metrics: MetricName[];
+  metrics: Metric[];
   rows: { name: string; ratios: Ratios }[];
 }
 
@@ -52,5 +52,5 @@ export function RatioChart({ title, note, what, metrics, rows }: Props) {
 }
 
 /** Those of the metrics for which there is any ratio. */
-export const compared = (metrics: MetricName[], all: { ratios: Ratios }[]): MetricName[] =>
+export const compared = (metrics: Metric[], all: { ratios: Ratios }[]): Metric[] =>
   metrics.filter((metric) => all.some(({ ratios }) => ratios[metric]));

@@ -1,12 +1,13 @@
 /** The report of a run: what it shows, first in words, then in charts, then in every figure. */
 import { Fact, Facts } from '../facts.tsx';
 import { plural } from '../format.ts';
+import { keysOf } from '../keys.ts';
+import type { Delay, Plan, Report, Setup } from '../wire.ts';
 import { Curves, Knees } from './curves.tsx';
 import { HeatMaps } from './heat-map.tsx';
 import { METRICS } from './metrics.ts';
 import { AgainstExpected, Pairs, Resources, WhereTimeGoes, Work } from './parts.tsx';
 import { Percentiles } from './percentiles.tsx';
-import type { Plan, Report } from './results.ts';
 import { factorName } from './shape.ts';
 import { AllFigures, EnvironmentTable, Theory, Troubles } from './tables.tsx';
 
@@ -86,26 +87,26 @@ function RunFacts({ report: { plan, summary, startedAt, finishedAt } }: { report
 
 /** What all cells have in common, as the first one's setup says. */
 function fixed(plan: Plan): string {
-  const snake = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  const words = (name: string): string => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
   const setups = plan.cells.map(({ setup }) => setup);
-  const first = setups[0] ?? {};
-  const same = Object.keys(first).filter((key) =>
+  const first = setups[0];
+  if (!first) return '';
+  const same = keysOf(first).filter((key) =>
     setups.every((setup) => JSON.stringify(setup[key]) === JSON.stringify(first[key])),
   );
-  const isUsed = (key: string): boolean => {
-    if (key === 'rounds') return first['task'] === 'cpu';
+  const isUsed = (key: keyof Setup): boolean => {
+    if (key === 'rounds') return first.task === 'cpu';
     if (key === 'window') return setups.some(({ socket }) => socket === 'dealer');
-    return key !== 'payloadBytes' || first['task'] === 'echo';
+    return key !== 'payloadBytes' || first.task === 'echo';
   };
-  const say = (key: string): string => (key === 'delay' ? delayText(first[key]) : String(first[key]));
+  const say = (key: keyof Setup): string => (key === 'delay' ? delayText(first.delay) : String(first[key]));
   return same
     .filter(isUsed)
-    .map((key) => `${factorName(snake(key))} ${say(key)}`)
+    .map((key) => `${words(key)} ${say(key)}`)
     .join(', ');
 }
 
-function delayText(delay: unknown): string {
-  const { kind, minMs, maxMs, meanMs, sigma } = delay as Record<string, unknown>;
+function delayText({ kind, minMs, maxMs, meanMs, sigma }: Delay): string {
   if (kind === 'none') return 'none';
   if (kind === 'uniform') return `uniform ${minMs} to ${maxMs} ms`;
   return `${kind} ${meanMs} ms${kind === 'log-normal' ? `, sigma ${sigma}` : ''}`;

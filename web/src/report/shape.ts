@@ -1,6 +1,8 @@
 /** How a plan's cells are laid out: what goes along an axis, what is a curve, what is a chart of its own. */
 import { plural } from '../format.ts';
-import type { CellSummary, Factor, Levels, Plan, Report } from './results.ts';
+import type { Cell, CellSummary, Factor, Plan, Report } from '../wire.ts';
+
+export type Levels = Cell['levels'];
 
 /** Charts that are drawn beside one another; more are left to the table. */
 export const MOST_CHARTS = 12;

@@ -1,12 +1,12 @@
 /** All figures as tables, what went wrong, and what it was measured on. */
 import { Facts } from '../facts.tsx';
 import { count, percent, rate } from '../format.ts';
+import type { CellSummary, Environment, Estimate, Formula, Metric, Plan, Report } from '../wire.ts';
 import { bytes, METRICS, spread } from './metrics.ts';
 import { cellName } from './shape.ts';
-import type { CellSummary, Environment, Estimate, Formula, MetricName, Plan, Report } from './results.ts';
 
 /** The metrics that tables of all figures have columns for. */
-export const MEASURED: MetricName[] = [
+export const MEASURED: Metric[] = [
   'requestsPerS',
   'messagesPerS',
   'mean',
@@ -21,7 +21,7 @@ export const MEASURED: MetricName[] = [
 ];
 
 /** Percentiles that so many requests at least are needed for; with fewer they are the slowest one. */
-const NEEDED: Partial<Record<MetricName, number>> = { p90: 10, p95: 20, p99: 100, p999: 1_000 };
+const NEEDED: Partial<Record<Metric, number>> = { p90: 10, p95: 20, p99: 100, p999: 1_000 };
 
 /** Medians of every cell, with half of their intervals. */
 export function AllFigures({ report }: { report: Report }) {
@@ -96,10 +96,10 @@ export function AllFigures({ report }: { report: Report }) {
   );
 }
 
-const isFew = (cell: CellSummary, metric: MetricName): boolean => cell.fewestRequests < (NEEDED[metric] ?? 0);
+const isFew = (cell: CellSummary, metric: Metric): boolean => cell.fewestRequests < (NEEDED[metric] ?? 0);
 
 /** A median with half of its interval. */
-export function FigureText({ metric, figure }: { metric: MetricName; figure: Estimate | undefined }) {
+export function FigureText({ metric, figure }: { metric: Metric; figure: Estimate | undefined }) {
   if (!figure) return <>–</>;
   const half = spread(figure);
   return (

@@ -1,5 +1,6 @@
-/** How the page stands with the server, and the way back when it is lost. */
+/** How the page stands with the server, and the way back when it is lost or updated. */
 import { useEffect, useState } from 'preact/hooks';
+import { reloadOffered } from '../reload.ts';
 import { connect } from '../socket.ts';
 import { connection } from '../store.ts';
 
@@ -28,6 +29,20 @@ export function ConnectionBanner() {
       </span>
       <button type="button" onClick={connect}>
         Try now
+      </button>
+    </div>
+  );
+}
+
+/** Says that the page is of another version than its server. */
+export function ReloadBanner() {
+  if (!reloadOffered.value) return null;
+  return (
+    <div class="banner" role="status">
+      <strong>This page is of another version of swarmq than its server.</strong>
+      <span>It may show something wrong until it is reloaded.</span>
+      <button type="button" onClick={() => location.reload()}>
+        Reload
       </button>
     </div>
   );

@@ -1,8 +1,8 @@
 /** The ledger: an equation that holds at any moment, and is red when it does not. */
 import { count } from '../format.ts';
 import { topology } from '../store.ts';
-import { isBalanced, ledgerOf, living } from '../topology.ts';
-import { TIERS, type Ledger, type Tier } from '../wire.ts';
+import { isBalanced, ledgerOf, living, TIERS } from '../topology.ts';
+import type { Ledger, Tier } from '../wire.ts';
 
 const TERMS: { key: keyof Ledger; title: string; sign: string }[] = [
   { key: 'sent', title: 'sent', sign: '' },

@@ -126,7 +126,7 @@ function Fields({ form, change }: { form: SendForm; change: (part: Partial<SendF
     <div class="fields">
       <label>
         Task
-        <select value={form.task} onChange={(event) => change({ task: event.currentTarget.value })}>
+        <select value={form.task} onChange={(event) => change({ task: event.currentTarget.value as SendForm['task'] })}>
           <option value="">as configured{configured ? ` (${configured.task})` : ''}</option>
           {TASKS.map(({ name }) => (
             <option key={name}>{name}</option>
