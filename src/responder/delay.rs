@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
-use rand::{RngExt, SeedableRng};
 use rand_distr::{Exp1, StandardNormal};
 
+use crate::runtime::Purpose;
 use crate::wire::{Delay, DelayShape};
 
 /// Draws the delays of one worker, from its own random stream. The log-normal distribution has the given mean: the delay's
@@ -17,12 +18,15 @@ pub struct DelaySource {
 }
 
 impl DelaySource {
-    /// A source of delays. The same `seed` and `stream` give the same sequence; streams of one seed are independent; without
-    /// a seed the sequence differs each time.
-    pub fn new(delay: &Delay, seed: Option<u64>, stream: u64) -> Self {
-        let mut random = ChaCha8Rng::seed_from_u64(seed.unwrap_or_else(rand::random));
-        random.set_stream(stream);
-        Self { delay: *delay, random }
+    /// The delays of a worker, by its number in the deployment. The same seed and worker give the same sequence, each worker
+    /// another one; without a seed the sequence differs each time.
+    pub fn new(delay: &Delay, seed: Option<u64>, worker: u64) -> Self {
+        Self::of(delay, seed.unwrap_or_else(rand::random), Purpose::Delays(worker))
+    }
+
+    /// The delays of a stream.
+    pub fn of(delay: &Delay, seed: u64, purpose: Purpose) -> Self {
+        Self { delay: *delay, random: purpose.stream(seed) }
     }
 
     /// Changes the distribution. The random stream continues.

@@ -34,7 +34,7 @@ pub async fn measure(
         warm_up: Duration::from_millis(plan.warm_up_ms),
         duration: Duration::from_millis(plan.duration_ms),
         count: plan.count,
-        seed: plan.seed_of(trial),
+        seed: plan.seed_of(trial.repetition),
         timeout: Duration::from_millis(plan.timeout_ms),
     };
     let mut load = start_load(task, stop.clone())?;
