@@ -90,6 +90,20 @@ fn other_services_wait_by_pollaczek_and_khinchine() {
     assert_waits(1, "least-busy", "log-normal 20ms 0.5", "M/G/1", [5.50297, 29.9606, 243.965]);
 }
 
+/// A broker apart deals to the workers of all responder instances, as one broker to its own.
+#[test]
+fn instances_behind_a_broker_apart_are_one_pool() {
+    let text = "duration = \"20s\"\ntarget = \"processes\"\n[fixed]\nrequesters = 64\nresponder_instances = 2\nresponders = 4\n\
+        fan_out = \"one\"\ndispatch = \"least-busy\"\ndelay = \"exponential 20ms\"\nload = \"poisson 280/s\"";
+    let mut plan = plan_of(text);
+    let of = |plan: &crate::experiment::plan::Plan| Expectations::of(plan).cell(0).unwrap().clone();
+    assert_eq!(of(&plan).unwrap().formulas, [], "two brokers are no M/M/8");
+    plan.cells[0].setup.brokers_apart = 1;
+    assert_exact(&[formula(&of(&plan).unwrap(), "M/M/8").clone()], 2.25502, 0.1);
+    plan.cells[0].setup.brokers_apart = 2;
+    assert!(of(&plan).unwrap_err().contains("2 brokers share"));
+}
+
 #[test]
 fn a_fan_out_ends_with_the_largest_of_its_draws() {
     for (delay, name, exact) in [
