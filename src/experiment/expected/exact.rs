@@ -132,6 +132,37 @@ fn a_closed_loop_keeps_its_workers_busy() {
     }
 }
 
+/// A count ends when the next request would be sent: what is under way then does not make the measured time longer.
+#[test]
+fn a_count_does_not_count_its_drain() {
+    for (load, per_s) in [("closed 4", 8.0), ("constant 10/s", 6.0)] {
+        let expected = expected(&format!(
+            "warm_up = \"0s\"\nduration = \"60s\"\ncount = 10\n[fixed]\nrequesters = 8\nresponders = 8\nfan_out = \"one\"\n\
+             dispatch = \"least-busy\"\ndelay = \"fixed 500ms\"\nload = \"{load}\""
+        ));
+        // Of the ten of the open loop, six end in the second that they take to be sent.
+        assert_eq!(expected.figures[&Metric::RequestsPerS].median, per_s, "{load}");
+    }
+}
+
+/// What is not simulated to its end is told; what is as long as a real trial is not cut off.
+#[test]
+fn a_trial_is_simulated_to_its_end_or_the_report_says_where_it_ends() {
+    let of = |seconds: u32| {
+        expected(&format!(
+            "warm_up = \"0s\"\nduration = \"{seconds}s\"\n[fixed]\nrequesters = 1\nsocket = \"dealer\"\nwindow = 10000\n\
+             responders = 8\nfan_out = \"one\"\ndispatch = \"least-busy\"\ndelay = \"fixed 20ms\"\nload = \"constant 480/s\""
+        ))
+    };
+    // 144,000 requests at 400/s: the last one waits for 300 s * 480 / 400 - 300 s.
+    let whole = of(300);
+    assert!((whole.figures[&Metric::Max].median / 60_000.0 - 1.0).abs() < 0.001, "{whole:?}");
+    assert!(whole.saturated && whole.cut_after_ms.is_none() && whole.doubts().is_empty());
+    let cut = of(1_200);
+    assert!((cut.cut_after_ms.unwrap() / 1_041_667.0 - 1.0).abs() < 0.001);
+    assert!(cut.doubts()[0].contains("the first 1042 s of load are simulated"), "{:?}", cut.doubts());
+}
+
 /// Clients that are fewer requester workers than messages wait in these; the loop of both is exact for fixed services.
 #[test]
 fn the_requester_workers_bound_a_closed_loop() {
