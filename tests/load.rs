@@ -56,8 +56,8 @@ async fn answer(known: Data<Mutex<Known>>) -> HttpResponse {
     HttpResponse::Ok().json(view)
 }
 
-/// Makes the load, and holds what was measured against what the server knows.
-async fn measure(stall: Option<(Duration, Duration)>) {
+/// Makes a load of so many requests at most, of which the server knows.
+async fn load(stall: Option<(Duration, Duration)>, count: Option<u64>) -> (Made, Data<Mutex<Known>>) {
     let random = ChaCha8Rng::seed_from_u64(20_170_129);
     let known = Data::new(Mutex::new(Known { random, begun: Instant::now(), times: vec![], stall }));
     let served = known.clone();
@@ -76,13 +76,18 @@ async fn measure(stall: Option<(Duration, Duration)>) {
         load: format!("constant {RATE}/s").parse().unwrap(),
         warm_up: Duration::ZERO,
         duration: Duration::from_secs(SECONDS),
-        count: None,
+        count,
         seed: 1,
         timeout: Duration::from_secs(30),
     };
-    let Made { tally, generator, .. } =
-        start_load(task, CancellationToken::new()).unwrap().made.await.unwrap().unwrap();
+    let made = start_load(task, CancellationToken::new()).unwrap().made.await.unwrap().unwrap();
     handle.stop(false).await;
+    (made, known)
+}
+
+/// Holds what was measured against what the server knows.
+async fn measure(stall: Option<(Duration, Duration)>) {
+    let (Made { tally, generator, .. }, known) = load(stall, None).await;
     let mut truth = known.lock().unwrap().latencies();
     truth.sort();
     assert_eq!((truth.len() as u64, tally.latency.count()), (SECONDS * RATE as u64, truth.len() as u64));
@@ -111,4 +116,8 @@ async fn measure(stall: Option<(Duration, Duration)>) {
 async fn percentiles_are_within_one_percent_and_a_millisecond_also_when_the_server_stalls() {
     measure(None).await;
     measure(Some((Duration::from_secs(2), Duration::from_secs(3)))).await;
+    // A count ends when the next request would be due, and not when the last one has its answer.
+    let (Made { tally, .. }, known) = load(None, Some(100)).await;
+    assert_eq!((tally.requests.complete, known.lock().unwrap().times.len()), (100, 100));
+    assert_eq!(tally.window(), Duration::from_secs_f64(100.0 / RATE));
 }

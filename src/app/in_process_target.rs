@@ -24,7 +24,7 @@ pub struct InProcess {
 impl TargetDriver for InProcess {
     async fn set_up(&mut self, plan: &Plan, trial: &Trial) -> Result<Deployment> {
         let setup = &plan.cells[trial.cell].setup;
-        let settings = load_settings(&settings_of(plan, setup, plan.seed_of(trial)))?;
+        let settings = load_settings(&settings_of(plan, setup, plan.seed_of(trial.repetition)))?;
         let (stop, stopped) = oneshot::channel::<()>();
         let (started, web_address) = oneshot::channel();
         let run = move || {

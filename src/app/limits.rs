@@ -12,11 +12,12 @@ const BASE: u64 = 128 + CONNECTIONS as u64;
 /// Descriptors of a requester worker: one for its socket, and two for its connection if both ends are in this process.
 const PER_REQUESTER: u64 = 3;
 
-/// Descriptors of a responder worker: one for its socket, and one for the previous socket while the dispatch changes.
-const PER_RESPONDER: u64 = 2;
+/// Descriptors of a responder worker: one for its socket, one for the previous socket while the dispatch changes, and one for
+/// the timer of its delay.
+const PER_RESPONDER: u64 = 3;
 
-/// The same if its broker is in another process: two sockets, each with a connection, while a broker is replaced.
-const PER_RESPONDER_ELSEWHERE: u64 = 4;
+/// The same if its broker is in another process: two sockets, each with a connection, while a broker is replaced, and the timer.
+const PER_RESPONDER_ELSEWHERE: u64 = 5;
 
 /// Raises the limit of open files to its maximum. Fails if that is too low for the configured workers and connections, or if
 /// `web.max_in_flight` exceeds `requester.max_in_flight` in a process with both tiers.

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::experiment::plan::{Plan, PlanFlags, read_plan};
+use crate::experiment::plan::{Order, Plan, PlanFlags, read_plan};
 use crate::experiment::run::{
     Environment, Generator, LedgerVerdict, RequestCounts, Results, SCHEMA, Shares, TierUsage, TrialResult,
 };
 use crate::wire::{Hop, Latency, OutcomeCounts, Tier};
 
-/// The plan of a text.
+/// The plan of a text, its trials in the order of its levels.
 pub fn plan_of(text: &str) -> Plan {
-    read_plan("test", "test.toml", text, &PlanFlags::default()).unwrap()
+    let flags = PlanFlags { order: Some(Order::Interleaved), ..PlanFlags::default() };
+    read_plan("test", "test.toml", text, &flags).unwrap()
 }
 
 /// All trials of a plan, each made by its cell and repetition.

@@ -1,11 +1,17 @@
 //! The delay before a task, drawn from a distribution.
 
+use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
-use rand::{RngExt, SeedableRng};
 use rand_distr::{Exp1, StandardNormal};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
+use crate::runtime::Purpose;
 use crate::wire::{Delay, DelayShape};
 
 /// Draws the delays of one worker, from its own random stream. The log-normal distribution has the given mean: the delay's
@@ -17,12 +23,15 @@ pub struct DelaySource {
 }
 
 impl DelaySource {
-    /// A source of delays. The same `seed` and `stream` give the same sequence; streams of one seed are independent; without
-    /// a seed the sequence differs each time.
-    pub fn new(delay: &Delay, seed: Option<u64>, stream: u64) -> Self {
-        let mut random = ChaCha8Rng::seed_from_u64(seed.unwrap_or_else(rand::random));
-        random.set_stream(stream);
-        Self { delay: *delay, random }
+    /// The delays of a worker, by its number in the deployment. The same seed and worker give the same sequence, each worker
+    /// another one; without a seed the sequence differs each time.
+    pub fn new(delay: &Delay, seed: Option<u64>, worker: u64) -> Self {
+        Self::of(delay, seed.unwrap_or_else(rand::random), Purpose::Delays(worker))
+    }
+
+    /// The delays of a stream.
+    pub fn of(delay: &Delay, seed: u64, purpose: Purpose) -> Self {
+        Self { delay: *delay, random: purpose.stream(seed) }
     }
 
     /// Changes the distribution. The random stream continues.
@@ -51,12 +60,30 @@ impl DelaySource {
     }
 }
 
-/// Waits. The timer is accurate to about a millisecond and never early.
+/// Waits; never for less than the delay. The event loop's own timers are late by about a millisecond, which adds up in queues:
+/// a timer of the kernel ends the wait some microseconds after it is over. The other one is there in case that there is none
+/// left to be had, as each takes a file descriptor.
 pub async fn wait(delay: Duration) {
-    // A sleep of zero may still wait for the timer's next tick.
-    if !delay.is_zero() {
-        tokio::time::sleep(delay).await;
+    // A timer of zero would never fire.
+    if delay.is_zero() {
+        return;
     }
+    let coarse = tokio::time::sleep(delay);
+    match kernel_timer(delay) {
+        Ok(fine) => tokio::select! {
+            _ = fine.readable() => {}
+            () = coarse => {}
+        },
+        Err(_) => coarse.await,
+    }
+}
+
+/// A timer that becomes readable after the delay.
+fn kernel_timer(delay: Duration) -> io::Result<AsyncFd<OwnedFd>> {
+    let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
+    timer.set(Expiration::OneShot(delay.into()), TimerSetTimeFlags::empty())?;
+    // SAFETY: the descriptor is owned by what is registered, and closed with it.
+    Ok(unsafe { AsyncFd::register_with_interest(timer.into(), Interest::READABLE) }?)
 }
 
 /// `mean * factor`, at most `cap`; also `cap` if the product overflows a `Duration`.
@@ -216,6 +243,20 @@ mod tests {
             wait(delay).await;
             let over = start.elapsed().checked_sub(delay).unwrap();
             assert!(over <= Duration::from_millis(2), "{over:?}");
+        }
+    }
+
+    /// In real time: the kernel's timer ends the wait, before the event loop's would.
+    #[tokio::test]
+    async fn the_kernels_timer_is_never_early() {
+        for delay in [Duration::from_nanos(1), Duration::from_micros(300), Duration::from_micros(5_250)] {
+            let start = std::time::Instant::now();
+            let timer = kernel_timer(delay).unwrap();
+            timer.readable().await.unwrap().retain_ready();
+            assert!(start.elapsed() >= delay);
+            let start = std::time::Instant::now();
+            wait(delay).await;
+            assert!(start.elapsed() >= delay);
         }
     }
 

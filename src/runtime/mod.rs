@@ -10,6 +10,7 @@ mod log_limit;
 pub mod logging;
 mod memory;
 mod process;
+mod random;
 mod status;
 pub mod supervision;
 pub mod tcp;
@@ -27,6 +28,7 @@ pub use identity::first_responder_id;
 pub use log_limit::LogLimit;
 pub use memory::{Memory, Room, pieces};
 pub use process::{Process, bind_telemetry, bind_zmq, bound, listen};
+pub use random::Purpose;
 pub use status::{InstanceStatus, WorkerStatus};
 #[cfg(test)]
 pub use testing::status;

@@ -122,10 +122,12 @@ async fn a_delay_keeps_its_cap_and_its_microseconds_by_a_control_and_over_an_exp
         eventually("the delay moved", async || Some(delay(&api).await).filter(|delay| delay.mean == micros(500).mean))
             .await;
     assert_eq!(found, Delay { kind: configured.kind, ..micros(500) });
-    let output = experiment(folder.path(), &api.base, &["--factor=delay=fixed 2500us"]).await;
+    let output = experiment(folder.path(), &api.base, &["--factor=delay=exponential 2500us"]).await;
     assert!(output.status.success(), "{}", text(&output.stderr));
     let results = read_results(&folder.path().join("run")).unwrap();
     assert!(results.plan.cells.iter().all(|cell| cell.setup.delay.mean == micros(2_500).mean));
+    // Each trial had the plan's delay, cap included, and not that of the deployment.
+    assert!(results.trials.iter().all(|trial| trial.problem.is_none()), "{:?}", results.trials);
     eventually("the delay as it was found", async || (delay(&api).await == found).then_some(())).await;
     app.stop().await;
 }

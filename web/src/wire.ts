@@ -313,7 +313,7 @@ export type Metric =
 /**
  * The order of the trials.
  */
-export type Order = 'interleaved' | 'shuffled' | 'sequential';
+export type Order = 'shuffled' | 'interleaved' | 'sequential';
 /**
  * What is embedded in a page of results.
  */
@@ -381,6 +381,10 @@ export interface Cell {
  * A deployment and its load: a level of every factor.
  */
 export interface Setup {
+  /**
+   * Brokers that are no responder instance's own, as they were found; 0: each responder instance has its own broker.
+   */
+  brokersApart?: number;
   delay: Delay;
   dispatch: Dispatch;
   fanOut: FanOut;
@@ -517,8 +521,12 @@ export interface Expected {
    */
   capacityPerS: number | null;
   /**
-   * The median of simulated trials and the range of nine in ten of them. Excludes metrics that are unbounded because nothing
-   * takes time.
+   * Milliseconds of load after which the simulated trials ended, if they are shorter than the real ones.
+   */
+  cutAfterMs?: number;
+  /**
+   * The median of the simulated trials, and the range of nine in ten medians of as many trials as the plan has repetitions.
+   * Excludes metrics that are unbounded because nothing takes time.
    */
   figures: Partial<Record<Metric, Range>>;
   formulas: Formula[];
@@ -535,6 +543,10 @@ export interface Expected {
    */
   serviceMs: number;
   /**
+   * Number of simulated trials.
+   */
+  trials?: number;
+  /**
    * Utilisation of the responder workers, from 0 to 1.
    */
   utilisation: number;
@@ -544,6 +556,10 @@ export interface Expected {
  */
 export interface Formula {
   /**
+   * Formula and simulation differ by more than chance, and by more than 1 %.
+   */
+  disagrees?: boolean;
+  /**
    * False for an approximation.
    */
   exact: boolean;
@@ -552,7 +568,14 @@ export interface Formula {
    * Such as `M/M/c`.
    */
   name: string;
+  /**
+   * The mean of the simulated trials.
+   */
   simulated: number;
+  /**
+   * Standard error of that mean; 0 for one trial.
+   */
+  standardError?: number;
   value: number;
 }
 /**

@@ -228,12 +228,12 @@ fn carry_out(args: RunArgs, settings: Vec<String>) -> Result<ExitCode> {
 }
 
 /// Connects to the plan's deployment and checks that its controls are permitted, before anything is written or changed. A new
-/// plan for the target `running` gets as many instances as the deployment has.
+/// plan gets the instances and brokers that the deployment has, as far as the target does not vary them.
 async fn reach(plan: &mut Plan, token: Option<String>, is_new: bool) -> Result<Deployment> {
     let url = plan.url.as_deref().context("give the web tier's address with --url, such as http://127.0.0.1:3000")?;
     let deployment = Deployment::at(url, token);
     deployment.permitted().await?;
-    if plan.target == Target::Running && is_new {
+    if is_new {
         Running::new(deployment.clone()).plan_as_found(plan).await?;
     }
     Ok(deployment)

@@ -185,6 +185,9 @@ fn figures(result: &TrialResult) -> String {
     ];
     let warnings: String =
         warnings.iter().filter(|(applies, _)| *applies).map(|(_, text)| format!("  {text}")).collect();
+    if result.latency.count() == 0 {
+        return format!("{:.1} requests/s  no request was complete{warnings}", result.requests_per_s);
+    }
     format!("{:.1} requests/s  p50 {:.1} ms  p99 {:.1} ms{warnings}", result.requests_per_s, time(0.5), time(0.99))
 }
 

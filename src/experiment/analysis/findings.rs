@@ -60,6 +60,18 @@ fn measured(summary: &Summary) -> impl Iterator<Item = &CellSummary> {
     summary.cells.iter().filter(|cell| cell.trials > 0)
 }
 
+/// Why expected figures may not be those of the trials.
+fn doubts<'a>(results: &'a Results, summary: &'a Summary) -> impl Iterator<Item = String> + 'a {
+    let with = |cell: &CellSummary, doubt: String| match label(&results.plan.cells[cell.cell].levels).as_str() {
+        "" => format!("Expected figures: {doubt}."),
+        label => format!("Expected figures of {label}: {doubt}."),
+    };
+    let of_cell = move |cell: &'a CellSummary| {
+        cell.expected.iter().flat_map(|expected| expected.doubts()).map(move |doubt| with(cell, doubt))
+    };
+    measured(summary).flat_map(of_cell)
+}
+
 fn warnings(results: &Results, summary: &Summary) -> Vec<String> {
     let mut warnings = vec![];
     if summary.trials_done < summary.trials_planned {
@@ -76,6 +88,7 @@ fn warnings(results: &Results, summary: &Summary) -> Vec<String> {
         let count = plural(unbalanced, "trial", "trials");
         warnings.push(format!("The ledger does not balance in {count}: messages were lost or counted twice."));
     }
+    warnings.extend(doubts(results, summary).take(MAX_SENTENCES));
     let behind = summary.cells.iter().map(|cell| cell.behind).sum();
     if behind > 0 {
         let count = plural(behind, "trial", "trials");

@@ -3,37 +3,53 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Expectation, Formula, expect_load};
+use super::{Expectation, Formula, Measure, expect_load};
 use crate::config::Socket;
 use crate::experiment::plan::{Cell, Load, Plan, Setup};
 use crate::experiment::simulation::{Arrivals, Scenario};
-use crate::experiment::statistics::Metric;
-use crate::experiment::statistics::{Estimate, median};
+use crate::experiment::statistics::{Metric, median, short};
 use crate::responder::DelaySource;
+use crate::runtime::Purpose;
 use crate::wire::Dispatch;
 
 /// Simulated trials of each cell, if they have at most `MESSAGES` messages together.
-const TRIALS: u64 = 25;
+const TRIALS: u32 = 25;
 
-/// Maximum messages of a cell's simulated trials together, which bounds the time of the simulation.
+/// Messages of a cell's simulated trials together after which no further trial is begun.
 const MESSAGES: usize = 200_000;
 
 /// Minimum simulated trials of each cell: fewer show little of the random variation.
-const MIN_TRIALS: u64 = 3;
+const MIN_TRIALS: u32 = 3;
 
-/// Share of the simulated trials within an expected range.
+/// Maximum messages of a simulated trial, which bounds its memory: 20 minutes of 400 a second.
+const TRIAL_MESSAGES: usize = 500_000;
+
+/// Requests of a simulated closed loop without a delay, which would make requests without end.
+const TIMELESS_REQUESTS: usize = 1_000;
+
+/// Drawings of simulated trials for the range of an expected figure.
+const DRAWINGS: usize = 1_000;
+
+/// Share of the medians within an expected range.
 const RANGE: f64 = 0.9;
 
 /// The expected figures of a cell, without the overhead of processes, network and scheduler.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Expected {
-    /// The median of simulated trials and the range of nine in ten of them. Excludes metrics that are unbounded because nothing
-    /// takes time.
+    /// The median of the simulated trials, and the range of nine in ten medians of as many trials as the plan has repetitions.
+    /// Excludes metrics that are unbounded because nothing takes time.
     pub figures: BTreeMap<Metric, Range>,
+    /// Number of simulated trials.
+    #[serde(default)]
+    pub trials: usize,
+    /// Milliseconds of load after which the simulated trials ended, if they are shorter than the real ones.
+    #[serde(default)]
+    pub cut_after_ms: Option<f64>,
     /// Utilisation of the responder workers, from 0 to 1.
     pub utilisation: f64,
     /// Messages per second. None: unbounded.
@@ -78,15 +94,39 @@ impl Expectations {
     }
 }
 
-/// Simulates trials of one cell.
+impl Expected {
+    /// Why the expected figures may not be those of the real trials, each in a sentence without its end.
+    pub fn doubts(&self) -> Vec<String> {
+        let cut = self
+            .cut_after_ms
+            .map(|cut| format!("the first {:.0} s of load are simulated, and the trials are longer", cut / 1_000.0));
+        let disagreeing = self.formulas.iter().filter(|formula| formula.disagrees).map(|formula| {
+            let (what, unit, why) = match formula.measure {
+                Measure::MeanWait => ("mean wait", " ms", "the trials are too short for its steady state"),
+                Measure::MeanLatency => ("mean latency", " ms", "one of them is wrong"),
+                Measure::Throughput => ("throughput", "/s", "one of them is wrong"),
+            };
+            format!(
+                "{} gives a {what} of {}{unit}, simulated trials of this length {}{unit} (standard error {}): {why}",
+                formula.name,
+                short(formula.value),
+                short(formula.simulated),
+                short(formula.standard_error)
+            )
+        });
+        cut.into_iter().chain(disagreeing).collect()
+    }
+}
+
+/// Simulates trials of one cell. Each has the arrivals of the real trials of its repetition.
 fn expect(plan: &Plan, cell: &Cell) -> Result<Expected, String> {
     let mut scenario = scenario(plan, &cell.setup)?;
     let per_request = scenario.messages_per_request();
     let mut simulated: Vec<Expectation> = vec![];
     let mut messages = 0;
     for trial in 0..TRIALS {
-        scenario.seed = plan.seed.wrapping_add(trial);
-        let mut source = DelaySource::new(&cell.setup.delay, Some(scenario.seed), 0);
+        scenario.seed = plan.seed_of(trial);
+        let mut source = DelaySource::of(&cell.setup.delay, scenario.seed, Purpose::SimulatedDelays);
         let mut drawn = 0;
         let draw = || {
             drawn += 1;
@@ -99,7 +139,7 @@ fn expect(plan: &Plan, cell: &Cell) -> Result<Expected, String> {
             break;
         }
     }
-    Ok(pooled(&simulated, cell.setup.delay.average_ms()))
+    Ok(pooled(&simulated, cell.setup.delay.average_ms(), plan))
 }
 
 /// The scenario of a trial.
@@ -110,57 +150,66 @@ fn scenario(plan: &Plan, setup: &Setup) -> Result<Scenario, String> {
         Load::Poisson { per_s } => Arrivals::Poisson { rate: per_s },
         Load::Ramp { .. } => return Err("a ramp's load changes during the trial".to_owned()),
     };
-    let duration_ms = (plan.warm_up_ms + plan.duration_ms) as f64;
+    let workers = setup.responder_instances as usize * setup.responders as usize;
+    // A broker apart deals to the workers of all instances.
+    let brokers = match setup.brokers_apart {
+        0 => setup.responder_instances as usize,
+        1 => 1,
+        several => return Err(format!("{several} brokers share the responder workers, which is not simulated")),
+    };
     let mut scenario = Scenario {
         requester_instances: setup.requester_instances as usize,
         requester_workers: setup.requesters as usize,
         window: if setup.socket == Socket::Dealer { setup.window as usize } else { 1 },
-        responder_instances: setup.responder_instances as usize,
-        responder_workers: setup.responders as usize,
+        responder_instances: brokers,
+        responder_workers: workers / brokers,
         shared_queue: setup.dispatch == Dispatch::LeastBusy,
         fan_out: setup.fan_out,
         arrivals,
         requests: 0,
-        duration_ms: Some(duration_ms),
-        warm_up: plan.warm_up_ms as f64 / duration_ms,
+        duration_ms: Some((plan.warm_up_ms + plan.duration_ms) as f64),
+        warm_up_ms: plan.warm_up_ms as f64,
+        count: plan.count.map(|count| usize::try_from(count).unwrap_or(usize::MAX)),
         seed: plan.seed,
     };
-    // Limited, because a closed loop without a delay would make requests without end.
-    scenario.requests = (MESSAGES / MIN_TRIALS as usize / scenario.messages_per_request()).max(100);
-    if let (Some(count), Some(rate)) = (plan.count, scenario.rate()) {
-        let warm_up = rate * plan.warm_up_ms as f64 / 1000.0;
-        let all = warm_up + count as f64;
-        if all < rate * duration_ms / 1000.0 {
-            scenario.warm_up = warm_up / all;
-            scenario.requests = scenario.requests.min(all.ceil() as usize);
-        }
-    }
+    let is_timeless = scenario.rate().is_none() && setup.delay.average_ms() == 0.0;
+    scenario.requests = match is_timeless {
+        true => TIMELESS_REQUESTS,
+        false => (TRIAL_MESSAGES / scenario.messages_per_request()).max(100),
+    };
     Ok(scenario)
 }
 
 /// Medians over simulated trials.
-fn pooled(simulated: &[Expectation], service_ms: f64) -> Expected {
+fn pooled(simulated: &[Expectation], service_ms: f64, plan: &Plan) -> Expected {
     let values = |of: &dyn Fn(&Expectation) -> Option<f64>| simulated.iter().filter_map(of).collect::<Vec<_>>();
     let middle = |of: &dyn Fn(&Expectation) -> f64| median(&values(&|one| Some(of(one)))).unwrap_or_default();
-    let figure = |metric| range(values(&|one| expected(metric, one)));
-    let mut formulas = simulated.first().map(|first| first.formulas.clone()).unwrap_or_default();
-    for formula in &mut formulas {
+    let figure = |metric| range(&values(&|one| expected(metric, one)), plan);
+    let formula = |formula: &Formula| {
         let same = |one: &Expectation| {
             let found =
                 one.formulas.iter().find(|other| (&other.name, other.measure) == (&formula.name, formula.measure));
             found.map(|found| found.simulated)
         };
-        formula.simulated = median(&values(&same)).unwrap_or(formula.simulated);
-    }
+        // Workers that serve in step end their messages at once, as many as there may be in flight.
+        let resolution = match (formula.measure, simulated.first()) {
+            (Measure::Throughput, Some(one)) => formula.value * service_ms / one.span_ms,
+            _ => 0.0,
+        };
+        formula.pooled(&values(&same), resolution)
+    };
+    let first = simulated.first();
     Expected {
         figures: Metric::ALL.into_iter().filter_map(|metric| Some((metric, figure(metric)?))).collect(),
+        trials: simulated.len(),
+        cut_after_ms: simulated.iter().filter_map(|one| one.cut_after_ms).reduce(f64::min),
         utilisation: middle(&|one| one.utilisation),
-        capacity_per_s: simulated.first().and_then(|first| first.capacity_per_s),
+        capacity_per_s: first.and_then(|first| first.capacity_per_s),
         saturated: simulated.iter().filter(|one| one.saturated).count() * 2 > simulated.len(),
         lane_wait_ms: middle(&|one| one.lane_wait_ms),
         broker_wait_ms: middle(&|one| one.broker_wait_ms),
         service_ms,
-        formulas,
+        formulas: first.map(|first| first.formulas.iter().map(formula).collect()).unwrap_or_default(),
     }
 }
 
@@ -179,12 +228,19 @@ fn expected(metric: Metric, of: &Expectation) -> Option<f64> {
     }
 }
 
+/// The median of values, and the range of nine in ten medians of as many of them as the plan has repetitions, drawn at random.
 /// `None` without values.
-fn range(mut values: Vec<f64>) -> Option<Range> {
-    let median = Estimate::of(&values, RANGE)?.median;
-    values.sort_by(f64::total_cmp);
-    let skipped = ((1.0 - RANGE) / 2.0 * values.len() as f64) as usize;
-    Some(Range { median, low: values[skipped], high: values[values.len() - 1 - skipped] })
+fn range(values: &[f64], plan: &Plan) -> Option<Range> {
+    let middle = median(values)?;
+    let mut random = Purpose::Ranges.stream(plan.seed);
+    let mut drawing = || {
+        let drawn: Vec<f64> = (0..plan.repetitions).map(|_| values[random.random_range(0..values.len())]).collect();
+        median(&drawn).unwrap_or(middle)
+    };
+    let mut medians: Vec<f64> = (0..DRAWINGS).map(|_| drawing()).collect();
+    medians.sort_by(f64::total_cmp);
+    let skipped = ((1.0 - RANGE) / 2.0 * DRAWINGS as f64) as usize;
+    Some(Range { median: middle, low: medians[skipped], high: medians[DRAWINGS - 1 - skipped] })
 }
 
 #[cfg(test)]
@@ -220,7 +276,7 @@ mod tests {
         assert!((past.figures[&Metric::RequestsPerS].median / 400.0 - 1.0).abs() < 0.03 && past.saturated);
         // The last of 12 s of 500/s waits until 6,000 have been done at 400/s: 3 s.
         assert!((past.figures[&Metric::Max].median / 3_000.0 - 1.0).abs() < 0.05, "{past:?}");
-        // With 500 requests after 2 s of warm-up it lasts 3 s; 750 ms, and the unequal lengths of 64 queues add the rest.
+        // With 500 requests after 2 s of warm-up it lasts 3 s: 750 ms, and the unequal lengths of 64 queues add the rest.
         let counted = expect("constant 500/s", "count = 500").unwrap().figures[&Metric::Max];
         assert!((750.0..900.0).contains(&counted.median), "{counted:?}");
     }

@@ -43,6 +43,10 @@ pub struct Expectation {
     pub capacity_per_s: Option<f64>,
     /// The offered load is above capacity, so latencies grow with the duration.
     pub saturated: bool,
+    /// The measured time, in milliseconds.
+    pub span_ms: f64,
+    /// Milliseconds after which the simulation ended before its duration, because it had made its maximum of requests.
+    pub cut_after_ms: Option<f64>,
     pub formulas: Vec<Formula>,
 }
 
@@ -73,7 +77,8 @@ pub fn expect_load(
     draw: impl FnMut() -> f64,
 ) -> Result<Expectation, ScenarioError> {
     let simulated = simulate(scenario, draw)?;
-    let latency = LatencySummary::of(&simulated.latencies).ok_or(ScenarioError::None("requests"))?;
+    let latency = LatencySummary::of(&simulated.latencies).ok_or(ScenarioError::None("requests after the warm-up"))?;
+    let is_cut = simulated.requests >= scenario.requests && simulated.last_ms > 0.0;
     let in_flight = scenario.all_requester_workers().saturating_mul(scenario.window);
     let responders = scenario.all_responder_workers();
     let capacity_per_s = queueing::capacity_per_s(responders.min(in_flight), delay.average_ms());
@@ -90,6 +95,8 @@ pub fn expect_load(
         capacity_per_s,
         saturated: offered.zip(capacity_per_s).is_some_and(|(offered, capacity)| offered >= capacity)
             || offered.is_some() && is_falling_behind(&simulated),
+        span_ms: simulated.span_ms,
+        cut_after_ms: (is_cut && scenario.duration_ms.is_some()).then_some(simulated.last_ms),
         formulas: formulas(scenario, delay, &simulated),
     })
 }

@@ -1,6 +1,7 @@
 //! Selects the formulas of queueing theory that fit a scenario, to check the simulation.
 
 use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, StudentsT};
 use utoipa::ToSchema;
 
 use super::queueing;
@@ -12,6 +13,12 @@ const NEGLIGIBLE: f64 = 0.001;
 
 /// Maximum squared coefficient of variation of the service time for an approximation.
 const MAX_VARIABLE: f64 = 2.0;
+
+/// Probability that chance alone makes a formula and a right simulation disagree.
+const SIGNIFICANCE: f64 = 0.001;
+
+/// Difference between a formula and its simulation that nobody is told of, as a share of the formula.
+const TOLERANCE: f64 = 0.01;
 
 /// The figure that a formula gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -33,9 +40,32 @@ pub struct Formula {
     pub name: String,
     pub measure: Measure,
     pub value: f64,
+    /// The mean of the simulated trials.
     pub simulated: f64,
+    /// Standard error of that mean; 0 for one trial.
+    #[serde(default)]
+    pub standard_error: f64,
     /// False for an approximation.
     pub exact: bool,
+    /// Formula and simulation differ by more than chance, and by more than 1 %.
+    #[serde(default)]
+    pub disagrees: bool,
+}
+
+impl Formula {
+    /// The formula with the figures of several simulated trials. `resolution` is the smallest step of a trial's figure.
+    pub(super) fn pooled(&self, simulated: &[f64], resolution: f64) -> Self {
+        let count = simulated.len() as f64;
+        let mean = simulated.iter().sum::<f64>() / count;
+        let squares = simulated.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+        let standard_error = if count > 1.0 { (squares / (count - 1.0) / count).sqrt() } else { 0.0 };
+        let student = StudentsT::new(0.0, 1.0, count - 1.0).ok().filter(|_| count > 2.0);
+        let chance = student.map(|student| student.inverse_cdf(1.0 - SIGNIFICANCE / 2.0) * standard_error);
+        let tolerated = resolution.max(TOLERANCE * self.value);
+        let differs = |chance: f64| (mean - self.value).abs() > chance + tolerated;
+        let disagrees = self.exact && chance.is_some_and(differs);
+        Self { simulated: mean, standard_error, disagrees, ..self.clone() }
+    }
 }
 
 /// The formulas that fit a scenario, each with the simulated figure.
@@ -49,7 +79,7 @@ pub(super) fn formulas(scenario: &Scenario, delay: &Delay, simulated: &Simulated
                 Measure::MeanLatency => simulated.mean_latency_ms(),
                 Measure::Throughput => simulated.messages_per_s()?,
             };
-            Some(Formula { name, measure, value, simulated, exact })
+            Some(Formula { name, measure, value, simulated, standard_error: 0.0, exact, disagrees: false })
         })
         .collect()
 }
@@ -175,24 +205,6 @@ mod tests {
         assert_eq!(formula.name, name);
         let off = formula.simulated / formula.value - 1.0;
         assert!(off.abs() < within, "{off:+.4}: {formula:?}");
-    }
-
-    /// One standard deviation of the simulated mean, over seeds, is about 1 %.
-    #[test]
-    fn waits_are_those_of_mmc_and_mdc() {
-        for (kind, letter, requests) in [
-            (DelayShape::Exponential, "M", 1_000_000),
-            (DelayShape::Fixed, "D", 400_000),
-            (DelayShape::Uniform, "G", 400_000),
-        ] {
-            for (workers, load) in [(1, 0.7), (3, 0.8), (10, 0.8)] {
-                let arrivals = poisson(load, workers);
-                let one_queue = Scenario { responder_workers: workers, requests, ..scenario(true, arrivals) };
-                let expectation = expect_kind(&one_queue, kind);
-                assert_formula(&expectation, &format!("M/{letter}/{workers}"), 0.03);
-                assert!((expectation.utilisation - load).abs() < 0.01 && !expectation.saturated, "{expectation:?}");
-            }
-        }
     }
 
     #[test]

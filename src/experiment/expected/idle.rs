@@ -56,7 +56,8 @@ pub fn expect_idle(
         arrivals: Arrivals::Closed { clients: 1 },
         requests: trials,
         duration_ms: None,
-        warm_up: 0.0,
+        warm_up_ms: 0.0,
+        count: None,
         seed: 0,
     };
     let simulated = simulate(&scenario, draw).ok()?;

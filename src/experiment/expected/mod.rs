@@ -1,6 +1,8 @@
 //! Expected figures of a deployment, by simulation and queueing theory.
 
 mod cells;
+#[cfg(test)]
+mod exact;
 mod expectation;
 mod formulas;
 mod idle;
@@ -9,7 +11,6 @@ mod queueing;
 pub use cells::{Expectations, Expected};
 pub use expectation::{Expectation, expect_load};
 use formulas::Formula;
-#[cfg(test)]
 use formulas::Measure;
 use formulas::formulas;
 pub use idle::{IdleExpectation, expect_idle};

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
-use rand::{RngExt, SeedableRng};
 use rand_distr::Exp1;
 
 use crate::experiment::plan::Load;
+use crate::runtime::Purpose;
 
 /// The due times of a load. Empty for a closed loop, whose clients send when their last request has ended.
 pub struct Arrivals {
@@ -20,7 +21,7 @@ pub struct Arrivals {
 
 impl Arrivals {
     pub fn new(load: Load, length: Duration, seed: u64) -> Self {
-        Self { load, length_s: length.as_secs_f64(), random: ChaCha8Rng::seed_from_u64(seed), count: 0.0, last_s: 0.0 }
+        Self { load, length_s: length.as_secs_f64(), random: Purpose::Arrivals.stream(seed), count: 0.0, last_s: 0.0 }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! An open loop has a pacing thread that sleeps until each request is due, because an event loop's timers are accurate to a
 //! millisecond only. A request's latency is measured from its due time, so that late sending counts as latency (coordinated
-//! omission: G. Tene, "How NOT to Measure Latency", 2013).
+//! omission: G. Tene, "How NOT to Measure Latency", 2013). A closed loop has no due times: probes of the same thread measure how
+//! late the generator takes an event, and with it each answer.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -24,7 +25,7 @@ use crate::experiment::run::Generator;
 use crate::wire::RequestView;
 
 /// Maximum requests in flight; requests that are due beyond it are never sent.
-const MAX_UNDER_WAY: usize = 10_000;
+pub const MAX_UNDER_WAY: usize = 10_000;
 
 /// Time between two progress reports.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
@@ -35,8 +36,14 @@ const MAX_RESPONSE: usize = 64 << 20;
 /// Time that a request may take beyond its messages' timeout.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Maximum p99 of the lag (sent minus due) before the generator counts as behind.
-const TOLERABLE_LAG: Duration = Duration::from_millis(20);
+/// Lag up to which the generator does not count as behind, whatever the latencies.
+const NEGLIGIBLE_LAG: Duration = Duration::from_millis(1);
+
+/// Share of the latency that may be the generator's lag, in the middle and at the 99th percentile.
+const TOLERABLE_LAG: f64 = 0.1;
+
+/// Probes of a closed loop's generator each second.
+const PROBES_PER_S: f64 = 100.0;
 
 /// A load and its target.
 #[derive(Clone, Debug)]
@@ -122,7 +129,7 @@ async fn make(task: LoadTask, progress: watch::Sender<Progress>, stop: Cancellat
     let events = actix_rt::spawn(report_progress(shared.clone(), progress.clone()));
     let (intended, unsent) = match shared.task.load {
         Load::Closed { clients } => {
-            shared.closed(clients, length).await;
+            shared.closed(clients, length).await?;
             (shared.sent.get(), 0)
         }
         _ => shared.open(length).await?,
@@ -133,12 +140,18 @@ async fn make(task: LoadTask, progress: watch::Sender<Progress>, stop: Cancellat
     let _ = events.await;
     let shared = Rc::into_inner(shared).ok_or_else(|| anyhow!("a request outlived its load"))?;
     let tally = shared.tally.into_inner();
-    let lag = tally.lag.clone();
     let cpu = own_cpu();
-    let late = Duration::from_micros(lag.quantile_us(0.99)) > TOLERABLE_LAG;
-    let generator =
-        Generator { intended, unsent, behind: unsent > 0 || late, lag, cpu_ms: cpu.as_secs_f64() * 1_000.0 };
+    let behind = unsent > 0 || is_late(&tally);
+    let generator = Generator { intended, unsent, behind, lag: tally.lag.clone(), cpu_ms: cpu.as_secs_f64() * 1_000.0 };
     Ok(Made { tally, generator, cpu })
+}
+
+/// Whether the generator's lag is a considerable part of the latencies measured.
+fn is_late(tally: &Tally) -> bool {
+    [0.5, 0.99].into_iter().any(|share| {
+        let tolerable = TOLERABLE_LAG * tally.latency.quantile_us(share) as f64;
+        tally.lag.quantile_us(share) as f64 > tolerable.max(NEGLIGIBLE_LAG.as_micros() as f64)
+    })
 }
 
 /// Publishes the load's progress periodically.
@@ -165,10 +178,23 @@ fn own_cpu() -> Duration {
 
 impl Shared {
     /// Clients that each send a request when their last one has ended.
-    async fn closed(self: &Rc<Self>, clients: u32, length: Duration) {
+    async fn closed(self: &Rc<Self>, clients: u32, length: Duration) -> Result<()> {
+        let mut due = self.pace(Arrivals::new(Load::Constant { per_s: PROBES_PER_S }, length, self.task.seed))?;
+        let shared = self.clone();
+        let probes = actix_rt::spawn(async move {
+            while let Some(due) = due.recv().await {
+                shared.tally.borrow_mut().lag(due, shared.begun.elapsed());
+            }
+        });
         let client = |shared: Rc<Self>| async move {
-            while !shared.stop.is_cancelled() && shared.begun.elapsed() < length && !shared.is_enough() {
+            loop {
                 let due = shared.begun.elapsed();
+                if shared.stop.is_cancelled() || due >= length {
+                    return;
+                }
+                if shared.is_enough() {
+                    return shared.tally.borrow_mut().close(due);
+                }
                 let failed = shared.request(due).await;
                 if failed {
                     // Back off: a web tier that refuses at once would get thousands of requests per second.
@@ -177,12 +203,15 @@ impl Shared {
             }
         };
         (0..clients).map(|_| client(self.clone())).collect::<FuturesUnordered<_>>().collect::<()>().await;
+        probes.abort();
+        // The probes drop their clone of the load when they have been aborted.
+        let _ = probes.await;
+        Ok(())
     }
 
-    /// Sends requests at their due times. Returns how many were due, and how many of them were never sent.
-    async fn open(self: &Rc<Self>, length: Duration) -> Result<(u64, u64)> {
-        let arrivals = Arrivals::new(self.task.load, length, self.task.seed);
-        let (sender, mut due) = mpsc::unbounded_channel();
+    /// Starts a thread that tells each due time when it has come.
+    fn pace(&self, arrivals: Arrivals) -> Result<mpsc::UnboundedReceiver<Duration>> {
+        let (sender, due) = mpsc::unbounded_channel();
         let (begun, stop) = (self.begun, self.stop.clone());
         let pace = move || {
             for due in arrivals {
@@ -193,17 +222,27 @@ impl Shared {
             }
         };
         thread::Builder::new().name("pacing".to_owned()).spawn(pace).context("can't start the load's pacing thread")?;
+        Ok(due)
+    }
+
+    /// Sends requests at their due times. Returns how many were due, and how many of them were never sent.
+    async fn open(self: &Rc<Self>, length: Duration) -> Result<(u64, u64)> {
+        let mut due = self.pace(Arrivals::new(self.task.load, length, self.task.seed))?;
         let mut under_way = FuturesUnordered::new();
         let (mut intended, mut unsent) = (0, 0);
         loop {
             tokio::select! {
                 Some(_) = under_way.next() => {}
                 next = due.recv() => match next {
-                    Some(_) if self.is_enough() => due.close(),
+                    Some(after) if self.is_enough() => {
+                        self.tally.borrow_mut().close(after);
+                        due.close();
+                    }
                     Some(_) if under_way.len() >= MAX_UNDER_WAY => (intended, unsent) = (intended + 1, unsent + 1),
                     Some(due) => {
                         intended += 1;
                         let shared = self.clone();
+                        self.tally.borrow_mut().lag(due, self.begun.elapsed());
                         under_way.push(async move { shared.request(due).await });
                     }
                     None => break,
@@ -221,7 +260,6 @@ impl Shared {
 
     /// Sends a request and counts its outcome; returns true if it failed.
     async fn request(&self, due: Duration) -> bool {
-        let sent = self.begun.elapsed();
         self.sent.set(self.sent.get() + 1);
         if self.tally.borrow().counts(due) {
             self.counted.set(self.counted.get() + 1);
@@ -229,12 +267,7 @@ impl Shared {
         let answer = self.ask().await;
         let ended = self.begun.elapsed();
         self.ended.set(self.ended.get() + 1);
-        let mut tally = self.tally.borrow_mut();
-        tally.add(Times { due, sent, ended }, &answer);
-        if self.is_enough() && tally.requests.sent == self.counted.get() {
-            // This is the last measured request: the window ends with it.
-            tally.close(ended);
-        }
+        self.tally.borrow_mut().add(Times { due, ended }, &answer);
         !matches!(answer, Answer::View(_))
     }
 

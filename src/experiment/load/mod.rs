@@ -5,5 +5,5 @@ mod generator;
 mod outcomes;
 
 use arrivals::Arrivals;
-pub use generator::{LoadTask, Made, Progress, start_load};
+pub use generator::{LoadTask, MAX_UNDER_WAY, Made, Progress, start_load};
 use outcomes::{Answer, Tally, Times};

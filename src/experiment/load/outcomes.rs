@@ -27,14 +27,13 @@ pub enum Answer {
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
     pub due: Duration,
-    pub sent: Duration,
     pub ended: Duration,
 }
 
 /// Counts requests that are due in a window, and requests that end in it.
 pub struct Tally {
     begin: Duration,
-    /// End of the window. With a limited number of requests it moves back to the end of the last one.
+    /// End of the window. With a limited number of requests it moves back to when the next one would have been sent.
     end: Duration,
     pub requests: RequestCounts,
     pub messages: OutcomeCounts,
@@ -76,6 +75,13 @@ impl Tally {
         self.end = self.end.min(end);
     }
 
+    /// Counts how late the generator was at what was due in the window.
+    pub fn lag(&mut self, due: Duration, at: Duration) {
+        if self.counts(due) {
+            self.lag.record(at.saturating_sub(due));
+        }
+    }
+
     /// The window's length.
     pub fn window(&self) -> Duration {
         self.end.saturating_sub(self.begin)
@@ -92,7 +98,6 @@ impl Tally {
             return;
         }
         self.requests.sent += 1;
-        self.lag.record(times.sent.saturating_sub(times.due));
         match answer {
             Answer::Refused(reason) => {
                 self.requests.refused += 1;
@@ -178,27 +183,29 @@ mod tests {
         Answer::View(Box::new(RequestView { status, counts, ..RequestView::default() }))
     }
 
-    fn times(due: u32, sent: u32, ended: u32) -> Times {
-        Times { due: MS * due, sent: MS * sent, ended: MS * ended }
+    fn times(due: u32, ended: u32) -> Times {
+        Times { due: MS * due, ended: MS * ended }
     }
 
     #[test]
     fn what_is_due_in_the_window_counts_and_latency_is_from_then() {
         let mut tally = Tally::new(MS * 100, MS * 1_100);
         let complete = view(RequestStatus::Complete, (2, 0, 0));
-        tally.add(times(50, 50, 150), &complete);
-        tally.add(times(100, 110, 300), &complete);
-        tally.add(times(1_000, 1_000, 1_200), &complete);
-        tally.add(times(200, 200, 201), &Answer::Refused("overloaded".into()));
-        tally.add(times(300, 300, 400), &view(RequestStatus::Complete, (1, 1, 0)));
-        tally.add(times(1_100, 1_100, 1_200), &complete);
+        tally.add(times(50, 150), &complete);
+        tally.add(times(100, 300), &complete);
+        tally.add(times(1_000, 1_200), &complete);
+        tally.add(times(200, 201), &Answer::Refused("overloaded".into()));
+        tally.add(times(300, 400), &view(RequestStatus::Complete, (1, 1, 0)));
+        tally.add(times(1_100, 1_200), &complete);
         assert_eq!(tally.requests, RequestCounts { sent: 4, complete: 2, failed: 1, refused: 1 });
         assert_eq!((tally.messages.total(), tally.all_messages), (6, 10));
         // Two complete requests ended in the window of a second, one of them sent before it.
         assert_eq!(tally.rates(), (2.0, 4.0));
         assert_eq!(tally.latency.max_us() / 1_000, 200);
         assert_eq!(tally.errors["overloaded"], 1);
-        assert!(tally.lag.max_us() >= 10_000);
+        tally.lag(MS * 50, MS * 99);
+        tally.lag(MS * 100, MS * 110);
+        assert_eq!((tally.lag.count(), tally.lag.max_us() / 1_000), (1, 10));
         assert_eq!(tally.percentiles().iter().map(|point| point.share).collect::<Vec<_>>(), [0.0, 0.1, 0.25, 0.5, 1.0]);
     }
 
@@ -214,7 +221,7 @@ mod tests {
     #[test]
     fn many_different_errors_are_counted_as_one() {
         let mut tally = Tally::new(Duration::ZERO, MS * 100);
-        (0..30).for_each(|number| tally.add(times(1, 1, 2), &Answer::Lost(number.to_string())));
+        (0..30).for_each(|number| tally.add(times(1, 2), &Answer::Lost(number.to_string())));
         assert_eq!((tally.errors.len(), tally.errors["others"]), (MAX_ERRORS + 1, 10));
     }
 }

@@ -6,13 +6,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use rand::SeedableRng;
-use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Factor, Setup};
+use crate::runtime::Purpose;
 
 /// Trials that a plan may come to: more would take days.
 pub const MAX_TRIALS: usize = 2_000;
@@ -92,11 +91,12 @@ impl fmt::Display for Target {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
-    /// Every cell once, then every cell again: a machine that gets slower or busier does so for all of them.
+    /// Every cell once, in a random order by the seed, then every cell again in another: neither a drift of the machine nor
+    /// the place in a round is one cell's.
     #[default]
-    Interleaved,
-    /// As interleaved, with the cells of each round shuffled by the seed.
     Shuffled,
+    /// Every cell once, in the plan's order, then every cell again.
+    Interleaved,
     /// All repetitions of a cell, then the next cell.
     Sequential,
 }
@@ -163,7 +163,6 @@ impl Plan {
 
     /// The trials in their order.
     pub fn trials(&self) -> Vec<Trial> {
-        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         let mut pairs: Vec<(usize, u32)> = Vec::with_capacity(self.trial_count());
         match self.order {
             Order::Sequential => {
@@ -173,7 +172,7 @@ impl Plan {
                 for again in 0..self.repetitions {
                     let mut round: Vec<_> = (0..self.cells.len()).collect();
                     if self.order == Order::Shuffled {
-                        round.shuffle(&mut random);
+                        round.shuffle(&mut Purpose::Order(again).stream(self.seed));
                     }
                     pairs.extend(round.into_iter().map(|cell| (cell, again)));
                 }
@@ -193,10 +192,10 @@ impl Plan {
         self.target.around() + self.time_per_trial() * self.trial_count() as u32
     }
 
-    /// The seed of a trial's random numbers. Trials of one repetition share it, so that cells that are compared with
-    /// one another meet the same arrivals.
-    pub fn seed_of(&self, trial: &Trial) -> u64 {
-        self.seed.wrapping_add(u64::from(trial.repetition))
+    /// The seed of a repetition's random numbers. Its trials share it, so that cells that are compared with one another meet
+    /// the same arrivals; other repetitions, and all of another plan's seed, are independent of it.
+    pub fn seed_of(&self, repetition: u32) -> u64 {
+        Purpose::Repetition(repetition).seed(self.seed)
     }
 }
 
@@ -226,6 +225,9 @@ mod tests {
         halves[..3].sort_unstable();
         halves[3..].sort_unstable();
         assert_eq!(halves, [0, 1, 2, 0, 1, 2]);
+        let many = Plan { repetitions: 100, ..shuffled };
+        let first = |cell| many.trials().iter().step_by(3).filter(|trial| trial.cell == cell).count();
+        assert!((0..3).all(|cell| (20..=47).contains(&first(cell))), "each cell comes first as often");
     }
 
     #[test]

@@ -105,6 +105,9 @@ pub struct Setup {
     pub responder_instances: u32,
     /// Workers of each instance.
     pub responders: u32,
+    /// Brokers that are no responder instance's own, as they were found; 0: each responder instance has its own broker.
+    #[serde(default)]
+    pub brokers_apart: u32,
     pub delay: Delay,
     pub task: TaskName,
     /// Rounds of hashing of the `cpu` task.
@@ -128,6 +131,7 @@ impl Default for Setup {
             requesters: 3,
             responder_instances: 1,
             responders: 3,
+            brokers_apart: 0,
             delay: Delay::NONE,
             task: TaskName::Echo,
             rounds: 10_000,

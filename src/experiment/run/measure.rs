@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{LedgerVerdict, TierUsage, TrialResult};
 use crate::experiment::load::{LoadTask, Progress, start_load};
-use crate::experiment::plan::{Plan, Trial};
-use crate::experiment::target::{Deployment, TIERS, body, ledger_since};
+use crate::experiment::plan::{Plan, Target, Trial};
+use crate::experiment::target::{Deployment, TIERS, altered, body, in_flight_before, ledger_since};
 use crate::wire::{Ledger, Tier, Topology, Usage, now_ms};
 
 /// Longest wait for the deployment to count what has ended, which it tells twice a second.
@@ -34,7 +34,7 @@ pub async fn measure(
         warm_up: Duration::from_millis(plan.warm_up_ms),
         duration: Duration::from_millis(plan.duration_ms),
         count: plan.count,
-        seed: plan.seed_of(trial),
+        seed: plan.seed_of(trial.repetition),
         timeout: Duration::from_millis(plan.timeout_ms),
     };
     let mut load = start_load(task, stop.clone())?;
@@ -67,6 +67,10 @@ pub async fn measure(
     });
     let problem = match tally.requests.sent {
         0 => Some("no request was due after the warm-up: give it a longer duration or more load".to_owned()),
+        // Others may change a deployment that was there before.
+        _ if matches!(plan.target, Target::Running | Target::Swarm) => {
+            altered(&after, setup).map(|other| format!("the deployment changed during the trial: {other}"))
+        }
         _ => None,
     };
     Ok(Some(TrialResult {
@@ -132,6 +136,8 @@ fn verdict(before: &Topology, after: &Topology, client_messages: u64) -> LedgerV
     let ledger = |tier| (tier, ledger_since(before, after, tier));
     let tiers: BTreeMap<Tier, Ledger> = TIERS.map(ledger).into_iter().collect();
     let requesters = tiers[&Tier::Requester];
+    // What was in flight before is other load's, as the client's messages have all ended for it.
+    let pending = requesters.in_flight.saturating_sub(in_flight_before(before, after, Tier::Requester));
     // Each instance's own: what was in flight when the trial began would unbalance the differences of a sound ledger.
     let unbalanced =
         after.instances.values().map(|view| &view.snapshot).find(|snapshot| !snapshot.ledger.is_balanced());
@@ -139,7 +145,7 @@ fn verdict(before: &Topology, after: &Topology, client_messages: u64) -> LedgerV
         Some(snapshot) => {
             Some(format!("the ledger of {} does not balance: {:?}", snapshot.instance.id, snapshot.ledger))
         }
-        None if requesters.in_flight > 0 => Some(format!("{} messages have no outcome yet", requesters.in_flight)),
+        None if pending > 0 => Some(format!("{pending} messages have no outcome yet")),
         None if requesters.sent > client_messages => Some(format!(
             "the requesters sent {} messages, {} more than this experiment had outcomes of: was there other load?",
             requesters.sent,
@@ -162,7 +168,11 @@ mod tests {
 
     /// A broker as it is known once it has counted this.
     fn seen(ledger: Ledger) -> Topology {
-        let snapshot = Snapshot { ledger, ..snapshot("broker-1", Tier::Broker) };
+        instance("broker-1", Tier::Broker, ledger)
+    }
+
+    fn instance(id: &str, tier: Tier, ledger: Ledger) -> Topology {
+        let snapshot = Snapshot { ledger, ..snapshot(id, tier) };
         let mut topology = Topology::default();
         topology.apply(&Event::Instance { snapshot: Box::new(snapshot) }, 0);
         topology
@@ -180,5 +190,23 @@ mod tests {
         let lost = Ledger { sent: 60, responses: 50, timeouts: 9, ..Ledger::default() };
         let verdict = verdict(&seen(before), &seen(lost), 0);
         assert!(verdict.reason.unwrap().contains("broker-1 does not balance"));
+    }
+
+    #[test]
+    fn other_messages_in_flight_do_not_unbalance_a_trial_and_its_own_do() {
+        let requester = |sent, responses, in_flight| {
+            instance("requester-1", Tier::Requester, Ledger { sent, responses, in_flight, ..Ledger::default() })
+        };
+        let before = requester(50, 40, 10);
+        for (after, client, balanced) in [
+            (requester(70, 60, 10), 20, true),
+            (requester(70, 70, 0), 20, true),
+            (requester(70, 59, 11), 20, false),
+            (requester(71, 61, 10), 20, false),
+            (requester(70, 60, 10), 21, false),
+        ] {
+            let verdict = verdict(&before, &after, client);
+            assert_eq!(verdict.balanced, balanced, "{verdict:?}");
+        }
     }
 }

@@ -10,7 +10,7 @@ mod worker_queues;
 pub use scenario::{Arrivals, Scenario, ScenarioError};
 pub use simulation::simulate;
 pub use tally::Simulated;
-use tally::{Call, Totals, summary};
+use tally::{Busy, Call, Window, summary};
 #[cfg(test)]
 pub use testing::scenario;
 #[cfg(test)]

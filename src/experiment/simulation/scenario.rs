@@ -40,12 +40,14 @@ pub struct Scenario {
     pub shared_queue: bool,
     pub fan_out: FanOut,
     pub arrivals: Arrivals,
-    /// Maximum number of requests.
+    /// Maximum number of requests, which bounds time and memory.
     pub requests: usize,
     /// Time after which no request is made, in milliseconds. None: no limit.
     pub duration_ms: Option<f64>,
-    /// Share of the requests, from the first on, that the figures exclude: from 0 to below 1.
-    pub warm_up: f64,
+    /// Time at the beginning that is not measured, in milliseconds.
+    pub warm_up_ms: f64,
+    /// Maximum number of requests after the warm-up. None: no limit.
+    pub count: Option<usize>,
     /// Seed of the arrivals.
     pub seed: u64,
 }
@@ -117,7 +119,12 @@ impl Scenario {
         if let Some(duration) = self.duration_ms {
             range("durationMs", duration, "a number above 0", duration > 0.0)?;
         }
-        range("warmUp", self.warm_up, "a share from 0 to below 1", (0.0..1.0).contains(&self.warm_up))
+        range(
+            "warmUpMs",
+            self.warm_up_ms,
+            "a number of 0 or more",
+            self.warm_up_ms >= 0.0 && self.warm_up_ms.is_finite(),
+        )
     }
 }
 
@@ -163,7 +170,7 @@ mod tests {
                 "rate is 0",
             ),
             (Scenario { duration_ms: Some(0.0), ..scenario(true, Arrivals::Closed { clients: 1 }) }, "durationMs is 0"),
-            (Scenario { warm_up: 1.0, ..scenario(true, Arrivals::Closed { clients: 1 }) }, "warmUp is 1"),
+            (Scenario { warm_up_ms: -1.0, ..scenario(true, Arrivals::Closed { clients: 1 }) }, "warmUpMs is -1"),
         ] {
             assert!(of(scenario).contains(error), "{error}");
         }

@@ -5,11 +5,11 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
-use rand::rngs::ChaCha8Rng;
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 use rand_distr::Exp1;
 
-use super::{Arrivals, Call, Scenario, ScenarioError, Simulated, SimulatedQueues, Totals, summary};
+use super::{Arrivals, Busy, Call, Scenario, ScenarioError, Simulated, SimulatedQueues, Window, summary};
+use crate::runtime::Purpose;
 use crate::wire::Latency;
 
 /// Simulates a scenario. `draw` returns the service time of each message, in milliseconds, in order of arrival, so that
@@ -26,7 +26,7 @@ pub fn simulate(scenario: &Scenario, draw: impl FnMut() -> f64) -> Result<Simula
             let allowed = "a time in which a request arrives";
             Err(ScenarioError::Range { what: "durationMs", value, allowed })
         }
-        _ => Ok(summary(&simulation.calls, simulation.sojourns, scenario.warm_up, scenario.messages_per_request())),
+        _ => Ok(summary(&simulation.calls, simulation.window(), simulation.sojourns, scenario.messages_per_request())),
     }
 }
 
@@ -66,7 +66,11 @@ struct Simulation<'a, D> {
     /// Service ends: the bits of the time (non-negative floats sort like their bits), the order of the starts, the worker.
     ends: BinaryHeap<Reverse<(u64, usize, usize)>>,
     begun: usize,
-    totals: Totals,
+    busy: Busy,
+    /// Requests that arrived after the warm-up.
+    measured: usize,
+    /// When a request was not made because there had been enough.
+    enough_at: Option<f64>,
     /// Latencies of the messages.
     sojourns: Latency,
 }
@@ -87,14 +91,16 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
             workers: (0..workers).map(|_| Worker::default()).collect(),
             ends: BinaryHeap::with_capacity(workers),
             begun: 0,
-            totals: Totals::default(),
+            busy: Busy::new(scenario.warm_up_ms, scenario.duration_ms),
+            measured: 0,
+            enough_at: None,
             sojourns: Latency::precise(),
         }
     }
 
     /// Runs until every request has ended. A service that ends at the time of an arrival ends before it.
     fn run(&mut self) -> Result<(), ScenarioError> {
-        let mut random = ChaCha8Rng::seed_from_u64(self.scenario.seed);
+        let mut random = Purpose::Arrivals.stream(self.scenario.seed);
         let mut next = match self.scenario.arrivals {
             Arrivals::Closed { clients } => {
                 for _ in 0..clients {
@@ -109,7 +115,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
             let end = self.ends.peek().map(|Reverse((time, _, _))| f64::from_bits(*time));
             match (end, next.filter(|next| self.may_arrive(*next))) {
                 (end, Some(arrival)) if end.is_none_or(|end| end > arrival) => {
-                    self.now = arrival;
+                    self.pass(arrival);
                     self.arrive()?;
                     next = match self.scenario.arrivals {
                         Arrivals::Closed { .. } => None,
@@ -118,7 +124,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
                     };
                 }
                 (Some(end), _) => {
-                    self.now = end;
+                    self.pass(end);
                     self.end_service()?;
                 }
                 (None, _) => return Ok(()),
@@ -126,8 +132,33 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
         }
     }
 
-    fn may_arrive(&self, at: f64) -> bool {
-        self.calls.len() < self.scenario.requests && self.scenario.duration_ms.is_none_or(|duration| at < duration)
+    /// Time passes until the next event.
+    fn pass(&mut self, until: f64) {
+        self.busy.pass(until);
+        self.now = until;
+    }
+
+    /// What is measured: from the end of the warm-up until no more requests are made.
+    fn window(&self) -> Window {
+        let last = self.calls.last().map_or(0.0, |call| call.arrived);
+        let end = self.enough_at.or(self.scenario.duration_ms).unwrap_or(last);
+        let begin = self.scenario.warm_up_ms.min(end);
+        Window { begin, end, busy: self.busy.sum }
+    }
+
+    fn may_arrive(&mut self, at: f64) -> bool {
+        if self.scenario.duration_ms.is_some_and(|duration| at >= duration) {
+            return false;
+        }
+        let is_enough = self.scenario.count.is_some_and(|count| self.measured >= count);
+        if is_enough || self.calls.len() >= self.scenario.requests {
+            if self.enough_at.is_none() {
+                self.enough_at = Some(at);
+                self.busy.close(at);
+            }
+            return false;
+        }
+        true
     }
 
     /// Handles an arrival: puts the request's messages into worker queues, unless its duration or count is used up.
@@ -145,8 +176,8 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
             lane_wait: 0.0,
             broker_wait: 0.0,
             service: 0.0,
-            before: self.totals,
         });
+        self.measured += usize::from(self.now >= self.scenario.warm_up_ms);
         for queue in queues {
             let service = (self.draw)();
             if !(service >= 0.0 && service.is_finite()) {
@@ -195,7 +226,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
         let call = &mut self.calls[message.request];
         call.broker_wait += self.now - message.sent;
         call.service += message.service;
-        self.totals.begin_service(self.now);
+        self.busy.begin_service();
         self.ends.push(Reverse(((self.now + message.service).to_bits(), self.begun, worker)));
         self.begun += 1;
         self.workers[worker].in_hand = Some(message);
@@ -205,7 +236,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
     fn end_service(&mut self) -> Result<(), ScenarioError> {
         let Some(Reverse((_, _, worker))) = self.ends.pop() else { return Ok(()) };
         let Some(message) = self.workers[worker].in_hand.take() else { return Ok(()) };
-        self.totals.end_service(self.now);
+        self.busy.end_service();
         let broker = &mut self.brokers[worker / self.scenario.responder_workers];
         let next = match self.scenario.shared_queue {
             true => broker.waiting.pop_front(),
@@ -226,7 +257,6 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
         }
         call.ended = self.now;
         self.queues.pending[call.instance] -= 1;
-        self.totals.requests += 1;
         match self.scenario.arrivals {
             Arrivals::Closed { .. } => self.arrive(),
             _ => Ok(()),
@@ -252,7 +282,8 @@ mod tests {
             arrivals: Arrivals::Closed { clients: 1 },
             requests: 8,
             duration_ms: None,
-            warm_up: 0.0,
+            warm_up_ms: 0.0,
+            count: None,
             seed: 1,
         }
     }
@@ -317,13 +348,13 @@ mod tests {
             arrivals: Arrivals::Constant { rate: 20.0 },
             requests: 1_000,
             duration_ms: Some(1_000.0),
-            warm_up: 0.5,
+            warm_up_ms: 500.0,
             ..scenario()
         };
         let simulated = simulate(&even, || 100.0).unwrap();
-        assert_eq!((simulated.latencies.len(), simulated.span_ms), (10, 450.0));
-        assert_eq!((simulated.requests_ended, simulated.messages_ended, simulated.backlog), (9, 9, 0));
-        assert!((simulated.busy_ms - 900.0).abs() < 1e-6, "two workers of four at any time: {simulated:?}");
+        assert_eq!((simulated.latencies.len(), simulated.span_ms), (10, 500.0));
+        assert_eq!((simulated.requests_ended, simulated.messages_ended, simulated.backlog), (10, 10, 0));
+        assert!((simulated.busy_ms - 1_000.0).abs() < 1e-6, "two workers of four at any time: {simulated:?}");
     }
 
     #[test]

@@ -9,14 +9,19 @@ pub struct Simulated {
     pub latencies: Vec<f64>,
     /// Latencies of messages, from their request's arrival to their reply, the warm-up included.
     pub messages: Latency,
-    /// Time from the first counted arrival to the last. The next three fields are counted in this time, for all requests.
+    /// Length of the measured time: from the end of the warm-up until no more requests are made. The next three fields are
+    /// counted in this time, for all requests.
     pub span_ms: f64,
     pub requests_ended: usize,
     pub messages_ended: usize,
     /// Sum of the responder workers' service time.
     pub busy_ms: f64,
-    /// Arrivals in the second half of the span, minus ends in it; at least 0.
+    /// Arrivals in the second half of the measured time, minus ends in it; at least 0.
     pub backlog: usize,
+    /// Requests made, the warm-up's included.
+    pub requests: usize,
+    /// When the last request was made.
+    pub last_ms: f64,
     /// A message's mean wait in the requester.
     pub lane_wait_ms: f64,
     /// A message's mean wait at the broker and in its worker's queue.
@@ -51,7 +56,7 @@ impl Simulated {
     }
 }
 
-/// A request, with the totals at its arrival.
+/// A request.
 pub struct Call {
     pub arrived: f64,
     pub ended: f64,
@@ -60,65 +65,75 @@ pub struct Call {
     pub lane_wait: f64,
     pub broker_wait: f64,
     pub service: f64,
-    pub before: Totals,
 }
 
-#[derive(Clone, Copy, Default)]
-pub struct Totals {
-    pub requests: usize,
-    pub messages: usize,
+/// The measured time, and the responder workers' service time in it.
+pub struct Window {
+    pub begin: f64,
+    pub end: f64,
+    pub busy: f64,
+}
+
+/// Sums the service time of all workers between two times.
+pub struct Busy {
+    begin: f64,
+    end: f64,
+    now: f64,
     serving: usize,
-    /// Sum of all service ends minus sum of all service starts.
-    served: f64,
+    pub sum: f64,
 }
 
-impl Totals {
-    pub fn begin_service(&mut self, now: f64) {
+impl Busy {
+    /// Without an end it goes on until [`Self::close`].
+    pub fn new(begin: f64, end: Option<f64>) -> Self {
+        Self { begin, end: end.unwrap_or(f64::INFINITY), now: 0.0, serving: 0, sum: 0.0 }
+    }
+
+    /// Time passes; as many workers serve as at the last event.
+    pub fn pass(&mut self, until: f64) {
+        let counted = until.min(self.end) - self.now.max(self.begin);
+        self.sum += counted.max(0.0) * self.serving as f64;
+        self.now = until;
+    }
+
+    /// Nothing counts after this time, which has not passed.
+    pub fn close(&mut self, at: f64) {
+        self.end = self.end.min(at);
+    }
+
+    pub fn begin_service(&mut self) {
         self.serving += 1;
-        self.served -= now;
     }
 
-    pub fn end_service(&mut self, now: f64) {
+    pub fn end_service(&mut self) {
         self.serving -= 1;
-        self.served += now;
-        self.messages += 1;
-    }
-
-    /// Sum of the workers' service time until `now`.
-    fn busy_until(&self, now: f64) -> f64 {
-        self.served + now * self.serving as f64
     }
 }
 
-/// The result of requests that have all ended, without the first share `warm_up` of them.
-pub fn summary(calls: &[Call], sojourns: Latency, warm_up: f64, messages_per_request: usize) -> Simulated {
-    let skipped = (warm_up * calls.len() as f64) as usize;
-    let counted = &calls[skipped..];
+/// The result of requests that have all ended.
+pub fn summary(calls: &[Call], window: Window, sojourns: Latency, messages_per_request: usize) -> Simulated {
+    let counted = &calls[calls.partition_point(|call| call.arrived < window.begin)..];
     let mut latencies: Vec<f64> = counted.iter().map(|call| call.ended - call.arrived).collect();
     latencies.sort_by(f64::total_cmp);
     let messages = (counted.len() * messages_per_request).max(1) as f64;
     let mean = |time: fn(&Call) -> f64| counted.iter().map(time).sum::<f64>() / messages;
-    let mut simulated = Simulated {
+    let ended_after = |begin: f64| calls.iter().filter(|call| begin < call.ended && call.ended <= window.end).count();
+    let middle = window.begin.midpoint(window.end);
+    let requests_ended = ended_after(window.begin);
+    Simulated {
         latencies,
         messages: sojourns,
-        span_ms: 0.0,
-        requests_ended: 0,
-        messages_ended: 0,
-        busy_ms: 0.0,
-        backlog: 0,
+        span_ms: window.end - window.begin,
+        requests_ended,
+        messages_ended: requests_ended * messages_per_request,
+        busy_ms: window.busy,
+        backlog: counted.iter().filter(|call| call.arrived >= middle).count().saturating_sub(ended_after(middle)),
+        requests: calls.len(),
+        last_ms: calls.last().map_or(0.0, |call| call.arrived),
         lane_wait_ms: mean(|call| call.lane_wait),
         broker_wait_ms: mean(|call| call.broker_wait),
         service_ms: mean(|call| call.service),
-    };
-    if let [first, .., last] = counted {
-        simulated.span_ms = last.arrived - first.arrived;
-        simulated.requests_ended = last.before.requests - first.before.requests;
-        simulated.messages_ended = last.before.messages - first.before.messages;
-        simulated.busy_ms = last.before.busy_until(last.arrived) - first.before.busy_until(first.arrived);
-        let late = &counted[counted.len() / 2..];
-        simulated.backlog = (late.len() - 1).saturating_sub(last.before.requests - late[0].before.requests);
     }
-    simulated
 }
 
 #[cfg(test)]
@@ -144,7 +159,7 @@ mod tests {
                 requester_instances, requester_workers, responder_instances, responder_workers, window, shared_queue,
                 fan_out: if all { FanOut::All } else { FanOut::One },
                 arrivals: if closed { Arrivals::Closed { clients: 3 } } else { Arrivals::Poisson { rate: 20.0 } },
-                requests, duration_ms: None, warm_up: 0.0, seed,
+                requests, duration_ms: None, warm_up_ms: 0.0, count: None, seed,
             };
             let mut random = ChaCha8Rng::seed_from_u64(seed);
             let mut services = vec![];

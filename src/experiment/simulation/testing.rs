@@ -23,7 +23,8 @@ pub fn scenario(shared_queue: bool, arrivals: Arrivals) -> Scenario {
         arrivals,
         requests: 400_000,
         duration_ms: None,
-        warm_up: 0.02,
+        warm_up_ms: 100_000.0,
+        count: None,
         seed: 1,
     }
 }

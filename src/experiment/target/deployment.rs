@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::experiment::plan::Setup;
 use crate::runtime::http::json_answer;
-use crate::wire::{InstanceState, InstanceView, Ledger, LinkState, TaskName, Tier, Topology, WorkerState};
+use crate::wire::{Delay, InstanceState, InstanceView, Ledger, LinkState, TaskName, Tier, Topology, WorkerState};
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -157,20 +157,50 @@ impl Deployment {
         }
     }
 
-    /// Waits until the requesters have counted so many more messages than before, and no tier has any in flight; what is
-    /// known then, or when patience ends.
+    /// Waits until the requesters have counted so many more messages than before, and no tier has more in flight than it had
+    /// before; what is known then, or when patience ends.
     pub async fn settled(&self, before: &Topology, messages: u64, patience: Duration) -> Result<Topology> {
         let until = Instant::now() + patience;
         loop {
             let topology = self.topology().await?;
             let counted = ledger_since(before, &topology, Tier::Requester).sent >= messages;
-            let is_settled = TIERS.iter().all(|tier| ledger_since(before, &topology, *tier).in_flight == 0);
+            let is_settled = TIERS.iter().all(|tier| {
+                ledger_since(before, &topology, *tier).in_flight <= in_flight_before(before, &topology, *tier)
+            });
             if (counted && is_settled) || Instant::now() > until {
                 return Ok(topology);
             }
             sleep(LOOK).await;
         }
     }
+}
+
+/// What a deployment that is changed by its controls has become, other than a setup says, in words: an instance that was
+/// started again has the workers, delay and dispatch that it is configured with.
+pub fn altered(topology: &Topology, setup: &Setup) -> Option<String> {
+    let delay = with_cap(setup.delay);
+    let other_delay = || {
+        let mut views = topology.living(Tier::Responder);
+        let view = views.find(|view| view.snapshot.delay.is_some_and(|found| with_cap(found) != delay))?;
+        Some(format!("{} has another delay than the trial's", view.snapshot.instance.id))
+    };
+    let other_dispatch = || {
+        let mut views = topology.living(Tier::Broker);
+        let view = views.find(|view| view.snapshot.dispatch.is_some_and(|found| found != setup.dispatch))?;
+        Some(format!("{} has another dispatch than the trial's", view.snapshot.instance.id))
+    };
+    lacking(topology, setup, true).or_else(other_delay).or_else(other_dispatch)
+}
+
+/// A delay with the cap that applies to it: without one, a control would leave the cap of before.
+pub fn with_cap(delay: Delay) -> Delay {
+    Delay { cap: Some(delay.cap()), ..delay }
+}
+
+/// Brokers that are no responder instance's own.
+pub fn brokers_apart(topology: &Topology) -> u32 {
+    let own = topology.living(Tier::Responder).filter(|view| view.snapshot.peers.is_empty()).count();
+    topology.living(Tier::Broker).count().saturating_sub(own) as u32
 }
 
 /// What a deployment lacks to be what a setup says, in words; its numbers of workers may not matter.
@@ -232,6 +262,15 @@ pub fn ledger_since(before: &Topology, after: &Topology, tier: Tier) -> Ledger {
     sum
 }
 
+/// What the instances of a tier, as known later, had in flight before: of other load, or of instances that ended with it.
+pub fn in_flight_before(before: &Topology, after: &Topology, tier: Tier) -> u64 {
+    let known = before
+        .instances
+        .iter()
+        .filter(|(id, view)| view.snapshot.instance.tier == tier && after.instances.contains_key(*id));
+    known.map(|(_, view)| view.snapshot.ledger.in_flight).sum()
+}
+
 /// The body of a trial's requests.
 pub fn body(setup: &Setup, timeout_ms: u64) -> Value {
     let parameters = match setup.task {
@@ -242,4 +281,31 @@ pub fn body(setup: &Setup, timeout_ms: u64) -> Value {
     serde_json::json!({
         "task": setup.task, "parameters": parameters, "fanOut": setup.fan_out, "timeoutMs": timeout_ms,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Event, PeerView, Snapshot, snapshot};
+
+    fn seen(snapshots: impl IntoIterator<Item = Snapshot>) -> Topology {
+        let mut topology = Topology::default();
+        for snapshot in snapshots {
+            topology.apply(&Event::Instance { snapshot: Box::new(snapshot) }, 0);
+        }
+        topology
+    }
+
+    #[test]
+    fn a_broker_is_apart_where_the_responders_are_connected_to_it() {
+        let own = || [snapshot("responder-1", Tier::Responder), snapshot("broker-1", Tier::Broker)];
+        assert_eq!(brokers_apart(&seen(own())), 0);
+        let connected = |id| {
+            let peers = vec![PeerView { address: "broker-2:4000".to_owned(), connected: true }];
+            Snapshot { peers, ..snapshot(id, Tier::Responder) }
+        };
+        let apart = [connected("responder-2"), connected("responder-3"), snapshot("broker-2", Tier::Broker)];
+        assert_eq!(brokers_apart(&seen(apart.clone())), 1);
+        assert_eq!(brokers_apart(&seen(own().into_iter().chain(apart))), 1);
+    }
 }

@@ -46,7 +46,7 @@ impl Processes {
     async fn start(&mut self, plan: &Plan, trial: &Trial) -> Result<Deployment> {
         let setup = &plan.cells[trial.cell].setup;
         let telemetry = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let settings = settings_of(plan, setup, plan.seed_of(trial));
+        let settings = settings_of(plan, setup, plan.seed_of(trial.repetition));
         let shared = [("telemetry.web".to_owned(), telemetry.to_string()), ("instance.node".to_owned(), host())];
         let shared: Vec<_> = settings.into_iter().chain(shared).collect();
         let brokers =

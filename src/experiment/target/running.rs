@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use awc::http::Method;
 use serde_json::json;
+use tokio::time::{Instant, sleep};
 
-use super::{Deployment, TargetDriver};
-use crate::experiment::plan::{Plan, Setup, Trial};
-use crate::wire::{Delay, Dispatch, DispatchChoice, Tier, Topology};
+use super::{Deployment, TargetDriver, altered, brokers_apart, with_cap};
+use crate::experiment::plan::{Plan, Setup, Target, Trial};
+use crate::wire::{Delay, Dispatch, DispatchChoice, InstanceView, Tier, Topology};
 
 /// Longest wait until changed pools are as they should be: a worker that leaves ends its message first.
 const CHANGING: Duration = Duration::from_secs(10);
+
+/// Between two looks at a deployment that is being changed.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Times that a change is made: an instance may come, with the pool that it is configured with, while others are changed.
 const CHANGES: usize = 4;
@@ -28,35 +32,71 @@ impl Running {
         Self { deployment, found: None }
     }
 
-    /// Gives a plan as many instances as there are, of which this target varies none: what is expected of them is made
-    /// of their number. An error where there is none.
+    /// Gives a plan the brokers that there are apart and, where the target varies no instances, as many instances as there
+    /// are: what is expected of them is made of their number. An error where there is none.
     pub async fn plan_as_found(&self, plan: &mut Plan) -> Result<()> {
         let topology = self.deployment.inhabited(CHANGING).await?;
         let instances = |tier| topology.living(tier).count() as u32;
         for cell in &mut plan.cells {
-            cell.setup.requester_instances = instances(Tier::Requester);
-            cell.setup.responder_instances = instances(Tier::Responder);
+            cell.setup.brokers_apart = brokers_apart(&topology);
+            if plan.target == Target::Running {
+                cell.setup.requester_instances = instances(Tier::Requester);
+                cell.setup.responder_instances = instances(Tier::Responder);
+            }
         }
+        Ok(())
+    }
+
+    /// Keeps how the deployment is before its first change. An error where the controls could not restore it, as they give all
+    /// instances one delay and one dispatch.
+    pub async fn find(&mut self) -> Result<()> {
+        if self.found.is_some() {
+            return Ok(());
+        }
+        // An instance that was silent for a moment, on a busy machine, is not known at that moment.
+        let topology = self.deployment.inhabited(CHANGING).await?;
+        for (what, differ) in [
+            ("delays", differ(topology.living(Tier::Responder).map(|view| view.snapshot.delay))),
+            ("dispatches", differ(topology.living(Tier::Broker).map(|view| view.snapshot.dispatch.as_ref()))),
+        ] {
+            if differ {
+                bail!(
+                    "the instances have different {what}, which could not be restored: give all of them the same first"
+                );
+            }
+        }
+        self.found = Some(topology);
         Ok(())
     }
 
     /// Sets worker counts, delay and dispatch, and waits until they hold.
     pub async fn change(&mut self, setup: &Setup) -> Result<Deployment> {
+        self.find().await?;
         let mut lacking = None;
         for _ in 0..CHANGES {
             self.change_once(setup).await?;
-            match self.deployment.ready(setup, CHANGING).await {
-                Ok(_) => return Ok(self.deployment.clone()),
+            match self.changed(setup).await {
+                Ok(()) => return Ok(self.deployment.clone()),
                 Err(error) => lacking = Some(error),
             }
         }
         Err(lacking.unwrap_or_else(|| anyhow!("nothing was changed")))
     }
 
-    async fn change_once(&mut self, setup: &Setup) -> Result<()> {
-        // An instance that was silent for a moment, on a busy machine, is not known at that moment.
+    /// Waits until the deployment tells that it is what a setup says.
+    async fn changed(&self, setup: &Setup) -> Result<()> {
+        let until = Instant::now() + CHANGING;
+        loop {
+            match altered(&self.deployment.ready(setup, CHANGING).await?, setup) {
+                None => return Ok(()),
+                Some(other) if Instant::now() > until => bail!(other),
+                Some(_) => sleep(LOOK).await,
+            }
+        }
+    }
+
+    async fn change_once(&self, setup: &Setup) -> Result<()> {
         let topology = self.deployment.inhabited(CHANGING).await?;
-        self.found.get_or_insert_with(|| topology.clone());
         for (tier, workers) in [(Tier::Requester, setup.requesters), (Tier::Responder, setup.responders)] {
             for view in topology.living(tier) {
                 if view.snapshot.workers.len() != workers as usize {
@@ -74,7 +114,7 @@ impl Running {
 
     async fn work(&self, delay: Option<Delay>, dispatch: Option<Dispatch>, topology: &Topology) -> Result<()> {
         if let Some(delay) = delay {
-            self.deployment.control(Method::PUT, "delay", &delay).await.context(TOKEN)?;
+            self.deployment.control(Method::PUT, "delay", &with_cap(delay)).await.context(TOKEN)?;
         }
         let differs = topology.living(Tier::Broker).any(|view| view.snapshot.dispatch != dispatch);
         if let Some(dispatch) = dispatch.filter(|_| differs) {
@@ -82,6 +122,21 @@ impl Running {
         }
         Ok(())
     }
+}
+
+/// The workers that an instance had, or of one that was not there the workers of the first of its tier: a swarm may have put it
+/// in another's place.
+fn workers_before(found: &Topology, view: &InstanceView) -> Option<usize> {
+    let instance = &view.snapshot.instance;
+    let same = found.instances.get(&instance.id).or_else(|| found.living(instance.tier).next());
+    same.map(|before| before.snapshot.workers.len())
+}
+
+/// Whether some of the values that are known differ.
+fn differ<T: PartialEq>(values: impl Iterator<Item = Option<T>>) -> bool {
+    let mut known = values.flatten();
+    let first = known.next();
+    first.is_some_and(|first| known.any(|other| other != first))
 }
 
 const TOKEN: &str = "the deployment can't be changed; where its controls need a token, give --token";
@@ -97,17 +152,47 @@ impl TargetDriver for Running {
 
     async fn leave(&mut self) -> Result<()> {
         let Some(found) = self.found.take() else { return Ok(()) };
-        let now = self.deployment.topology().await?;
+        let now = self.deployment.inhabited(CHANGING).await?;
         for tier in [Tier::Requester, Tier::Responder] {
-            for view in found.living(tier) {
-                let is_there = now.living(tier).any(|other| other.snapshot.instance.id == view.snapshot.instance.id);
-                if is_there {
-                    self.resize(&view.snapshot.instance.id, view.snapshot.workers.len()).await?;
+            for view in now.living(tier) {
+                if let Some(workers) = workers_before(&found, view) {
+                    self.resize(&view.snapshot.instance.id, workers).await?;
                 }
             }
         }
         let delay = found.living(Tier::Responder).find_map(|view| view.snapshot.delay);
         let dispatch = found.living(Tier::Broker).find_map(|view| view.snapshot.dispatch);
         self.work(delay, dispatch, &now).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Event, Snapshot, WorkerState, WorkerView, snapshot};
+
+    #[test]
+    fn an_instance_in_anothers_place_gets_as_many_workers_as_that_had() {
+        let with = |id: &str, count: usize| {
+            let worker =
+                |index| WorkerView { index, id: String::new(), state: WorkerState::Idle, handled: 0, restarts: 0 };
+            Snapshot { workers: (0..count).map(worker).collect(), ..snapshot(id, Tier::Responder) }
+        };
+        let seen = |snapshots: [Snapshot; 2]| {
+            let mut topology = Topology::default();
+            let events = snapshots.map(|snapshot| Event::Instance { snapshot: Box::new(snapshot) });
+            events.iter().for_each(|event| topology.apply(event, 0));
+            topology
+        };
+        let found = seen([with("responder-1", 3), with("responder-2", 5)]);
+        let now = seen([with("responder-2", 8), with("responder-9", 8)]);
+        let before: Vec<_> = now.living(Tier::Responder).map(|view| workers_before(&found, view)).collect();
+        assert_eq!(before, [Some(5), Some(3)]);
+    }
+
+    #[test]
+    fn unknown_values_do_not_differ() {
+        assert!(!differ([Some(1), None, Some(1)].into_iter()) && !differ([None::<u8>].into_iter()));
+        assert!(differ([Some(1), None, Some(2)].into_iter()));
     }
 }

@@ -129,6 +129,7 @@ fn environment(spec: &ServiceSpec) -> Vec<String> {
 
 impl TargetDriver for Swarm {
     async fn set_up(&mut self, plan: &Plan, trial: &Trial) -> Result<Deployment> {
+        self.running.find().await?;
         let (setup, seed) = (&plan.cells[trial.cell].setup, plan.seed);
         self.update("responder", setup.responder_instances, plan, setup, seed).await?;
         self.update("requester", setup.requester_instances, plan, setup, seed).await?;
@@ -141,12 +142,13 @@ impl TargetDriver for Swarm {
     }
 
     async fn leave(&mut self) -> Result<()> {
-        let mut left = self.running.leave().await;
+        let mut left = Ok(());
         // Each of them, whatever became of the others.
         for (name, spec) in std::mem::take(&mut self.found) {
             left = left.and(self.put_back(&name, spec).await);
         }
-        left
+        // The controls last: a task that an update starts is as it is configured.
+        left.and(self.running.leave().await)
     }
 }
 

@@ -7,6 +7,7 @@ use humantime::format_duration;
 
 use super::Deployment;
 use crate::config::{Config, Override, Settings, Socket, Sources};
+use crate::experiment::load::MAX_UNDER_WAY;
 use crate::experiment::plan::{MAX_PAYLOAD, Plan, Setup, Trial};
 
 /// Longest wait for a deployment that was started here.
@@ -63,9 +64,10 @@ pub fn settings_of(plan: &Plan, setup: &Setup, seed: u64) -> Vec<(String, String
         ("broker.forget_after", millis(plan.timeout_ms.max(1_000))),
         ("web.max_in_flight", "100000".to_owned()),
         ("requester.max_in_flight", "100000".to_owned()),
-        ("requester.max_memory_bytes", (1u64 << 30).to_string()),
-        // More than the load generator has under way.
-        ("web.max_connections", "12000".to_owned()),
+        ("requester.max_memory_bytes", (16u64 << 30).to_string()),
+        // More than the load generator has under way, all of which may end at once.
+        ("web.max_connections", (MAX_UNDER_WAY + 2_000).to_string()),
+        ("web.keep_requests", (MAX_UNDER_WAY + 2_000).to_string()),
         ("web.keep_bytes", (16_u64 << 30).to_string()),
         // The largest payload of a plan, and room for what is around it.
         ("web.max_body_bytes", (2 * MAX_PAYLOAD).to_string()),
@@ -96,4 +98,31 @@ pub fn check(plan: &Plan) -> Result<()> {
         load_settings(&settings).with_context(|| format!("combination {} of the plan {}", index + 1, plan.name))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::plan_of;
+
+    /// What a trial measures are queues, not limits: of all that the load generator can have under way, nothing is refused,
+    /// forgotten before its client read it, or sent again.
+    #[test]
+    fn no_limit_of_a_trials_deployment_is_below_what_the_generator_has_under_way() {
+        let plan = plan_of("timeout = \"90s\"\n[fixed]\nload = \"constant 9000/s\"");
+        let settings = load_settings(&settings_of(&plan, &plan.cells[0].setup, 1)).unwrap();
+        let (web, requester) = (&settings.web, &settings.requester);
+        let limits = [
+            web.max_in_flight.usize(),
+            web.keep_requests.usize(),
+            web.max_connections.usize(),
+            requester.max_in_flight.usize(),
+            requester.queue.usize(),
+            settings.broker.queue.usize(),
+        ];
+        assert!(limits.iter().all(|limit| *limit > MAX_UNDER_WAY), "{limits:?}");
+        let payloads = MAX_UNDER_WAY as u64 * u64::from(MAX_PAYLOAD);
+        assert!(web.keep_bytes.get() > payloads && requester.max_memory_bytes.get() > payloads);
+        assert_eq!(requester.retry_after.get(), requester.timeout.get());
+    }
 }
