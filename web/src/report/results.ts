@@ -28,6 +28,25 @@ export interface Estimate {
   count: number;
 }
 
+export type Verdict = 'higher' | 'lower' | 'alike' | 'unclear';
+
+/** The ratio of a second group of trials to a first. */
+export interface Ratio {
+  ratio?: number;
+  /** In place of the ratio, in reports of earlier versions. */
+  median?: number;
+  low: number;
+  high: number;
+  /** How likely such an interval holds the true ratio: 0 of a single repetition. */
+  coverage: number;
+  count: number;
+  /** The chance of such a ratio without a difference; that of judged ones is corrected for how many there are. */
+  p: number;
+  verdict: Verdict;
+  /** Repetitions that would find a difference of 5 %. */
+  needed: number | null;
+}
+
 export interface Figure extends Estimate {
   values: number[];
 }
@@ -84,7 +103,12 @@ export interface CellSummary {
   behind: number;
   expected: Expected | null;
   expectedNone: string | null;
-  ofExpected: Partial<Record<MetricName, number>>;
+  /** Measured by expected, within each repetition. */
+  byExpected?: Partial<Record<MetricName, Estimate>>;
+  /** Why trials had no steady state. */
+  unsteady?: string[];
+  /** More was asked than could be done. */
+  isOverloaded?: boolean;
 }
 
 export interface Contrast {
@@ -92,13 +116,22 @@ export interface Contrast {
   base: string;
   level: string;
   others: Levels;
-  ratios: Partial<Record<MetricName, Estimate>>;
+  ratios: Partial<Record<MetricName, Ratio>>;
+}
+
+export interface Knee {
+  sustained: number;
+  /** Of the knee's interval; null where chance explains every rate. */
+  atLeast?: number | null;
+  atMost?: number;
+  beyond: number | null;
+  limit: 'throughput' | 'latency' | null;
 }
 
 export interface KneeFinding {
   others: Levels;
   points: { offered: number; achieved: number; p99Ms: number }[];
-  knee: { sustained: number; beyond: number | null; limit: 'throughput' | 'latency' | null } | null;
+  knee: Knee | null;
   capacityPerS: number | null;
 }
 
@@ -109,6 +142,8 @@ export interface Summary {
   cells: CellSummary[];
   contrasts: Contrast[];
   knees: KneeFinding[];
+  /** What the machine did during the trials: names, and the least and the most of any trial. */
+  conditions?: [string, string][];
 }
 
 export interface Plan {
@@ -137,6 +172,12 @@ export interface Environment {
   processor: string;
   cores: number;
   memoryBytes: number;
+  commit?: string;
+  build?: string;
+  isVirtual?: boolean;
+  governor?: string;
+  cpuLimit?: number | null;
+  memoryLimitBytes?: number | null;
   loadAverage: number;
   nodes: string[];
 }
@@ -160,11 +201,15 @@ export interface Side {
 export interface Comparison {
   before: Side;
   after: Side;
+  /** Trials of the same repetition are compared with one another. */
+  isPaired: boolean;
+  /** Runs that show how much runs of the first program differ. */
+  aaRuns: number;
   cells: {
     levels: Levels;
     before: Figures;
     after: Figures;
-    ratios: Partial<Record<MetricName, Estimate>>;
+    ratios: Partial<Record<MetricName, Ratio>>;
   }[];
   onlyBefore: string[];
   onlyAfter: string[];
