@@ -174,3 +174,7 @@ fn expected(plan: &Plan, summary: &Summary) -> Option<String> {
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| format!("{}.", capital(&parts.join("; "))))
 }
+
+#[cfg(test)]
+#[path = "findings_tests.rs"]
+mod tests;

@@ -31,9 +31,13 @@ impl Runs {
 
 /// The share of comparisons in which any of `metrics` independent ratios is called clear.
 fn called_clear(runs: Runs, repetitions: usize, metrics: usize, is_paired: bool, aa: usize) -> f64 {
+    share_clear(COMPARISONS, runs, repetitions, metrics, is_paired, aa)
+}
+
+fn share_clear(comparisons: u32, runs: Runs, repetitions: usize, metrics: usize, is_paired: bool, aa: usize) -> f64 {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let mut clear = 0_u32;
-    for _ in 0..COMPARISONS {
+    for _ in 0..comparisons {
         let mut ratios: Vec<Ratio> = (0..metrics)
             .map(|_| {
                 let all = runs.draw(&mut random, repetitions, 2 + aa);
@@ -45,9 +49,10 @@ fn called_clear(runs: Runs, repetitions: usize, metrics: usize, is_paired: bool,
         judge(&mut ratios);
         clear += u32::from(ratios.iter().any(Ratio::is_clear));
     }
-    f64::from(clear) / f64::from(COMPARISONS)
+    f64::from(clear) / f64::from(comparisons)
 }
 
+/// Simulated comparisons of a test.
 const COMPARISONS: u32 = 1_000;
 
 /// Three standard errors above the 5 % of the comparisons that may be wrong.
@@ -156,7 +161,7 @@ fn comparisons_in_a_table() {
     ] {
         let runs = Runs { between, times, ..NO_DIFFERENCE };
         let [unpaired, paired, floor] = [(false, 0), (true, 0), (true, 5)]
-            .map(|(is_paired, aa)| 100.0 * called_clear(runs, 6, metrics, is_paired, aa));
+            .map(|(is_paired, aa)| 100.0 * share_clear(4_000, runs, 6, metrics, is_paired, aa));
         println!(
             "| 15 %, 3 %, {} % | {times} | {metrics} | {unpaired:.1} % | {paired:.1} % | {floor:.1} % |",
             between * 100.0
