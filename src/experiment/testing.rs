@@ -26,6 +26,7 @@ pub fn results_of(text: &str, mut trial: impl FnMut(usize, u32) -> TrialResult) 
         started_at: 1_700_000_000_000,
         finished_at: Some(1_700_000_100_000),
         trials: trials.collect(),
+        resumed: vec![],
         plan,
     }
 }
@@ -63,5 +64,7 @@ pub fn good_trial(cell: usize, repetition: u32, per_s: f64, slowest_ms: u64) -> 
         }],
         ledger: LedgerVerdict { balanced: true, ..LedgerVerdict::default() },
         generator: Generator { intended: sent, unsent: 0, lag: Latency::default(), behind: false, cpu_ms: 1.0 },
+        steadiness: None,
+        machine: None,
     }
 }

@@ -67,11 +67,25 @@ async fn in_one_process_every_trial_has_its_figures() {
     assert!(text(&output.stdout).contains("requests/s"), "{}", text(&output.stdout));
     let results = read_results(folder.path()).unwrap();
     assert_sound(&results, 2);
+    for trial in &results.trials {
+        let (steadiness, machine) = (trial.steadiness.as_ref().unwrap(), trial.machine.as_ref().unwrap());
+        assert_eq!((steadiness.due, steadiness.under_way[0]), (40, 0), "{steadiness:?}");
+        assert!(machine.busy > 0.0 && machine.busy <= 1.0 && machine.steal < 1.0, "{machine:?}");
+    }
+    assert!(!results.environment.build.is_empty());
     let usage = &results.trials[0].usage[0];
     assert_eq!(usage.tiers, [Tier::Web, Tier::Requester, Tier::Broker, Tier::Responder]);
     let path = folder.path().to_str().unwrap();
     let output = run(&["experiment", "compare", path, path, "--fail-if", "p99 > 1.2x"]).await;
     assert!(output.status.success() && text(&output.stdout).ends_with("The rule holds.\n"), "{output:?}");
+    // One trial has no interval that could be beyond a limit, and one run does not show how much runs differ.
+    let by_interval = ["experiment", "compare", path, path, "--fail-if", "p99 > 9x", "--by-interval"];
+    let output = run(&by_interval).await;
+    assert!(!output.status.success() && text(&output.stdout).contains("has no interval"), "{output:?}");
+    let output = run(&["experiment", "compare", path, path, "--aa", path]).await;
+    assert!(text(&output.stderr).contains("give --aa twice or more"), "{output:?}");
+    let output = run(&["experiment", "compare", path, path, "--aa", path, "--aa", path]).await;
+    assert!(output.status.success() && text(&output.stdout).contains("2 runs of the first program"), "{output:?}");
     // Into the same folder, it would mix two runs.
     let output = experiment(folder.path(), &[]).await;
     assert!(!output.status.success() && text(&output.stderr).contains("--resume"), "{}", text(&output.stderr));
@@ -186,6 +200,33 @@ async fn what_is_cut_off_goes_on_where_it_was() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(folder.path().join("results.csv").exists());
     assert_eq!(read_results(folder.path()).unwrap(), after);
+}
+
+#[actix_rt::test]
+async fn in_another_environment_a_run_is_resumed_only_if_that_is_allowed_and_tells_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = experiment(folder.path(), &["--factor=responders=1,2"]).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let mut results = read_results(folder.path()).unwrap();
+    results.environment.version = "0.0.1".to_owned();
+    results.trials.pop();
+    std::fs::write(folder.path().join("results.json"), serde_json::to_vec(&results).unwrap()).unwrap();
+    let resume = ["experiment", "--resume", folder.path().to_str().unwrap()];
+    let output = run(&resume).await;
+    let said = text(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("version: 0.0.1 against") && said.contains("--allow-changes"),
+        "{said}"
+    );
+    let output = run(&[&resume[..], &["--allow-changes"]].concat()).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("resumed elsewhere, and 1 trial was measured there"), "{output:?}");
+    let resumed = read_results(folder.path()).unwrap();
+    assert_eq!((resumed.trials.len(), resumed.resumed.len()), (2, 1));
+    assert_eq!(resumed.environment.version, "0.0.1", "that of the first part");
+    // Now this is the environment of the last part.
+    let output = run(&resume).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
 #[actix_rt::test]

@@ -325,6 +325,10 @@ export type PageData =
       kind: 'comparison';
     });
 /**
+ * What a ratio says.
+ */
+export type RatioVerdict = 'higher' | 'lower' | 'alike' | 'unclear';
+/**
  * What a plan comes to.
  */
 export type Verdict =
@@ -450,6 +454,10 @@ export interface CellSummary {
    */
   behind: number;
   /**
+   * Measured by expected within each repetition, whose simulated trial has the same arrivals.
+   */
+  byExpected?: Partial<Record<Metric, Estimate>>;
+  /**
    * Index of the plan's cell.
    */
   cell: number;
@@ -473,6 +481,10 @@ export interface CellSummary {
    * A message's mean time in each hop, in milliseconds.
    */
   hops: Partial<Record<Hop, number>>;
+  /**
+   * More was asked than could be done in most of the trials, so that their latencies grew as long as they lasted.
+   */
+  isOverloaded?: boolean;
   messages: OutcomeCounts;
   /**
    * The mean share of each host.
@@ -480,10 +492,6 @@ export interface CellSummary {
   nodes: {
     [k: string]: number;
   };
-  /**
-   * Ratios of measured medians to expected ones.
-   */
-  ofExpected: Partial<Record<Metric, number>>;
   /**
    * The latencies of all trials together, from the fastest request to the slowest.
    */
@@ -506,6 +514,10 @@ export interface CellSummary {
    * Trials whose ledger does not balance.
    */
   unbalanced: number;
+  /**
+   * Trials that had no steady state, each with the reason.
+   */
+  unsteady?: string[];
   usage: UsageSummary[];
 }
 /**
@@ -637,14 +649,20 @@ export interface ComparedCell {
   before: Partial<Record<Metric, Figure>>;
   levels: Partial<Record<Factor, string>>;
   /**
-   * Ratios of the second run to the first: above 1 if the second has more.
+   * Ratios of the second run to the first: above 1 if the second has more. Those of [`Metric::JUDGED`] have a verdict,
+   * CPU and memory only beside A/A runs: within one run they hardly vary.
    */
-  ratios: Partial<Record<Metric, Estimate>>;
+  ratios: Partial<Record<Metric, Ratio>>;
 }
 /**
  * A comparison of two runs.
  */
 export interface Comparison {
+  /**
+   * Number of further runs of the first one's program and plan, of which the spread is part of the intervals (A/A). With
+   * none, the intervals hold for these two runs.
+   */
+  aaRuns: number;
   after: Side;
   before: Side;
   /**
@@ -655,6 +673,10 @@ export interface Comparison {
    * Cells that both runs have, in the first one's order.
    */
   cells: ComparedCell[];
+  /**
+   * Trials of the same repetition are compared with one another: they have the same seeds, and so the same arrivals.
+   */
+  isPaired: boolean;
   onlyAfter: string[];
   /**
    * Labels of the cells that only one of the runs has.
@@ -682,16 +704,37 @@ export interface Side {
  */
 export interface Environment {
   architecture: string;
+  /**
+   * `release` or `debug`.
+   */
+  build?: string;
+  /**
+   * The commit that swarmq was built from, if `SWARMQ_COMMIT` told it to the build; otherwise empty.
+   */
+  commit?: string;
   cores: number;
+  /**
+   * Cores that the control group of this process may use.
+   */
+  cpuLimit?: number;
+  /**
+   * What sets the processor's frequency; empty where the kernel does not tell it.
+   */
+  governor?: string;
   /**
    * The host that made the load.
    */
   host: string;
   /**
+   * The processor says that it is a hypervisor's.
+   */
+  isVirtual?: boolean;
+  /**
    * Load average of the last minute, when the experiment began: above 0 on a machine that has other work.
    */
   loadAverage: number;
   memoryBytes: number;
+  memoryLimitBytes?: number;
   /**
    * Nodes of the deployment, as of the last trial.
    */
@@ -747,7 +790,7 @@ export interface Contrast {
   /**
    * Ratios within each repetition: above 1 if the level has more than the base.
    */
-  ratios: Partial<Record<Metric, Estimate>>;
+  ratios: Partial<Record<Metric, Ratio>>;
 }
 /**
  * Whether controls are permitted.
@@ -1234,6 +1277,14 @@ export interface Finding {
  */
 export interface Knee {
   /**
+   * The highest rate of which the whole intervals are within the limits. None: chance may explain each.
+   */
+  atLeast: number | null;
+  /**
+   * The highest rate of which any part of the intervals is within the limits.
+   */
+  atMost: number;
+  /**
    * The next higher rate that was measured. `None`: the highest measured rate was sustained.
    */
   beyond: number | null;
@@ -1242,7 +1293,7 @@ export interface Knee {
    */
   limit: Limit | null;
   /**
-   * The highest sustained rate, in requests per second.
+   * The highest sustained rate by the medians, in requests per second.
    */
   sustained: number;
 }
@@ -1268,18 +1319,20 @@ export interface KneeFinding {
   points: LoadPoint[];
 }
 /**
- * A point of a load curve: one trial, or the medians of several.
+ * A point of a load curve: the trials of one rate.
  */
 export interface LoadPoint {
   /**
-   * Completed requests per second.
+   * Completed requests per second, the median.
    */
   achieved: number;
   /**
-   * Offered rate, in requests per second.
+   * The load's rate, in requests per second. Of random arrivals more or fewer are due in a trial.
    */
   offered: number;
   p99Ms: number;
+  p99Times: Estimate;
+  share: Estimate;
 }
 /**
  * What load to make.
@@ -1466,6 +1519,10 @@ export interface Summary {
    */
   cells: CellSummary[];
   /**
+   * What the machine that made the load did during the trials, each with the least and the most of any trial.
+   */
+  conditions?: [string, string][];
+  /**
    * If the plan has a paired factor: its levels compared with the first one, within each repetition.
    */
   contrasts: Contrast[];
@@ -1516,6 +1573,38 @@ export interface Range {
   high: number;
   low: number;
   median: number;
+  /**
+   * The figure of each simulated trial, by repetition: the real trials of that have the same arrivals.
+   */
+  values?: number[];
+}
+/**
+ * The ratio of a second group of trials to a first.
+ */
+export interface Ratio {
+  /**
+   * Number of pairs, or of trials in the smaller group.
+   */
+  count: number;
+  /**
+   * The probability that such an interval contains the true ratio: 95 %, or 0 if there is no interval.
+   */
+  coverage: number;
+  high: number;
+  low: number;
+  /**
+   * Repetitions that would find a difference of 5 % in 80 % of the runs; none if more repetitions are no help.
+   */
+  needed: number | null;
+  /**
+   * The probability of such a ratio if the groups do not differ; after [`judge`], corrected for the number of ratios.
+   */
+  p: number;
+  /**
+   * Of the geometric means.
+   */
+  ratio: number;
+  verdict: RatioVerdict;
 }
 /**
  * A run as it is listed.

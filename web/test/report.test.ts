@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seriesOf } from '../src/report/curves.tsx';
 import { strength } from '../src/report/heat-map.tsx';
-import { bytes, times, verdict } from '../src/report/metrics.ts';
-import type { Cell, CellSummary, Estimate, Factor, Report } from '../src/wire.ts';
+import { bytes, times, valueOf, verdict } from '../src/report/metrics.ts';
+import type { Cell, CellSummary, Estimate, Factor, Ratio, Report } from '../src/wire.ts';
 import { chosen, linear, logarithmic, nines, roomy, roundly, suited, symmetric } from '../src/report/scale.ts';
 import { axes, cellName, grids, layout, levelName, spreadOut } from '../src/report/shape.ts';
 
@@ -124,12 +124,14 @@ test('of many cells those shown are spread over all', () => {
   assert.deepEqual(spreadOut(Array.from({ length: 101 }, (_, at) => at), 5), [0, 25, 50, 75, 100]);
 });
 
-test('a ratio is better or worse only where its interval leaves 1 out', () => {
-  assert.equal(verdict('requestsPerS', estimate(1.2, 1.1, 1.3)), 'better');
-  assert.equal(verdict('p99', estimate(1.2, 1.1, 1.3)), 'worse');
-  assert.equal(verdict('p99', estimate(1.2, 0.9, 1.3)), 'same');
-  assert.equal(verdict('p99', estimate(1.2, 1.1, 1.3, 0.75)), 'same', 'three pairs say little');
-  assert.deepEqual([times(0.973), times(12.34), times(0)], ['0.97×', '12.3×', '0×']);
+test('a ratio is better or worse by what its metric should be', () => {
+  assert.equal(verdict('requestsPerS', { verdict: 'higher' }), 'better');
+  assert.equal(verdict('p99', { verdict: 'higher' }), 'worse');
+  assert.equal(verdict('p99', { verdict: 'lower' }), 'better');
+  assert.deepEqual([verdict('p99', { verdict: 'alike' }), verdict('p99', { verdict: 'unclear' })], ['same', 'same']);
+  assert.deepEqual([0.6412, 0.9734, 1.0042, 1, 12.34, 0].map(times), ['0.64×', '0.973×', '1.004×', '1.00×', '12.3×', '0×']);
+  const old = { median: 1.5, low: 1.2, high: 1.8, coverage: 0.95, count: 6 } as unknown as Ratio;
+  assert.deepEqual([valueOf(old), verdict('p99', old)], [1.5, 'same'], 'of a report of an earlier version');
   assert.deepEqual([bytes(52_000), bytes(31_240_000), bytes(2.5e9)], ['52 kB', '31.2 MB', '2.5 GB']);
 });
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::cli::output::line;
-use crate::experiment::analysis::{Rule, compare as compare_runs};
+use crate::experiment::analysis::{Rule, Strictness, compare as compare_runs};
 use crate::experiment::report::{compare_page, compare_table};
 use crate::experiment::run::read_results;
 
@@ -27,6 +27,13 @@ pub struct CompareArgs {
     /// Fail if this holds in any cell, such as 'p99 > 1.2x'; can be repeated
     #[arg(long = "fail-if", value_name = "RULE")]
     rules: Vec<Rule>,
+    /// Judge rules by intervals: a rule is broken if the whole interval is beyond its limit, not only the figure
+    #[arg(long, requires = "rules")]
+    by_interval: bool,
+    /// Another run of the first one's program and plan on its machine; given twice or more, the intervals include how much
+    /// such runs differ (A/A)
+    #[arg(long, value_name = "RUN")]
+    aa: Vec<PathBuf>,
     /// Write an HTML page with charts of the comparison
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "compare.html")]
     html: Option<PathBuf>,
@@ -37,7 +44,10 @@ pub struct CompareArgs {
 
 /// Exit status 0: no rule is broken.
 pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
-    let comparison = compare_runs(&read_results(&args.first)?, &read_results(&args.second)?, &args.rules)?;
+    let aa = args.aa.iter().map(|run| read_results(run)).collect::<Result<Vec<_>>>()?;
+    let strictness = if args.by_interval { Strictness::Interval } else { Strictness::Estimate };
+    let (first, second) = (read_results(&args.first)?, read_results(&args.second)?);
+    let comparison = compare_runs(&first, &second, &aa, &args.rules, strictness)?;
     match args.json {
         true => line(serde_json::to_string(&comparison)?)?,
         false => line(compare_table(&comparison))?,

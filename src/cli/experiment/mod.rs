@@ -108,6 +108,9 @@ struct RunArgs {
         ]
     )]
     resume: Option<PathBuf>,
+    /// Resume on another machine or with another version of this program too; the report tells it
+    #[arg(long, requires = "resume")]
+    allow_changes: bool,
     /// Print the trials and how long they would take, and run none
     #[arg(long)]
     dry_run: bool,
@@ -161,8 +164,16 @@ fn carry_out(args: RunArgs, settings: Vec<String>) -> Result<ExitCode> {
         Some(folder) => Some(Store::open(folder)?),
         None => None,
     };
-    if let Some(difference) = store.as_ref().and_then(|store| store.results.environment.difference(&environment())) {
-        bail!("the run was started with {difference}: results measured here would not be comparable; start a new run");
+    if let Some(store) = &mut store {
+        let here = environment();
+        let differences = store.differences(&here);
+        if !differences.is_empty() && !args.allow_changes {
+            bail!(
+                "what was measured so far can't be compared with what would be measured here ({}): start a new run, or give --allow-changes, and the report tells it",
+                differences.join("; ")
+            );
+        }
+        store.resume_in(here);
     }
     let mut plan = match &store {
         Some(store) => {

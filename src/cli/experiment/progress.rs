@@ -182,13 +182,15 @@ fn figures(result: &TrialResult) -> String {
         (result.requests.refused > 0, "REFUSED requests"),
         (result.generator.behind, "the load generator fell behind"),
         (!result.ledger.balanced, "the ledger does not balance"),
+        (result.steadiness.as_ref().is_some_and(|it| it.problem().is_some()), "no steady state"),
     ];
     let warnings: String =
         warnings.iter().filter(|(applies, _)| *applies).map(|(_, text)| format!("  {text}")).collect();
-    if result.latency.count() == 0 {
-        return format!("{:.1} requests/s  no request was complete{warnings}", result.requests_per_s);
-    }
-    format!("{:.1} requests/s  p50 {:.1} ms  p99 {:.1} ms{warnings}", result.requests_per_s, time(0.5), time(0.99))
+    let latencies = match result.latency.count() {
+        0 => "no request was complete".to_owned(),
+        _ => format!("p50 {:.1} ms  p99 {:.1} ms", time(0.5), time(0.99)),
+    };
+    format!("{:.1} requests/s  {latencies}{warnings}", result.requests_per_s)
 }
 
 /// A trial without its histograms, which are long and which progress does not need.

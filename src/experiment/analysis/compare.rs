@@ -1,15 +1,15 @@
 //! Compares two runs: cells of the same levels, and the ratios of the second run to the first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{CONFIDENCE, Figure, Rule, label};
-use crate::experiment::plan::{Factor, Setup, Target};
+use super::contrast::paired;
+use super::{Figure, Rule, Strictness, label};
+use crate::experiment::plan::{Cell, Factor, Plan, Setup, Target};
 use crate::experiment::run::{Environment, Results};
-use crate::experiment::statistics::Estimate;
-use crate::experiment::statistics::Metric;
+use crate::experiment::statistics::{Floor, Metric, Ratio, judge, ratio_text};
 
 /// A comparison of two runs.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -17,6 +17,11 @@ use crate::experiment::statistics::Metric;
 pub struct Comparison {
     pub before: Side,
     pub after: Side,
+    /// Trials of the same repetition are compared with one another: they have the same seeds, and so the same arrivals.
+    pub is_paired: bool,
+    /// Number of further runs of the first one's program and plan, of which the spread is part of the intervals (A/A). With
+    /// none, the intervals hold for these two runs.
+    pub aa_runs: usize,
     /// Cells that both runs have, in the first one's order.
     pub cells: Vec<ComparedCell>,
     /// Labels of the cells that only one of the runs has.
@@ -46,16 +51,20 @@ pub struct ComparedCell {
     pub levels: BTreeMap<Factor, String>,
     pub before: BTreeMap<Metric, Figure>,
     pub after: BTreeMap<Metric, Figure>,
-    /// Ratios of the second run to the first: above 1 if the second has more.
-    pub ratios: BTreeMap<Metric, Estimate>,
+    /// Ratios of the second run to the first: above 1 if the second has more. Those of [`Metric::JUDGED`] have a verdict,
+    /// CPU and memory only beside A/A runs: within one run they hardly vary.
+    pub ratios: BTreeMap<Metric, Ratio>,
 }
 
-/// The runs have no cell in common.
+/// Why runs can't be compared.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the runs have no cell in common: the first has {}, the second {}", few(.before), few(.after))]
-pub struct NothingInCommon {
-    before: Vec<String>,
-    after: Vec<String>,
+pub enum Incomparable {
+    #[error("the runs have no cell in common: the first has {}, the second {}", few(.before), few(.after))]
+    NothingInCommon { before: Vec<String>, after: Vec<String> },
+    #[error("give --aa twice or more: one run does not show how much runs differ")]
+    SingleAaRun,
+    #[error("A/A run {number} is not one of the first run's program and plan on its machine: {}", .differences.join("; "))]
+    NotAa { number: usize, differences: Vec<String> },
 }
 
 fn few(cells: &[String]) -> String {
@@ -65,15 +74,25 @@ fn few(cells: &[String]) -> String {
     }
 }
 
-/// Compares run `b` with run `a`, and checks the rules.
+/// Metrics that vary more between runs than between the trials of a run.
+const OF_RUNS: [Metric; 2] = [Metric::Cpu, Metric::Memory];
+
+/// Compares run `b` with run `a`, and checks the rules. `aa`: further runs of the program and plan of `a`.
 ///
 /// # Errors
-/// When no cell is in both.
-pub fn compare(a: &Results, b: &Results, rules: &[Rule]) -> Result<Comparison, NothingInCommon> {
-    let partner = |levels: &BTreeMap<Factor, String>| b.plan.cells.iter().position(|other| other.levels == *levels);
+/// When no cell is in both, or a run of `aa` is not like `a`.
+pub fn compare(
+    a: &Results,
+    b: &Results,
+    aa: &[Results],
+    rules: &[Rule],
+    strictness: Strictness,
+) -> Result<Comparison, Incomparable> {
+    check_aa(a, aa)?;
     let (mut cells, mut only_before, mut unlike) = (vec![], vec![], unlike(a, b));
+    let is_paired = has_same_arrivals(&a.plan, &b.plan);
     for (at, cell) in a.plan.cells.iter().enumerate() {
-        let Some(other) = partner(&cell.levels) else {
+        let Some(other) = place(&b.plan, cell) else {
             only_before.push(name(&cell.levels));
             continue;
         };
@@ -82,16 +101,75 @@ pub fn compare(a: &Results, b: &Results, rules: &[Rule]) -> Result<Comparison, N
                 unlike.push(difference);
             }
         }
-        cells.push(ComparedCell::of(&cell.levels, figures(a, at), figures(b, other)));
+        let has_same_load = cell.setup.load == b.plan.cells[other].setup.load;
+        let ratio = |metric: Metric| {
+            let (before, after) = (metric.by_repetition(a, at), metric.by_repetition(b, other));
+            let values = |of: &BTreeMap<u32, f64>| of.values().copied().collect::<Vec<_>>();
+            let ratio = match is_paired && has_same_load {
+                true => paired(&before, &after)?,
+                false => Ratio::independent(&values(&before), &values(&after))?,
+            };
+            let runs = aa.iter().filter_map(|run| Some(values(&metric.by_repetition(run, place(&run.plan, cell)?))));
+            Some(Floor::of(&runs.collect::<Vec<_>>()).map_or(ratio, |floor| ratio.beside(&floor)))
+        };
+        cells.push(ComparedCell {
+            levels: cell.levels.clone(),
+            before: figures(a, at),
+            after: figures(b, other),
+            ratios: Metric::ALL.into_iter().filter_map(|metric| Some((metric, ratio(metric)?))).collect(),
+        });
     }
-    let is_new = |levels: &BTreeMap<Factor, String>| !a.plan.cells.iter().any(|cell| cell.levels == *levels);
     let only_after: Vec<_> =
-        b.plan.cells.iter().filter(|cell| is_new(&cell.levels)).map(|cell| name(&cell.levels)).collect();
+        b.plan.cells.iter().filter(|cell| place(&a.plan, cell).is_none()).map(|cell| name(&cell.levels)).collect();
     if cells.is_empty() {
-        return Err(NothingInCommon { before: only_before, after: only_after });
+        return Err(Incomparable::NothingInCommon { before: only_before, after: only_after });
     }
-    let broken = rules.iter().flat_map(|rule| cells.iter().filter_map(|cell| cell.broken(rule))).collect();
-    Ok(Comparison { before: Side::of(a), after: Side::of(b), cells, only_before, only_after, unlike, broken })
+    let is_judged = |metric: &Metric| Metric::JUDGED.contains(metric) && (!aa.is_empty() || !OF_RUNS.contains(metric));
+    let ratios = cells.iter_mut().flat_map(|cell| &mut cell.ratios);
+    judge(ratios.filter(|(metric, _)| is_judged(metric)).map(|(_, ratio)| ratio));
+    let broken = rules.iter().flat_map(|rule| cells.iter().filter_map(|cell| cell.broken(rule, strictness))).collect();
+    Ok(Comparison {
+        before: Side::of(a),
+        after: Side::of(b),
+        is_paired,
+        aa_runs: aa.len(),
+        cells,
+        only_before,
+        only_after,
+        unlike,
+        broken,
+    })
+}
+
+/// The place of a cell of the same levels.
+fn place(plan: &Plan, cell: &Cell) -> Option<usize> {
+    plan.cells.iter().position(|other| other.levels == cell.levels)
+}
+
+/// Trials of the same repetition have the same arrivals, if they also have the same load.
+fn has_same_arrivals(a: &Plan, b: &Plan) -> bool {
+    let of = |plan: &Plan| (plan.seed, plan.warm_up_ms, plan.duration_ms, plan.count);
+    of(a) == of(b)
+}
+
+fn check_aa(a: &Results, aa: &[Results]) -> Result<(), Incomparable> {
+    if aa.len() == 1 {
+        return Err(Incomparable::SingleAaRun);
+    }
+    for (at, run) in aa.iter().enumerate() {
+        let mut differences = unlike(a, run);
+        differences.retain(|difference| !difference.starts_with("seed:"));
+        for cell in &a.plan.cells {
+            match place(&run.plan, cell) {
+                Some(other) => differences.extend(setup_differences(&cell.setup, &run.plan.cells[other].setup)),
+                None => differences.push(format!("{} is missing", name(&cell.levels))),
+            }
+        }
+        if !differences.is_empty() {
+            return Err(Incomparable::NotAa { number: at + 1, differences });
+        }
+    }
+    Ok(())
 }
 
 fn name(levels: &BTreeMap<Factor, String>) -> String {
@@ -118,32 +196,27 @@ impl Side {
 }
 
 impl ComparedCell {
-    fn of(
-        levels: &BTreeMap<Factor, String>,
-        before: BTreeMap<Metric, Figure>,
-        after: BTreeMap<Metric, Figure>,
-    ) -> Self {
-        let ratio = |metric: &Metric| {
-            let (before, after) = (before.get(metric)?, after.get(metric)?);
-            Estimate::of_independent_ratios(&before.values, &after.values, CONFIDENCE)
-        };
-        let ratios = Metric::ALL.into_iter().filter_map(|metric| Some((metric, ratio(&metric)?))).collect();
-        Self { levels: levels.clone(), before, after, ratios }
-    }
-
-    /// A description if the cell breaks the rule. A missing figure breaks it, because it can't be checked.
-    fn broken(&self, rule: &Rule) -> Option<String> {
+    /// A description if the cell breaks the rule. What can't be checked breaks it: a missing figure, and a missing interval
+    /// if that is asked for.
+    fn broken(&self, rule: &Rule, strictness: Strictness) -> Option<String> {
         let metric = rule.metric;
         let cell = name(&self.levels);
         let (Some(before), Some(after)) = (self.before.get(&metric), self.after.get(&metric)) else {
             return Some(format!("{rule}: {cell}: {metric} was not measured in both runs"));
         };
-        let (before, after) = (before.estimate.median, after.estimate.median);
         let ratio = self.ratios.get(&metric);
-        let times = ratio.map_or_else(|| if before == after { 1.0 } else { after / before }, |ratio| ratio.median);
-        let interval = ratio.map_or_else(String::new, |ratio| format!(", {:.2} to {:.2}", ratio.low, ratio.high));
-        rule.is_broken(times, after).then(|| {
-            format!("{rule}: {cell}: {} after {} ({times:.2}x{interval})", metric.say(after), metric.say(before))
+        let (first, second) = (before.estimate.median, after.estimate.median);
+        let equal = if first == second { 1.0 } else { second / first };
+        let times = ratio.map_or([equal; 3], |ratio| [ratio.ratio, ratio.low, ratio.high]);
+        let values = [second, after.estimate.low, after.estimate.high];
+        if strictness == Strictness::Interval && after.estimate.count < 2 {
+            return Some(format!("{rule}: {cell}: a single trial has no interval: measure 2 or more repetitions"));
+        }
+        let interval = ratio
+            .map_or_else(String::new, |ratio| format!(", {} to {}", ratio_text(ratio.low), ratio_text(ratio.high)));
+        rule.is_broken(times, values, strictness).then(|| {
+            let times = ratio_text(times[0]);
+            format!("{rule}: {cell}: {} after {} ({times}x{interval})", metric.say(second), metric.say(first))
         })
     }
 }
@@ -156,10 +229,6 @@ fn unlike(a: &Results, b: &Results) -> Vec<String> {
     [
         ("plan", a.plan.name.clone(), b.plan.name.clone()),
         ("target", text(&a.plan.target), text(&b.plan.target)),
-        ("version", first.version.clone(), second.version.clone()),
-        ("host", first.host.clone(), second.host.clone()),
-        ("processor", first.processor.clone(), second.processor.clone()),
-        ("cores", text(&first.cores), text(&second.cores)),
         ("nodes", nodes(first), nodes(second)),
         ("warm-up", format!("{} ms", a.plan.warm_up_ms), format!("{} ms", b.plan.warm_up_ms)),
         ("duration", format!("{} ms", a.plan.duration_ms), format!("{} ms", b.plan.duration_ms)),
@@ -169,7 +238,17 @@ fn unlike(a: &Results, b: &Results) -> Vec<String> {
     .into_iter()
     .filter(|(_, first, second)| first != second)
     .map(|(what, first, second)| format!("{what}: {first} against {second}"))
+    .chain(first.differences(second))
+    .chain(settings(&a.plan.settings, &b.plan.settings))
     .collect()
+}
+
+/// The plans' settings that differ.
+fn settings(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) -> Vec<String> {
+    let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+    let of = |all: &BTreeMap<String, String>, key: &String| all.get(key).map_or("the default".to_owned(), Clone::clone);
+    let different = keys.into_iter().filter(|key| a.get(*key) != b.get(*key));
+    different.map(|key| format!("{key}: {} against {}", of(a, key), of(b, key))).collect()
 }
 
 /// The settings that differ between two cells of the same levels.
@@ -184,81 +263,5 @@ fn setup_differences(a: &Setup, b: &Setup) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::experiment::report::compare_table;
-    use crate::experiment::run::RequestCounts;
-    use crate::experiment::{good_trial, results_of};
-
-    const PLAN: &str = "duration = \"10s\"\nrepetitions = 3\n[factors]\nresponders = [1, 2]";
-
-    /// Two runs of 100/s and 200/s with a p99 of about 100 ms; the second one's figures are multiplied.
-    fn runs(times: f64, plan: &str) -> [Results; 2] {
-        let make = |text: &str, times: f64| {
-            results_of(text, |cell, again| {
-                let rate = 100.0 * (cell + 1) as f64 + f64::from(again);
-                good_trial(cell, again, rate / times, (100.0 * times) as u64)
-            })
-        };
-        [make(PLAN, 1.0), make(plan, times)]
-    }
-
-    fn rules(texts: &[&str]) -> Vec<Rule> {
-        texts.iter().map(|text| text.parse().unwrap()).collect()
-    }
-
-    #[test]
-    fn cells_of_the_same_levels_are_compared() {
-        let other = PLAN.replace("[1, 2]", "[2, 4]").replace("10s", "5s") + "\n[fixed]\nrequesters = 5";
-        let [mut a, b] = runs(2.0, &other);
-        a.environment.cores = 8;
-        let comparison = compare(&a, &b, &[]).unwrap();
-        assert_eq!(comparison.cells.len(), 1);
-        // 200/s before; 50/s after, for 2 responders are the second run's first cell.
-        let ratio = comparison.cells[0].ratios[&Metric::RequestsPerS];
-        assert!((ratio.median - 0.25).abs() < 0.01 && (ratio.coverage - 0.9).abs() < 1e-9, "{ratio:?}");
-        assert_eq!(
-            (comparison.only_before, comparison.only_after),
-            (vec!["1 responder".into()], vec!["4 responders".into()])
-        );
-        assert_eq!(
-            comparison.unlike,
-            ["cores: 8 against 2", "duration: 10000 ms against 5000 ms", "requesters: 3 against 5"]
-        );
-    }
-
-    #[test]
-    fn rules_break_where_they_are_so_and_say_where() {
-        let [a, b] = runs(1.3, PLAN);
-        let broken = |texts: &[&str]| compare(&a, &b, &rules(texts)).unwrap().broken;
-        let slower = broken(&["p99 > 1.2x"]);
-        assert_eq!(slower.len(), 2);
-        assert!(slower[0].starts_with("p99 > 1.2x: 1 responder: 129 ms after 99"), "{slower:?}");
-        assert_eq!(broken(&["p99 > 1.4x", "requests/s < -50%", "errors > 0%", "errors > 1x"]), Vec::<String>::new());
-        assert_eq!(broken(&["requests/s < 100/s", "p50 > 500ms"]).len(), 1);
-    }
-
-    #[test]
-    fn what_is_not_known_breaks_a_rule_and_new_errors_do() {
-        let [a, mut b] = runs(1.0, PLAN);
-        for trial in b.trials.iter_mut().filter(|trial| trial.cell == 0) {
-            trial.problem = Some("it died".to_owned());
-        }
-        for trial in b.trials.iter_mut().filter(|trial| trial.cell == 1) {
-            trial.requests = RequestCounts { sent: 100, complete: 99, failed: 1, refused: 0 };
-        }
-        let broken = compare(&a, &b, &rules(&["errors > 1.5x"])).unwrap().broken;
-        assert_eq!(broken[0], "errors > 1.5x: 1 responder: errors was not measured in both runs");
-        assert_eq!((broken.len(), broken[1].contains("1 % after 0 %")), (2, true), "{broken:?}");
-    }
-
-    #[test]
-    fn the_table_has_both_runs_and_what_broke() {
-        let [a, b] = runs(1.3, PLAN);
-        let table = compare_table(&compare(&a, &b, &rules(&["p99 > 1.2x"])).unwrap());
-        for part in ["1 responder", "before", "99.3 ms", "1.30x worse", "0.77x worse", "Broken rules:\n  p99 > 1.2x"] {
-            assert!(table.contains(part), "{part}\n{table}");
-        }
-        assert!(!table.contains("Not alike"), "{table}");
-    }
-}
+#[path = "compare_tests.rs"]
+mod tests;

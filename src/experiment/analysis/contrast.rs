@@ -6,10 +6,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{CONFIDENCE, CellSummary};
-use crate::experiment::plan::{Cell, Factor, Load, Plan};
-use crate::experiment::run::Results;
-use crate::experiment::statistics::Metric;
-use crate::experiment::statistics::{Estimate, Knee, LoadPoint, knee};
+use crate::experiment::plan::{Cell, Factor, Load, Target};
+use crate::experiment::run::{Results, TrialResult};
+use crate::experiment::statistics::{Estimate, Knee, LoadPoint, Metric, Ratio, judge, knee};
 
 /// A level of the paired factor, compared with its first level; the other factors are equal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -22,7 +21,7 @@ pub struct Contrast {
     /// The levels of the other factors.
     pub others: BTreeMap<Factor, String>,
     /// Ratios within each repetition: above 1 if the level has more than the base.
-    pub ratios: BTreeMap<Metric, Estimate>,
+    pub ratios: BTreeMap<Metric, Ratio>,
 }
 
 /// The knee of a rising load.
@@ -39,14 +38,6 @@ pub struct KneeFinding {
     /// Requests per second that the workers could serve.
     #[schema(required)]
     pub capacity_per_s: Option<f64>,
-}
-
-/// Minimum coverage of a trusted interval: 90 %, less a rounding error.
-const MIN_COVERAGE: f64 = 0.9 - 1e-9;
-
-/// True if the interval has enough coverage and does not contain 1: the difference is unlikely to be chance.
-pub fn differs(ratio: &Estimate) -> bool {
-    ratio.coverage >= MIN_COVERAGE && (ratio.low > 1.0 || ratio.high < 1.0)
 }
 
 /// The contrasts of the plan's paired factor, from trials of the same repetition.
@@ -71,6 +62,8 @@ pub fn contrasts(results: &Results) -> Vec<Contrast> {
             });
         }
     }
+    let judged = contrasts.iter_mut().flat_map(|contrast| &mut contrast.ratios);
+    judge(judged.filter(|(metric, _)| Metric::JUDGED.contains(metric)).map(|(_, ratio)| ratio));
     contrasts
 }
 
@@ -78,47 +71,78 @@ fn without(cell: &Cell, factor: Factor) -> BTreeMap<Factor, String> {
     cell.levels.iter().filter(|(known, _)| **known != factor).map(|(known, level)| (*known, level.clone())).collect()
 }
 
-fn ratios(results: &Results, first: usize, second: usize) -> BTreeMap<Metric, Estimate> {
-    let of = |metric: Metric, cell: usize, repetition: u32| {
-        let trial = results.trials.iter().find(|trial| (trial.cell, trial.repetition) == (cell, repetition));
-        trial.and_then(|trial| metric.of(trial))
+/// The ratios of two cells' trials of the same repetitions, not judged.
+pub(super) fn ratios(results: &Results, first: usize, second: usize) -> BTreeMap<Metric, Ratio> {
+    let ratio = |metric: &Metric| {
+        let (before, after) = (metric.by_repetition(results, first), metric.by_repetition(results, second));
+        paired(&before, &after)
     };
-    let ratio = |metric: Metric| {
-        let pairs = (0..results.plan.repetitions)
-            .filter_map(|repetition| Some((of(metric, first, repetition)?, of(metric, second, repetition)?)));
-        let (before, after): (Vec<f64>, Vec<f64>) = pairs.filter(|(before, _)| *before > 0.0).unzip();
-        Estimate::of_ratios(&before, &after, CONFIDENCE)
-    };
-    Metric::ALL.into_iter().filter_map(|metric| Some((metric, ratio(metric)?))).collect()
+    // A process that holds all trials grows from one to the next.
+    let is_told = |metric: &Metric| *metric != Metric::Memory || results.plan.target != Target::InProcess;
+    Metric::ALL.into_iter().filter(is_told).filter_map(|metric| Some((metric, ratio(&metric)?))).collect()
+}
+
+/// The ratio of figures of the same repetitions.
+pub(super) fn paired(before: &BTreeMap<u32, f64>, after: &BTreeMap<u32, f64>) -> Option<Ratio> {
+    let both = before.iter().filter_map(|(repetition, before)| Some((*before, *after.get(repetition)?)));
+    let (before, after): (Vec<f64>, Vec<f64>) = both.unzip();
+    Ratio::paired(&before, &after)
 }
 
 /// The knees for each combination of the other factors, if the load is a factor with constant rates.
-pub fn knees(plan: &Plan, cells: &[CellSummary]) -> Vec<KneeFinding> {
+pub fn knees(results: &Results, cells: &[CellSummary]) -> Vec<KneeFinding> {
+    let plan = &results.plan;
     if !plan.factors.iter().any(|(factor, _)| *factor == Factor::Load) {
         return vec![];
     }
-    let mut knees: Vec<KneeFinding> = vec![];
-    for summary in cells {
-        let cell = &plan.cells[summary.cell];
-        let (Load::Constant { per_s } | Load::Poisson { per_s }) = cell.setup.load else { continue };
-        let others = without(cell, Factor::Load);
-        let at = knees.iter().position(|known| known.others == others).unwrap_or_else(|| {
-            let messages = f64::from(cell.setup.messages_per_request());
-            let capacity = summary.expected.as_ref().and_then(|expected| expected.capacity_per_s);
-            let capacity_per_s = capacity.map(|capacity| capacity / messages);
-            knees.push(KneeFinding { others, points: vec![], knee: None, capacity_per_s });
-            knees.len() - 1
-        });
-        if let (Some(achieved), Some(p99_ms)) = (summary.median(Metric::RequestsPerS), summary.median(Metric::P99)) {
-            knees[at].points.push(LoadPoint { offered: per_s, achieved, p99_ms });
+    let rate = |cell: usize| match plan.cells[cell].setup.load {
+        Load::Constant { per_s } | Load::Poisson { per_s } => Some(per_s),
+        Load::Closed { .. } | Load::Ramp { .. } => None,
+    };
+    let mut groups: Vec<(BTreeMap<Factor, String>, Vec<(f64, &CellSummary)>)> = vec![];
+    for summary in cells.iter().filter(|summary| summary.trials > 0) {
+        let Some(per_s) = rate(summary.cell) else { continue };
+        let others = without(&plan.cells[summary.cell], Factor::Load);
+        match groups.iter_mut().find(|(known, _)| *known == others) {
+            Some((_, rates)) => rates.push((per_s, summary)),
+            None => groups.push((others, vec![(per_s, summary)])),
         }
     }
-    for finding in &mut knees {
-        finding.points.sort_by(|a, b| a.offered.total_cmp(&b.offered));
-        finding.knee = knee(&finding.points);
-    }
-    knees.retain(|finding| finding.points.len() > 1);
-    knees
+    let finding = |(others, mut rates): (BTreeMap<Factor, String>, Vec<(f64, &CellSummary)>)| {
+        rates.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let lowest = Metric::P99.by_repetition(results, rates.first()?.1.cell);
+        let points: Vec<_> = rates.iter().filter_map(|(per_s, cell)| point(results, cell, *per_s, &lowest)).collect();
+        let knee = knee(&points);
+        let capacity_per_s = rates.first()?.1.capacity_per_s(plan);
+        (points.len() > 1).then_some(KneeFinding { others, points, knee, capacity_per_s })
+    };
+    groups.into_iter().filter_map(finding).collect()
+}
+
+/// `lowest`: the p99 at the lowest rate, by repetition.
+fn point(results: &Results, cell: &CellSummary, offered: f64, lowest: &BTreeMap<u32, f64>) -> Option<LoadPoint> {
+    let trials = results.trials.iter().filter(|trial| trial.cell == cell.cell && trial.problem.is_none());
+    let shares: Vec<f64> = trials.filter_map(share_achieved).collect();
+    let p99 = Metric::P99.by_repetition(results, cell.cell);
+    let times: Vec<f64> = p99.iter().filter_map(|(repetition, p99)| Some(p99 / lowest.get(repetition)?)).collect();
+    Some(LoadPoint {
+        offered,
+        achieved: cell.median(Metric::RequestsPerS)?,
+        p99_ms: cell.median(Metric::P99)?,
+        share: Estimate::of(&shares, CONFIDENCE)?,
+        p99_times: Estimate::of(&times, CONFIDENCE)?,
+    })
+}
+
+/// See [`LoadPoint::share`].
+fn share_achieved(trial: &TrialResult) -> Option<f64> {
+    let seconds = trial.measured_ms / 1_000.0;
+    let due = (trial.requests.sent + trial.generator.unsent) as f64;
+    // Little's law: so many are under way at a moment, with a variance of about as many. Three deviations of the difference
+    // of two moments.
+    let under_way = due / seconds * trial.latency.mean_us() / 1e6;
+    let by_chance = 3.0 * (2.0 * under_way).sqrt();
+    (due > 0.0 && seconds > 0.0).then(|| ((trial.requests_per_s * seconds + by_chance) / due).min(1.0))
 }
 
 #[cfg(test)]
@@ -126,7 +150,7 @@ mod tests {
     use super::*;
     use crate::experiment::analysis::Summary;
     use crate::experiment::expected::Expectations;
-    use crate::experiment::statistics::Limit;
+    use crate::experiment::statistics::{Limit, Verdict};
     use crate::experiment::{good_trial, results_of};
 
     #[test]
@@ -152,13 +176,36 @@ mod tests {
         let contrast = found.iter().find(|it| it.others[&Factor::Responders] == "2").unwrap();
         assert_eq!((contrast.base.as_str(), contrast.level.as_str()), ("round-robin", "least-busy"));
         let ratio = contrast.ratios[&Metric::RequestsPerS];
-        assert!((ratio.low - 1.1).abs() < 1e-9 && (ratio.high - 1.1).abs() < 1e-9 && differs(&ratio), "{ratio:?}");
-        assert!(!differs(&contrast.ratios[&Metric::P99]));
+        assert!((ratio.low - 1.1).abs() < 1e-9 && (ratio.high - 1.1).abs() < 1e-9, "{ratio:?}");
+        assert_eq!((ratio.verdict, contrast.ratios[&Metric::P99].verdict), (Verdict::Higher, Verdict::Alike));
+        // This process holds all trials, and what they left in it.
+        assert!(!contrast.ratios.contains_key(&Metric::Memory));
         // A repetition without both trials of a pair does not count.
         results.trials.retain(|trial| (trial.cell, trial.repetition) != (first, 1));
         assert_eq!(ratios(&results, first, second)[&Metric::RequestsPerS].count, 4);
-        // Four repetitions have too little coverage.
-        assert!(!differs(&ratios(&results, first, second)[&Metric::RequestsPerS]));
+    }
+
+    /// Of rates so low that chance moves them by more than 5 %, none is beyond the knee.
+    #[test]
+    fn arrivals_that_chance_makes_fewer_are_no_lack_of_capacity() {
+        let plan = "duration = \"10s\"\nrepetitions = 3\n[factors]\nload = [\"poisson 5/s\", \"poisson 10/s\", \"poisson 20/s\"]";
+        let due = [[61, 40, 48], [96, 82, 120], [180, 171, 190]];
+        let mut results = results_of(plan, |cell, again| good_trial(cell, again, 1.0, 100));
+        for trial in &mut results.trials {
+            let due = due[trial.cell][trial.repetition as usize];
+            (trial.requests.sent, trial.requests.complete) = (due, due);
+            // One was still under way when the time was over.
+            trial.requests_per_s = (due - 1) as f64 / 10.0;
+        }
+        let summary = Summary::of(&results, &Expectations::of(&results.plan));
+        let knee = summary.knees[0].knee.unwrap();
+        assert_eq!((knee.sustained, knee.at_least, knee.beyond), (20.0, Some(20.0), None), "{:?}", summary.knees);
+        // What was due and not done is another thing.
+        for trial in results.trials.iter_mut().filter(|trial| trial.cell == 2) {
+            trial.requests_per_s = 0.8 * trial.requests.sent as f64 / 10.0;
+        }
+        let summary = Summary::of(&results, &Expectations::of(&results.plan));
+        assert_eq!(summary.knees[0].knee.unwrap().beyond, Some(20.0));
     }
 
     #[test]
@@ -170,14 +217,27 @@ mod tests {
             let offered = cells[trial.cell].setup.load.offered_per_s().unwrap();
             let capacity = if cells[trial.cell].setup.responders == 1 { 20.0 } else { 40.0 };
             trial.requests_per_s = offered.min(capacity);
+            trial.requests.sent = (offered * 10.0) as u64;
         }
         let summary = Summary::of(&results, &Expectations::of(&results.plan));
         assert_eq!(summary.knees.len(), 2);
         let one = summary.knees.iter().find(|it| it.others[&Factor::Responders] == "1").unwrap();
         assert_eq!(one.points.iter().map(|point| point.offered).collect::<Vec<_>>(), [10.0, 20.0, 30.0]);
-        assert_eq!(one.knee, Some(Knee { sustained: 20.0, beyond: Some(30.0), limit: Some(Limit::Throughput) }));
+        assert_eq!(
+            one.knee,
+            Some(Knee {
+                sustained: 20.0,
+                at_least: Some(20.0),
+                at_most: 20.0,
+                beyond: Some(30.0),
+                limit: Some(Limit::Throughput)
+            })
+        );
         assert_eq!(one.capacity_per_s, Some(20.0));
         let two = summary.knees.iter().find(|it| it.others[&Factor::Responders] == "2").unwrap();
-        assert_eq!(two.knee, Some(Knee { sustained: 30.0, beyond: None, limit: None }));
+        assert_eq!(
+            two.knee,
+            Some(Knee { sustained: 30.0, at_least: Some(30.0), at_most: 30.0, beyond: None, limit: None })
+        );
     }
 }

@@ -2,15 +2,18 @@
 
 mod compare;
 mod contrast;
+mod effects;
 mod findings;
+mod names;
 mod rule;
 mod summary;
+mod warnings;
 
-pub use compare::{Comparison, NothingInCommon, compare};
-pub use contrast::differs;
+pub use compare::{Comparison, Incomparable, compare};
 use contrast::{Contrast, KneeFinding, contrasts, knees};
 use findings::findings;
-pub use findings::label;
-pub use rule::Rule;
-use summary::{CONFIDENCE, CellSummary};
-pub use summary::{Figure, Finding, Summary};
+pub use names::label;
+pub use rule::{Rule, Strictness};
+use summary::CONFIDENCE;
+pub use summary::{CellSummary, Figure, Finding, Summary};
+use warnings::conditions;

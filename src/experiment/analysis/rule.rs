@@ -33,12 +33,27 @@ enum Threshold {
     Value(f64),
 }
 
+/// What a limit is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strictness {
+    /// The ratio or the value itself.
+    Estimate,
+    /// The end of its interval that is farther from breaking the rule: broken only if all of the interval is beyond the limit.
+    Interval,
+}
+
 impl Rule {
-    /// True if the rule is broken. `ratio`: second run to first; `value`: the second run's, in the metric's unit.
-    pub fn is_broken(&self, ratio: f64, value: f64) -> bool {
-        let (found, limit) = match self.threshold {
+    /// True if the rule is broken. `ratio`: second run to first; `value`: the second run's, in the metric's unit; each with the
+    /// ends of its interval.
+    pub fn is_broken(&self, ratio: [f64; 3], value: [f64; 3], strictness: Strictness) -> bool {
+        let ([found, low, high], limit) = match self.threshold {
             Threshold::Ratio(limit) => (ratio, limit),
             Threshold::Value(limit) => (value, limit),
+        };
+        let found = match (strictness, self.operator) {
+            (Strictness::Estimate, _) => found,
+            (Strictness::Interval, Operator::Above | Operator::AtLeast) => low,
+            (Strictness::Interval, Operator::Below | Operator::AtMost) => high,
         };
         match self.operator {
             Operator::Above => found > limit,
@@ -135,8 +150,19 @@ mod tests {
             ("errors > 0%", 1.0, 0.0, false),
             ("messages/s < 100/s", 2.0, 99.0, true),
         ] {
-            assert_eq!(text.parse::<Rule>().unwrap().is_broken(ratio, value), is_broken, "{text}");
+            let rule = text.parse::<Rule>().unwrap();
+            assert_eq!(rule.is_broken([ratio; 3], [value; 3], Strictness::Estimate), is_broken, "{text}");
         }
+    }
+
+    #[test]
+    fn by_the_interval_a_rule_is_broken_by_the_end_that_is_nearer_to_keeping_it() {
+        let is_broken = |text: &str| {
+            text.parse::<Rule>().unwrap().is_broken([1.3, 1.1, 1.5], [50.0, 40.0, 60.0], Strictness::Interval)
+        };
+        assert!(
+            is_broken("p99 > 1.05x") && !is_broken("p99 > 1.2x") && is_broken("p99 < 70ms") && !is_broken("p99 < 55ms")
+        );
     }
 
     #[test]

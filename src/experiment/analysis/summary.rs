@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Contrast, KneeFinding, contrasts, findings, knees};
+use super::{Contrast, KneeFinding, conditions, contrasts, findings, knees};
 use crate::experiment::expected::{Expectations, Expected};
+use crate::experiment::plan::Plan;
 use crate::experiment::run::{Percentile, RequestCounts, Results, TierUsage, TrialResult};
-use crate::experiment::statistics::Metric;
-use crate::experiment::statistics::{Estimate, has_beyond, median};
+use crate::experiment::statistics::{Estimate, Metric, has_beyond, median};
 use crate::wire::{Hop, Latency, OutcomeCounts, Tier};
 
 /// The confidence of intervals. With few repetitions their coverage is less, and they state it.
@@ -36,6 +36,9 @@ pub struct Summary {
     pub contrasts: Vec<Contrast>,
     /// If the load is a factor: the knee for each combination of the other factors.
     pub knees: Vec<KneeFinding>,
+    /// What the machine that made the load did during the trials, each with the least and the most of any trial.
+    #[serde(default)]
+    pub conditions: Vec<(String, String)>,
 }
 
 /// A sentence of the abstract.
@@ -91,8 +94,15 @@ pub struct CellSummary {
     pub expected: Option<Expected>,
     #[schema(required)]
     pub expected_none: Option<String>,
-    /// Ratios of measured medians to expected ones.
-    pub of_expected: BTreeMap<Metric, f64>,
+    /// Measured by expected within each repetition, whose simulated trial has the same arrivals.
+    #[serde(default)]
+    pub by_expected: BTreeMap<Metric, Estimate>,
+    /// Trials that had no steady state, each with the reason.
+    #[serde(default)]
+    pub unsteady: Vec<String>,
+    /// More was asked than could be done in most of the trials, so that their latencies grew as long as they lasted.
+    #[serde(default)]
+    pub is_overloaded: bool,
 }
 
 /// Median resource usage of the processes of one tier.
@@ -118,6 +128,17 @@ impl CellSummary {
         self.figures.get(&metric).map(|figure| figure.estimate.median)
     }
 
+    /// Percentiles of a metric that have fewer requests than they need are just the slowest request.
+    pub fn is_few(&self, metric: Metric) -> bool {
+        self.trials > 0 && self.fewest_requests < metric.needs_requests()
+    }
+
+    /// Requests per second that the workers could serve. None: unbounded, or not known.
+    pub(super) fn capacity_per_s(&self, plan: &Plan) -> Option<f64> {
+        let messages = f64::from(plan.cells[self.cell].setup.messages_per_request());
+        Some(self.expected.as_ref()?.capacity_per_s? / messages)
+    }
+
     pub fn expected(&self, metric: Metric) -> Option<f64> {
         Some(self.expected.as_ref()?.figures.get(&metric)?.median)
     }
@@ -134,8 +155,9 @@ impl Summary {
             cells,
             contrasts: contrasts(results),
             knees: vec![],
+            conditions: conditions(results),
         };
-        summary.knees = knees(&results.plan, &summary.cells);
+        summary.knees = knees(results, &summary.cells);
         summary.findings = findings(results, &summary);
         summary
     }
@@ -170,8 +192,16 @@ fn of_cell(results: &Results, cell: usize, expectations: &Expectations) -> CellS
         behind: trials.iter().filter(|trial| trial.generator.behind).count(),
         expected,
         expected_none,
-        of_expected: BTreeMap::new(),
+        by_expected: BTreeMap::new(),
+        unsteady: trials.iter().filter_map(|trial| unsteady(trial)).collect(),
+        is_overloaded: false,
     };
+    let is_growing = |trial: &&TrialResult| match &trial.steadiness {
+        Some(steadiness) => steadiness.is_growing(),
+        // Of a run of an earlier version.
+        None => summary.expected.as_ref().is_some_and(|expected| expected.saturated),
+    };
+    summary.is_overloaded = trials.iter().copied().filter(is_growing).count() * 2 > trials.len();
     for trial in &trials {
         let (requests, messages) = (&mut summary.requests, &mut summary.messages);
         requests.sent += trial.requests.sent;
@@ -183,9 +213,22 @@ fn of_cell(results: &Results, cell: usize, expectations: &Expectations) -> CellS
         messages.timeouts += trial.messages.timeouts;
         trial.errors.iter().for_each(|(error, count)| *summary.errors.entry(error.clone()).or_default() += count);
     }
-    let ratio = |metric| Some(summary.median(metric)? / summary.expected(metric).filter(|value| *value > 0.0)?);
-    summary.of_expected = Metric::ALL.into_iter().filter_map(|metric| Some((metric, ratio(metric)?))).collect();
+    let by_expected = |metric: Metric| {
+        let expected = summary.expected.as_ref()?.figures.get(&metric).filter(|range| range.median > 0.0)?;
+        // The simulation may have fewer trials than the plan repetitions.
+        let of = |repetition: u32| expected.values.get(repetition as usize).copied().unwrap_or(expected.median);
+        let figures = metric.by_repetition(results, cell);
+        let shares: Vec<f64> = figures.iter().map(|(repetition, figure)| figure / of(*repetition)).collect();
+        Estimate::of(&shares, CONFIDENCE)
+    };
+    let by_expected: BTreeMap<_, _> =
+        Metric::ALL.into_iter().filter_map(|metric| Some((metric, by_expected(metric)?))).collect();
+    summary.by_expected = by_expected;
     summary
+}
+
+fn unsteady(trial: &TrialResult) -> Option<String> {
+    Some(format!("trial {}: {}", trial.number + 1, trial.steadiness.as_ref()?.problem()?))
 }
 
 fn figure(metric: Metric, trials: &[&TrialResult]) -> Option<Figure> {
@@ -293,7 +336,7 @@ mod tests {
         // Two workers of 20 ms can do 100 a second.
         let expected = summary.cells[1].expected.as_ref().unwrap();
         assert!((expected.figures[&Metric::RequestsPerS].median / 100.0 - 1.0).abs() < 0.02, "{expected:?}");
-        assert!((summary.cells[1].of_expected[&Metric::RequestsPerS] - 0.91).abs() < 0.02);
+        assert!((summary.cells[1].by_expected[&Metric::RequestsPerS].median - 0.91).abs() < 0.02);
         assert_eq!(expected.figures.get(&Metric::Cpu), None);
         let cell = &summary.cells[0];
         assert_eq!((cell.trials, cell.requests.sent, cell.messages.responses), (3, 1_380, 1_380));

@@ -67,11 +67,14 @@ pub struct Expected {
 }
 
 /// A median, and the range of most values.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Range {
     pub median: f64,
     pub low: f64,
     pub high: f64,
+    /// The figure of each simulated trial, by repetition: the real trials of that have the same arrivals.
+    #[serde(default)]
+    pub values: Vec<f64>,
 }
 
 /// The expected figures of the cells of a plan, or the reason why there are none. A cell is simulated when its figures are first
@@ -240,7 +243,12 @@ fn range(values: &[f64], plan: &Plan) -> Option<Range> {
     let mut medians: Vec<f64> = (0..DRAWINGS).map(|_| drawing()).collect();
     medians.sort_by(f64::total_cmp);
     let skipped = ((1.0 - RANGE) / 2.0 * DRAWINGS as f64) as usize;
-    Some(Range { median: middle, low: medians[skipped], high: medians[DRAWINGS - 1 - skipped] })
+    Some(Range {
+        median: middle,
+        low: medians[skipped],
+        high: medians[DRAWINGS - 1 - skipped],
+        values: values.to_vec(),
+    })
 }
 
 #[cfg(test)]
@@ -261,7 +269,7 @@ mod tests {
     #[test]
     fn a_closed_loop_is_as_fast_as_its_workers() {
         let expected = expect("closed 16", "").unwrap();
-        let rate = expected.figures[&Metric::RequestsPerS];
+        let rate = &expected.figures[&Metric::RequestsPerS];
         assert!((rate.median / 400.0 - 1.0).abs() < 0.02 && rate.low <= rate.median && rate.median <= rate.high);
         assert!((expected.figures[&Metric::Mean].median / 40.0 - 1.0).abs() < 0.02, "{expected:?}");
         assert!(expected.utilisation > 0.98 && !expected.saturated);
@@ -277,7 +285,7 @@ mod tests {
         // The last of 12 s of 500/s waits until 6,000 have been done at 400/s: 3 s.
         assert!((past.figures[&Metric::Max].median / 3_000.0 - 1.0).abs() < 0.05, "{past:?}");
         // With 500 requests after 2 s of warm-up it lasts 3 s: 750 ms, and the unequal lengths of 64 queues add the rest.
-        let counted = expect("constant 500/s", "count = 500").unwrap().figures[&Metric::Max];
+        let counted = expect("constant 500/s", "count = 500").unwrap().figures[&Metric::Max].clone();
         assert!((750.0..900.0).contains(&counted.median), "{counted:?}");
     }
 

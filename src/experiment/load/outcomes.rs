@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::experiment::run::{Percentile, RequestCounts, Shares};
+use crate::experiment::run::{Percentile, RequestCounts, Shares, Steadiness};
 use crate::experiment::statistics::has_beyond;
 use crate::wire::{Hop, Latency, OutcomeCounts, RequestStatus, RequestView};
 
@@ -46,6 +46,8 @@ pub struct Tally {
     pub all_messages: u64,
     /// End times of complete requests, with their number of messages that had a response.
     ends: Vec<(Duration, u64)>,
+    /// When each request was due, and when it ended.
+    spans: Vec<(Duration, Duration)>,
 }
 
 impl Tally {
@@ -62,6 +64,7 @@ impl Tally {
             lag: Latency::precise(),
             all_messages: 0,
             ends: vec![],
+            spans: vec![],
         }
     }
 
@@ -87,7 +90,13 @@ impl Tally {
         self.end.saturating_sub(self.begin)
     }
 
+    /// Whether it was in a steady state.
+    pub fn steadiness(&self) -> Steadiness {
+        Steadiness::of(&self.spans, self.begin, self.end)
+    }
+
     pub fn add(&mut self, times: Times, answer: &Answer) {
+        self.spans.push((times.due, times.ended));
         if let Answer::View(view) = answer {
             self.all_messages += view.counts.total();
             if is_complete(view) {

@@ -10,7 +10,7 @@ use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
 use crate::experiment::plan::Factor;
-use crate::experiment::run::{Results, TABLE, TrialResult, replace};
+use crate::experiment::run::{Results, Steadiness, TABLE, TrialResult, replace};
 use crate::experiment::statistics::Metric;
 use crate::wire::{Latency, now_ms};
 
@@ -48,6 +48,8 @@ pub(super) fn write_csv(out: impl Write, results: &Results) -> io::Result<()> {
     header.extend(COUNTS.map(str::to_owned));
     header.extend(Metric::ALL.map(column));
     header.extend(["lag_p99_ms", "unsent", "behind", "balanced", "problem"].map(str::to_owned));
+    header
+        .extend(["too_few_for", "unsteady", "load_average", "busy", "steal", "cpu_pressure", "mhz"].map(str::to_owned));
     csv.write_record(&header)?;
     for trial in &results.trials {
         let levels = results.plan.cells.get(trial.cell).map(|cell| &cell.levels);
@@ -67,6 +69,16 @@ pub(super) fn write_csv(out: impl Write, results: &Results) -> io::Result<()> {
         row.push(generator.unsent.to_string());
         row.extend([generator.behind, trial.ledger.balanced].map(|it| it.to_string()));
         row.push(trial.problem.clone().unwrap_or_default());
+        let count = trial.latency.count();
+        let few = Metric::ALL.into_iter().filter(|metric| count > 0 && count < metric.needs_requests());
+        row.push(few.map(Metric::name).collect::<Vec<_>>().join(" "));
+        row.push(trial.steadiness.as_ref().and_then(Steadiness::problem).unwrap_or_default());
+        let machine = trial.machine.as_ref();
+        let of_machine =
+            machine.map(|it| [Some(it.load_average), Some(it.busy), Some(it.steal), it.cpu_pressure, it.mhz]);
+        row.extend(
+            of_machine.unwrap_or_default().map(|value| value.map_or_else(String::new, |value| value.to_string())),
+        );
         csv.write_record(&row)?;
     }
     csv.flush()
@@ -147,6 +159,7 @@ mod tests {
         let levels = |row| (at(row, "responders"), at(row, "delay"));
         assert_eq!((levels(0), levels(7)), (("1", "none"), ("2", "fixed 5ms")));
         assert_eq!((at(1, "p99_9_ms"), at(1, "problem")), ("", "it, \"died\""));
+        assert_eq!((at(0, "too_few_for"), at(0, "unsteady"), at(0, "load_average")), ("p99.9", "", ""));
         assert!((at(0, "p99_9_ms").parse::<f64>().unwrap() - 100.0).abs() < 1.0);
         assert_eq!((at(0, "cpu_us_per_message"), at(0, "balanced"), at(0, "error_share")), ("50", "true", "0"));
     }

@@ -70,7 +70,7 @@ fn page(title: &str, data: &PageData) -> Option<String> {
 #[cfg(all(test, feature = "dashboard"))]
 mod tests {
     use super::*;
-    use crate::experiment::analysis::compare;
+    use crate::experiment::analysis::{Strictness, compare};
     use crate::experiment::expected::Expectations;
     use crate::experiment::{good_trial, results_of};
 
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn a_comparison_is_a_page_as_well() {
         let run = || results_of("duration = \"1s\"\nrepetitions = 2", |cell, again| good_trial(cell, again, 10.0, 100));
-        let data = data(&compare_page(&compare(&run(), &run(), &[]).unwrap()).unwrap());
+        let data = data(&compare_page(&compare(&run(), &run(), &[], &[], Strictness::Estimate).unwrap()).unwrap());
         assert_eq!((&data["kind"], data["cells"].as_array().unwrap().len()), (&"comparison".into(), 1));
     }
 }

@@ -5,11 +5,10 @@ use std::fmt::Write as _;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Row, Table};
 
-use crate::experiment::analysis::{Comparison, Figure, Summary, differs, label};
+use crate::experiment::analysis::{CellSummary, Comparison, Figure, Summary, label};
 use crate::experiment::plan::Factor;
 use crate::experiment::run::Results;
-use crate::experiment::statistics::Estimate;
-use crate::experiment::statistics::{Metric, short};
+use crate::experiment::statistics::{Estimate, Metric, Ratio, Verdict, ratio_text, short};
 
 /// Width of the longest bar, in characters.
 const BAR: usize = 12;
@@ -34,18 +33,42 @@ pub fn table(results: &Results, summary: &Summary) -> String {
     for (at, cell) in summary.cells.iter().enumerate() {
         let levels = &results.plan.cells[cell.cell].levels;
         let mut row = Row::from(factors.iter().map(|factor| levels.get(factor).cloned().unwrap_or_default()));
-        let figure = |metric: Metric| right(cell.figures.get(&metric).map(|figure| say(metric, figure)));
+        let figure =
+            |metric: Metric| right(cell.figures.get(&metric).map(|figure| say(metric, figure) + mark(cell, metric)));
         row.add_cell(figure(Metric::RequestsPerS));
         row.add_cell(Cell::new(bar(rate(at), most)));
         for metric in [Metric::P50, Metric::P99, Metric::P999] {
             row.add_cell(figure(metric));
         }
-        let share = cell.of_expected.get(&Metric::RequestsPerS);
-        row.add_cell(right(share.map(|share| format!("{} %", short(share * 100.0)))));
+        let share = cell.by_expected.get(&Metric::RequestsPerS);
+        row.add_cell(right(share.map(|share| format!("{} %", short(share.median * 100.0)))));
         row.add_cell(right((cell.trials > 0).then(|| short((cell.requests.failed + cell.requests.refused) as f64))));
         table.add_row(row);
     }
-    table.to_string()
+    let mut said = table.to_string();
+    for (sign, meaning) in MARKS {
+        if said.contains(sign) {
+            let _ = write!(said, "\n{sign} {meaning}");
+        }
+    }
+    said
+}
+
+/// Signs behind figures.
+const MARKS: [(&str, &str); 3] = [
+    ("*", "of fewer requests than the percentile needs: just the slowest one"),
+    ("!", "latency without a steady state: it depends on warm-up and duration"),
+    ("^", "latency cut off by timeouts: the true one is higher"),
+];
+
+fn mark(cell: &CellSummary, metric: Metric) -> &'static str {
+    match metric {
+        Metric::RequestsPerS => "",
+        _ if cell.is_overloaded || !cell.unsteady.is_empty() => MARKS[1].0,
+        _ if cell.messages.timeouts > 0 => MARKS[2].0,
+        _ if cell.is_few(metric) => MARKS[0].0,
+        _ => "",
+    }
 }
 
 /// The cells of both runs with the ratios of the second to the first, then other differences and broken rules.
@@ -62,7 +85,9 @@ pub fn compare_table(comparison: &Comparison) -> String {
         let median = |metric: Metric, figure: &Figure| metric.say(figure.estimate.median);
         table.add_row(row(&title, "before", &|metric| cell.before.get(&metric).map(|it| median(metric, it))));
         table.add_row(row("", "after", &|metric| cell.after.get(&metric).map(|it| median(metric, it))));
-        table.add_row(row("", "ratio", &|metric| cell.ratios.get(&metric).map(|ratio| times(metric, ratio))));
+        table.add_row(row("", "ratio", &|metric| {
+            cell.ratios.get(&metric).map(|ratio| times(metric, ratio, comparison.aa_runs > 0))
+        }));
     }
     let mut said = table.to_string();
     let mut list = |title: &str, lines: &[String]| {
@@ -71,6 +96,7 @@ pub fn compare_table(comparison: &Comparison) -> String {
             lines.iter().for_each(|line| _ = write!(said, "\n  {line}"));
         }
     };
+    list("Intervals and marks:", &method(comparison));
     list("Not alike:", &comparison.unlike);
     list("Only in the first:", &comparison.only_before);
     list("Only in the second:", &comparison.only_after);
@@ -99,14 +125,42 @@ fn say(metric: Metric, figure: &Figure) -> String {
     }
 }
 
-/// A ratio, its interval, and whether it is better or worse if the difference is unlikely to be chance.
-fn times(metric: Metric, ratio: &Estimate) -> String {
-    let mark = match differs(ratio) {
-        true if (ratio.median > 1.0) == metric.is_better_higher() => " better",
-        true => " worse",
-        false => "",
+/// A ratio, its interval, and what it says: better or worse if it is known how much runs of one program differ, higher or lower
+/// if not.
+fn times(metric: Metric, ratio: &Ratio, is_known: bool) -> String {
+    let mark = match ratio.verdict {
+        Verdict::Higher if !is_known => " higher",
+        Verdict::Lower if !is_known => " lower",
+        Verdict::Higher if metric.is_better_higher() => " better",
+        Verdict::Lower if !metric.is_better_higher() => " better",
+        Verdict::Higher | Verdict::Lower => " worse",
+        Verdict::Alike => " alike",
+        Verdict::Unclear => "",
     };
-    format!("{:.2}x{mark} ({:.2}–{:.2})", ratio.median, ratio.low, ratio.high)
+    let interval = match ratio.coverage > 0.0 {
+        true => format!(" ({}–{})", ratio_text(ratio.low), ratio_text(ratio.high)),
+        false => String::new(),
+    };
+    format!("{}x{mark}{interval}", ratio_text(ratio.ratio))
+}
+
+/// How a comparison was made.
+fn method(comparison: &Comparison) -> Vec<String> {
+    let how = match comparison.is_paired {
+        true => "trials of the same repetition, which have the same arrivals, are compared with one another",
+        false => "all trials of the one with all of the other: seed, warm-up, duration or count differ",
+    };
+    let between = match comparison.aa_runs {
+        0 => "they hold for these two runs: other runs of the same programs differ by more, which --aa measures"
+            .to_owned(),
+        runs => format!("they include how much {runs} runs of the first program differ (A/A)"),
+    };
+    vec![
+        format!("95 % of intervals contain the true ratio; {how}"),
+        between,
+        "a mark is wrong in one of twenty comparisons (Holm, over all marked metrics and cells); alike: within 5 %"
+            .to_owned(),
+    ]
 }
 
 /// A bar in eighths of characters.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio_util::sync::CancellationToken;
 
-use super::{LedgerVerdict, TierUsage, TrialResult};
+use super::{Counters, LedgerVerdict, TierUsage, TrialResult};
 use crate::experiment::load::{LoadTask, Progress, start_load};
 use crate::experiment::plan::{Plan, Target, Trial};
 use crate::experiment::target::{Deployment, TIERS, altered, body, in_flight_before, ledger_since};
@@ -49,7 +49,7 @@ pub async fn measure(
                 }
                 tell(&progress);
                 if progress.measuring && first.is_none() {
-                    first = Some((deployment.topology().await?, progress.cpu));
+                    first = Some((deployment.topology().await?, progress.cpu, Counters::now()));
                 }
             }
         }
@@ -57,11 +57,12 @@ pub async fn measure(
     if stop.is_cancelled() {
         return Ok(None);
     }
+    let machine = first.as_ref().map(|(_, _, then)| then.until(&Counters::now()));
     let tally = made.tally;
     let after = deployment.settled(&before, tally.all_messages, SETTLING).await?;
     let window = tally.window();
     let (requests_per_s, messages_per_s) = tally.rates();
-    let usage = first.map_or_else(Vec::new, |(first, cpu_before)| {
+    let usage = first.map_or_else(Vec::new, |(first, cpu_before, _)| {
         let generator_cpu = made.cpu.saturating_sub(cpu_before);
         usage(&first, &after, if generator_inside { generator_cpu } else { Duration::ZERO }, tally.messages.total())
     });
@@ -80,6 +81,8 @@ pub async fn measure(
         started_at,
         problem,
         measured_ms: window.as_secs_f64() * 1_000.0,
+        steadiness: Some(tally.steadiness()),
+        machine,
         requests: tally.requests,
         messages: tally.messages,
         requests_per_s,

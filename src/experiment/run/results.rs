@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::{Machine, Steadiness};
 use crate::experiment::plan::Plan;
 use crate::wire::{Hop, Latency, Ledger, OutcomeCounts, Tier};
 
@@ -24,6 +25,20 @@ pub struct Results {
     pub finished_at: Option<u64>,
     /// In the order they ran.
     pub trials: Vec<TrialResult>,
+    /// Where the run was resumed in another environment: trials that began later were measured in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resumed: Vec<Resumed>,
+}
+
+/// A run that was resumed in an environment other than the one before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resumed {
+    /// Milliseconds since the epoch.
+    pub at: u64,
+    pub environment: Environment,
+    /// From the environment before, such as `version: 1.0.0 against 1.1.0`.
+    pub differences: Vec<String>,
 }
 
 impl Results {
@@ -40,14 +55,31 @@ impl Results {
 pub struct Environment {
     /// Of swarmq.
     pub version: String,
+    /// The commit that swarmq was built from, if `SWARMQ_COMMIT` told it to the build; otherwise empty.
+    #[serde(default)]
+    pub commit: String,
+    /// `release` or `debug`.
+    #[serde(default)]
+    pub build: String,
     /// The host that made the load.
     pub host: String,
     /// Operating system and kernel.
     pub system: String,
     pub architecture: String,
+    /// The processor says that it is a hypervisor's.
+    #[serde(default)]
+    pub is_virtual: bool,
     pub processor: String,
     pub cores: usize,
+    /// What sets the processor's frequency; empty where the kernel does not tell it.
+    #[serde(default)]
+    pub governor: String,
     pub memory_bytes: u64,
+    /// Cores that the control group of this process may use.
+    #[serde(default)]
+    pub cpu_limit: Option<f64>,
+    #[serde(default)]
+    pub memory_limit_bytes: Option<u64>,
     /// Load average of the last minute, when the experiment began: above 0 on a machine that has other work.
     pub load_average: f64,
     /// Nodes of the deployment, as of the last trial.
@@ -88,6 +120,11 @@ pub struct TrialResult {
     pub usage: Vec<TierUsage>,
     pub ledger: LedgerVerdict,
     pub generator: Generator,
+    #[serde(default)]
+    pub steadiness: Option<Steadiness>,
+    /// The machine that made the load, while it measured.
+    #[serde(default)]
+    pub machine: Option<Machine>,
 }
 
 /// What became of the requests that count.

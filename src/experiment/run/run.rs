@@ -109,5 +109,7 @@ fn without_figures(trial: &Trial, problem: String) -> TrialResult {
         usage: vec![],
         ledger: LedgerVerdict::default(),
         generator: Generator { intended: 0, unsent: 0, lag: Latency::precise(), behind: false, cpu_ms: 0.0 },
+        steadiness: None,
+        machine: None,
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Environment, REPORT, REPORT_DATA, RESULTS, Results, SCHEMA, TRIALS, TrialResult};
+use super::{Environment, REPORT, REPORT_DATA, RESULTS, Results, Resumed, SCHEMA, TRIALS, TrialResult};
 use crate::experiment::analysis::Summary;
 use crate::experiment::expected::Expectations;
 use crate::experiment::plan::{Plan, Trial};
@@ -42,7 +42,8 @@ impl Store {
             );
         }
         let (schema, started_at) = (SCHEMA.to_owned(), now_ms());
-        let results = Results { schema, plan, environment, started_at, finished_at: None, trials: vec![] };
+        let results =
+            Results { schema, plan, environment, started_at, finished_at: None, trials: vec![], resumed: vec![] };
         let expectations = Expectations::of(&results.plan);
         Ok(Self { folder: folder.to_owned(), _lock: lock, results, expectations, appended: 0 })
     }
@@ -53,6 +54,20 @@ impl Store {
         let lock = lock(folder)?;
         let expectations = Expectations::of(&results.plan);
         Ok(Self { folder: folder.to_owned(), _lock: lock, results, expectations, appended: 0 })
+    }
+
+    /// In what this environment differs from that of the run's last part.
+    pub fn differences(&self, here: &Environment) -> Vec<String> {
+        let last = self.results.resumed.last().map_or(&self.results.environment, |resumed| &resumed.environment);
+        last.differences(here)
+    }
+
+    /// Notes that the trials from now on are measured in an environment that differs.
+    pub fn resume_in(&mut self, here: Environment) {
+        let differences = self.differences(&here);
+        if !differences.is_empty() {
+            self.results.resumed.push(Resumed { at: now_ms(), environment: here, differences });
+        }
     }
 
     /// What the trials so far come to.

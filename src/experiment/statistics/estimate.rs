@@ -1,4 +1,4 @@
-//! Distribution-free estimates from repeated trials, and the knee of a load curve.
+//! Distribution-free estimates from repeated trials.
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{Binomial, DiscreteCDF};
@@ -60,94 +60,6 @@ impl Estimate {
             count,
         })
     }
-
-    /// The differences `after - before` of paired trials. `None` if the slices differ in length.
-    pub fn of_differences(before: &[f64], after: &[f64], confidence: f64) -> Option<Self> {
-        paired(before, after, confidence, |before, after| after - before)
-    }
-
-    /// The ratios `after / before` of paired trials. `None` if the slices differ in length, or a value of `before` is 0.
-    pub fn of_ratios(before: &[f64], after: &[f64], confidence: f64) -> Option<Self> {
-        paired(before, after, confidence, |before, after| after / before)
-    }
-}
-
-fn paired(before: &[f64], after: &[f64], confidence: f64, how: impl Fn(f64, f64) -> f64) -> Option<Estimate> {
-    let pairs = before.iter().zip(after).map(|(before, after)| how(*before, *after));
-    (before.len() == after.len()).then(|| pairs.collect::<Vec<_>>()).and_then(|pairs| Estimate::of(&pairs, confidence))
-}
-
-/// A point of a load curve: one trial, or the medians of several.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LoadPoint {
-    /// Offered rate, in requests per second.
-    pub offered: f64,
-    /// Completed requests per second.
-    pub achieved: f64,
-    pub p99_ms: f64,
-}
-
-/// Why a rate can't be sustained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Limit {
-    /// Less than [`SUSTAINED`] of the offered rate was achieved.
-    Throughput,
-    /// The p99 is more than [`TOLERATED`] times the p99 at the lowest rate.
-    Latency,
-}
-
-/// The knee of a load curve, between two of its rates.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Knee {
-    /// The highest sustained rate, in requests per second.
-    pub sustained: f64,
-    /// The next higher rate that was measured. `None`: the highest measured rate was sustained.
-    #[schema(required)]
-    pub beyond: Option<f64>,
-    /// Why `beyond` was not sustained.
-    #[schema(required)]
-    pub limit: Option<Limit>,
-}
-
-/// Share of the offered rate that must be achieved.
-pub const SUSTAINED: f64 = 0.95;
-
-/// Maximum p99, as a multiple of the p99 at the lowest rate.
-pub const TOLERATED: f64 = 3.0;
-
-impl LoadPoint {
-    fn limit(&self, unloaded_p99_ms: f64) -> Option<Limit> {
-        if self.achieved < SUSTAINED * self.offered {
-            return Some(Limit::Throughput);
-        }
-        (self.p99_ms > TOLERATED * unloaded_p99_ms).then_some(Limit::Latency)
-    }
-}
-
-/// The knee: the highest rate of which at least [`SUSTAINED`] was achieved, with a p99 of at most [`TOLERATED`] times the p99
-/// at the lowest rate. Thresholds are used because curvature (Kneedle: Satopaa and others, 2011) follows the noise of 5 to 10
-/// points and finds a knee in any curve. The highest such rate counts: a single slow trial below the knee is noise, whereas a
-/// rate above capacity can't be sustained by chance.
-///
-/// `None` if no rate was sustained, or a figure is not finite.
-pub fn knee(points: &[LoadPoint]) -> Option<Knee> {
-    let is_finite = |point: &LoadPoint| [point.offered, point.achieved, point.p99_ms].iter().all(|it| it.is_finite());
-    if !points.iter().all(is_finite) {
-        return None;
-    }
-    let mut points = points.to_vec();
-    points.sort_by(|a, b| a.offered.total_cmp(&b.offered));
-    let unloaded = points.first()?.p99_ms;
-    let last = points.iter().rposition(|point| point.limit(unloaded).is_none())?;
-    let next = points.get(last + 1);
-    Some(Knee {
-        sustained: points[last].offered,
-        beyond: next.map(|next| next.offered),
-        limit: next.and_then(|next| next.limit(unloaded)),
-    })
 }
 
 #[cfg(test)]
@@ -190,37 +102,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn paired_trials_are_compared_pair_by_pair() {
-        let (before, after) = ([1.0, 10.0, 100.0], [2.0, 20.0, 300.0]);
-        let ratios = Estimate::of_ratios(&before, &after, 0.95).unwrap();
-        assert_eq!((ratios.median, ratios.low, ratios.high, ratios.count), (2.0, 2.0, 3.0, 3));
-        assert_eq!(Estimate::of_differences(&before, &after, 0.95).unwrap().median, 10.0);
-        assert_eq!(Estimate::of_differences(&before, &after[1..], 0.95), None);
-        assert_eq!(Estimate::of_ratios(&[0.0], &[1.0], 0.95), None);
-        assert_eq!((median(&[]), median(&[1.0, f64::NAN])), (None, None));
-    }
-
-    fn points(points: &[(f64, f64, f64)]) -> Vec<LoadPoint> {
-        points
-            .iter()
-            .map(|(offered, achieved, p99_ms)| LoadPoint { offered: *offered, achieved: *achieved, p99_ms: *p99_ms })
-            .collect()
-    }
-
-    #[test]
-    fn the_knee_is_the_highest_rate_within_both_limits() {
-        let curve = [(5.0, 5.0, 120.0), (1.0, 1.0, 100.0), (3.0, 2.98, 900.0), (6.0, 5.9, 310.0), (9.0, 7.0, 4_000.0)];
-        let by_latency = Knee { sustained: 5.0, beyond: Some(6.0), limit: Some(Limit::Latency) };
-        assert_eq!(knee(&points(&curve)), Some(by_latency), "one slow trial below does not count");
-        let by_rate = Knee { sustained: 1.0, beyond: Some(2.0), limit: Some(Limit::Throughput) };
-        assert_eq!(knee(&points(&[(1.0, 1.0, 10.0), (2.0, 1.8, 11.0)])), Some(by_rate));
-        let none = Knee { sustained: 2.0, beyond: None, limit: None };
-        assert_eq!(knee(&points(&[(1.0, 1.0, 10.0), (2.0, 2.0, 11.0)])), Some(none));
-        assert_eq!(knee(&points(&[(2.0, 1.0, 10.0), (3.0, 1.0, 10.0)])), None);
-        assert_eq!((knee(&[]), knee(&points(&[(1.0, f64::NAN, 1.0)]))), (None, None));
-    }
-
     proptest! {
         #[test]
         fn the_median_is_within_its_interval(
@@ -232,6 +113,7 @@ mod tests {
             let widest = 1.0 - 0.5_f64.powi(values.len() as i32 - 1);
             prop_assert!(estimate.coverage >= confidence.min(widest) - 1e-9);
             prop_assert_eq!(Some(estimate.median), median(&values));
+            prop_assert_eq!((median(&[]), median(&[1.0, f64::NAN])), (None, None));
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The metrics that are compared, with their names, units and better direction.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::experiment::run::TrialResult;
+use crate::experiment::run::{Results, TrialResult};
 
 /// One figure of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -58,6 +59,10 @@ impl Metric {
         Self::Memory,
         Self::Errors,
     ];
+
+    /// The metrics that comparisons judge. The others say the same once more, and each one judged makes it harder to find a
+    /// difference in any of them.
+    pub const JUDGED: [Self; 5] = [Self::RequestsPerS, Self::P50, Self::P99, Self::Cpu, Self::Memory];
 
     /// The name in tables and rules.
     pub fn name(self) -> &'static str {
@@ -123,6 +128,24 @@ impl Metric {
         }
     }
 
+    /// The figures of a cell's trials, by repetition.
+    pub fn by_repetition(self, results: &Results, cell: usize) -> BTreeMap<u32, f64> {
+        let trials = results.trials.iter().filter(|trial| trial.cell == cell);
+        trials.filter_map(|trial| Some((trial.repetition, self.of(trial)?))).collect()
+    }
+
+    /// Requests that a percentile needs to be more than the slowest one.
+    pub fn needs_requests(self) -> u64 {
+        match self {
+            Self::P50 => 2,
+            Self::P90 => 10,
+            Self::P95 => 20,
+            Self::P99 => 100,
+            Self::P999 => 1_000,
+            _ => 0,
+        }
+    }
+
     /// A value with its unit, formatted for people.
     pub fn say(self, value: f64) -> String {
         match self.unit() {
@@ -151,6 +174,11 @@ pub fn short(value: f64) -> String {
         grouped.insert(at, ',');
     }
     grouped + rest
+}
+
+/// A ratio with two digits, or three where it is near 1: 0.64, 1.004, 12.3.
+pub fn ratio_text(ratio: f64) -> String {
+    if (0.95..=1.05).contains(&ratio) { format!("{ratio:.3}") } else { short(ratio) }
 }
 
 /// Milliseconds, formatted in a suitable unit.
@@ -215,6 +243,7 @@ mod tests {
         ] {
             assert_eq!(metric.say(value), said);
         }
+        assert_eq!([0.6401, 1.0042, 12.34, 1.05].map(ratio_text), ["0.64", "1.004", "12.3", "1.050"]);
         assert_eq!((short(-1234.0), short(-123.0), short(0.0)), ("-1,234".into(), "-123".into(), "0".into()));
     }
 

@@ -1,8 +1,11 @@
 //! Estimates from repeated trials.
 
 mod estimate;
-mod independent;
+mod knee;
 mod metric;
+mod ratio;
 
-pub use estimate::{Estimate, Knee, Limit, LoadPoint, SUSTAINED, TOLERATED, knee, median};
-pub use metric::{Metric, Unit, has_beyond, short};
+pub use estimate::{Estimate, median};
+pub use knee::{Knee, Limit, LoadPoint, SUSTAINED, TOLERATED, knee};
+pub use metric::{Metric, Unit, has_beyond, ratio_text, short};
+pub use ratio::{ALIKE, Floor, Ratio, Verdict, judge};

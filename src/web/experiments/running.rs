@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
 use super::{Following, Program, RunView, Runs};
-use crate::experiment::analysis::{Comparison, compare};
+use crate::experiment::analysis::{Comparison, Strictness, compare};
 use crate::experiment::plan::{Plan, PlanFlags, Target, read_plan};
 use crate::experiment::run::read_results;
 use crate::experiment::target::check;
@@ -140,7 +140,7 @@ impl Experiments {
     pub async fn compare(&self, before: &str, after: &str) -> Result<Comparison, ApiError> {
         let (before, after) = (self.runs.folder(before)?, self.runs.folder(after)?);
         let compared = self.off_thread(move || -> anyhow::Result<_> {
-            Ok(compare(&read_results(&before)?, &read_results(&after)?, &[])?)
+            Ok(compare(&read_results(&before)?, &read_results(&after)?, &[], &[], Strictness::Estimate)?)
         });
         let refuse = |error| ApiError::new(ErrorCode::Unprocessable, format!("the runs can't be compared: {error:#}"));
         compared.await?.map_err(refuse)

@@ -17,11 +17,12 @@ const name = (levels: Levels): string =>
 
 /** All of it. */
 export function ComparisonView({ comparison }: { comparison: Comparison }) {
-  const { before, after, cells, broken, unlike, onlyBefore, onlyAfter } = comparison;
+  const { before, after, cells, broken, unlike, onlyBefore, onlyAfter, isPaired, aaRuns } = comparison;
   const known = compared(SHOWN, cells);
   const count = (wanted: 'better' | 'worse'): number =>
     cells.flatMap(({ ratios }) => known.filter((metric) => ratios[metric] && verdict(metric, ratios[metric]) === wanted))
       .length;
+  const alike = cells.flatMap(({ ratios }) => known.filter((metric) => ratios[metric]?.verdict === 'alike')).length;
   return (
     <article class="report">
       <header>
@@ -50,8 +51,14 @@ export function ComparisonView({ comparison }: { comparison: Comparison }) {
           )}
           <li>
             Of {plural(cells.length * known.length, 'figure')} in {plural(cells.length, 'cell')}, {count('better')} are
-            better and {count('worse')} worse by more than chance explains.
+            better and {count('worse')} worse by more than chance explains; {alike} are alike within 5 %.
           </li>
+          {aaRuns === 0 && (
+            <li class="is-warning">
+              <b>Mind: </b>this holds for these two runs. Other runs of the same programs differ by more: give such runs to{' '}
+              <code>swarmq experiment compare --aa</code>. CPU and memory are judged beside such runs only.
+            </li>
+          )}
           {onlyBefore.length > 0 && <li>Only in the first: {onlyBefore.join('; ')}.</li>}
           {onlyAfter.length > 0 && <li>Only in the second: {onlyAfter.join('; ')}.</li>}
         </ul>
@@ -60,7 +67,16 @@ export function ComparisonView({ comparison }: { comparison: Comparison }) {
         <h2>Ratios</h2>
         <RatioChart
           title="How many times the first the second is"
-          note="Medians of the ratios of every trial of the second to every one of the first, with the interval that the rank test of Mann and Whitney does not reject. Grey where it holds 1, so that chance would explain it."
+          note={
+            <>
+              Ratios of geometric means with their 95 % intervals, by Student's t of the logarithms:{' '}
+              {isPaired
+                ? 'within each repetition, where both runs had the same arrivals'
+                : 'not paired, because seed, warm-up, duration or count differ'}
+              {aaRuns > 0 && `; with what ${aaRuns} runs of the first program differ by`}. Coloured where the difference is
+              clear after Holm's correction for the number of figures.
+            </>
+          }
           metrics={known}
           rows={cells.map(({ levels, ratios }) => ({ name: name(levels), ratios }))}
         />

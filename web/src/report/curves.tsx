@@ -100,7 +100,7 @@ function marksOf({ plan, summary }: Report, axis: Axis, panel: Panel): XyMark[] 
   return marks.filter(({ x }) => x <= most);
 }
 
-const LIMITS = { throughput: 'less than 95 % achieved', latency: 'p99 above 3 times the lowest' };
+const LIMITS = { throughput: 'less than 95 % of those due done', latency: 'p99 above 3 times the lowest' };
 
 /** Which rates were sustained until something gave way. */
 export function Knees({ report }: { report: Report }) {
@@ -111,7 +111,8 @@ export function Knees({ report }: { report: Report }) {
     <section class="part-of-report">
       <h2>The knee</h2>
       <p class="hint">
-        The highest rate of which at least 95 % was achieved, with a p99 of at most three times that at the lowest rate.
+        The highest rate of which at least 95 % of the requests due were done, with a p99 of at most three times that at the
+        lowest rate: by the medians, and the rates between which it lies by the intervals.
       </p>
       <div class="scroll" tabIndex={0} role="region" aria-label="The knee">
         <table>
@@ -120,6 +121,9 @@ export function Knees({ report }: { report: Report }) {
               <th scope="col">cells</th>
               <th scope="col" class="number">
                 sustained
+              </th>
+              <th scope="col" class="number">
+                between
               </th>
               <th scope="col" class="number">
                 of a capacity of
@@ -137,6 +141,9 @@ export function Knees({ report }: { report: Report }) {
                 <tr key={name}>
                   <th scope="row">{name}</th>
                   <td class="number">{perS(knee?.sustained, 'none that was tried')}</td>
+                  <td class="number">
+                    {knee?.atMost !== undefined && `${perS(knee.atLeast, 'none')} to ${perS(knee.atMost, 'none')}`}
+                  </td>
                   <td class="number">{perS(capacityPerS, 'no bound')}</td>
                   <td class="number">{knee ? perS(knee.beyond, 'nothing higher was tried') : ''}</td>
                   <td>{knee?.limit && LIMITS[knee.limit]}</td>

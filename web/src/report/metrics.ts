@@ -1,6 +1,6 @@
 /** The figures by name: what they are called, how they are written, which direction is better. */
 import { duration, percent, rate } from '../format.ts';
-import type { Estimate, Metric } from '../wire.ts';
+import type { Estimate, Metric, Ratio } from '../wire.ts';
 
 interface MetricText {
   label: string;
@@ -33,16 +33,19 @@ export const METRICS: Record<Metric, MetricText> = {
   errors: { label: 'failed', say: percent, better: 'lower' },
 };
 
-/** A ratio as people read it: 0.97×, 12×. */
-export const times = (ratio: number): string => `${ratio === 0 ? 0 : ratio.toFixed(ratio < 10 ? 2 : ratio < 100 ? 1 : 0)}×`;
+/** A ratio as people read it: 0.64×, 12×; three digits where it is near 1. */
+export function times(ratio: number): string {
+  const digits = ratio >= 0.95 && ratio <= 1.05 && ratio !== 1 ? 3 : ratio < 10 ? 2 : ratio < 100 ? 1 : 0;
+  return `${ratio === 0 ? 0 : ratio.toFixed(digits)}×`;
+}
 
-/** The coverage from which an interval is believed: nine in ten, but for rounding. */
-const BELIEVED = 0.9 - 1e-9;
+/** A ratio; reports of earlier versions have a median. */
+export const valueOf = ({ ratio, median }: Partial<Pick<Ratio, 'ratio'> & Pick<Estimate, 'median'>>): number => ratio ?? median ?? 1;
 
-/** What an interval says of a ratio: better, worse, or nothing that chance does not explain. */
-export function verdict(metric: Metric, ratio: Estimate): 'better' | 'worse' | 'same' {
-  if (ratio.coverage < BELIEVED || (ratio.low <= 1 && ratio.high >= 1)) return 'same';
-  return ratio.median > 1 === (METRICS[metric].better === 'higher') ? 'better' : 'worse';
+/** What a ratio says: better, worse, or nothing that chance does not explain. */
+export function verdict(metric: Metric, { verdict: found }: Pick<Ratio, 'verdict'>): 'better' | 'worse' | 'same' {
+  if (found !== 'higher' && found !== 'lower') return 'same';
+  return found === METRICS[metric].better ? 'better' : 'worse';
 }
 
 /** Half of an interval as a share of its median; undefined where it can't be seen. */

@@ -1,6 +1,6 @@
 /** Row charts: measured against expected, pairs, where the time goes, who did the work, what it took. */
 import { brief, duration, percent } from '../format.ts';
-import type { CellSummary, Hop, Metric, Report, UsageSummary } from '../wire.ts';
+import type { CellSummary, Estimate, Hop, Metric, Report, UsageSummary } from '../wire.ts';
 import { bytes, METRICS, times } from './metrics.ts';
 import { compared, RatioChart } from './ratios.tsx';
 import { Bar, Dot, PartsLegend, RowChart, type Part } from './rows.tsx';
@@ -9,6 +9,10 @@ import { cellName, levelName } from './shape.ts';
 
 const nameOf = ({ plan }: Report, cell: number): string => cellName(plan, plan.cells[cell]?.levels ?? {});
 const measured = ({ summary }: Report): CellSummary[] => summary.cells.filter(({ trials }) => trials > 0);
+
+/** A share of the expected with its interval. */
+const shareText = ({ median, low, high, count }: Estimate): string =>
+  count > 1 ? `${percent(median)} (${percent(low)} to ${percent(high)})` : percent(median);
 
 /** Throughput, p50 and p99 of each cell beside what is expected of it. */
 export function AgainstExpected({ report }: { report: Report }) {
@@ -27,7 +31,7 @@ export function AgainstExpected({ report }: { report: Report }) {
     cells: metrics.map((metric, index) => {
       const figure = cell.figures[metric];
       const expected = cell.expected?.figures[metric];
-      const share = cell.ofExpected[metric];
+      const share = cell.byExpected?.[metric];
       const text = figure ? METRICS[metric].say(figure.median) : '–';
       return (
         <Dot
@@ -36,7 +40,7 @@ export function AgainstExpected({ report }: { report: Report }) {
           low={figure?.low}
           high={figure?.high}
           expected={expected && expected.median > 0 ? expected : undefined}
-          text={share === undefined ? text : `${text} · ${percent(share)}`}
+          text={share === undefined ? text : `${text} · ${shareText(share)}`}
         />
       );
     }),
@@ -50,8 +54,9 @@ export function AgainstExpected({ report }: { report: Report }) {
           <>
             <span class="key-dot" aria-hidden="true" /> measured, with its interval;{' '}
             <span class="key-tick" aria-hidden="true" /> expected, with the range of nine in ten simulated trials. The
-            percentage is measured by expected: what is missing from 100 % of the throughput, and beyond 100 % of a
-            latency, is the overhead of process, broker, network and scheduler.
+            percentage is measured by expected, within each repetition, whose arrivals are the same: what is missing from
+            100 % of a closed loop's throughput, and beyond 100 % of a latency, is the overhead of timers, process, broker,
+            network and scheduler. An open loop's throughput is its load.
           </>
         }
         columns={columns}
@@ -66,7 +71,7 @@ export function Pairs({ report }: { report: Report }) {
   const { plan, summary } = report;
   const first = summary.contrasts[0];
   if (!first) return null;
-  const metrics: Metric[] = ['requestsPerS', 'p50', 'p99', 'cpu'];
+  const metrics: Metric[] = ['requestsPerS', 'p50', 'p99', 'cpu', 'memory'];
   const coverage = first.ratios.requestsPerS?.coverage;
   return (
     <section class="part-of-report">
@@ -75,9 +80,9 @@ export function Pairs({ report }: { report: Report }) {
         title={`How many times that of ${levelName(first.factor, first.base)}`}
         note={
           <>
-            Ratios within each repetition, their median and interval
-            {coverage !== undefined && ` (of ${percent(coverage)})`}. At 1× both are alike; grey where the interval holds 1,
-            so that chance would explain it.
+            Ratios within each repetition, their geometric mean and interval
+            {coverage !== undefined && ` (of ${percent(coverage)})`}. Coloured where the difference is clear after Holm's
+            correction for the number of ratios.
           </>
         }
         what={first.factor.replaceAll('_', ' ')}

@@ -1,11 +1,11 @@
 /** Ratios around 1, as a chart of rows. */
 import type { ComponentChildren } from 'preact';
-import type { Estimate, Metric } from '../wire.ts';
-import { METRICS, times, verdict } from './metrics.ts';
+import { METRICS, times, valueOf, verdict } from './metrics.ts';
 import { Dot, RowChart } from './rows.tsx';
 import { symmetric } from './scale.ts';
+import type { Metric, Ratio } from '../wire.ts';
 
-type Ratios = Partial<Record<Metric, Estimate>>;
+type Ratios = Partial<Record<Metric, Ratio>>;
 
 interface Props {
   title: string;
@@ -16,7 +16,7 @@ interface Props {
   rows: { name: string; ratios: Ratios }[];
 }
 
-/** A column for each metric, with an axis of its own; better and worse where chance does not explain it. */
+/** A column for each metric, with an axis of its own; better and worse where the difference is clear. */
 export function RatioChart({ title, note, what, metrics, rows }: Props) {
   const columns = metrics.map((metric) => {
     const ends = rows.flatMap(({ ratios }) => ratios[metric] ?? []).flatMap(({ low, high }) => [low, high]);
@@ -37,11 +37,11 @@ export function RatioChart({ title, note, what, metrics, rows }: Props) {
           return (
             <Dot
               scale={scale}
-              value={ratio?.median}
+              value={ratio && valueOf(ratio)}
               low={ratio?.low}
               high={ratio?.high}
               line={1}
-              text={ratio ? times(ratio.median) : '–'}
+              text={ratio ? times(valueOf(ratio)) : '–'}
               tone={ratio ? verdict(metric, ratio) : 'same'}
             />
           );

@@ -59,7 +59,7 @@ export function ReportView({ report, head = true }: Props) {
       <Troubles report={report} />
       <section class="part-of-report">
         <h2>Measured on</h2>
-        <EnvironmentTable environment={environment} plan={plan} />
+        <EnvironmentTable environment={environment} plan={plan} conditions={summary.conditions} />
       </section>
       <Method plan={plan} />
     </article>
@@ -128,9 +128,14 @@ function Method({ plan }: { plan: Plan }) {
         </li>
         <li>
           Expected is what the configured delay, worker counts and load give in a simulation of the same queues, without
-          the cost of processes, network and scheduler; for the <code>cpu</code> task its own time is part of the
-          difference.
+          the cost of timers, processes, network and scheduler; for the <code>cpu</code> task its own time is part of the
+          difference. A repetition is divided by the simulated trial with the same arrivals.
         </li>
+        <li>
+          Ratios are of geometric means, with 95 % intervals by Student's t. A difference is clear if its chance is at most
+          5 % after Holm's correction for the number of ratios, alike if the whole interval is within 5 %.
+        </li>
+        <li>No trial is left out as an outlier.</li>
         <li>Percentile curves and hops are of all repetitions together.</li>
         <li>
           The data are beside this file: <code>results.json</code>, <code>results.csv</code> and{' '}

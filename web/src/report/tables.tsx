@@ -20,8 +20,8 @@ export const MEASURED: Metric[] = [
   'memory',
 ];
 
-/** Percentiles that so many requests at least are needed for; with fewer they are the slowest one. */
-const NEEDED: Partial<Record<Metric, number>> = { p90: 10, p95: 20, p99: 100, p999: 1_000 };
+/** Latencies, and how many requests each needs; percentiles of fewer are the slowest one. */
+const LATENCIES = { mean: 0, p50: 2, p90: 10, p95: 20, p99: 100, p999: 1_000, max: 0 };
 
 /** Medians of every cell, with half of their intervals. */
 export function AllFigures({ report }: { report: Report }) {
@@ -32,7 +32,8 @@ export function AllFigures({ report }: { report: Report }) {
       <h2>All figures</h2>
       <p class="hint">
         Medians over the repetitions, ± half of the interval. In italics: percentiles of fewer requests than they need,
-        which are just the slowest.
+        which are just the slowest; latencies without a steady state, which depend on warm-up and duration; latencies cut
+        off by timeouts.
       </p>
       <div class="scroll" tabIndex={0} role="region" aria-label="All figures">
         <table class="figures">
@@ -80,7 +81,7 @@ export function AllFigures({ report }: { report: Report }) {
                   {cell.trials} of {plan.repetitions}
                 </td>
                 {MEASURED.map((metric) => (
-                  <td key={metric} class={isFew(cell, metric) ? 'number is-few' : 'number'}>
+                  <td key={metric} class={doubt(cell, metric) ? 'number is-few' : 'number'} title={doubt(cell, metric)}>
                     <FigureText metric={metric} figure={cell.figures[metric]} />
                   </td>
                 ))}
@@ -96,7 +97,13 @@ export function AllFigures({ report }: { report: Report }) {
   );
 }
 
-const isFew = (cell: CellSummary, metric: Metric): boolean => cell.fewestRequests < (NEEDED[metric] ?? 0);
+/** Why a figure is not what it is called; undefined where it is. */
+function doubt(cell: CellSummary, metric: Metric): string | undefined {
+  if (!(metric in LATENCIES)) return undefined;
+  if (cell.isOverloaded || cell.unsteady?.length) return 'no steady state: it depends on warm-up and duration';
+  if (cell.messages.timeouts > 0) return 'cut off by timeouts: the true one is higher';
+  return cell.fewestRequests < LATENCIES[metric as keyof typeof LATENCIES] ? 'of too few requests: just the slowest' : undefined;
+}
 
 /** A median with half of its interval. */
 export function FigureText({ metric, figure }: { metric: Metric; figure: Estimate | undefined }) {
@@ -207,16 +214,27 @@ export function Troubles({ report }: { report: Report }) {
   );
 }
 
+interface Measured {
+  environment: Environment;
+  plan?: Plan;
+  conditions?: [string, string][] | undefined;
+}
+
 /** The machine and the program. */
-export function EnvironmentTable({ environment, plan }: { environment: Environment; plan?: Plan }) {
+export function EnvironmentTable({ environment, plan, conditions = [] }: Measured) {
   const { version, host, system, architecture, processor, cores, memoryBytes, loadAverage, nodes } = environment;
+  const { commit, build, isVirtual, governor, cpuLimit, memoryLimitBytes } = environment;
+  const limits = [cpuLimit && `${cpuLimit} cores`, memoryLimitBytes && bytes(memoryLimitBytes)].filter(Boolean);
   const rows: [string, string][] = [
-    ['swarmq', version],
+    ['swarmq', [version, commit, build && `${build} build`].filter(Boolean).join(', ')],
     ['load made by', host],
     ['system', [system, architecture].filter(Boolean).join(', ')],
-    ['processor', `${processor ? `${processor}, ` : ''}${cores} cores`],
+    ['processor', `${processor ? `${processor}, ` : ''}${cores} cores${isVirtual ? ', virtual' : ''}`],
+    ['frequency governor', governor || 'not told'],
+    ['limits of the control group', limits.join(', ') || 'none'],
     ['memory', bytes(memoryBytes)],
     ['load average at the start', loadAverage.toFixed(2)],
+    ...conditions.map(([what, range]): [string, string] => [`${what}, during the trials`, range]),
     ['nodes', nodes.join(', ') || 'not told'],
     ...(plan ? settings(plan) : []),
   ];
