@@ -24,6 +24,9 @@ pub struct Contrast {
     pub ratios: BTreeMap<Metric, Ratio>,
 }
 
+/// The levels of some factors.
+type Levels = BTreeMap<Factor, String>;
+
 /// The knee of a rising load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -99,7 +102,7 @@ pub fn knees(results: &Results, cells: &[CellSummary]) -> Vec<KneeFinding> {
         Load::Constant { per_s } | Load::Poisson { per_s } => Some(per_s),
         Load::Closed { .. } | Load::Ramp { .. } => None,
     };
-    let mut groups: Vec<(BTreeMap<Factor, String>, Vec<(f64, &CellSummary)>)> = vec![];
+    let mut groups: Vec<(Levels, Vec<(f64, &CellSummary)>)> = vec![];
     for summary in cells.iter().filter(|summary| summary.trials > 0) {
         let Some(per_s) = rate(summary.cell) else { continue };
         let others = without(&plan.cells[summary.cell], Factor::Load);

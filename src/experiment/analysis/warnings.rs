@@ -180,7 +180,8 @@ pub(super) fn conditions(results: &Results) -> Vec<(String, String)> {
     let percent = |share: f64| format!("{} %", short(share * 100.0));
     let plain = |value: f64| short(value);
     type Of = fn(&Machine) -> Option<f64>;
-    let rows: [(&str, Of, &dyn Fn(f64) -> String); 7] = [
+    type Say<'a> = &'a dyn Fn(f64) -> String;
+    let rows: [(&str, Of, Say); 7] = [
         ("load average", |machine| Some(machine.load_average), &plain),
         ("cores in use, by any program", |machine| Some(machine.busy), &percent),
         ("cores taken by the hypervisor (steal)", |machine| Some(machine.steal), &percent),
@@ -189,7 +190,7 @@ pub(super) fn conditions(results: &Results) -> Vec<(String, String)> {
         ("time in which programs waited for a disk", |machine| machine.io_pressure, &percent),
         ("frequency, MHz", |machine| machine.mhz, &plain),
     ];
-    let row = |(name, of, say): (&str, Of, &dyn Fn(f64) -> String)| {
+    let row = |(name, of, say): (&str, Of, Say)| {
         let [low, high] = extremes(machines(), of)?;
         Some((name.to_owned(), format!("{} to {}", say(low), say(high))))
     };

@@ -1,7 +1,6 @@
 //! One link: keeps a connection to a requester instance, sends requests, takes frames in, and sends again what was
 //! under way when a connection was lost.
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +10,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use backon::ExponentialBackoff;
 use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
 use nix::errno::Errno;
 use slog::{Logger, debug, info, o, warn};
 use tokio::sync::watch;
@@ -34,9 +34,12 @@ pub struct Requested;
 /// Somebody asks for connections, or for none.
 struct Wanted(bool);
 
+/// A connection, and the first frame if the requester has sent one already.
+type Opened = Result<(Connection, Option<Frame>), NotOpen>;
+
 /// How far a link is.
 enum Phase {
-    Connecting(Pin<Box<dyn Future<Output = Result<(Connection, Option<Frame>), NotOpen>>>>),
+    Connecting(LocalBoxFuture<'static, Opened>),
     Open(Box<Connection>),
     /// Until the next try.
     Waiting(Pin<Box<Sleep>>),
