@@ -104,10 +104,11 @@ pub fn compare(
         let has_same_load = cell.setup.load == b.plan.cells[other].setup.load;
         let ratio = |metric: Metric| {
             let (before, after) = (metric.by_repetition(a, at), metric.by_repetition(b, other));
+            let resolution = metric.resolution(a, at).max(metric.resolution(b, other));
             let values = |of: &BTreeMap<u32, f64>| of.values().copied().collect::<Vec<_>>();
             let ratio = match is_paired && has_same_load {
-                true => paired(&before, &after)?,
-                false => Ratio::independent(&values(&before), &values(&after))?,
+                true => paired(&before, &after, resolution)?,
+                false => Ratio::independent(&values(&before), &values(&after), resolution)?,
             };
             let runs = aa.iter().filter_map(|run| Some(values(&metric.by_repetition(run, place(&run.plan, cell)?))));
             Some(Floor::of(&runs.collect::<Vec<_>>()).map_or(ratio, |floor| ratio.beside(&floor)))

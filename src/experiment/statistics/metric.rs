@@ -134,6 +134,22 @@ impl Metric {
         trials.filter_map(|trial| Some((trial.repetition, self.of(trial)?))).collect()
     }
 
+    /// The largest step between two figures of a cell's trials, as a share of them: one request of all, or the histograms' three
+    /// digits.
+    pub fn resolution(self, results: &Results, cell: usize) -> f64 {
+        let of = |trial: &TrialResult| {
+            let figure = self.of(trial)?;
+            Some(match self.unit() {
+                Unit::PerSecond => 1_000.0 / (figure * trial.measured_ms),
+                Unit::Milliseconds => 0.001,
+                Unit::Share => 1.0 / (figure * trial.requests.sent as f64),
+                Unit::Microseconds | Unit::Bytes => 0.0,
+            })
+        };
+        let trials = results.trials.iter().filter(|trial| trial.cell == cell);
+        trials.filter_map(of).filter(|step| step.is_finite()).fold(0.0, f64::max)
+    }
+
     /// Requests that a percentile needs to be more than the slowest one.
     pub fn needs_requests(self) -> u64 {
         match self {

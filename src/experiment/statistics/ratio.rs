@@ -67,39 +67,47 @@ fn certain() -> f64 {
 }
 
 impl Ratio {
-    /// The ratio `after / before` of pairs. None if the groups differ in length, are empty, or a value is not finite and above 0.
-    pub fn paired(before: &[f64], after: &[f64]) -> Option<Self> {
+    /// The ratio `after / before` of pairs. `resolution`: the step between two figures, as a share of them, such as one request
+    /// of all: a difference of one step is none. None if the groups differ in length, are empty, or a value is not finite and
+    /// above 0.
+    pub fn paired(before: &[f64], after: &[f64], resolution: f64) -> Option<Self> {
         let (first, second) = (logarithms(before)?, logarithms(after)?);
         let differences: Vec<f64> = second.iter().zip(&first).map(|(after, before)| after - before).collect();
         let pairs = differences.len() as f64;
         let (mean, variance) = moments(&differences)?;
+        let variance = variance.max(of_rounding(resolution));
         (first.len() == second.len())
-            .then(|| Self::student(mean, variance / pairs, pairs - 1.0, differences.len(), variance))
+            .then(|| Self::student(mean, resolution, variance / pairs, pairs - 1.0, differences.len(), variance))
     }
 
-    /// The ratio `after / before` of groups that are not paired, by Welch's test. None if a group is empty, or a value is not
-    /// finite and above 0.
-    pub fn independent(before: &[f64], after: &[f64]) -> Option<Self> {
-        let ((first, of_first), (second, of_second)) = (moments(&logarithms(before)?)?, moments(&logarithms(after)?)?);
+    /// The same of groups that are not paired, by Welch's test. None if a group is empty, or a value is not finite and above 0.
+    pub fn independent(before: &[f64], after: &[f64], resolution: f64) -> Option<Self> {
+        let group = |values: &[f64]| {
+            let (mean, variance) = moments(&logarithms(values)?)?;
+            Some((mean, variance.max(of_rounding(resolution) / 2.0)))
+        };
+        let ((first, of_first), (second, of_second)) = (group(before)?, group(after)?);
         let (few, many) = (before.len() as f64, after.len() as f64);
         let (a, b) = (of_first / few, of_second / many);
         let freedom = (a + b).powi(2) / (a.powi(2) / (few - 1.0) + b.powi(2) / (many - 1.0));
         // With no variance at all it is not a number.
         let freedom = if freedom.is_finite() { freedom } else { few.min(many) - 1.0 };
-        Some(Self::student(second - first, a + b, freedom, before.len().min(after.len()), of_first + of_second))
+        let count = before.len().min(after.len());
+        Some(Self::student(second - first, resolution, a + b, freedom, count, of_first + of_second))
     }
 
     /// `error`: the variance of `mean`; `variance`: that of one repetition.
-    fn student(mean: f64, error: f64, freedom: f64, count: usize, variance: f64) -> Self {
+    fn student(mean: f64, resolution: f64, error: f64, freedom: f64, count: usize, variance: f64) -> Self {
         let has_interval = freedom >= 1.0;
-        let half = if has_interval { quantile(freedom, (1.0 + CONFIDENCE) / 2.0) * error.sqrt() } else { 0.0 };
+        let reach = resolution + quantile(freedom, (1.0 + CONFIDENCE) / 2.0) * error.sqrt();
+        let half = if has_interval { reach } else { 0.0 };
         Self {
             ratio: mean.exp(),
             low: (mean - half).exp(),
             high: (mean + half).exp(),
             coverage: if has_interval { CONFIDENCE } else { 0.0 },
             count,
-            p: if has_interval { chance(mean, error, freedom) } else { 1.0 },
+            p: if has_interval { chance((mean.abs() - resolution).max(0.0), error, freedom) } else { 1.0 },
             verdict: Verdict::Unclear,
             needed: has_interval.then(|| needed(variance)).flatten(),
         }
@@ -109,7 +117,7 @@ impl Ratio {
     #[must_use]
     pub fn beside(self, floor: &Floor) -> Self {
         let mean = self.ratio.ln();
-        let of_runs = Self::student(mean, 2.0 * floor.variance, floor.runs as f64 - 1.0, self.count, 0.0);
+        let of_runs = Self::student(mean, 0.0, 2.0 * floor.variance, floor.runs as f64 - 1.0, self.count, 0.0);
         match of_runs.high > self.high {
             true => Self { needed: None, p: self.p.max(of_runs.p), ..of_runs },
             false => Self { p: self.p.max(of_runs.p), ..self },
@@ -172,6 +180,11 @@ fn moments(values: &[f64]) -> Option<(f64, f64)> {
     let mean = values.iter().sum::<f64>() / count;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     (!values.is_empty()).then(|| (mean, squares / (count - 1.0).max(1.0)))
+}
+
+/// The variance of the difference of two figures that are rounded to steps of this size.
+fn of_rounding(resolution: f64) -> f64 {
+    resolution.powi(2) / 6.0
 }
 
 fn distribution(freedom: f64) -> Option<StudentsT> {

@@ -43,8 +43,8 @@ fn share_clear(comparisons: u32, runs: Runs, repetitions: usize, metrics: usize,
                 let all = runs.draw(&mut random, repetitions, 2 + aa);
                 // Runs that are not paired have other seeds.
                 let ratio = match is_paired {
-                    true => Ratio::paired(&all[0], &all[1]),
-                    false => Ratio::independent(&all[0], &runs.draw(&mut random, repetitions, 2)[1]),
+                    true => Ratio::paired(&all[0], &all[1], 0.0),
+                    false => Ratio::independent(&all[0], &runs.draw(&mut random, repetitions, 2)[1], 0.0),
                 };
                 Floor::of(&all[2..]).map_or(ratio.unwrap(), |floor| ratio.unwrap().beside(&floor))
             })
@@ -89,6 +89,31 @@ fn the_floor_holds_where_runs_differ_by_more_than_their_trials() {
     assert!(called_clear(Runs { times: 2.0, ..drifting }, 6, 1, true, 5) > 0.95);
 }
 
+/// Of a trial with 30 requests, one more is 3 %: trials that all count alike do not vary, and one request is no difference.
+#[test]
+fn a_step_of_counting_is_no_difference() {
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    for (repetitions, spread) in [(2, 0.01), (2, 0.03), (3, 0.01), (6, 0.01), (6, 0.03)] {
+        let [mut rounded, mut exact] = [0_u32; 2];
+        for _ in 0..COMPARISONS {
+            let mut count = || (30.4 * (spread * random.sample::<f64, _>(StandardNormal)).exp()).round();
+            let [before, after]: [Vec<f64>; 2] = [(); 2].map(|()| (0..repetitions).map(|_| count()).collect());
+            for (resolution, clear) in [(1.0 / 30.0, &mut rounded), (0.0, &mut exact)] {
+                let mut ratio = [Ratio::paired(&before, &after, resolution).unwrap()];
+                judge(&mut ratio);
+                *clear += u32::from(ratio[0].is_clear());
+            }
+        }
+        let [rounded, exact] = [rounded, exact].map(|clear| f64::from(clear) / f64::from(COMPARISONS));
+        assert!(rounded <= AT_MOST, "{repetitions} repetitions, {spread}: {rounded}");
+        // What would be told otherwise, where two trials often count alike.
+        assert!((repetitions, spread) != (2, 0.01) || exact > 0.08, "{exact}");
+    }
+    let mut twice = [Ratio::paired(&[30.0; 3], &[60.0; 3], 1.0 / 30.0).unwrap()];
+    judge(&mut twice);
+    assert_eq!(twice[0].verdict, Verdict::Higher);
+}
+
 #[test]
 fn the_interval_holds_the_true_ratio_at_least_as_often_as_it_says_for_skewed_figures_too() {
     let mut random = ChaCha8Rng::seed_from_u64(1);
@@ -97,7 +122,8 @@ fn the_interval_holds_the_true_ratio_at_least_as_often_as_it_says_for_skewed_fig
         for _ in 0..COMPARISONS {
             let mut group = |times: f64| (0..6).map(|_| times * random.sample::<f64, _>(Exp1)).collect::<Vec<_>>();
             let (before, after) = (group(1.0), group(3.0));
-            let ratio = if is_paired { Ratio::paired(&before, &after) } else { Ratio::independent(&before, &after) };
+            let ratio =
+                if is_paired { Ratio::paired(&before, &after, 0.0) } else { Ratio::independent(&before, &after, 0.0) };
             let ratio = ratio.unwrap();
             held += u32::from((ratio.low..=ratio.high).contains(&3.0));
         }
@@ -109,7 +135,7 @@ fn the_interval_holds_the_true_ratio_at_least_as_often_as_it_says_for_skewed_fig
 fn a_textbook_case_has_its_figures() {
     // Logarithms 0.1, 0.2, 0.3: mean 0.2, deviation 0.1, t(2) at 97.5 % is 4.3027.
     let after: Vec<f64> = [0.1, 0.2, 0.3].map(f64::exp).to_vec();
-    let ratio = Ratio::paired(&[1.0; 3], &after).unwrap();
+    let ratio = Ratio::paired(&[1.0; 3], &after, 0.0).unwrap();
     let half = 4.3027 * 0.1 / 3_f64.sqrt();
     assert!((ratio.ratio.ln() - 0.2).abs() < 1e-9 && (ratio.high.ln() - 0.2 - half).abs() < 1e-4, "{ratio:?}");
     // Of t(2) = 3.4641, two-sided.
@@ -121,21 +147,21 @@ fn a_textbook_case_has_its_figures() {
 #[test]
 fn what_cannot_be_told_is_not() {
     for (before, after) in [(&[][..], &[][..]), (&[0.0], &[1.0]), (&[1.0], &[f64::NAN]), (&[1.0, 2.0], &[1.0])] {
-        assert_eq!(Ratio::paired(before, after), None);
+        assert_eq!(Ratio::paired(before, after, 0.0), None);
     }
-    let single = Ratio::independent(&[2.0], &[3.0]).unwrap();
+    let single = Ratio::independent(&[2.0], &[3.0], 0.0).unwrap();
     assert_eq!((single.coverage, single.p, single.needed), (0.0, 1.0, None));
     assert!((single.ratio - 1.5).abs() < 1e-12 && single.low == single.high);
     assert_eq!(Floor::of(&[vec![1.0, 2.0]]), None);
     // Equal to the last digit: alike, without a difference.
-    let mut same = [Ratio::paired(&[1.0, 2.0], &[1.0, 2.0]).unwrap()];
+    let mut same = [Ratio::paired(&[1.0, 2.0], &[1.0, 2.0], 0.0).unwrap()];
     judge(&mut same);
     assert_eq!((same[0].p, same[0].verdict), (1.0, Verdict::Alike));
 }
 
 #[test]
 fn holm_corrects_each_by_how_many_are_left() {
-    let ratio = |p: f64| Ratio { p, ..Ratio::paired(&[1.0, 1.0], &[2.0, 2.1]).unwrap() };
+    let ratio = |p: f64| Ratio { p, ..Ratio::paired(&[1.0, 1.0], &[2.0, 2.1], 0.0).unwrap() };
     let mut ratios = [0.04, 0.01, 0.03].map(ratio);
     judge(&mut ratios);
     let found = ratios.map(|ratio| (ratio.p * 1000.0).round() / 1000.0);
