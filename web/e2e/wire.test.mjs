@@ -65,7 +65,8 @@ before(async () => {
     messages.push(JSON.parse(text));
     news();
   });
-  await once(socket, 'open');
+  // What happens before the snapshot is in the snapshot, and has no event.
+  await once(socket, 'message');
 });
 after(async () => {
   socket?.terminate();

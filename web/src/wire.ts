@@ -716,7 +716,7 @@ export interface Environment {
   /**
    * Cores that the control group of this process may use.
    */
-  cpuLimit?: number;
+  cpuLimit: number | null;
   /**
    * What sets the processor's frequency; empty where the kernel does not tell it.
    */
@@ -734,7 +734,7 @@ export interface Environment {
    */
   loadAverage: number;
   memoryBytes: number;
-  memoryLimitBytes?: number;
+  memoryLimitBytes: number | null;
   /**
    * Nodes of the deployment, as of the last trial.
    */

@@ -77,8 +77,10 @@ pub struct Environment {
     pub memory_bytes: u64,
     /// Cores that the control group of this process may use.
     #[serde(default)]
+    #[schema(required)]
     pub cpu_limit: Option<f64>,
     #[serde(default)]
+    #[schema(required)]
     pub memory_limit_bytes: Option<u64>,
     /// Load average of the last minute, when the experiment began: above 0 on a machine that has other work.
     pub load_average: f64,
