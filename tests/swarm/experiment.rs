@@ -12,11 +12,13 @@ use crate::lab::{MANAGER, root, run};
 /// The token that permits the controls.
 pub const TOKEN: &str = "for-experiments";
 
-/// Two cells of a second: one responder, and three.
-const PLAN: [&str; 10] = [
+/// Two cells of a second: one responder, and three. In this order, because the swarm spreads the new ones over its nodes; those
+/// that an update has started may share one.
+const PLAN: [&str; 11] = [
     "quick",
     "--target=swarm",
     "--repetitions=1",
+    "--order=interleaved",
     "--warm-up=300ms",
     "--duration=1s",
     "--factor=responder_instances=1,3",

@@ -535,7 +535,7 @@ export interface Expected {
   /**
    * Milliseconds of load after which the simulated trials ended, if they are shorter than the real ones.
    */
-  cutAfterMs?: number;
+  cutAfterMs: number | null;
   /**
    * The median of the simulated trials, and the range of nine in ten medians of as many trials as the plan has repetitions.
    * Excludes metrics that are unbounded because nothing takes time.

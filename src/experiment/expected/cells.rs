@@ -49,6 +49,7 @@ pub struct Expected {
     pub trials: usize,
     /// Milliseconds of load after which the simulated trials ended, if they are shorter than the real ones.
     #[serde(default)]
+    #[schema(required)]
     pub cut_after_ms: Option<f64>,
     /// Utilisation of the responder workers, from 0 to 1.
     pub utilisation: f64,

@@ -25,8 +25,10 @@ pub struct LatencySummary {
 #[serde(rename_all = "camelCase")]
 pub struct Expectation {
     /// None: unbounded, because nothing takes time.
+    #[schema(required)]
     pub requests_per_s: Option<f64>,
     /// None: unbounded, because nothing takes time.
+    #[schema(required)]
     pub messages_per_s: Option<f64>,
     /// Latency of requests, until the last reply.
     pub latency: LatencySummary,
@@ -40,12 +42,14 @@ pub struct Expectation {
     pub utilisation: f64,
     /// Messages per second that the workers can serve: the minimum of the responder workers' capacity and that of the requester
     /// workers' windows. Round-robin with small windows achieves less. None: unbounded, because nothing takes time.
+    #[schema(required)]
     pub capacity_per_s: Option<f64>,
     /// The offered load is above capacity, so latencies grow with the duration.
     pub saturated: bool,
     /// The measured time, in milliseconds.
     pub span_ms: f64,
     /// Milliseconds after which the simulation ended before its duration, because it had made its maximum of requests.
+    #[schema(required)]
     pub cut_after_ms: Option<f64>,
     pub formulas: Vec<Formula>,
 }
