@@ -52,7 +52,7 @@ pub struct ResponderWorker {
     brokers: Vec<BrokerAddress>,
     brokers_changed: bool,
     draining: bool,
-    /// Every broker was told that it leaves.
+    /// It has sent its `LEAVE` to every broker.
     leaving: bool,
     /// Until when it waits for a broker's confirmation.
     leave_by: Option<Instant>,

@@ -37,18 +37,21 @@ const through = (change) => (page) =>
     });
   });
 
+/** Loses as many batches of events as are left to lose: the page then starts over with a snapshot. */
+function withoutSome(message, missing) {
+  if (message.type !== 'events' || missing.left === 0) return message;
+  missing.left -= 1;
+  return undefined;
+}
+
 test('a page that missed something starts over with a snapshot', { timeout: 60_000 }, async () => {
-  let left = 1;
+  const missing = { left: 1 };
   let snapshots = 0;
   let startOver;
   const startedOver = new Promise((resolve) => (startOver = resolve));
   const prepare = through((message) => {
     if (message.type === 'snapshot' && (snapshots += 1) === 2) startOver();
-    if (message.type === 'events' && left > 0) {
-      left -= 1;
-      return undefined;
-    }
-    return message;
+    return withoutSome(message, missing);
   });
   const page = await site.open({ prepare });
   await page.evaluate(() => (window.sameDocument = true));
@@ -102,22 +105,17 @@ test('a page that is older than its server is reloaded once, then by its button'
 
 test('a page is not reloaded while somebody types', async () => {
   let served;
-  let left = 0;
+  const missing = { left: 0 };
   const prepare = through((message) => {
     if (message.type === 'snapshot' && served) return { ...message, page: served };
-    // The page starts over with a snapshot where something is missing.
-    if (message.type === 'events' && left > 0) {
-      left -= 1;
-      return undefined;
-    }
-    return message;
+    return withoutSome(message, missing);
   });
   const page = await site.open({ prepare });
   await page.evaluate(() => (window.sameDocument = true));
   await page.getByText('Task, fan-out, timeout').click();
   const field = page.getByLabel('Parameters, as JSON');
   await field.fill('{"payload": "hel');
-  [served, left] = [NEWER, 1];
+  [served, missing.left] = [NEWER, 1];
   await page.getByText('another version of swarmq').waitFor();
   assert.equal(await field.inputValue(), '{"payload": "hel');
   assert.ok(await page.evaluate(() => window.sameDocument));

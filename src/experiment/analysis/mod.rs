@@ -1,5 +1,6 @@
 //! Analysis of a run's trials: medians, comparisons, findings. Begin with `summary.rs`.
 
+mod cell;
 mod compare;
 mod contrast;
 mod effects;
@@ -9,11 +10,12 @@ mod rule;
 mod summary;
 mod warnings;
 
+use cell::CONFIDENCE;
+pub use cell::{CellSummary, Figure};
 pub use compare::{Comparison, Incomparable, compare};
 use contrast::{Contrast, KneeFinding, contrasts, knees};
 use findings::findings;
 pub use names::label;
 pub use rule::{Rule, Strictness};
-use summary::CONFIDENCE;
-pub use summary::{CellSummary, Figure, Finding, Summary};
+pub use summary::{Finding, Summary};
 use warnings::conditions;

@@ -8,10 +8,10 @@ use crate::experiment::statistics::{Metric, short};
 /// A load average above this share of the cores means that other programs use the machine.
 const BUSY: f64 = 0.5;
 
-/// Share of the cores' time that a hypervisor takes, from which on it is told.
+/// The report warns if the hypervisor took at least this share of the cores' time.
 const STEAL: f64 = 0.01;
 
-/// Ratio of the lowest frequency to the highest, below which it is told.
+/// The report warns if the lowest frequency by the highest is below this.
 const SLOWED: f64 = 0.9;
 
 /// Maximum cells that a sentence names.

@@ -145,7 +145,8 @@ fn a_count_does_not_count_its_drain() {
     }
 }
 
-/// What is not simulated to its end is told; what is as long as a real trial is not cut off.
+/// A trial of more than the maximum number of messages is simulated in part, and the report says so; shorter ones are
+/// simulated whole.
 #[test]
 fn a_trial_is_simulated_to_its_end_or_the_report_says_where_it_ends() {
     let of = |seconds: u32| {

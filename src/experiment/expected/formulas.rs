@@ -17,7 +17,7 @@ const MAX_VARIABLE: f64 = 2.0;
 /// Probability that chance alone makes a formula and a right simulation disagree.
 const SIGNIFICANCE: f64 = 0.001;
 
-/// Difference between a formula and its simulation that nobody is told of, as a share of the formula.
+/// Maximum difference between a formula and its simulation without a warning, as a share of the formula.
 const TOLERANCE: f64 = 0.01;
 
 /// The figure that a formula gives.

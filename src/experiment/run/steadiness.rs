@@ -11,7 +11,7 @@ const STRETCHES: usize = 10;
 /// Growth of the requests under way, as a share of those due, from which on more is asked than can be done.
 const GROWTH: f64 = 0.02;
 
-/// Change of the mean latency between the halves, as a share, from which on it is told.
+/// A trial whose mean latency changes by more between the halves, as a share, is not steady.
 const CHANGE: f64 = 0.1;
 
 /// Standard errors that are no longer chance: with 5 stretches, in 1 of 60 trials.

@@ -198,7 +198,7 @@ impl Deployment {
         let now = self.links.views();
         let mut state = self.lock();
         let links = &mut state.known.topology.links;
-        // The last that is told of one that is gone.
+        // A link that was removed is shown once more, as disconnected.
         links.retain(|address, view| now.contains_key(address) || view.state != LinkState::Disconnected);
         let gone = links.keys().filter(|address| !now.contains_key(*address)).map(|address| {
             let reason = "it was disconnected, or its address left the name".to_owned();

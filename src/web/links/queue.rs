@@ -192,15 +192,15 @@ mod tests {
         Arc::new(LinkQueue::new(SocketAddr::from(([127, 0, 0, 1], 1))))
     }
 
-    /// Counts how often it is told of requests.
+    /// Counts the `Requested` messages that it gets.
     #[derive(Default)]
-    struct Told(Arc<AtomicUsize>);
+    struct Requests(Arc<AtomicUsize>);
 
-    impl Actor for Told {
+    impl Actor for Requests {
         type Context = Context<Self>;
     }
 
-    impl Handler<Requested> for Told {
+    impl Handler<Requested> for Requests {
         type Result = ();
 
         fn handle(&mut self, _: Requested, _: &mut Self::Context) {
@@ -209,11 +209,11 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn a_link_is_told_once_of_requests_until_it_has_taken_them_and_a_successor_as_well() {
+    async fn a_link_gets_one_notification_until_it_has_taken_the_requests_and_so_does_its_successor() {
         let (queue, told) = (queue(), Arc::<AtomicUsize>::default());
         assert!(queue.push(request("a", 1)), "before there is a link");
         for before in [0, 1] {
-            let link = Told(told.clone()).start();
+            let link = Requests(told.clone()).start();
             queue.attach(link.clone().recipient());
             while queue.pop().is_some() {}
             (0..3).for_each(|_| assert!(queue.push(request("b", 1))));
