@@ -159,7 +159,7 @@ impl Supervised for Broker {
 }
 
 impl Broker {
-    /// Passes on a batch of messages and of replies; false if there was neither.
+    /// Passes on a batch of messages and of replies, and what waits for room; true if anything moved.
     fn pass_on(&mut self) -> io::Result<bool> {
         let mut moved = self.state.dispatcher.flush()?;
         for _ in 0..BATCH {

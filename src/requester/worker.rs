@@ -106,7 +106,7 @@ impl Handler<Assigned> for RequesterWorker {
 
 impl StreamHandler<BrokersChanged> for RequesterWorker {
     fn handle(&mut self, BrokersChanged(addresses): BrokersChanged, _: &mut Self::Context) {
-        self.failure = self.brokers.set(&addresses).err().map(WorkError::from);
+        self.failure = self.brokers.set(&addresses).err().map(WorkError::from).or(self.failure.take());
     }
 
     fn finished(&mut self, _: &mut Self::Context) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::contrast::ratios;
+use super::findings::MAX_SENTENCES;
 use super::names::{capital, figure_said, label, level_of, ratio_said};
 use super::{CellSummary, Summary};
 use crate::experiment::plan::{Factor, Load};
@@ -42,7 +43,7 @@ pub(super) fn effects(results: &Results, summary: &Summary) -> Vec<String> {
     }
     judge(effects.iter_mut().flat_map(|effect| &mut effect.pairs).flat_map(|(_, ratios)| ratios.values_mut()));
     effects.sort_by(|a, b| b.size().total_cmp(&a.size()));
-    let mut said: Vec<String> = effects.iter().map(Effect::say).collect();
+    let mut said: Vec<String> = effects.iter().take(MAX_SENTENCES).map(Effect::say).collect();
     if !is_open && (plan.factors.len() > 1 || plan.factors.iter().any(|(factor, _)| *factor == Factor::Case)) {
         said.extend(best(results, &summary.cells, Metric::RequestsPerS, "highest throughput"));
         said.extend(best(results, &summary.cells, Metric::P99, "lowest p99"));

@@ -8,8 +8,8 @@ use crate::experiment::plan::{Load, Plan};
 use crate::experiment::run::Results;
 use crate::experiment::statistics::{ALIKE, Estimate, Limit, Metric, Ratio, SUSTAINED, TOLERATED, Verdict, short};
 
-/// Maximum effects, contrasts and knees in the abstract; reports have them all.
-const MAX_SENTENCES: usize = 6;
+/// Maximum effects, contrasts and knees in the abstract; reports show all contrasts and knees.
+pub(super) const MAX_SENTENCES: usize = 6;
 
 /// Minimum repetitions for intervals of medians with a coverage of 95 %.
 const ENOUGH_REPETITIONS: u32 = 6;
@@ -20,7 +20,7 @@ pub(super) fn findings(results: &Results, summary: &Summary) -> Vec<Finding> {
     let mut shown = match measured(summary).count() {
         0 => vec![],
         1 if results.plan.cells.len() == 1 => vec![one_cell(&summary.cells[0])],
-        _ => effects(results, summary).into_iter().take(MAX_SENTENCES + 2).collect(),
+        _ => effects(results, summary),
     };
     shown.extend(summary.contrasts.iter().take(MAX_SENTENCES).filter_map(contrast));
     shown.extend(power(results, summary));
@@ -90,7 +90,7 @@ fn power(results: &Results, summary: &Summary) -> Option<String> {
     let most = most.map_or_else(|| "more than 10,000".to_owned(), |needed| short(needed as f64));
     let comparisons = plural(unclear.len(), "comparison", "comparisons");
     Some(format!(
-        "Where a difference is not clear ({comparisons}), one of {difference} % would have needed up to {most} repetitions in place of {}, for {metric} (found in 80 % of the runs).",
+        "Where a difference is not clear ({comparisons}), one of {difference} % would have needed up to {most} repetitions in place of {}, for {metric} (found in 80 % of the runs, as the only comparison).",
         results.plan.repetitions
     ))
 }

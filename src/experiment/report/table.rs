@@ -17,7 +17,8 @@ const BAR: usize = 12;
 const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 
 /// The metrics with a column in `compare`.
-const COMPARED: [Metric; 5] = [Metric::RequestsPerS, Metric::P50, Metric::P99, Metric::Cpu, Metric::Errors];
+const COMPARED: [Metric; 6] =
+    [Metric::RequestsPerS, Metric::P50, Metric::P99, Metric::Cpu, Metric::Memory, Metric::Errors];
 
 /// A row for each cell: throughput with a bar, latencies, share of the expected, problems.
 pub fn table(results: &Results, summary: &Summary) -> String {

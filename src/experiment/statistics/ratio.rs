@@ -17,7 +17,7 @@ pub const ALIKE: f64 = 1.05;
 /// The probability with which [`Ratio::needed`] repetitions find a difference of [`ALIKE`].
 const POWER: f64 = 0.8;
 
-/// Most repetitions that [`Ratio::needed`] tells.
+/// Largest [`Ratio::needed`] that is given.
 const MAX_NEEDED: f64 = 10_000.0;
 
 /// What a ratio says.
@@ -109,7 +109,7 @@ impl Ratio {
             count,
             p: if has_interval { chance((mean.abs() - resolution).max(0.0), error, freedom) } else { 1.0 },
             verdict: Verdict::Unclear,
-            needed: has_interval.then(|| needed(variance)).flatten(),
+            needed: has_interval.then(|| needed(variance, resolution)).flatten(),
         }
     }
 
@@ -118,9 +118,11 @@ impl Ratio {
     pub fn beside(self, floor: &Floor) -> Self {
         let mean = self.ratio.ln();
         let of_runs = Self::student(mean, 0.0, 2.0 * floor.variance, floor.runs as f64 - 1.0, self.count, 0.0);
+        // A single repetition has no chance of its own; then the runs decide.
+        let p = if self.coverage > 0.0 { self.p.max(of_runs.p) } else { of_runs.p };
         match of_runs.high > self.high {
-            true => Self { needed: None, p: self.p.max(of_runs.p), ..of_runs },
-            false => Self { p: self.p.max(of_runs.p), ..self },
+            true => Self { needed: None, p, ..of_runs },
+            false => Self { p, ..self },
         }
     }
 
@@ -207,9 +209,11 @@ fn chance(mean: f64, error: f64, freedom: f64) -> f64 {
 
 /// Repetitions that find a difference of [`ALIKE`] in [`POWER`] of the runs, where one repetition has this variance: by the
 /// normal distribution, and Guenther's correction for a deviation that is not known (1981).
-fn needed(variance: f64) -> Option<usize> {
+fn needed(variance: f64, resolution: f64) -> Option<usize> {
+    // Of figures that are counted in larger steps no number of repetitions finds it.
+    let found = Some(ALIKE.ln() - resolution).filter(|found| *found > 0.0)?;
     let [confident, powerful] = [(1.0 + CONFIDENCE) / 2.0, POWER].map(|share| Normal::standard().inverse_cdf(share));
-    let needed = (confident + powerful).powi(2) * variance / ALIKE.ln().powi(2) + confident.powi(2) / 2.0;
+    let needed = (confident + powerful).powi(2) * variance / found.powi(2) + confident.powi(2) / 2.0;
     (needed <= MAX_NEEDED).then_some(needed.ceil() as usize)
 }
 

@@ -197,3 +197,18 @@ fn comparisons_in_a_table() {
         );
     }
 }
+
+#[test]
+fn a_single_repetition_beside_runs_is_judged_by_these() {
+    let floor = Floor::of(&[vec![100.0], vec![100.5], vec![99.5], vec![100.2]]).unwrap();
+    let mut ratios = [Ratio::independent(&[100.0], &[200.0], 0.0).unwrap().beside(&floor)];
+    judge(&mut ratios);
+    assert_eq!(ratios[0].verdict, Verdict::Higher, "{ratios:?}");
+}
+
+#[test]
+fn no_number_of_repetitions_finds_what_a_step_of_counting_hides() {
+    let (before, after) = ([100.0, 101.0, 99.0], [100.0, 99.0, 101.0]);
+    assert!(Ratio::paired(&before, &after, 0.0).unwrap().needed.is_some());
+    assert_eq!(Ratio::paired(&before, &after, ALIKE.ln()).unwrap().needed, None);
+}

@@ -1,4 +1,5 @@
-//! Temporary children of a supervisor, in OTP's sense: such as a connection, that is not made again by this side.
+//! Temporary children of a supervisor, as in OTP: it does not restart them. Connections, jobs, and links, which `Links` starts
+//! again.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -47,15 +48,17 @@ impl StartTemporary {
         Self(Box::new(|life, arbiter| A::start_in_arbiter(arbiter, |_| new(life)).into()))
     }
 
-    /// A job: an async function that is called once. Whoever waits for its end has to be told by what it drops, since that comes
-    /// with a panic too.
+    /// A job: an async function that is called once, and dropped when the pool drains. What waits for its end needs a value that
+    /// says so when it is dropped, since that happens after a panic too.
     pub fn job<F: Future<Output = ()> + 'static>(job: impl FnOnce() -> F + Send + 'static) -> Self {
         Self::new(|life| {
-            let work = async {
-                job().await;
-                Ok(())
-            };
-            Component::new(life, |_| Box::pin(work))
+            Component::new(life, |slot| {
+                Box::pin(async move {
+                    // None: it was dropped in the middle.
+                    let _ = slot.drain.run_until_cancelled(job()).await;
+                    Ok(())
+                })
+            })
         })
     }
 }
@@ -138,5 +141,18 @@ mod tests {
         assert_eq!(waiting.await, Ok(1));
         // It waits for none that has ended.
         supervisor.send(Drain).await.unwrap();
+    }
+
+    #[actix_rt::test]
+    async fn a_job_without_an_end_does_not_hold_a_drain_up() {
+        let none: Factory = Arc::new(|_| Box::pin(async { Ok(()) }));
+        let supervisor = supervise(Component::spawn_from(none), 0);
+        let (dropped, waiting) = oneshot::channel::<()>();
+        supervisor.do_send(StartTemporary::job(move || async move {
+            let _dropped = dropped;
+            std::future::pending::<()>().await;
+        }));
+        supervisor.send(Drain).await.unwrap();
+        assert!(waiting.await.is_err());
     }
 }

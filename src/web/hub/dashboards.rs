@@ -85,7 +85,7 @@ impl Dashboards {
 
     /// Sends a batch, if there is one, to those that have all before it, and the snapshot to those that missed some. Where the
     /// memory for texts is full, all miss the batch. Those that only now miss one get a snapshot the next time.
-    pub fn send(&mut self, batch: Option<String>, snapshot: impl FnOnce() -> Option<String>) {
+    pub fn send(&mut self, batch: Option<String>, snapshot: Option<String>) {
         if let Some(batch) = batch {
             match self.texts.hold(batch) {
                 Some(batch) => self.sessions.retain_mut(|session| match session.behind {
@@ -95,9 +95,7 @@ impl Dashboards {
                 None => self.refresh(),
             }
         }
-        if self.want_snapshot()
-            && let Some(snapshot) = snapshot().and_then(|snapshot| self.texts.hold(snapshot))
-        {
+        if let Some(snapshot) = snapshot.and_then(|snapshot| self.texts.hold(snapshot)) {
             self.sessions.retain_mut(|session| !session.takes_snapshot() || session.send(&snapshot));
         }
     }

@@ -296,10 +296,9 @@ impl Deployment {
             state.seq += 1;
             DashboardMessage::Events { seq: state.seq, now: now_ms(), load, events: batch.events }.to_text()
         });
-        let mut dashboards = std::mem::replace(&mut state.dashboards, Dashboards::new(0));
-        dashboards.send(batch, || Some(state.snapshot(&self.own, load, &own_requests?)));
-        self.feed.watch(!dashboards.is_empty());
-        state.dashboards = dashboards;
+        let snapshot = own_requests.map(|own_requests| state.snapshot(&self.own, load, &own_requests));
+        state.dashboards.send(batch, snapshot);
+        self.feed.watch(!state.dashboards.is_empty());
     }
 
     /// Whether there is something to send.

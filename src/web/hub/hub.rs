@@ -9,13 +9,13 @@ use actix::prelude::*;
 use actix_rt::task::spawn_blocking;
 use futures_util::StreamExt;
 use futures_util::stream::{Stream, poll_fn, unfold};
-use slog::{debug, error};
+use slog::debug;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::task::yield_now;
 use tokio_stream::wrappers::WatchStream;
 
 use super::{Deployment, Said};
-use crate::runtime::supervision::{Crash, Drain, Life, Supervised, WorkError};
+use crate::runtime::supervision::{Crash, Drain, Life, Supervised, WorkError, guarded};
 use crate::runtime::telemetry::{Report, Subscriber, TelemetryError};
 use crate::wire::{Event, WorkerState};
 
@@ -39,7 +39,7 @@ pub struct HubContext {
 /// The hub's actor. What everybody asks it for is in the [`Deployment`], so that nobody waits for its mailbox.
 pub struct Hub {
     context: Arc<HubContext>,
-    /// The next batch has its time.
+    /// A push is scheduled.
     push_is_due: bool,
     said: Said,
     life: Life,
@@ -80,11 +80,11 @@ impl Hub {
         deployment.sample();
         self.said.say(deployment.refused(), &self.life.slot.log);
         if let Some(input) = deployment.stale_input() {
-            let answered = spawn_blocking(move || input.answer()).into_actor(self);
-            ctx.spawn(answered.map(move |answer, hub, _| {
-                let known = answer.inspect_err(|error| error!(hub.life.slot.log, "no expectation"; "error" => %error));
-                deployment.learn(input, known.unwrap_or_default());
-            }));
+            let log = self.life.slot.log.clone();
+            // Not a future of the actor: if that dies meanwhile, the answer still comes.
+            spawn_blocking(move || {
+                deployment.learn(input, guarded("the expectation", &log, || input.answer()).flatten());
+            });
         }
         self.push_later(ctx);
     }

@@ -19,10 +19,13 @@ const name = (levels: Levels): string =>
 export function ComparisonView({ comparison }: { comparison: Comparison }) {
   const { before, after, cells, broken, unlike, onlyBefore, onlyAfter, isPaired, aaRuns } = comparison;
   const known = compared(SHOWN, cells);
+  const judged = known.filter((metric) => aaRuns > 0 || (metric !== 'cpu' && metric !== 'memory'));
+  const figures = cells.flatMap(({ ratios }) =>
+    judged.flatMap((metric) => (ratios[metric] ? [{ metric, ratio: ratios[metric] }] : [])),
+  );
   const count = (wanted: 'better' | 'worse'): number =>
-    cells.flatMap(({ ratios }) => known.filter((metric) => ratios[metric] && verdict(metric, ratios[metric]) === wanted))
-      .length;
-  const alike = cells.flatMap(({ ratios }) => known.filter((metric) => ratios[metric]?.verdict === 'alike')).length;
+    figures.filter(({ metric, ratio }) => verdict(metric, ratio) === wanted).length;
+  const alike = figures.filter(({ ratio }) => ratio.verdict === 'alike').length;
   return (
     <article class="report">
       <header>
@@ -50,7 +53,7 @@ export function ComparisonView({ comparison }: { comparison: Comparison }) {
             </li>
           )}
           <li>
-            Of {plural(cells.length * known.length, 'figure')} in {plural(cells.length, 'cell')}, {count('better')} are
+            Of {plural(figures.length, 'figure')} in {plural(cells.length, 'cell')}, {count('better')} are
             better and {count('worse')} worse by more than chance explains; {alike} are alike within 5 %.
           </li>
           {aaRuns === 0 && (

@@ -230,12 +230,12 @@ export function EnvironmentTable({ environment, plan, conditions = [] }: Measure
     ['load made by', host],
     ['system', [system, architecture].filter(Boolean).join(', ')],
     ['processor', `${processor ? `${processor}, ` : ''}${cores} cores${isVirtual ? ', virtual' : ''}`],
-    ['frequency governor', governor || 'not told'],
+    ['frequency governor', governor || 'not known'],
     ['limits of the control group', limits.join(', ') || 'none'],
     ['memory', bytes(memoryBytes)],
     ['load average at the start', loadAverage.toFixed(2)],
     ...conditions.map(([what, range]): [string, string] => [`${what}, during the trials`, range]),
-    ['nodes', nodes.join(', ') || 'not told'],
+    ['nodes', nodes.join(', ') || 'not known'],
     ...(plan ? settings(plan) : []),
   ];
   return <Facts rows={rows} />;
