@@ -122,7 +122,7 @@ test('a page is not reloaded while somebody types', async () => {
   await field.fill('');
   const loaded = page.waitForEvent('load');
   await page.getByRole('button', { name: 'Send request' }).click();
-  left = 1;
+  missing.left = 1;
   await loaded;
   await page.finish();
 });
