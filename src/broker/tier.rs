@@ -71,7 +71,7 @@ impl BrokerTier {
             status.watch_lack(move || (workers.load(Ordering::Relaxed) == 0).then_some(NO_WORKER));
         }
         let shown = (waiting.clone(), shared.clone(), bytes.clone());
-        status.watch_queue(move || shown.0.load(Ordering::Relaxed) + shown.1.untaken());
+        status.watch_queue(move || shown.0.load(Ordering::Relaxed) + shown.1.queued());
         status.watch_queue_bytes(move || shown.2.load(Ordering::Relaxed));
         let state = Arc::new(Mutex::new(BrokerState {
             router: Socket::attach(router)?,

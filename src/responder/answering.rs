@@ -1,4 +1,4 @@
-//! How a message is answered: its task is done after the worker's delay, and both must end before the message's deadline.
+//! Answers a message: waits for the worker's delay and does the task, both before the message's deadline.
 
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -16,42 +16,42 @@ use crate::runtime::supervision::panic_message;
 use crate::runtime::zeromq::Frames;
 use crate::wire::{DeliveryFrame, ErrorCode, MAX_TIMEOUT_MS, Message, Outcome, Reply, Timings};
 
-/// After so many deaths of its workers, a message is answered with an error instead of being tried again.
+/// Deaths of workers on one message after which it gets an error reply instead of another attempt.
 const DEATHS_ALLOWED: u32 = 2;
 
-/// The most that a reply is expected to need on its way back; of a short delay a fifth.
+/// Maximum time that [`needed`] adds to a delay for the reply's way back; it adds a fifth of a short delay.
 const REPLY_TIME: Duration = Duration::from_millis(10);
 
 /// The answer to a message.
 pub struct Answer {
     /// The reply's JSON.
     pub json: Vec<u8>,
-    /// None: its time ran out before it was worked on to its end.
+    /// `None`: the message expired before its task was done.
     pub outcome: Option<Outcome>,
-    /// The time that it took.
+    /// Time for the delay, injected faults and the task.
     pub service: Duration,
 }
 
-/// A message that is to be answered, and all that is needed for it: the worker's state stays free.
+/// The work on one message. It owns all that it needs, so that it does not borrow the worker's state.
 pub struct Job {
     message: Message,
-    /// The error that answers it in place of the task.
+    /// The error to reply with instead of doing the task.
     refusal: Option<(ErrorCode, String)>,
     started: Instant,
     delay: Duration,
     deadline: Option<Instant>,
     responder_id: i64,
-    /// The index of its worker.
+    /// Index of the worker.
     worker: usize,
     context: Arc<ResponderContext>,
     log: Logger,
 }
 
 impl Job {
-    /// For the message in hand, which has its JSON in its first frame.
+    /// The job for the current message, whose first frame is its JSON.
     pub fn new(task: &mut TaskState, worker: usize, context: Arc<ResponderContext>, log: Logger) -> Self {
-        // It stays in hand: a successor needs it, should this worker die.
-        let frames = task.in_hand.as_deref().unwrap_or_default();
+        // Not taken: if this worker dies, the slot's next worker needs the message.
+        let frames = task.current.as_deref().unwrap_or_default();
         let parsed = frames.first().map_or_else(|| Message::parse(b""), |json| Message::parse(json));
         let (message, refusal) = match parsed {
             Ok(message) if task.deaths >= DEATHS_ALLOWED => {
@@ -59,8 +59,8 @@ impl Job {
             }
             Ok(message) => (message, None),
             Err(error) => {
-                warn!(log, "a message can't be read"; "error" => %error);
-                (Message::default(), Some((ErrorCode::BadRequest, format!("the message can't be read: {error}"))))
+                warn!(log, "a message cannot be parsed"; "error" => %error);
+                (Message::default(), Some((ErrorCode::BadRequest, format!("the message cannot be parsed: {error}"))))
             }
         };
         debug!(log, "message"; "requestId" => &message.request_id, "messageId" => &message.message_id);
@@ -78,7 +78,10 @@ impl Job {
         }
     }
 
-    /// Does what the message asks for. An error means that the reply can't be written.
+    /// Does the message's task and makes the reply.
+    ///
+    /// # Errors
+    /// The reply cannot be serialised as JSON.
     pub async fn answer(self) -> io::Result<Answer> {
         let Self { message, context, .. } = &self;
         let done = match &self.refusal {
@@ -86,10 +89,8 @@ impl Job {
             None => before(self.deadline, needed(self.delay, message), self.work()).await,
         };
         let expired = done.is_none();
-        let reply = done.unwrap_or_else(|| {
-            let body = "its time ran out before it was worked on to its end: nobody waits for it any more";
-            self.error(ErrorCode::Timeout, body)
-        });
+        let reply =
+            done.unwrap_or_else(|| self.error(ErrorCode::Timeout, "the message expired before its task was done"));
         let service = self.started.elapsed();
         let limit = context.max_reply_bytes;
         let limit = message.max_reply_bytes.map_or(limit, |most| limit.min(usize::try_from(most).unwrap_or(limit)));
@@ -136,8 +137,8 @@ impl Job {
         self.message.error(self.responder_id, code, body)
     }
 
-    /// Says where the reply was made, and how long that took, to those who read it: only a message with `attempt` comes from
-    /// a requester that reads the optional fields.
+    /// Adds the optional fields: where the reply was made, and the service time. Only a message with `attempt` comes from a
+    /// requester that reads them.
     fn stamped(&self, mut reply: Reply, service: Duration) -> Reply {
         if self.message.attempt.is_none() {
             return reply.plain();
@@ -151,26 +152,29 @@ impl Job {
     }
 }
 
-/// The reply with which a message that was not begun is returned, for another worker.
+/// The JSON of the error reply that returns a message to the broker, for another worker. The message was not begun.
+///
+/// # Errors
+/// The reply cannot be serialised as JSON.
 pub fn returned(frames: &Frames, responder_id: i64, log: &Logger) -> io::Result<Vec<u8>> {
     let mut message = Message::parse(&frames[0]).unwrap_or_default();
-    // The message itself goes back whole behind the reply.
+    // The complete message follows the reply in its own frames.
     (message.filename, message.task) = (None, None);
     message.extra.clear();
-    debug!(log, "given back"; "requestId" => &message.request_id, "messageId" => &message.message_id);
+    debug!(log, "returned a message"; "requestId" => &message.request_id, "messageId" => &message.message_id);
     let reply = message.error(responder_id, ErrorCode::Draining, "this worker has left");
     Ok(serde_json::to_vec(&reply)?)
 }
 
-/// Until when somebody waits for a message's reply, where its sender says so.
+/// The message's deadline, if its sender set one.
 fn deadline(delivery: Option<&DeliveryFrame>, message: &Message) -> Option<Instant> {
     let left = |ms: u64| Instant::now() + Duration::from_millis(ms.min(MAX_TIMEOUT_MS));
     delivery.map(deadline_of).or_else(|| message.time_left_ms.map(left))
 }
 
-/// The time that a message has to have left to be begun. Under overload every message waits until there is too little, and
-/// none would ever be answered. One whose delay is longer than all the time it was given does not wait too long: it is begun,
-/// and ends at its deadline.
+/// Minimum time that a message must have left to be begun: its delay, and a moment for the reply. Without this, workers under
+/// overload would begin only messages that expire before they are done. Zero if the delay is not shorter than the message's
+/// whole timeout: such a message is begun, and expires at its deadline. Zero also if the message has no timeout.
 fn needed(delay: Duration, message: &Message) -> Duration {
     match message.timeout_ms {
         Some(ms) if delay < Duration::from_millis(ms) => delay + REPLY_TIME.min(delay / 5),
@@ -178,7 +182,7 @@ fn needed(delay: Duration, message: &Message) -> Duration {
     }
 }
 
-/// Does work that needs some time; none where there is less, or the deadline passes first.
+/// Does the work. `None` if no more than `needed` is left until the deadline, or if the deadline passes first.
 async fn before<T>(deadline: Option<Instant>, needed: Duration, work: impl Future<Output = T>) -> Option<T> {
     match deadline {
         Some(deadline) if deadline <= Instant::now() + needed => None,
@@ -196,13 +200,13 @@ mod tests {
     use crate::runtime::zeromq::frames_of;
     use crate::wire::Delay;
 
-    /// Answers a message after a delay, where so many workers died on it before.
+    /// Answers a message with this delay, after `deaths` workers have died on it.
     async fn answer(json: &str, delay: Delay, deaths: u32) -> (Reply, Answer) {
         let (_delay, context) = testing::context(delay);
         let mut state = context.states.take(0, &delay);
         state.task.deaths = deaths;
         let log = Logger::root(Discard, o!());
-        state.task.in_hand = Some(frames_of([json.as_bytes()]));
+        state.task.current = Some(frames_of([json.as_bytes()]));
         let answer = Job::new(&mut state.task, 0, context.clone(), log).answer().await.unwrap();
         (Reply::parse(&answer.json).unwrap(), answer)
     }
@@ -212,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_who_reads_the_optional_fields_gets_them() {
+    async fn only_messages_with_attempt_get_the_optional_fields() {
         let (reply, answer) = answer(&message(""), Delay::NONE, 0).await;
         assert_eq!((answer.outcome, reply.clone()), (Some(Outcome::Response), reply.plain()));
         let (reply, answer) = self::answer(&message(r#","attempt":1"#), Delay::NONE, 0).await;
@@ -221,9 +225,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_done_is_answered_with_an_error_that_says_why() {
+    async fn a_message_that_cannot_be_done_gets_an_error_with_the_reason() {
         for (json, deaths, why) in [
-            ("{".to_owned(), 0, "the message can't be read"),
+            ("{".to_owned(), 0, "the message cannot be parsed"),
             (message(""), DEATHS_ALLOWED, "the worker died 2 times"),
             (message(r#","task":"sleep""#), 0, "there is no task 'sleep'"),
         ] {
@@ -236,7 +240,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_message_whose_time_runs_out_has_no_outcome() {
+    async fn an_expired_message_has_no_outcome() {
         let begun = Instant::now();
         let given = |left| message(&format!(r#","attempt":1,"timeLeftMs":{left},"timeoutMs":5000"#));
         let (reply, answered) = answer(&given(900), Delay::fixed(Duration::from_secs(1)), 0).await;
@@ -247,7 +251,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn work_that_the_deadline_leaves_no_time_for_is_not_begun_and_other_work_ends_with_it() {
+    async fn work_without_enough_time_left_is_not_begun_and_other_work_ends_at_the_deadline() {
         let (begun, second) = (Instant::now(), Duration::from_secs(1));
         let work = async |delay| wait(delay).await;
         assert_eq!(before(Some(begun + second), second * 2, work(second)).await, None);
@@ -261,13 +265,13 @@ mod tests {
     }
 
     #[test]
-    fn a_message_needs_its_delay_and_a_moment_unless_it_never_had_the_time() {
+    fn a_message_needs_time_for_its_delay_and_reply_unless_its_timeout_is_too_short() {
         let ms = Duration::from_millis;
         let given = |timeout_ms| Message { timeout_ms, ..Message::default() };
         assert_eq!(needed(ms(50), &given(Some(300))), ms(60));
         assert_eq!(needed(ms(10), &given(Some(300))), ms(12));
         assert_eq!(needed(ms(0), &given(Some(300))), ms(0));
         assert_eq!(needed(ms(300), &given(Some(300))), ms(0));
-        assert_eq!(needed(ms(50), &given(None)), ms(0), "it does not say");
+        assert_eq!(needed(ms(50), &given(None)), ms(0), "no timeout");
     }
 }

@@ -1,8 +1,8 @@
-//! The brokers that a responder worker works for: a DEALER socket for each.
+//! The connections of a responder worker to its brokers: a DEALER socket for each.
 //!
-//! The worker behaves as a REP, which the article's has: it takes one message at a time, and the reply goes back with the
-//! message's envelope. A DEALER can also announce itself, which least-busy dispatch needs. One socket per broker, because a
-//! DEALER with several peers sends to each in turn; with IMMEDIATE it is writable just while its peer is connected.
+//! The worker behaves like the REP socket of the article's program: it takes one message at a time, and replies with the
+//! message's envelope. A DEALER can also announce itself, which least-busy dispatch needs. Each broker has its own socket,
+//! because a DEALER sends to several peers in turn. With ZMQ_IMMEDIATE, a socket is writable only while its peer is connected.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use crate::runtime::InstanceStatus;
 use crate::runtime::zeromq::{Contexts, Frames, PeerEvent, PeerNews, Renewal, Socket, connect, poll_peer, renew};
 use crate::wire::{LEAVE, READY, RETURNED};
 
-/// What [`BrokerConnections::poll_next`] brings.
+/// The result of [`BrokerConnections::poll_next`].
 pub enum FromBroker {
     /// A message, without its envelope.
     Message(Frames),
@@ -28,13 +28,13 @@ pub enum FromBroker {
 pub struct BrokerConnections {
     contexts: Arc<Contexts>,
     status: Arc<InstanceStatus>,
-    /// This worker hears for all why a broker can't be talked to.
-    listens: bool,
+    /// This worker's sockets have monitors.
+    monitors: bool,
     all: Vec<Connection>,
-    /// Where the search for the next message starts.
+    /// Index of the connection where the search for the next message starts.
     turn: usize,
     next_id: u64,
-    /// Where the reply to the message in hand goes.
+    /// Where the reply to the current message goes.
     reply_to: Option<ReplyTo>,
 }
 
@@ -47,20 +47,20 @@ struct Connection {
     id: u64,
     broker: BrokerAddress,
     socket: Socket,
-    /// Of a connection by TCP.
+    /// `None` if the connection is not over TCP.
     renewal: Option<Renewal>,
     up: bool,
-    /// The broker deals by credit, and confirms that a worker has left: it has greeted.
-    has_greeted: bool,
-    /// It was asked to confirm that.
+    /// The broker has answered READY, so its dispatch is least-busy and it confirms LEAVE. In-process brokers: by their dispatch.
+    is_least_busy: bool,
+    /// LEAVE was sent, and the broker has not confirmed it.
     leaving: bool,
 }
 
 impl BrokerConnections {
-    /// `listens`: it hears why a broker can't be talked to, and writes it to the instance's status and the log. One worker
-    /// does for all: a monitor has two sockets.
-    pub fn new(contexts: Arc<Contexts>, status: Arc<InstanceStatus>, listens: bool) -> Self {
-        Self { contexts, status, listens, all: vec![], turn: 0, next_id: 0, reply_to: None }
+    /// `monitors`: monitors report in the instance's status and the log why connections fail. One worker of an instance does it
+    /// for all, because each monitor needs two sockets.
+    pub fn new(contexts: Arc<Contexts>, status: Arc<InstanceStatus>, monitors: bool) -> Self {
+        Self { contexts, status, monitors, all: vec![], turn: 0, next_id: 0, reply_to: None }
     }
 
     /// Moves the sockets to the current arbiter.
@@ -72,10 +72,10 @@ impl BrokerConnections {
         self.all.is_empty()
     }
 
-    /// Connects to brokers that are new, and makes connections anew that have been down for too long. Leaves a broker of
-    /// this process that is not among them any more. A broker elsewhere is left when its connection is down: a swarm takes a
-    /// task out of its DNS before it tells it to stop, and what it deals out is still to be done. `returned` makes the
-    /// reply with which a message is returned. The brokers that were left are the result.
+    /// Connects to new brokers, and renews connections that have been down for too long. Leaves a broker of this process that is
+    /// not in the list any more. A TCP broker that is not in the list is left when its connection is down: a swarm removes a
+    /// task from its DNS before it stops it, and until then the broker still sends messages. `returned` makes the reply that
+    /// returns a message. Returns the addresses of the TCP brokers that were left.
     pub fn follow(
         &mut self,
         brokers: &[BrokerAddress],
@@ -116,7 +116,7 @@ impl BrokerConnections {
     fn add(&mut self, broker: &BrokerAddress) -> io::Result<()> {
         let socket = match broker {
             BrokerAddress::Inproc { .. } => self.contexts.inproc_socket(zmq::DEALER)?,
-            BrokerAddress::Tcp(_) if self.listens => {
+            BrokerAddress::Tcp(_) if self.monitors => {
                 let status = self.status.clone();
                 let told = move |address, news| match news {
                     // Whether it is up the socket tells by itself, as those of the other workers do.
@@ -127,10 +127,10 @@ impl BrokerConnections {
             }
             BrokerAddress::Tcp(_) | BrokerAddress::Ipc(_) => self.contexts.socket(zmq::DEALER)?,
         };
-        // libzmq announces the worker by each new connection, those that it makes again too.
+        // libzmq sends READY first on each connection, also after it has reconnected.
         socket.set_probe_router(true)?;
         socket.set_immediate(true)?;
-        // One reply at a time is sent; with no other limit, not writable means not connected.
+        // No limit, so that a socket that is not writable is not connected. The worker sends one reply at a time.
         socket.set_sndhwm(0)?;
         match broker {
             BrokerAddress::Inproc { endpoint, .. } => socket.connect(endpoint)?,
@@ -146,21 +146,21 @@ impl BrokerConnections {
             socket: Socket::attach(socket)?,
             renewal: broker.tcp().map(|_| Renewal::new(self.contexts.renewal())),
             up: false,
-            has_greeted: matches!(broker, BrokerAddress::Inproc { dealer: None, .. }),
+            is_least_busy: matches!(broker, BrokerAddress::Inproc { dealer: None, .. }),
             leaving: false,
             broker: broker.clone(),
         });
         Ok(())
     }
 
-    /// When [`Self::follow`] has to be called at latest, for a connection that is down.
+    /// The latest time for the next call of [`Self::follow`]; `None` while every TCP connection is up.
     pub fn next_renewal(&self) -> Option<Instant> {
         self.all.iter().filter_map(|connection| connection.renewal.as_ref()?.due()).min()
     }
 
-    /// Leaves every broker. One that deals by credit confirms it: until then there may be messages, which
-    /// [`Self::poll_next`] brings. To any other, messages that are here are returned. What a separate broker's DEALER deals to this worker
-    /// after that is lost, and sent again by its requester: libzmq offers nothing to tell a DEALER.
+    /// Leaves every broker. A least-busy broker confirms it, and may send a message until then, which [`Self::poll_next`]
+    /// returns. A round-robin broker gets back the messages that have arrived. What a round-robin broker in another process
+    /// sends to this worker later is lost, and its requester sends it again: a worker cannot stop a DEALER from sending to it.
     pub fn leave(&mut self, returned: impl Fn(&Frames) -> io::Result<Vec<u8>>) -> io::Result<()> {
         for connection in std::mem::take(&mut self.all) {
             let up_at = connection.up_at();
@@ -172,7 +172,7 @@ impl BrokerConnections {
         Ok(())
     }
 
-    /// Ready with the next message, or news of a connection.
+    /// Ready with the next message, or when a connection has changed.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<FromBroker>> {
         let count = self.all.len();
         for step in 0..count {
@@ -180,7 +180,7 @@ impl BrokerConnections {
             let connection = &mut self.all[index];
             while let Poll::Ready(event) = poll_peer(&connection.socket, connection.up, cx)? {
                 let frames = match event {
-                    // Before its first message: follow() gives up connections that are down.
+                    // Reported before the connection's first message, because `follow` leaves connections that are down.
                     PeerEvent::Connected => {
                         connection.set_up(true, &self.status);
                         return Poll::Ready(Ok(FromBroker::Changed));
@@ -208,8 +208,8 @@ impl BrokerConnections {
         Poll::Pending
     }
 
-    /// Sends the reply to the last message, unless the connection that it came by is lost: then its broker has another
-    /// worker do it, or is gone. True when it was sent.
+    /// Sends the reply to the last message. False, and the reply is dropped, if the message's broker is not connected: a
+    /// least-busy broker has requeued the message, and for others the requester sends it again.
     pub fn reply(&mut self, reply: Frames) -> io::Result<bool> {
         let Some(ReplyTo { connection, envelope: mut frames }) = self.reply_to.take() else { return Ok(false) };
         frames.extend(reply);
@@ -219,26 +219,26 @@ impl BrokerConnections {
         }
     }
 
-    /// When to [`Self::beat`] next while the last message is worked on; none: its broker needs no heartbeats.
+    /// When to call [`Self::beat`] next during the work on the last message; `None` if its broker needs no heartbeats.
     pub fn next_beat(&self) -> Option<Instant> {
-        self.beating().map(|_| Instant::now() + self.contexts.heartbeat())
+        self.needs_heartbeats().map(|_| Instant::now() + self.contexts.heartbeat())
     }
 
     /// Sends a heartbeat to the broker of the last message.
     pub fn beat(&self) -> io::Result<()> {
-        if let Some(connection) = self.beating() {
+        if let Some(connection) = self.needs_heartbeats() {
             connection.socket.try_send(vec![READY.into()])?;
         }
         Ok(())
     }
 
-    /// The connection that the last message came by, where its broker is elsewhere and deals by credit: it takes silence for
+    /// The last message's connection, if its broker needs heartbeats: a least-busy broker in another process takes silence for
     /// the loss of the worker.
-    fn beating(&self) -> Option<&Connection> {
+    fn needs_heartbeats(&self) -> Option<&Connection> {
         let id = self.reply_to.as_ref()?.connection;
         let connection = self.all.iter().find(|connection| connection.id == id)?;
-        let is_elsewhere = !matches!(connection.broker, BrokerAddress::Inproc { .. });
-        (connection.has_greeted && is_elsewhere).then_some(connection)
+        let is_local = matches!(connection.broker, BrokerAddress::Inproc { .. });
+        (connection.is_least_busy && !is_local).then_some(connection)
     }
 }
 
@@ -249,16 +249,16 @@ impl Drop for BrokerConnections {
     }
 }
 
-/// What frames from a broker were.
+/// The meaning of frames from a broker.
 enum Taken {
     Message(ReplyTo, Frames),
-    /// The broker has confirmed that the worker left.
+    /// The broker has confirmed LEAVE.
     Left,
     Nothing,
 }
 
 impl Connection {
-    /// The address that it is up to, as the instance's status counts.
+    /// The broker's address while its TCP connection is up.
     fn up_at(&self) -> Option<SocketAddr> {
         self.broker.tcp().filter(|_| self.up)
     }
@@ -267,8 +267,8 @@ impl Connection {
         self.up = up;
         if let (Some(renewal), Some(address)) = (&mut self.renewal, self.broker.tcp()) {
             renewal.set(up);
-            // The broker behind a new connection may be another one.
-            self.has_greeted = false;
+            // After reconnecting, the broker may be another one.
+            self.is_least_busy = false;
             status.peer(address, up);
         }
     }
@@ -276,27 +276,27 @@ impl Connection {
     fn take(&mut self, mut frames: Frames) -> Taken {
         match &frames[..] {
             [only] if &only[..] == LEAVE => return Taken::Left,
-            [only] if &only[..] == READY => self.has_greeted = true,
+            [only] if &only[..] == READY => self.is_least_busy = true,
             _ => {}
         }
         if frames.len() > 1
             && let BrokerAddress::Inproc { dealer: Some(dealer), .. } = &self.broker
         {
-            dealer.taken();
+            dealer.received();
         }
         let empty = frames.iter().position(|frame| frame.is_empty());
         match empty.map(|empty| frames.split_off(empty + 1)) {
             Some(message) if !message.is_empty() => {
                 Taken::Message(ReplyTo { connection: self.id, envelope: frames }, message)
             }
-            // A REP drops what has no envelope too.
+            // No envelope: dropped, as by a REP.
             _ => Taken::Nothing,
         }
     }
 
-    /// Leaves the broker; the connection, if that is not done yet.
+    /// Leaves the broker. Returns the connection if it has to wait for the broker's confirmation.
     fn leave(mut self, returned: impl Fn(&Frames) -> io::Result<Vec<u8>>) -> io::Result<Option<Self>> {
-        if self.has_greeted {
+        if self.is_least_busy {
             let is_sent = self.leaving || self.socket.try_send(vec![LEAVE.into()])?.is_none();
             (self.leaving, self.up) = (true, is_sent);
             return Ok(is_sent.then_some(self));
@@ -306,7 +306,7 @@ impl Connection {
             BrokerAddress::Inproc { endpoint, dealer } => (Some(endpoint), dealer.as_ref()),
             _ => (None, None),
         };
-        let _dealing = dealer.map(|dealer| dealer.lock());
+        let _lock = dealer.map(|dealer| dealer.lock());
         while let Some(frames) = self.socket.try_recv()? {
             if let Taken::Message(ReplyTo { envelope: mut reply, .. }, message) = self.take(frames) {
                 reply.extend([returned(&message)?.into(), RETURNED.into()]);

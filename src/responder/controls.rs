@@ -1,4 +1,4 @@
-//! What can be changed about a responder instance while it runs: its delay and its faults.
+//! The controls of a responder instance: its delay and its faults can be changed while it runs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use super::FaultInjector;
 use crate::runtime::InstanceStatus;
 use crate::wire::{Delay, DelayError, Faults};
 
-/// The longest wait that a control call may ask for: ten minutes.
+/// Maximum stall or extra latency, in milliseconds: ten minutes.
 const MAX_MS: u64 = 600_000;
 
-/// The handles of one responder instance.
+/// Handles that change one responder instance.
 #[derive(Clone)]
 pub struct ResponderControls {
     pub delay: watch::Sender<Delay>,
@@ -27,12 +27,15 @@ pub enum ChangeError {
     Invalid(String),
     #[error(transparent)]
     Delay(#[from] DelayError),
-    #[error("no worker {0} is at work")]
+    #[error("there is no worker {0}")]
     NoWorker(usize),
 }
 
 impl ResponderControls {
-    /// Makes a worker stall on its next message.
+    /// Makes a worker stall for `time_ms` milliseconds on its next message.
+    ///
+    /// # Errors
+    /// There is no such worker, or the time is above ten minutes.
     pub fn stall(&self, index: usize, time_ms: u64) -> Result<(), ChangeError> {
         if !self.status.snapshot().workers.iter().any(|worker| worker.index == index) {
             return Err(ChangeError::NoWorker(index));
@@ -42,7 +45,10 @@ impl ResponderControls {
         Ok(())
     }
 
-    /// A delay without a cap keeps the present one, or gets its own mean where that is longer.
+    /// Sets the delay from the next message on. Without a cap, the previous cap applies, or the new mean if that is longer.
+    ///
+    /// # Errors
+    /// A value is out of range.
     pub fn set_delay(&self, delay: Delay) -> Result<(), ChangeError> {
         let cap = delay.cap.unwrap_or_else(|| self.delay.borrow().cap().max(delay.mean));
         let delay = Delay { cap: Some(cap), ..delay.checked()? };
@@ -52,6 +58,10 @@ impl ResponderControls {
         Ok(())
     }
 
+    /// Sets the faults of all workers.
+    ///
+    /// # Errors
+    /// The error rate is not from 0 to 1, or the extra latency is above ten minutes.
     pub fn set_faults(&self, faults: Faults) -> Result<(), ChangeError> {
         if !(0.0..=1.0).contains(&faults.error_rate) {
             return Err(ChangeError::Invalid(format!("errorRate {}: give 0 to 1", faults.error_rate)));
@@ -62,7 +72,7 @@ impl ResponderControls {
         Ok(())
     }
 
-    /// Back to normal, stalls included.
+    /// Removes all faults, stalls included.
     pub fn clear_faults(&self) {
         self.faults.clear();
         self.status.publish();

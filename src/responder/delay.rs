@@ -23,13 +23,13 @@ pub struct DelaySource {
 }
 
 impl DelaySource {
-    /// The delays of a worker, by its number in the deployment. The same seed and worker give the same sequence, each worker
-    /// another one; without a seed the sequence differs each time.
+    /// Delays from the random stream of a worker, which has this number in the deployment. The same seed and worker give the same
+    /// sequence, another worker another one. Without a seed the sequence differs at each start.
     pub fn new(delay: &Delay, seed: Option<u64>, worker: u64) -> Self {
         Self::of(delay, seed.unwrap_or_else(rand::random), Purpose::Delays(worker))
     }
 
-    /// The delays of a stream.
+    /// Delays from the random stream of this seed and purpose.
     pub fn of(delay: &Delay, seed: u64, purpose: Purpose) -> Self {
         Self { delay: *delay, random: purpose.stream(seed) }
     }
@@ -53,28 +53,27 @@ impl DelaySource {
             }
             DelayShape::LogNormal => {
                 let normal: f64 = self.random.sample(StandardNormal);
-                // exp(mu + sigma z) with mu = ln(mean) - sigma^2 / 2, without the logarithm: a mean of 0 is fine.
+                // exp(mu + sigma z) with mu = ln(mean) - sigma^2 / 2, without the logarithm, for a mean of 0.
                 scaled(mean, (sigma * normal - sigma * sigma / 2.0).exp(), cap)
             }
         }
     }
 }
 
-/// Waits; never for less than the delay. The event loop's own timers are late by about a millisecond, which adds up in queues:
-/// a timer of the kernel ends the wait some microseconds after it is over. The other one is there in case that there is none
-/// left to be had, as each takes a file descriptor.
+/// Waits for at least the delay. Tokio's timers are up to about a millisecond late, which adds up in queues, so a kernel timer
+/// (timerfd) ends the wait, some microseconds late. Tokio's timer ends it if no file descriptor is free for a kernel timer.
 pub async fn wait(delay: Duration) {
     // A timer of zero would never fire.
     if delay.is_zero() {
         return;
     }
-    let coarse = tokio::time::sleep(delay);
+    let fallback = tokio::time::sleep(delay);
     match kernel_timer(delay) {
-        Ok(fine) => tokio::select! {
-            _ = fine.readable() => {}
-            () = coarse => {}
+        Ok(kernel) => tokio::select! {
+            _ = kernel.readable() => {}
+            () = fallback => {}
         },
-        Err(_) => coarse.await,
+        Err(_) => fallback.await,
     }
 }
 
@@ -82,7 +81,7 @@ pub async fn wait(delay: Duration) {
 fn kernel_timer(delay: Duration) -> io::Result<AsyncFd<OwnedFd>> {
     let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
     timer.set(Expiration::OneShot(delay.into()), TimerSetTimeFlags::empty())?;
-    // SAFETY: the descriptor is owned by what is registered, and closed with it.
+    // SAFETY: the registration owns the descriptor, and closes it when it is dropped.
     Ok(unsafe { AsyncFd::register_with_interest(timer.into(), Interest::READABLE) }?)
 }
 
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_unbounded_ones_keep_to_the_cap() {
+    fn unbounded_distributions_keep_to_the_cap() {
         let cap = Duration::from_secs(3);
         for delay in [exponential(MEAN, cap), log_normal(MEAN, 1.0, cap)] {
             let drawn = draws(&delay, SEED, 0, DRAWS);
@@ -246,9 +245,9 @@ mod tests {
         }
     }
 
-    /// In real time: the kernel's timer ends the wait, before the event loop's would.
+    /// In real time, because tokio's paused clock does not move the kernel's timer.
     #[tokio::test]
-    async fn the_kernels_timer_is_never_early() {
+    async fn the_kernel_timer_is_never_early() {
         for delay in [Duration::from_nanos(1), Duration::from_micros(300), Duration::from_micros(5_250)] {
             let start = std::time::Instant::now();
             let timer = kernel_timer(delay).unwrap();

@@ -60,7 +60,7 @@ impl FaultInjector {
             let state = self.lock();
             (state.faults, state.stalls.get(&worker).copied())
         };
-        // Dropped even if the worker dies in the stall, so that its successor does not stall again.
+        // Dropped even if the worker dies in the stall, so that the slot's next worker does not stall again.
         let _over = stall.map(|_| Stalled { injector: self, worker });
         let wait = stall.unwrap_or_default() + Duration::from_millis(faults.extra_latency_ms);
         if !wait.is_zero() {

@@ -1,5 +1,5 @@
-//! The responder workers: each does a task for each message. Begin with `tier.rs`, then `worker.rs` and `answering.rs`;
-//! `broker_connections.rs` has a worker's sockets, `worker_state.rs` what survives a worker.
+//! The responder tier: its workers do a task for each message. Begin with `tier.rs`, then `worker.rs` and `answering.rs`;
+//! `broker_connections.rs` has a worker's sockets, `worker_state.rs` the state that outlives a worker.
 
 mod answering;
 mod broker_connections;

@@ -13,7 +13,7 @@ use super::{Backend, ResponderContext, ResponderStates};
 use crate::runtime::zeromq::{Contexts, SocketOptions};
 use crate::wire::{Delay, TaskName};
 
-/// What workers without a broker share, whose task is to echo; and the sender of their delay.
+/// The context of workers without brokers, whose task is `echo`, and the sender of their delay.
 pub fn context(delay: Delay) -> (watch::Sender<Delay>, Arc<ResponderContext>) {
     let second = Duration::from_secs(1);
     let options = SocketOptions {

@@ -1,4 +1,4 @@
-//! The responder workers of one process, put together.
+//! Starts and drains the responder workers of a process.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,20 +17,23 @@ use crate::runtime::supervision::{Drain, Supervised, Supervisor};
 use crate::runtime::{Process, first_responder_id};
 use crate::wire::{Delay, TaskName, Tier};
 
-/// The responder workers of this process, started.
+/// The running responder workers of this process.
 pub struct ResponderTier {
     pub workers: Addr<Supervisor>,
     pub controls: ResponderControls,
 }
 
 impl ResponderTier {
-    /// `local`: the broker of this process; none: it is elsewhere.
+    /// Starts the workers. `local`: the broker of this process; `None` if the brokers are in other processes.
+    ///
+    /// # Errors
+    /// A setting is missing or invalid, or a thread cannot be started.
     pub fn start(process: &mut Process, local: Option<LocalBroker>) -> Result<Self> {
         let settings = process.settings.responder.clone();
         let upstream = settings.backend.as_ref().filter(|_| local.is_none()).and_then(|url| url.upstream());
         let status = process.status(Tier::Responder, upstream.is_some(), true);
         let backend = match (local, upstream, &settings.backend) {
-            (Some(local), ..) => Backend::Here(local),
+            (Some(local), ..) => Backend::Local(local),
             (None, Some(upstream), _) => Backend::Addresses(process.follow(&upstream, &status)),
             (None, None, Some(url)) => Backend::Ipc(url.as_str().to_owned()),
             (None, None, None) => anyhow::bail!("a responder without a broker needs responder.backend"),
@@ -61,17 +64,17 @@ impl ResponderTier {
         if task.name == TaskName::File && task.file != Path::new(BUILT_IN_FILE) {
             let path = task.root.join(&task.file);
             if !path.is_file() {
-                warn!(process.log, "the file to be read is not there: replies will be errors (task.root, task.file)";
-                    "path" => %path.display());
+                warn!(process.log, "the default file does not exist: messages without a filename will get errors (task.root, \
+                     task.file)"; "path" => %path.display());
             }
         }
         Ok(Self { workers, controls: ResponderControls { delay, faults, status } })
     }
 
-    /// Returns when every worker has ended what it has in hand and left.
+    /// Drains the workers. Returns when each has answered its current message and left its brokers.
     pub async fn drain(&self) {
         self.controls.status.set_draining();
-        // An error means that the supervisor is gone, and all it kept.
+        // An error means that the supervisor has ended, and the workers with it.
         let _ = self.workers.send(Drain).await;
     }
 }

@@ -1,5 +1,5 @@
-//! A responder worker: it takes a message, answers it (`answering.rs`), and takes the next. What it can be told is here; its
-//! sockets are in `broker_connections.rs`.
+//! A responder worker: takes one message at a time from its brokers and answers it (`answering.rs`). Its actor messages are here;
+//! its sockets are in `broker_connections.rs`.
 
 use std::io;
 use std::sync::Arc;
@@ -23,10 +23,10 @@ use crate::runtime::zeromq::frames_of;
 use crate::runtime::{Alarm, InstanceStatus};
 use crate::wire::{Delay, DeliveryFrame, EXPIRED, Hop, WorkerState};
 
-/// How long a worker that leaves waits for a broker to confirm that it gets no more messages.
+/// Silence of its brokers after which a leaving worker stops waiting for their confirmations.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Steps made in one go before others on the arbiter get their turn; a message takes two.
+/// Maximum steps before other tasks of the arbiter run; a message takes two.
 const BATCH: usize = 64;
 
 /// What all responder workers of an instance share.
@@ -34,30 +34,31 @@ pub struct ResponderContext {
     pub states: ResponderStates,
     pub tasks: Arc<Tasks>,
     pub delay: watch::Receiver<Delay>,
-    /// Not messages to each worker: faults are the instance's, `clear` ends the waits of all workers at once, and a stall is
-    /// listed until its worker has ended it, or died in it.
+    /// Shared, not sent to each worker: `clear` ends the waits of all workers at once, and a stall is listed until its worker
+    /// has ended it or died.
     pub faults: Arc<FaultInjector>,
     pub status: Arc<InstanceStatus>,
-    /// The longest reply sent, in bytes of JSON.
+    /// Maximum length of a reply as JSON, in bytes.
     pub max_reply_bytes: usize,
 }
 
-/// A responder worker. Messages come by its sockets, which it polls (see `advance`): they cost no mailbox.
+/// A responder worker. It polls its sockets for messages (`advance`): they do not go through its mailbox.
 pub struct ResponderWorker {
     context: Arc<ResponderContext>,
-    /// The answer to the message in hand, while it is made.
+    /// The job of the current message.
     answering: Option<LocalBoxFuture<'static, io::Result<Answer>>>,
-    /// When the broker of the message in hand gets the next heartbeat.
+    /// When the broker of the current message gets the next heartbeat.
     beat_at: Option<Instant>,
     brokers: Vec<BrokerAddress>,
     brokers_changed: bool,
     draining: bool,
-    /// It has sent its `LEAVE` to every broker.
+    /// It has called [`super::BrokerConnections::leave`].
     leaving: bool,
-    /// Until when it waits for a broker's confirmation.
+    /// Until when it waits for brokers' confirmations.
     leave_by: Option<Instant>,
     alarm: Alarm,
-    /// What survives it. Its successor gets this when it is dropped, and so before `life` tells the supervisor of the end.
+    /// Outlives the worker. Before `life`, so dropped first: it is unlocked for the slot's next worker when the supervisor is
+    /// notified.
     state: OwnedMutexGuard<ResponderState>,
     life: Life,
 }
@@ -73,7 +74,10 @@ struct DelayChanged(Delay);
 struct BrokersChanged(Vec<BrokerAddress>);
 
 impl ResponderWorker {
-    /// The worker before it in its slot must have been dropped.
+    /// Locks the state of its slot.
+    ///
+    /// # Panics
+    /// The previous worker of the slot has not been dropped.
     pub fn new(life: Life, context: Arc<ResponderContext>) -> Self {
         let state = context.states.take(life.slot.index, &context.delay.borrow());
         Self {
@@ -97,11 +101,11 @@ impl Actor for ResponderWorker {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.life.slot.status.name(&self.state.task.responder_id.to_string());
-        // The worker before it may have been on another arbiter.
+        // The previous worker of the slot may have run on another arbiter.
         if let Err(error) = self.state.brokers.attach_here() {
             return self.end(Err(error.into()), ctx);
         }
-        if self.state.task.in_hand.is_some() {
+        if self.state.task.current.is_some() {
             self.state.task.deaths += 1;
             self.life.slot.status.set(WorkerState::Busy, None);
         }
@@ -116,17 +120,17 @@ impl StreamHandler<DelayChanged> for ResponderWorker {
         self.state.task.delays.replace(&delay);
     }
 
-    /// The process ends: it is not changed any more.
+    /// The delay's owner has ended with the process. The default would stop the actor.
     fn finished(&mut self, _: &mut Self::Context) {}
 }
 
 impl StreamHandler<BrokersChanged> for ResponderWorker {
     fn handle(&mut self, BrokersChanged(brokers): BrokersChanged, _: &mut Self::Context) {
-        // Followed when nothing is in hand: its reply goes by a connection that might be left.
+        // Applied when there is no current message: its connection might be left before its reply is sent.
         (self.brokers, self.brokers_changed) = (brokers, true);
     }
 
-    /// What there is stays: an `ipc://` endpoint, or the process ends.
+    /// An `ipc://` endpoint does not change; other streams end with the process. The default would stop the actor.
     fn finished(&mut self, _: &mut Self::Context) {}
 }
 
@@ -153,7 +157,7 @@ impl Supervised for ResponderWorker {
 
     fn advance(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), WorkError>> {
         for _ in 0..BATCH {
-            if self.state.task.in_hand.is_some() {
+            if self.state.task.current.is_some() {
                 ready!(self.poll_answer(cx))?;
             } else if !self.draining {
                 ready!(self.poll_brokers(cx))?;
@@ -162,14 +166,14 @@ impl Supervised for ResponderWorker {
                 return Poll::Ready(Ok(()));
             }
         }
-        // Others on the arbiter get their turn.
+        // Let other tasks of the arbiter run.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 }
 
 impl ResponderWorker {
-    /// Answers the message in hand: ready when it has replied, or has sent the broker a heartbeat.
+    /// Answers the current message. Ready when the worker has replied, or has sent its broker a heartbeat.
     fn poll_answer(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), WorkError>> {
         let answering = match (&mut self.answering, &mut *self.state) {
             (Some(answering), _) => answering,
@@ -192,7 +196,7 @@ impl ResponderWorker {
         Poll::Ready(Ok(()))
     }
 
-    /// Waits for a message: ready when one is in hand, or the connections have changed.
+    /// Waits for a message. Ready when there is one, or the connections have changed.
     fn poll_brokers(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), WorkError>> {
         if std::mem::take(&mut self.brokers_changed) {
             self.follow_brokers()?;
@@ -206,8 +210,9 @@ impl ResponderWorker {
         Poll::Ready(Ok(self.follow_brokers()?))
     }
 
-    /// Leaves every broker: what the worker has is answered, or returned for another one. Ready with true when it has left. A
-    /// broker of this process always confirms that, or closes the connection; one elsewhere may be another program by now.
+    /// Leaves every broker. Messages that arrive until then are answered or returned. Ready with true when the worker has left,
+    /// with false when there may be a message. A broker of this process always confirms or disconnects; another one may not, so
+    /// the wait for it is limited.
     fn poll_leave(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<bool, WorkError>> {
         let (id, log) = (self.state.task.responder_id, &self.life.slot.log);
         if !self.leaving {
@@ -222,39 +227,39 @@ impl ResponderWorker {
             self.take(news)?;
             return Poll::Ready(Ok(false));
         }
-        let is_here = matches!(self.context.states.backend, Backend::Here(_));
-        let leave_by = (!is_here).then(|| *self.leave_by.get_or_insert_with(|| Instant::now() + LEAVE_TIMEOUT));
+        let is_local = matches!(self.context.states.backend, Backend::Local(_));
+        let leave_by = (!is_local).then(|| *self.leave_by.get_or_insert_with(|| Instant::now() + LEAVE_TIMEOUT));
         self.alarm.set(leave_by);
         ready!(self.alarm.poll(cx));
         warn!(log, "a broker did not confirm that this worker left"; "after" => ?LEAVE_TIMEOUT);
         Poll::Ready(Ok(true))
     }
 
-    /// Takes a message in hand, or looks after the connections.
+    /// Makes a received message the current one, or updates the connections.
     fn take(&mut self, news: FromBroker) -> io::Result<()> {
         let FromBroker::Message(frames) = news else { return self.follow_brokers() };
         self.life.slot.status.set(WorkerState::Busy, None);
         self.context.status.ledger.sent();
-        (self.state.task.in_hand, self.state.task.deaths) = (Some(frames), 0);
+        (self.state.task.current, self.state.task.deaths) = (Some(frames), 0);
         Ok(())
     }
 
-    /// Connects to the brokers that there are, and to no others; to none when it leaves.
+    /// Connects to the current brokers and leaves others. A leaving worker connects to none.
     fn follow_brokers(&mut self) -> io::Result<()> {
         let (id, log) = (self.state.task.responder_id, &self.life.slot.log);
         let brokers = if self.leaving { &[][..] } else { &self.brokers };
         for gone in self.state.brokers.follow(brokers, |message| returned(message, id, log))? {
-            info!(log, "broker gone"; "broker" => %gone);
+            info!(log, "left a broker that is gone"; "broker" => %gone);
         }
         Ok(())
     }
 
-    /// Ends the message in hand with its answer.
+    /// Replies to the current message, and counts its outcome.
     fn reply(&mut self, answer: Answer) -> io::Result<()> {
         let (slot, status) = (&self.life.slot, &self.context.status);
         let mut reply = frames_of([&answer.json]);
-        // Frames that this program does not know go back as they came.
-        let others = self.state.task.in_hand.take().into_iter().flatten().skip(1);
+        // Frames of the message that this program does not know are sent back unchanged.
+        let others = self.state.task.current.take().into_iter().flatten().skip(1);
         reply.extend(others.filter(|frame| DeliveryFrame::parse(frame).is_none()));
         match answer.outcome {
             Some(outcome) => {
@@ -268,7 +273,7 @@ impl ResponderWorker {
         }
         slot.status.handled();
         if !self.state.brokers.reply(reply)? {
-            info!(slot.log, "a reply is not sent: the connection to its broker was lost");
+            info!(slot.log, "dropped a reply: its broker has disconnected");
         }
         Ok(())
     }
@@ -287,10 +292,10 @@ mod tests {
 
     const MESSAGE: &[u8] = br#"{"requestId":"r","messageId":"m","requesterId":"q","requestedAt":1}"#;
 
-    /// What another worker of the slot left behind: a message that came, and was not answered.
+    /// Sets the state that a worker leaves behind when it dies: a current message without a reply.
     fn leave_behind(context: &ResponderContext) {
         context.status.ledger.sent();
-        context.states.take(0, &context.delay.borrow()).task.in_hand = Some(frames_of([MESSAGE]));
+        context.states.take(0, &context.delay.borrow()).task.current = Some(frames_of([MESSAGE]));
     }
 
     fn start(context: &Arc<ResponderContext>) -> Addr<ResponderWorker> {
@@ -300,16 +305,16 @@ mod tests {
     }
 
     async fn until(is_so: impl Fn() -> bool) {
-        let looking = async {
+        let reached = async {
             while !is_so() {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(Duration::from_secs(20), looking).await.expect("never seen");
+        timeout(Duration::from_secs(20), reached).await.expect("not reached within 20 s");
     }
 
     #[actix_rt::test]
-    async fn a_message_that_its_worker_died_on_is_tried_again_once_and_then_refused() {
+    async fn a_message_is_tried_again_after_the_first_death_and_refused_after_the_second() {
         let (_delay, context) = testing::context(Delay::NONE);
         context.faults.set(Faults { extra_latency_ms: 600_000, ..Faults::default() });
         leave_behind(&context);
@@ -323,7 +328,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn a_worker_that_drains_answers_what_it_has_in_hand_and_leaves_nothing_behind() {
+    async fn a_draining_worker_answers_its_current_message_and_removes_its_state() {
         let (_delay, context) = testing::context(Delay::NONE);
         context.faults.stall(0, Duration::from_secs(600));
         leave_behind(&context);
@@ -337,7 +342,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn a_worker_draws_from_the_delay_that_it_was_told_last() {
+    async fn a_worker_uses_the_latest_delay() {
         let (delay, context) = testing::context(Delay::fixed(Duration::from_secs(600)));
         leave_behind(&context);
         delay.send_replace(Delay::NONE);

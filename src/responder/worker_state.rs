@@ -1,4 +1,4 @@
-//! The responder workers' states: what belongs to a slot, and survives the death of its worker.
+//! The state of a responder worker that belongs to its slot, and outlives the worker.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -15,31 +15,31 @@ use crate::runtime::InstanceStatus;
 use crate::runtime::zeromq::{Contexts, Frames, SharedDealer};
 use crate::wire::{Delay, Dispatch};
 
-/// Where the workers' messages come from.
+/// The brokers of an instance's workers.
 #[derive(Clone)]
 pub enum Backend {
     /// The broker in this process.
-    Here(LocalBroker),
+    Local(LocalBroker),
     /// An `ipc://` endpoint of this host.
     Ipc(String),
-    /// Brokers elsewhere.
+    /// TCP addresses of brokers.
     Addresses(watch::Receiver<BTreeSet<SocketAddr>>),
 }
 
-/// The broker of the same process, as its workers need it.
+/// What workers need of the broker in their process.
 #[derive(Clone)]
 pub struct LocalBroker {
     pub dispatch: watch::Receiver<Dispatch>,
-    /// Where each strategy listens.
+    /// The `inproc://` endpoint for a strategy.
     pub endpoint: fn(Dispatch) -> &'static str,
-    /// What its DEALER, which is that of round-robin, shares with the workers.
+    /// Shared by the workers and the DEALER of round-robin dispatch.
     pub shared: Arc<SharedDealer>,
 }
 
 /// A broker that a worker connects to.
 #[derive(Clone)]
 pub enum BrokerAddress {
-    /// In this process. `dealer`: it deals by that, and not by credit.
+    /// In this process. `dealer`: `None` for least-busy dispatch.
     Inproc {
         endpoint: &'static str,
         dealer: Option<Arc<SharedDealer>>,
@@ -69,10 +69,10 @@ impl PartialEq for BrokerAddress {
 }
 
 impl Backend {
-    /// The brokers to connect to: those of now, and all of them again after each change.
+    /// The brokers to connect to: the current list, and the new list after each change.
     pub fn brokers(&self) -> LocalBoxStream<'static, Vec<BrokerAddress>> {
         match self.clone() {
-            Self::Here(LocalBroker { dispatch, endpoint, shared }) => WatchStream::new(dispatch)
+            Self::Local(LocalBroker { dispatch, endpoint, shared }) => WatchStream::new(dispatch)
                 .map(move |dispatch| {
                     let dealer = (dispatch == Dispatch::RoundRobin).then(|| shared.clone());
                     vec![BrokerAddress::Inproc { endpoint: endpoint(dispatch), dealer }]
@@ -86,27 +86,27 @@ impl Backend {
     }
 }
 
-/// What belongs to a slot. Its worker holds it locked for its life.
+/// The state of a slot. Its worker locks it until the worker is dropped.
 pub struct ResponderState {
     pub brokers: BrokerConnections,
     pub task: TaskState,
 }
 
-/// The part that has nothing to do with sockets.
+/// The part of the state that has no sockets.
 pub struct TaskState {
     pub delays: DelaySource,
     /// Unique per worker across the deployment.
     pub responder_id: i64,
-    /// The message that it works on.
-    pub in_hand: Option<Frames>,
-    /// Workers that died on the message in hand.
+    /// The message that the worker works on, without its envelope.
+    pub current: Option<Frames>,
+    /// Workers that have died on the current message.
     pub deaths: u32,
 }
 
-/// The random stream of a worker's delays. Instances that were given one seed would else draw the same ones, and work in
-/// step with one another.
+/// The number of the random stream for a worker's delays. It depends on the instance's slot, because instances with the same
+/// seed and stream would draw the same delays.
 fn stream(slot: Option<&str>, index: usize) -> u64 {
-    // A number or, in a global service, a node's id.
+    // The slot is a number or, in a global service, a node's id.
     let slot = slot.map_or(0, |slot| {
         let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(slot).into();
         u32::from_be_bytes([a, b, c, d])
@@ -114,12 +114,12 @@ fn stream(slot: Option<&str>, index: usize) -> u64 {
     u64::from(slot) << 32 | index as u64
 }
 
-/// The states of one responder instance, made as they are needed.
+/// The states of an instance's slots, made on first use.
 pub struct ResponderStates {
     pub contexts: Arc<Contexts>,
     pub backend: Backend,
     pub status: Arc<InstanceStatus>,
-    /// The first worker's `responderId`; the others' follow.
+    /// `responderId` of the worker with index 0; worker `i` has `first_id + i`.
     pub first_id: i64,
     pub seed: Option<u64>,
     states: StdMutex<HashMap<usize, Arc<Mutex<ResponderState>>>>,
@@ -136,10 +136,10 @@ impl ResponderStates {
         Self { contexts, backend, status, first_id, seed, states: StdMutex::default() }
     }
 
-    /// The state of a slot, for the life of its worker; a new one is connected to no broker yet.
+    /// Locks the state of a slot for its worker. A new state has no connections.
     ///
     /// # Panics
-    /// The worker before it has not been dropped.
+    /// The previous worker of the slot has not been dropped.
     pub fn take(&self, index: usize, delay: &Delay) -> OwnedMutexGuard<ResponderState> {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || {
@@ -149,7 +149,7 @@ impl ResponderStates {
                 task: TaskState {
                     delays: DelaySource::new(delay, self.seed, stream(slot, index)),
                     responder_id: self.first_id + index as i64,
-                    in_hand: None,
+                    current: None,
                     deaths: 0,
                 },
             }))
@@ -158,7 +158,7 @@ impl ResponderStates {
         state.try_lock_owned().expect("a slot has one worker at a time")
     }
 
-    /// The worker has left for good: its sockets are closed with its state.
+    /// Removes the state of a worker that has left, and closes its sockets.
     pub fn clear(&self, index: usize) {
         self.states.lock().unwrap_or_else(PoisonError::into_inner).remove(&index);
     }
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn workers_of_all_slots_have_streams_of_their_own() {
+    fn each_worker_of_each_slot_has_its_own_stream() {
         let slots = [None, Some("1"), Some("2"), Some("11"), Some("x3k9a"), Some("x3k9b")];
         let all = || slots.iter().flat_map(|slot| (0..3).map(|index| stream(*slot, index)));
         assert_eq!(all().collect::<BTreeSet<_>>().len(), 18);

@@ -77,13 +77,13 @@ async fn a_reply_that_fits_no_message_ends_the_one_it_answers_as_an_error_at_onc
         let (app, tier) = requester(socket).await;
         let mut peer = Peer::connect(app.addresses.requester.unwrap()).await;
         let error = json!({
-            "messageId": "", "requestId": "", "requesterId": "", "responseType": "Error", "body": "the message can't be read",
+            "messageId": "", "requestId": "", "requesterId": "", "responseType": "Error", "body": "the message cannot be parsed",
         });
         let forgeries = [
             (json!({ "messageId": "another" }), "another"),
             (json!({ "requestId": "another" }), "other ids"),
             (json!({ "requesterId": "another" }), "other ids"),
-            (error, "the message can't be read"),
+            (error, "the message cannot be parsed"),
             (json!({ "responseType": 7 }), "cannot be parsed"),
         ];
         let wrong = forgeries.len() as u64;

@@ -34,13 +34,13 @@ impl RoundRobin {
     pub fn deal(&self, waiting: &mut VecDeque<Frames>) -> io::Result<bool> {
         let mut moved = false;
         // With the lock, no worker disconnects between libzmq's choice of it and the message.
-        let _dealing = self.shared.as_ref().map(|shared| shared.lock());
+        let _lock = self.shared.as_ref().map(|shared| shared.lock());
         while let Some(frames) = waiting.pop_front() {
             if let Some(frames) = self.dealer.try_send(frames)? {
                 waiting.push_front(frames);
                 break;
             }
-            self.shared.iter().for_each(|shared| shared.dealt());
+            self.shared.iter().for_each(|shared| shared.sent());
             moved = true;
         }
         Ok(moved)

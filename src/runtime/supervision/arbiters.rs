@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use actix_rt::{Arbiter, ArbiterHandle};
 
-/// Arbiters of one tier. Requesters, responders and brokers have pools of their own, so that a task that burns CPU
-/// cannot freeze a requester.
+/// The arbiters of one tier. Requesters, responders and brokers have separate pools, so that a task with much computation does
+/// not block a requester.
 pub struct ArbiterPool {
     handles: Vec<ArbiterHandle>,
     /// Empty after `stop`.

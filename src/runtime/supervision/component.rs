@@ -1,4 +1,4 @@
-//! The actor that runs one worker of a pool. The work itself is a plain async function.
+//! An actor around an async function; the types that all supervised actors share.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -51,7 +51,7 @@ pub enum Exit {
     Failed(String),
     /// It panicked.
     Panicked(String),
-    /// Its actor was dropped in the middle: a panic in a handler, or the end of its arbiter.
+    /// Its actor was dropped before its end: by a panic in a handler, or with its arbiter.
     Killed,
 }
 
@@ -71,12 +71,12 @@ pub struct Crash;
 
 /// The actor of work that is an async function: its lifecycle. The actor of one slot, for one life.
 pub struct Component {
-    /// None once it has started.
+    /// `None` after the start.
     start: Option<Box<dyn FnOnce(Slot) -> Work>>,
     life: Life,
 }
 
-/// Tells the supervisor of the end when it is dropped, so that no way of dying goes unnoticed.
+/// Sends `Exited` to the supervisor when it is dropped, so also after a panic.
 pub struct ExitGuard {
     pub supervisor: Addr<Supervisor>,
     pub index: usize,
@@ -101,7 +101,7 @@ impl Component {
         })
     }
 
-    /// `start` makes its work.
+    /// `start` makes the work.
     pub fn new(life: Life, start: impl FnOnce(Slot) -> Work + 'static) -> Self {
         Self { start: Some(Box::new(start)), life }
     }
@@ -149,7 +149,7 @@ impl Handler<Crash> for Component {
 /// Calls what must go on: a panic in it, a fault of this program, is in the log, and the answer is `None`.
 pub fn guarded<T>(what: &'static str, log: &Logger, call: impl FnOnce() -> T) -> Option<T> {
     let result = std::panic::catch_unwind(AssertUnwindSafe(call));
-    result.map_err(|panic| error!(log, "panicked, going on"; "in" => what, "reason" => panic_message(&*panic))).ok()
+    result.map_err(|panic| error!(log, "panicked, continuing"; "in" => what, "reason" => panic_message(&*panic))).ok()
 }
 
 /// The text of a panic's payload.
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_loop_goes_on_after_a_panic_in_what_it_calls() {
+    fn a_loop_continues_after_a_panic_in_its_callback() {
         let log = Logger::root(Discard, o!());
         let answers =
             [1, 2, 3].map(|number| guarded("a test", &log, || if number == 2 { panic!("a fault") } else { number }));

@@ -1,4 +1,4 @@
-//! Supervised actors: `supervisor.rs` starts workers again, `supervised.rs` is what it needs of them, `component.rs` an actor
+//! Supervised actors: `supervisor.rs` restarts workers, `supervised.rs` has the trait of the actors, `component.rs` an actor
 //! around an async function, `arbiters.rs` the threads.
 
 mod arbiters;

@@ -1,4 +1,4 @@
-//! Actors of their own kind under a supervisor: what they have from it, and how they are kept going.
+//! The trait of supervised actors, what a supervisor gives them, and how they are polled.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use super::{Crash, Drain, Exit, ExitGuard, Slot, WorkError, panic_message};
 /// Starts the worker of a slot on an arbiter.
 pub type Spawn = Arc<dyn Fn(Life, &ArbiterHandle) -> WorkerHandle + Send + Sync>;
 
-/// What an actor has from its supervisor, for one life.
+/// What an actor gets from its supervisor at its start.
 pub struct Life {
     pub slot: Slot,
     guard: Option<ExitGuard>,
@@ -53,20 +53,19 @@ impl<A: Supervised> From<Addr<A>> for WorkerHandle {
 pub trait Supervised: Actor<Context = Context<Self>> + Handler<Drain> + Handler<Crash> + Unpin {
     fn life(&mut self) -> &mut Life;
 
-    /// Does all that can be done now, where messages and streams are not enough: see [`keep_going`]. Called after each message
-    /// that the actor has handled, and when anything it polled has become ready. Ready when the worker has left, or can't go
-    /// on.
+    /// Polls sockets and timers, and does all that can be done now; for actors that have called [`keep_going`]. Called after each
+    /// message of the actor, and when something that it has polled may be ready. Ready when the actor has drained, or failed.
     fn advance(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), WorkError>> {
         Poll::Pending
     }
 
-    /// Ends the actor: it has left, or can't go on.
+    /// Stops the actor, which has drained or failed.
     fn end(&mut self, result: Result<(), WorkError>, ctx: &mut Context<Self>) {
         self.life().ends(result.map_or_else(|error| Exit::Failed(error.to_string()), |()| Exit::Done));
         ctx.stop();
     }
 
-    /// Starts such actors, each made on its arbiter.
+    /// Starts actors that `new` makes, each on its arbiter.
     fn spawn(new: impl Fn(Life) -> Self + Clone + Send + Sync + 'static) -> Spawn {
         Arc::new(move |life, arbiter| {
             let new = new.clone();
@@ -75,7 +74,7 @@ pub trait Supervised: Actor<Context = Context<Self>> + Handler<Drain> + Handler<
     }
 }
 
-/// Keeps an actor going until it has left; called once, when it has started.
+/// Polls [`Supervised::advance`] until it is ready, then stops the actor. Call once, in `started`.
 pub fn keep_going<A: Supervised>(ctx: &mut Context<A>) {
     ctx.spawn(KeepGoing);
 }

@@ -38,7 +38,7 @@ struct SlotRecord {
     worker: Option<WorkerHandle>,
     /// `Drain` was sent to it.
     drains: bool,
-    /// Its worker died, and another one is to end what that one had.
+    /// Its worker died, and another one will be started, at least to complete the dead worker's messages.
     restarting: bool,
     started: Instant,
     backoff: ExponentialBackoff,
@@ -57,7 +57,7 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Starts the supervisor on the current arbiter, with as many workers as `spec.size` says.
+    /// Starts the supervisor on the current arbiter, with `spec.size` workers.
     pub fn launch(spec: PoolSpec) -> Addr<Self> {
         Self {
             spec,
@@ -168,7 +168,7 @@ impl Supervisor {
         ctx.run_later(wait, move |supervisor, ctx| {
             if supervisor.slots.get(index).is_some_and(|slot| slot.generation == generation) {
                 supervisor.spawn_worker(index, ctx);
-                // Where the pool has shrunk: it only ends what the worker before it had.
+                // If the pool has shrunk, the new worker only completes the dead worker's messages.
                 supervisor.drain_surplus();
             }
         });
@@ -298,10 +298,10 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn a_pool_that_drains_is_not_filled_again_and_ends() {
-        // The workers stay in their current work until the test releases them.
-        let in_hand = CancellationToken::new();
-        let ends = in_hand.clone();
+    async fn a_draining_pool_cannot_be_resized_and_ends() {
+        // The workers do not end before the test cancels this.
+        let work = CancellationToken::new();
+        let ends = work.clone();
         let (supervisor, size) = pool(
             2,
             Arc::new(move |slot| {
@@ -318,13 +318,13 @@ mod tests {
         let mut drain_came = size.clone();
         drain_came.wait_for(|size| *size == 0).await.unwrap();
         assert!(!supervisor.send(Resize(3)).await.unwrap(), "it drains");
-        in_hand.cancel();
+        work.cancel();
         drained.await.unwrap().unwrap();
         assert_eq!((supervisor.send(Resize(3)).await.unwrap(), *size.borrow()), (false, 0), "it has drained");
     }
 
     #[actix_rt::test]
-    async fn a_worker_that_dies_while_it_drains_has_a_successor_that_ends_its_work() {
+    async fn a_worker_that_dies_while_it_drains_is_restarted_to_complete_its_work() {
         let lives = Arc::new(AtomicUsize::new(0));
         let counted = lives.clone();
         let (supervisor, _size) = pool(

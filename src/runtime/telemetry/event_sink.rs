@@ -1,4 +1,4 @@
-//! Where the components of a process leave their events: those for its own web instance, and those for other processes.
+//! The queues of a process's events: one for the web instance in the process, one for web instances in other processes.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -8,27 +8,28 @@ use tokio::sync::mpsc;
 
 use crate::wire::Event;
 
-/// Events that may wait to be sent. More are left out: telemetry may lose, and must not grow.
+/// Maximum events in each queue. More are dropped: telemetry may lose events, and its memory is bounded.
 const OUTBOX: usize = 8_192;
 
-/// Takes events. Cheap to clone, never waits.
+/// Queues events without waiting. Clones share the queues.
 #[derive(Clone)]
 pub struct EventSink(Arc<Sink>);
 
 struct Sink {
     outbox: mpsc::Sender<Event>,
-    /// Whether there is a web instance in another process.
+    /// True if a web instance is in another process.
     elsewhere: AtomicBool,
-    /// The web instance of this process.
+    /// The queue of the web instance in this process.
     here: OnceLock<mpsc::Sender<Event>>,
-    /// How many per-message events each second may have.
+    /// Maximum per-message events per second.
     per_second: u64,
+    /// The start of the current second, and its per-message events.
     second: Mutex<(Instant, u64)>,
     dropped: AtomicU64,
 }
 
 impl EventSink {
-    /// An event sink and the end that the publisher reads. `per_second` bounds the per-message events.
+    /// An event sink, and the queue that the publisher reads. `per_second`: maximum per-message events per second.
     pub fn new(per_second: u64) -> (Self, mpsc::Receiver<Event>) {
         let (outbox, inbox) = mpsc::channel(OUTBOX);
         let sink = Sink {
@@ -42,7 +43,7 @@ impl EventSink {
         (Self(Arc::new(sink)), inbox)
     }
 
-    /// The end that the web instance of this process reads.
+    /// The queue that the web instance in this process reads. Call once.
     pub fn attach(&self) -> mpsc::Receiver<Event> {
         let (here, inbox) = mpsc::channel(OUTBOX);
         // A process has one web instance.
@@ -50,7 +51,7 @@ impl EventSink {
         inbox
     }
 
-    /// Publishes an event of an instance's or a worker's life.
+    /// Publishes an event to all web instances.
     pub fn emit(&self, event: Event) {
         if self.is_heard_elsewhere() {
             self.post(&self.0.outbox, event.clone());
@@ -58,22 +59,22 @@ impl EventSink {
         self.emit_here(event);
     }
 
-    /// Publishes an event for the web instance of this process alone.
+    /// Publishes an event to the web instance in this process only.
     pub fn emit_here(&self, event: Event) {
         if let Some(here) = self.0.here.get() {
             self.post(here, event);
         }
     }
 
-    /// Publishes an event of a single message, if this second's budget has room; it is made only then.
+    /// Publishes a per-message event to all web instances if this second's budget allows it. Calls `event` only then.
     pub fn emit_for_message(&self, event: impl FnOnce() -> Event) {
         if (self.is_heard_elsewhere() || self.0.here.get().is_some()) && self.has_budget() {
             self.emit(event());
         }
     }
 
-    /// Publishes an event of a request to other web instances, without bodies: the one in this process shows its requests
-    /// itself. How a request ended is always published, the rest if this second's budget has room.
+    /// Publishes a request's event, without the reply's body, to web instances in other processes: the one in this process sends
+    /// its own requests to its dashboards. Outcomes are always published, other events if this second's budget allows it.
     pub fn emit_elsewhere(&self, mut event: Event) {
         if self.is_heard_elsewhere() && (matches!(event, Event::Outcome { .. }) || self.has_budget()) {
             if let Event::Reply { reply, .. } = &mut event {
@@ -84,12 +85,12 @@ impl EventSink {
         }
     }
 
-    /// Events left out since the start.
+    /// Events dropped since the start.
     pub fn dropped(&self) -> u64 {
         self.0.dropped.load(Ordering::Relaxed)
     }
 
-    /// Whether there is a web instance in another process.
+    /// True if a web instance is in another process.
     pub fn is_heard_elsewhere(&self) -> bool {
         self.0.elsewhere.load(Ordering::Relaxed)
     }
@@ -100,7 +101,7 @@ impl EventSink {
         }
     }
 
-    /// Takes one event from this second's budget; where it is used up, the event counts as left out.
+    /// Takes one event from this second's budget. If it is used up, counts the event as dropped and returns false.
     fn has_budget(&self) -> bool {
         let room = {
             let mut second = self.0.second.lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,7 +122,7 @@ impl EventSink {
         self.0.elsewhere.store(heard, Ordering::Relaxed);
     }
 
-    /// Counts events that were left out.
+    /// Counts dropped events.
     pub fn left_out(&self, events: usize) {
         self.0.dropped.fetch_add(events as u64, Ordering::Relaxed);
     }
@@ -143,9 +144,9 @@ mod tests {
     }
 
     #[test]
-    fn events_are_made_only_where_somebody_listens() {
+    fn events_are_made_only_if_a_web_instance_gets_them() {
         let (sink, mut outbox) = EventSink::new(100);
-        sink.emit_for_message(|| panic!("nobody listens"));
+        sink.emit_for_message(|| panic!("no web instance gets it"));
         sink.emit_elsewhere(reply());
         assert!(outbox.try_recv().is_err());
         let mut here = sink.attach();
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn other_web_instances_get_requests_without_bodies_and_always_their_ends() {
+    fn other_web_instances_get_replies_without_bodies_and_every_outcome() {
         let (sink, mut outbox) = EventSink::new(1);
         sink.hear_elsewhere(true);
         (0..3).for_each(|_| sink.emit_elsewhere(reply()));

@@ -1,29 +1,29 @@
 //! The proof that telemetry comes from an instance with the deployment's token: an HMAC over each report.
 //!
-//! It keeps out who can connect and does not know the token. Who can read what goes over the network could send an old
-//! report again: against those there is CURVE.
+//! It excludes peers that do not know the token. It does not prevent replays: a peer that can read the network's traffic can send
+//! a recorded report again. CURVE prevents that.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::config::Secret;
 
-/// Signs reports, and knows whether one was signed with the same token.
+/// Signs reports with the token, and checks signatures.
 #[derive(Clone)]
 pub struct Proof(Hmac<Sha256>);
 
 impl Proof {
-    /// A proof by the token; none when it is no key for an HMAC, which takes any.
+    /// Uses the token as the key of the HMAC. HMAC accepts keys of any length, so this is never `None`.
     pub fn of(token: &Secret) -> Option<Self> {
         Hmac::new_from_slice(token.expose().as_bytes()).ok().map(Self)
     }
 
-    /// What goes with a report.
+    /// A report's signature: 32 bytes, HMAC-SHA256.
     pub fn sign(&self, report: &[u8]) -> Vec<u8> {
         self.0.clone().chain_update(report).finalize().into_bytes().to_vec()
     }
 
-    /// Whether a report came with what [`Self::sign`] gives for it. Takes as long for any wrong one.
+    /// True if this is the report's signature. Compares in constant time.
     pub fn holds(&self, report: &[u8], signature: &[u8]) -> bool {
         self.0.clone().chain_update(report).verify_slice(signature).is_ok()
     }
@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_proved_by_the_same_token_alone() {
+    fn only_the_same_token_proves_a_report() {
         // RFC 4231, test case 2.
         let signature = proof("Jefe").sign(b"what do ya want for nothing?");
         let hex: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();

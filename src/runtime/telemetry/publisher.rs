@@ -1,5 +1,5 @@
-//! Publishes this process's telemetry: events at once, the instances' snapshots every `telemetry.interval`. Web instances in
-//! other processes get it over ZeroMQ, the one in this process by a channel.
+//! Publishes this process's telemetry: events immediately, its instances' snapshots every `telemetry.interval`. Web instances in
+//! other processes get it over ZeroMQ, the one in this process through a queue.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -20,28 +20,28 @@ use crate::runtime::zeromq::Contexts;
 use crate::runtime::{Alarm, InstanceStatus};
 use crate::wire::{Event, WorkerState};
 
-/// Most events in one report.
+/// Maximum events taken from the queue at once.
 const BATCH: usize = 512;
 
-/// What the publisher of a process works with; it outlives the actor.
+/// What the publisher of a process works with. Outlives the actor.
 pub struct TelemetryContext {
     pub instances: Vec<Arc<InstanceStatus>>,
     pub event_sink: EventSink,
-    /// What is left in the sink for other processes.
+    /// The event sink's queue for other processes.
     pub outbox: Mutex<mpsc::Receiver<Event>>,
     pub interval: Duration,
     pub contexts: Arc<Contexts>,
-    /// What every report comes with.
+    /// Signs every report. `None` without a token.
     pub proof: Option<Proof>,
     /// The web instances of other processes.
     pub web: watch::Receiver<BTreeSet<SocketAddr>>,
 }
 
-/// The actor that publishes. Its events come from a channel that outlives it, and not by its mailbox: they are left there by all
-/// threads, without waiting, and those for which there is no room are left out.
+/// The actor that publishes. All threads put events into the queue in its context, which is bounded and outlives the actor;
+/// events do not go through its mailbox.
 pub struct TelemetryPublisher {
     context: Arc<TelemetryContext>,
-    /// None where it could not be made.
+    /// `None` if its socket could not be created.
     publisher: Option<Publisher>,
     renewal: Alarm,
     failure: Option<WorkError>,
@@ -90,7 +90,7 @@ impl TelemetryPublisher {
         }
     }
 
-    /// The state of every instance, for the web instance of this process and for others, and then these events.
+    /// Publishes a snapshot of each instance to all web instances, then the events in `then` to those in other processes.
     fn publish_snapshots(&mut self, then: Vec<Event>) {
         let mut events = vec![];
         for status in &self.context.instances {
@@ -126,13 +126,13 @@ impl StreamHandler<Emitted> for TelemetryPublisher {
     }
 
     fn finished(&mut self, _: &mut Self::Context) {
-        self.failure = Some(WorkError::Other("the events of this process have no source".to_owned()));
+        self.failure = Some(WorkError::Other("the queue of this process's events was closed".to_owned()));
     }
 }
 
 impl StreamHandler<WebChanged> for TelemetryPublisher {
     fn handle(&mut self, WebChanged(web): WebChanged, _: &mut Self::Context) {
-        debug!(self.life.slot.log, "telemetry goes to"; "web" => ?web);
+        debug!(self.life.slot.log, "sends telemetry to these web instances"; "web" => ?web);
         self.set_peers();
     }
 
@@ -154,7 +154,7 @@ impl StreamHandler<PeersChanged> for TelemetryPublisher {
 impl Handler<Drain> for TelemetryPublisher {
     type Result = ();
 
-    /// The last figures come before the goodbye.
+    /// Sends the last snapshots before the queued events, because `instance-gone` is the last of these.
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
         let left = {
             let mut outbox = self.context.outbox.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,7 +179,7 @@ impl Supervised for TelemetryPublisher {
         &mut self.life
     }
 
-    /// Makes connections anew that stay down.
+    /// Renews connections that stay down.
     fn advance(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), WorkError>> {
         loop {
             if let Some(failure) = self.failure.take() {
@@ -192,7 +192,7 @@ impl Supervised for TelemetryPublisher {
     }
 }
 
-/// The events that are left for other processes, as many at once as there are.
+/// The events for other processes, in batches of up to [`BATCH`].
 fn emitted(context: Arc<TelemetryContext>) -> impl Stream<Item = Emitted> {
     poll_fn(move |cx| {
         let mut events = Vec::new();

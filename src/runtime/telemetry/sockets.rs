@@ -1,4 +1,5 @@
-//! Telemetry: each instance's PUB socket connects to the web tier's SUB sockets. One way, JSON, and it may lose.
+//! The sockets of telemetry: the PUB of each process connects to the SUB of each web instance. It is one way, and may lose
+//! events.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -11,13 +12,13 @@ use super::{Allowance, Proof};
 use crate::runtime::zeromq::{Contexts, Frames, Peers, Socket, follow_up, memory};
 use crate::wire::Event;
 
-/// The largest report that is taken, in bytes: the states of 10,000 workers, the most that a setting allows, take half of it.
+/// Maximum bytes of a report. A snapshot of 10,000 workers, the maximum of the settings, takes half of it.
 pub const MAX_REPORT: usize = 2 << 20;
 
-/// About the most bytes of a report: what waits for a peer is counted in reports.
+/// Maximum bytes of a report with more than one event. Reports are kept short because the high-water mark counts reports.
 const REPORT: usize = 64 << 10;
 
-/// An instance's end.
+/// The PUB of a process.
 pub struct Publisher {
     socket: Socket,
     peers: Peers,
@@ -27,18 +28,20 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// A publisher without peers, which sends a proof with each report where it has one. Needs an actix runtime; fails
-    /// without a free file descriptor.
+    /// A publisher without peers. `proof` signs each report. Needs an actix runtime.
+    ///
+    /// # Errors
+    /// No file descriptor is free.
     pub fn new(contexts: &Contexts, proof: Option<Proof>) -> io::Result<Self> {
         let (sender, up) = watch::channel(BTreeSet::new());
-        // Every process has this one connection at least: what is wrong with its key shows here.
+        // With a monitor, because every process has this connection: the monitor reports a wrong key.
         let socket =
             contexts.watched_socket(zmq::PUB, "telemetry", move |address, news| follow_up(&sender, address, news))?;
         Ok(Self { socket: Socket::attach(socket)?, peers: Peers::new(contexts.renewal()), proof, up })
     }
 
-    /// Connects to addresses that are new, and disconnects from those that are not among them any more once their
-    /// connection is lost: a web instance that drains still shows what happens. Makes connections anew that stay down.
+    /// Connects to new addresses, and renews connections that stay down. Disconnects from an address that is not in the set any
+    /// more when its connection is lost: until then, a draining web instance still gets telemetry.
     pub fn set_peers(&mut self, addresses: &BTreeSet<SocketAddr>) -> io::Result<()> {
         let up = self.up.borrow_and_update().clone();
         self.peers.follow(self.socket.raw(), addresses, &up).map(drop)
@@ -54,8 +57,8 @@ impl Publisher {
         self.peers.next_renewal()
     }
 
-    /// Sends events, as JSON arrays, to whoever listens. Never waits: a peer that is slow or away misses them. How many were
-    /// left out, because they are longer than any peer takes.
+    /// Sends events, as JSON arrays, to all connected peers. Never waits: a slow peer misses events. Returns the number of events
+    /// that were dropped because they are longer than [`MAX_REPORT`].
     pub fn publish(&self, events: &[Event]) -> io::Result<usize> {
         let (reports, left_out) = reports(events)?;
         for report in reports {
@@ -67,7 +70,7 @@ impl Publisher {
     }
 }
 
-/// Events as JSON arrays, each of [`REPORT`] bytes or of one event that is longer; and how many are too long for that.
+/// Events as JSON arrays of up to [`REPORT`] bytes, or of one longer event; and the number of events above [`MAX_REPORT`].
 fn reports(events: &[Event]) -> serde_json::Result<(Vec<String>, usize)> {
     let mut reports: Vec<String> = vec![];
     let mut left_out = 0;
@@ -83,50 +86,52 @@ fn reports(events: &[Event]) -> serde_json::Result<(Vec<String>, usize)> {
     Ok((reports, left_out))
 }
 
-/// What an instance has told.
+/// Events from an instance.
 pub struct Report {
-    /// The address it came from.
+    /// The sender's address.
     pub peer: IpAddr,
     pub events: Vec<Event>,
 }
 
-/// Why a report is not taken.
+/// Why a report was dropped.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     #[error("it does not carry the proof of this deployment's token (admin.token)")]
     Unproved,
-    #[error("it can't be read, of another version? {0}")]
+    #[error("it cannot be parsed; is the sender of another version? {0}")]
     Unreadable(#[from] serde_json::Error),
-    #[error("where it comes from is not known")]
-    FromNowhere,
+    #[error("the address of its sender is not known")]
+    UnknownSender,
     #[error("its host sends more than an instance does (telemetry.events_per_second, telemetry.interval)")]
     TooFast,
 }
 
-/// The web tier's end.
+/// The SUB of a web instance.
 pub struct Subscriber {
     socket: Socket,
-    /// What each report has to come with.
+    /// Checks the signature of each report. `None`: reports need no signature.
     proof: Option<Proof>,
     allowance: Allowance,
 }
 
 impl Subscriber {
-    /// Wraps a bound SUB socket, which takes `per_second` bytes of each host, two seconds' worth at once. Fails without a
-    /// free file descriptor.
+    /// Wraps a bound SUB. `per_second`: maximum bytes per second from each host, with bursts of two seconds' bytes.
+    ///
+    /// # Errors
+    /// No file descriptor is free.
     pub fn new(bound: zmq::Socket, proof: Option<Proof>, per_second: u64) -> io::Result<Self> {
         bound.set_subscribe(b"")?;
         Ok(Self { socket: Socket::attach(bound)?, proof, allowance: Allowance::new(per_second) })
     }
 
-    /// Takes the next report; the inner error says why it is none. What a host sends beyond its allowance is not read. An
-    /// admin server that listens on every address of its host is given the one that its telemetry comes from.
+    /// Receives the next report. The inner error says why it was dropped; reports above the limit of their host are not parsed.
+    /// Addresses of admin servers are changed by [`place`].
     pub async fn next(&mut self) -> io::Result<Result<Report, TelemetryError>> {
         let mut frames: Frames = self.socket.recv().await?;
         let peer = frames[0].gets("Peer-Address").and_then(|address| address.parse::<IpAddr>().ok());
-        // A socket for both IPs tells of IPv4 in IPv6's form.
+        // A socket for IPv4 and IPv6 reports IPv4 addresses in their IPv6 form.
         Ok(match peer.map(|peer| peer.to_canonical()) {
-            None => Err(TelemetryError::FromNowhere),
+            None => Err(TelemetryError::UnknownSender),
             Some(peer) if !self.allowance.take(peer, memory(&frames), Instant::now()) => Err(TelemetryError::TooFast),
             Some(peer) => self.report(&frames, peer),
         })
@@ -143,20 +148,20 @@ impl Subscriber {
     }
 }
 
-/// Keeps an admin server's address only where it is on the host that tells it, whose address is put in the place of its
-/// own host's every address. What is called there carries the token.
+/// Removes the address of the admin server from a snapshot unless it is on the sender's host: calls to it carry the token. An
+/// unspecified address (0.0.0.0, [::]) is replaced by the sender's, `peer`.
 pub fn place(event: &mut Event, peer: IpAddr) {
     let Event::Instance { snapshot } = event else { return };
     let admin = &mut snapshot.instance.admin;
-    *admin = admin.and_then(|told| {
-        let ip = told.ip();
+    *admin = admin.and_then(|address| {
+        let ip = address.ip();
         let same_host = ip.is_unspecified() || ip == peer || (is_here(ip) && is_here(peer));
         let ip = if ip.is_unspecified() { peer } else { ip };
-        same_host.then_some(SocketAddr::new(ip, told.port()))
+        same_host.then_some(SocketAddr::new(ip, address.port()))
     });
 }
 
-/// True for an address of this machine: no other can be bound.
+/// True for an address of this machine: only those can be bound.
 fn is_here(ip: IpAddr) -> bool {
     ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
 }
@@ -167,7 +172,7 @@ mod tests {
     use crate::wire::{Tier, snapshot};
 
     #[test]
-    fn many_events_are_told_in_reports_of_a_bounded_length() {
+    fn events_are_split_into_reports_of_a_bounded_length() {
         let event = |length: usize| {
             let reason = "x".repeat(length);
             Event::InstanceGone { id: "a".into(), at: 1, reason }
@@ -178,23 +183,23 @@ mod tests {
         assert_eq!(left_out, 1);
         events.remove(6);
         assert_eq!(reports.len(), 4, "{:?}", reports.iter().map(String::len).collect::<Vec<_>>());
-        let told = reports.iter().flat_map(|report| serde_json::from_str::<Vec<Event>>(report).unwrap());
-        assert_eq!(told.collect::<Vec<_>>(), events);
+        let received = reports.iter().flat_map(|report| serde_json::from_str::<Vec<Event>>(report).unwrap());
+        assert_eq!(received.collect::<Vec<_>>(), events);
     }
 
-    fn placed(told: &str, peer: &str) -> Option<String> {
+    fn placed(admin: &str, peer: &str) -> Option<String> {
         let mut snapshot = Box::new(snapshot("a", Tier::Broker));
-        snapshot.instance.admin = Some(told.parse().unwrap());
+        snapshot.instance.admin = Some(admin.parse().unwrap());
         let mut event = Event::Instance { snapshot };
         place(&mut event, peer.parse().unwrap());
         let Event::Instance { snapshot } = event else { panic!() };
         snapshot.instance.admin.map(|admin| admin.to_string())
     }
 
-    // Addresses for documentation are never this machine's.
+    // 192.0.2.0/24 is reserved for documentation, so never an address of this machine.
     #[test]
-    fn an_admin_server_is_on_the_host_that_tells_of_it() {
-        for (told, peer, kept) in [
+    fn an_admin_address_is_kept_if_it_is_on_the_senders_host() {
+        for (admin, peer, kept) in [
             ("0.0.0.0:9090", "192.0.2.7", Some("192.0.2.7:9090")),
             ("192.0.2.7:9090", "192.0.2.7", Some("192.0.2.7:9090")),
             ("192.0.2.8:9090", "192.0.2.7", None),
@@ -204,12 +209,12 @@ mod tests {
             ("192.0.2.7:9090", "127.0.0.1", None),
             ("[::]:9090", "127.0.0.1", Some("127.0.0.1:9090")),
         ] {
-            assert_eq!(placed(told, peer).as_deref(), kept, "{told} told by {peer}");
+            assert_eq!(placed(admin, peer).as_deref(), kept, "{admin} from {peer}");
         }
     }
 
     #[test]
-    fn an_address_with_a_path_is_none() {
+    fn only_an_ip_and_a_port_are_an_admin_address() {
         let mut event = serde_json::json!([{ "type": "instance", "snapshot": snapshot("a", Tier::Broker) }]);
         for admin in ["127.0.0.1:80/x?y=", "evil.example:80", "127.0.0.1", "u@127.0.0.1:80"] {
             event[0]["snapshot"]["instance"]["admin"] = admin.into();

@@ -10,7 +10,7 @@ use slog::Logger;
 use super::{Frames, Socket, refusal};
 use crate::runtime::supervision::guarded;
 
-/// Numbers the monitors of the process, for unique endpoints.
+/// Monitors started in this process, for unique endpoints.
 static MONITORS: AtomicU64 = AtomicU64::new(0);
 
 const CONNECTED: u16 = zmq::SocketEvent::CONNECTED as u16;
@@ -39,20 +39,23 @@ pub fn monitor(socket: &zmq::Socket, context: &zmq::Context, events: u16) -> zmq
     Ok(pair)
 }
 
-/// Calls `on_event` for each event of a [`monitor`] until the monitored socket is closed. The task must run that long,
-/// because an unread monitor blocks libzmq's I/O thread; so it also goes on after a panic in `on_event`.
-pub fn watch(monitor: zmq::Socket, log: Logger, mut on_event: impl FnMut(Told) + 'static) -> io::Result<()> {
+/// Starts a task that calls `on_message` for each message of a [`monitor`], until the monitored socket is closed. The task also
+/// continues after a panic in `on_message`, because a monitor that is not read blocks libzmq's I/O thread.
+///
+/// # Errors
+/// No file descriptor is free.
+pub fn watch(monitor: zmq::Socket, log: Logger, mut on_message: impl FnMut(Told) + 'static) -> io::Result<()> {
     let monitor = Socket::attach(monitor)?;
-    let mut tell = move |told| guarded("a socket's monitor", &log, || on_event(told)).unwrap_or_default();
+    let mut handle = move |message| guarded("a socket's monitor", &log, || on_message(message)).unwrap_or_default();
     actix_rt::spawn(async move {
         while let Ok(frames) = monitor.recv().await {
             match parse(&frames) {
                 Some(Told::Event { event: MONITOR_STOPPED, .. }) => break,
-                Some(event) => tell(event),
+                Some(message) => handle(message),
                 None => {}
             }
         }
-        tell(Told::Closed);
+        handle(Told::Closed);
     });
     Ok(())
 }
@@ -121,7 +124,7 @@ impl Connections {
         Some(address).zip(news)
     }
 
-    /// Call when the socket was closed. Returns the connections that were up.
+    /// Call after the socket was closed. Returns the addresses whose connections were up.
     pub fn close(&mut self) -> Vec<SocketAddr> {
         self.phases.drain().filter(|(_, phase)| *phase == Phase::Up).map(|(address, _)| address).collect()
     }
@@ -157,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handshake_that_fails_has_one_reason() {
+    fn a_failed_handshake_is_reported_once_with_its_reason() {
         const MECHANISM_MISMATCH: u32 = 0x1100_0002;
         let changes = news([(CONNECTED, 0), (HANDSHAKE_FAILED_PROTOCOL, MECHANISM_MISMATCH), (DISCONNECTED, 0)]);
         assert!(matches!(changes[..], [PeerNews::Refused(reason)] if reason.contains("has a key")), "{changes:?}");

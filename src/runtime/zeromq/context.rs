@@ -1,4 +1,4 @@
-//! ZeroMQ contexts and the options every socket of ours has.
+//! ZeroMQ contexts, and the options that all sockets have.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,38 +13,41 @@ use super::{
 };
 use crate::config::CurveKey;
 
-/// The shortest time for which a connection may be down before it is made anew: a round trip and a handshake fit in.
-const SHORTEST_RENEWAL: Duration = Duration::from_millis(200);
+/// Minimum time after which a connection that is down is renewed: enough for a round trip and a handshake.
+const MIN_RENEWAL: Duration = Duration::from_millis(200);
 
-/// How the sockets of an instance treat their connections.
+/// Options of all sockets of an instance.
 #[derive(Clone, Copy, Debug)]
 pub struct SocketOptions {
     pub connect_timeout: Duration,
-    /// Between ZMTP heartbeats, or, where a socket listens, TCP's probes.
+    /// Interval of ZMTP heartbeats on sockets that connect, and of TCP keep-alive probes on sockets that bind.
     pub heartbeat: Duration,
-    /// Silence after which a connection counts as dead.
+    /// Silence after which a connection is closed.
     pub heartbeat_timeout: Duration,
+    /// First wait of libzmq before it reconnects.
     pub reconnect_min: Duration,
+    /// Maximum wait of libzmq before it reconnects.
     pub reconnect_max: Duration,
-    /// The largest frame taken, in bytes; a peer that sends a larger one is disconnected.
+    /// Maximum size of a received frame, in bytes. A peer that sends a larger one is disconnected.
     pub max_frame_bytes: u64,
     /// Messages queued per connection and direction before a send has to wait; 0: no limit.
     pub high_water_mark: u32,
-    /// How long a closed socket may go on sending what it holds.
+    /// How long a closed socket continues to send its queued messages.
     pub linger: Duration,
 }
 
-/// Sockets that meet over `inproc://`: those of 10,000 workers, twice, because closed ones last for a moment.
+/// Maximum sockets of the first context: 10,000 workers, twice, because libzmq removes a closed socket only after a moment.
 const MAX_INPROC_SOCKETS: i32 = 20_480;
 
-/// A growing set of contexts: one that has its 1,023 sockets is followed by another. Sockets that meet over `inproc://` must
-/// come from one context: the first is theirs alone, and holds more.
+/// The contexts of a process. Sockets that connect to one another over `inproc://` must be in one context: the first one is for
+/// them and for sockets that bind, with up to [`MAX_INPROC_SOCKETS`]. Other sockets are in further contexts with up to 1,023
+/// each; if all are full, another context is made.
 pub struct Contexts {
     all: Mutex<Vec<zmq::Context>>,
     options: SocketOptions,
-    /// What both ends of a connection between processes have to have.
+    /// The CURVE key, the same at both ends of a connection. `None`: no encryption.
     key: Option<CurveKey>,
-    /// The authenticator of the first context, once there is something to guard.
+    /// Starts the first context's authenticator with the first socket that will bind.
     authenticator: Once,
     log: Logger,
 }
@@ -55,19 +58,21 @@ impl Contexts {
         Self { all: Mutex::new(vec![context_for(MAX_INPROC_SOCKETS)]), options, key, authenticator: Once::new(), log }
     }
 
-    /// The context that sockets meet in over `inproc://`.
+    /// The context for `inproc://`.
     pub fn first(&self) -> zmq::Context {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)[0].clone()
     }
 
-    /// A socket with the instance's options that will connect, in whichever context but the first has room. Fails when the
-    /// process is out of file descriptors.
+    /// A socket that will connect, with the instance's options, in a context that has room.
+    ///
+    /// # Errors
+    /// No file descriptor is free.
     pub fn socket(&self, kind: zmq::SocketType) -> io::Result<zmq::Socket> {
         self.with_room(|context| self.connecting(context.socket(kind)?))
     }
 
-    /// The same, and `told` hears what becomes of its connections; those to peers that can't be talked to are logged.
-    /// `here` says in the log which socket it is. Needs an actix system.
+    /// Like [`Self::socket`], with a monitor: calls `told` for each change of a connection, and logs failed handshakes.
+    /// `here`: the socket's name in the log. Needs an actix system.
     pub fn watched_socket(
         &self,
         kind: zmq::SocketType,
@@ -94,7 +99,7 @@ impl Contexts {
         Ok(socket)
     }
 
-    /// What `make` makes in the first context that has room for it, of those not kept for `inproc://`.
+    /// Calls `make` with a context that has room, other than the first one.
     fn with_room<T>(&self, make: impl Fn(&zmq::Context) -> zmq::Result<T>) -> io::Result<T> {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         // Each of them: sockets that were closed leave room behind.
@@ -110,14 +115,14 @@ impl Contexts {
         Ok(made)
     }
 
-    /// A socket with the instance's options in the first context, for `inproc://` or to connect.
+    /// A socket for `inproc://`, with the instance's options.
     pub fn inproc_socket(&self, kind: zmq::SocketType) -> io::Result<zmq::Socket> {
         Ok(self.connecting(self.first().socket(kind)?)?)
     }
 
-    /// A socket with the instance's options in the first context, for other processes to connect to. `here` says in the
-    /// log which one it is. Needs an actix system.
-    pub fn server_socket(&self, kind: zmq::SocketType, here: &'static str) -> io::Result<zmq::Socket> {
+    /// A socket that will bind, with the instance's options, for other processes to connect to. `name`: the socket's name in the
+    /// log. Needs an actix system.
+    pub fn server_socket(&self, kind: zmq::SocketType, name: &'static str) -> io::Result<zmq::Socket> {
         let mut socket = self.first().socket(kind)?;
         self.options.apply(&socket)?;
         self.options.notice_dead_peers(&mut socket)?;
@@ -131,9 +136,9 @@ impl Contexts {
             }
             None => refuse_old_peers(&socket)?,
         }
-        let (has_key, mut refusals) = (self.key.is_some(), RefusalLog::new(here, self.log.clone()));
-        watch(monitor(&socket, &self.first(), REFUSALS)?, self.log.clone(), move |told| {
-            if let Told::Event { event, value, .. } = told
+        let (has_key, mut refusals) = (self.key.is_some(), RefusalLog::new(name, self.log.clone()));
+        watch(monitor(&socket, &self.first(), REFUSALS)?, self.log.clone(), move |message| {
+            if let Told::Event { event, value, .. } = message
                 && let Some(reason) = refusal(event, value, has_key)
             {
                 refusals.tell(reason, None);
@@ -142,24 +147,24 @@ impl Contexts {
         Ok(socket)
     }
 
-    /// The time between heartbeats.
+    /// Interval of ZMTP heartbeats.
     pub fn heartbeat(&self) -> Duration {
         self.options.heartbeat
     }
 
-    /// When a connection that is down is made anew.
+    /// When a connection that is down is renewed.
     pub fn renewal(&self) -> RenewalPolicy {
         let SocketOptions { connect_timeout, reconnect_min, reconnect_max, .. } = self.options;
         RenewalPolicy {
-            // libzmq's first tries to connect again come after one and three times `reconnect_min`, with jitter.
-            first: (reconnect_min * 4).max(SHORTEST_RENEWAL),
+            // libzmq's first attempts to reconnect come after one and three times `reconnect_min`, with jitter.
+            first: (reconnect_min * 4).max(MIN_RENEWAL),
             longest: reconnect_max.max(connect_timeout + self.options.handshake()),
         }
     }
 
     fn connecting(&self, socket: zmq::Socket) -> zmq::Result<zmq::Socket> {
         self.options.apply(&socket)?;
-        self.options.beat(&socket)?;
+        self.options.send_heartbeats(&socket)?;
         match &self.key {
             Some(key) => connect_with(key, &socket)?,
             None => refuse_old_peers(&socket)?,
@@ -169,23 +174,23 @@ impl Contexts {
 }
 
 impl SocketOptions {
-    /// The longest handshake. libzmq's default is 30 s, far longer than a peer of ours takes.
+    /// Timeout of the handshake. libzmq's default is 30 s, far more than a peer of this program needs.
     fn handshake(&self) -> Duration {
         self.connect_timeout.max(Duration::from_secs(3))
     }
 
-    /// Has a socket that connects send ZMTP heartbeats. libzmq ends the whole process where a heartbeat is due on a
-    /// connection that was lost while its input was stopped, because more waited than its RCVHWM (4.3.4, `timer_event` and
-    /// the assertion in `out_event` of stream_engine_base.cpp). So these have none: what comes to them is bounded by what
-    /// they asked for, and by `broker.queue_bytes`.
-    fn beat(&self, socket: &zmq::Socket) -> zmq::Result<()> {
+    /// Makes a socket that connects send ZMTP heartbeats. libzmq aborts the process if a heartbeat is due on a connection that
+    /// was lost while libzmq did not read it because RCVHWM was reached (4.3.4, `timer_event` and the assertion in `out_event`
+    /// of stream_engine_base.cpp). So these sockets have no RCVHWM: `broker.queue_bytes` and the messages that they have sent
+    /// limit what they receive.
+    fn send_heartbeats(&self, socket: &zmq::Socket) -> zmq::Result<()> {
         socket.set_rcvhwm(0)?;
         socket.set_heartbeat_ivl(millis(self.heartbeat))?;
         socket.set_heartbeat_timeout(millis(self.heartbeat_timeout))
     }
 
-    /// Has a socket that listens give up peers that are gone without a word. It answers heartbeats and sends none, see
-    /// [`Self::beat`]: strangers can stop its input. TCP's own probes count in whole seconds.
+    /// Makes a socket that binds close the connections of dead peers, by TCP keep-alive, whose times are whole seconds. The
+    /// socket answers ZMTP heartbeats and sends none, see [`Self::send_heartbeats`]: any peer can make it reach its RCVHWM.
     fn notice_dead_peers(&self, socket: &mut zmq::Socket) -> zmq::Result<()> {
         let seconds = i32::try_from(self.heartbeat.as_secs().max(1)).unwrap_or(i32::MAX);
         socket.set_tcp_keepalive(1)?;
@@ -209,8 +214,8 @@ impl SocketOptions {
     }
 }
 
-/// With a domain libzmq refuses what is not ZMTP 3. Else it takes any program's first bytes for ZMTP 1, and the connection
-/// for one to exchange messages by; and it does not tell by which connection a frame came.
+/// Makes libzmq refuse peers that do not use ZMTP 3, by a ZAP domain. Otherwise it takes the first bytes of any program for
+/// ZMTP 1, exchanges messages with it, and does not report on which connection its frames arrive.
 fn refuse_old_peers(socket: &zmq::Socket) -> zmq::Result<()> {
     socket.set_zap_domain("swarmq")
 }
@@ -269,9 +274,9 @@ mod tests {
         stream
     }
 
-    /// libzmq ended the process in this case, see [`SocketOptions::beat`].
+    /// libzmq ended the process in this case, see [`SocketOptions::send_heartbeats`].
     #[actix_rt::test]
-    async fn a_peer_that_is_lost_with_more_sent_than_is_taken_does_no_harm() {
+    async fn the_loss_of_a_peer_whose_input_is_paused_does_not_end_the_process() {
         const HEARTBEAT: Duration = Duration::from_millis(20);
         let contexts = contexts(HEARTBEAT);
         let router = contexts.server_socket(zmq::ROUTER, "test").unwrap();
@@ -280,15 +285,15 @@ mod tests {
         let endpoint = router.get_last_endpoint().unwrap().unwrap();
         let address = endpoint.strip_prefix("tcp://").unwrap();
         let mut lost = dealer(address);
-        // Far more than the mark, and than libzmq reads at once.
+        // Far more than RCVHWM, and than libzmq reads at once.
         let messages = [&[0, 200][..], &[b'x'; 200]].concat().repeat(100);
         lost.write_all(&messages).unwrap();
         let router = Socket::attach(router).unwrap();
         assert_eq!(router.recv().await.unwrap()[1].len(), 200);
-        // Closed so that the other side sees an error, and not an end that it would have to read to.
+        // Reset, so that libzmq sees an error without reading the rest.
         socket2::SockRef::from(&lost).set_linger(Some(Duration::ZERO)).unwrap();
         drop(lost);
-        // Whatever heartbeats are due come in this time, to which no event answers.
+        // Time for several heartbeats to become due. There is no event to wait for.
         assert!(timeout(HEARTBEAT * 10, sleep(Duration::MAX)).await.is_err());
         let mut next = dealer(address);
         next.write_all(b"\x00\x04next").unwrap();
@@ -302,7 +307,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn a_message_without_end_ends_its_connection_and_no_other() {
+    async fn a_message_without_end_closes_its_own_connection_only() {
         for kind in [zmq::ROUTER, zmq::DEALER] {
             let contexts = contexts(Duration::from_secs(1));
             let server = contexts.server_socket(kind, "test").unwrap();
@@ -330,10 +335,10 @@ mod tests {
         let server = contexts(Duration::from_secs(1)).server_socket(zmq::ROUTER, "test").unwrap();
         server.bind("tcp://127.0.0.1:*").unwrap();
         let endpoint = server.get_last_endpoint().unwrap().unwrap();
-        // By their first ten bytes; and ZMTP 2.0, a DEALER without an id.
+        // Ten bytes that libzmq would take for ZMTP 1, and the greeting of a ZMTP 2.0 DEALER.
         for greeting in [&b"GET / HTTP"[..], b"\xff\0\0\0\0\0\0\0\x01\x7f\x01\x05\0\0"] {
             let mut stream = TcpStream::connect(endpoint.strip_prefix("tcp://").unwrap()).unwrap();
-            // Sooner than the handshake's time is over, which would end it too.
+            // Shorter than the timeout of the handshake, which would close the connection too.
             stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
             stream.write_all(greeting).unwrap();
             let end = stream.read_to_end(&mut vec![]).map_err(|error| error.kind());

@@ -49,7 +49,7 @@ pub fn start_authenticator(context: &zmq::Context, key: CurveKey, log: Logger) -
     actix_rt::spawn(async move {
         let refusals = LogLimit::default();
         while let Ok(call) = socket.recv().await {
-            // It goes on after a panic: without it no peer is admitted.
+            // The loop continues after a panic: without it, no peer would be admitted.
             let answer = guarded("the authenticator", &log, || authenticate(&call, &key));
             let answer = answer.unwrap_or_else(|| {
                 let frames = answer_to(&call, b"500", b"a fault in the authenticator");
@@ -106,24 +106,24 @@ pub fn refusal(event: u16, value: u32, has_key: bool) -> Option<&'static str> {
     }
 }
 
-/// Logs why handshakes with peers fail. `here`: the socket's name in the log.
+/// Logs why handshakes with peers fail. `name`: the socket's name in the log.
 pub struct RefusalLog {
-    here: &'static str,
+    name: &'static str,
     log: Logger,
     limit: LogLimit,
 }
 
 impl RefusalLog {
-    pub fn new(here: &'static str, log: Logger) -> Self {
-        Self { here, log, limit: LogLimit::default() }
+    pub fn new(name: &'static str, log: Logger) -> Self {
+        Self { name, log, limit: LogLimit::default() }
     }
 
     /// `peer`: the address that the socket connects to; `None` if it listens.
     pub fn tell(&mut self, reason: &'static str, peer: Option<SocketAddr>) {
         if let Some(times) = self.limit.allow(reason) {
             let peer = peer.map(|peer| peer.to_string());
-            warn!(self.log, "a peer can't be talked to: {}", reason;
-                "socket" => self.here, "peer" => peer, "times" => times);
+            warn!(self.log, "the handshake with a peer failed: {}", reason;
+                "socket" => self.name, "peer" => peer, "times" => times);
         }
     }
 }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn handshakes_that_fail_for_other_reasons_than_a_key_are_not_explained() {
+    fn only_failures_of_handshakes_by_keys_are_explained() {
         const PROTOCOL: u16 = zmq::SocketEvent::HANDSHAKE_FAILED_PROTOCOL as u16;
         const AUTH: u16 = zmq::SocketEvent::HANDSHAKE_FAILED_AUTH as u16;
         assert!(refusal(AUTH, 400, true).unwrap().starts_with("it does not accept the key that is set here"));

@@ -9,7 +9,7 @@ thread_local! {
     static MAX_SOCKETS: Cell<Option<c_int>> = const { Cell::new(None) };
 }
 
-// In place of this function of libzmq the linker has all others call ours (`--wrap`, see build.rs).
+// The linker redirects calls of this function of libzmq to `__wrap_zmq_ctx_new` (`--wrap`, see build.rs).
 unsafe extern "C" {
     #[link_name = "__real_zmq_ctx_new"]
     fn new_context() -> *mut c_void;
@@ -22,13 +22,13 @@ unsafe extern "C" fn new_context_with_limit() -> *mut c_void {
     if let Ok(Some(limit)) = MAX_SOCKETS.try_with(Cell::take)
         && !context.is_null()
     {
-        // SAFETY: the context was made just now. An error, of a limit out of range, leaves the default.
+        // SAFETY: the context is valid. An error means that the limit is out of range; the default stays.
         unsafe { zmq_sys::zmq_ctx_set(context, zmq_sys::ZMQ_MAX_SOCKETS as c_int, limit) };
     }
     context
 }
 
-/// A context for so many sockets. libzmq takes 12 bytes for each, used or not, from the first socket on.
+/// A context for up to `max_sockets` sockets. libzmq allocates 12 bytes for each, used or not, when the first one is made.
 pub fn context_for(max_sockets: c_int) -> zmq::Context {
     MAX_SOCKETS.set(Some(max_sockets));
     zmq::Context::new()

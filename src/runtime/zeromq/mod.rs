@@ -26,4 +26,4 @@ pub use renewal::{Renewal, renew};
 pub use shared_dealer::SharedDealer;
 use socket::set_tcp_user_timeout;
 pub use socket::{Frames, Routed, Socket, frames_of, memory};
-use unfinished::{Weight, bound_unfinished, forget, tell_closed, weigh};
+use unfinished::{Weight, bound_unfinished, forget, log_closed, weigh};

@@ -1,26 +1,26 @@
-//! What happens at a socket with one peer and IMMEDIATE: such a socket is writable just while its peer is connected.
+//! Events of a socket with one peer and ZMQ_IMMEDIATE. Such a socket is writable only while its peer is connected.
 
 use std::io;
 use std::task::{Context, Poll};
 
 use super::{Frames, Socket};
 
-/// What a socket had to say.
+/// An event of a socket.
 pub enum PeerEvent {
     Received(Frames),
     Connected,
     Disconnected,
 }
 
-/// Ready when something has come, or the connection is not any more what `up` says. The connection comes before its first
-/// message, and the last message before the loss of its connection.
+/// Ready with the next message, or with a change of the connection. `up`: the connection was up after the last event. A new
+/// connection is reported before its first message, a lost one after its last message.
 pub fn poll_peer(socket: &Socket, up: bool, cx: &mut Context<'_>) -> Poll<io::Result<PeerEvent>> {
     loop {
         let events = socket.events()?;
         if events.writable && !up {
             return Poll::Ready(Ok(PeerEvent::Connected));
         }
-        // A REQ that has sent nothing may not even be asked for a message.
+        // Checked first: receiving from a REQ that has sent nothing fails.
         if events.readable {
             match socket.try_recv()? {
                 Some(frames) => return Poll::Ready(Ok(PeerEvent::Received(frames))),

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_left_the_name_is_kept_while_its_connection_is_up() {
+    fn a_peer_that_discovery_does_not_list_is_kept_while_its_connection_is_up() {
         let (mut peers, socket) = peers();
         let changes = peers.follow(&socket, &set(&[1, 2]), &set(&[])).unwrap();
         assert_eq!(changes, PeerChanges { new: vec![address(1), address(2)], gone: vec![] });
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_stays_down_is_due_again_and_again_and_one_that_is_up_is_not() {
+    async fn a_connection_is_due_for_renewal_again_and_again_until_it_is_up() {
         let (mut peers, socket) = peers();
         peers.follow(&socket, &set(&[1]), &set(&[])).unwrap();
         for _ in 0..3 {

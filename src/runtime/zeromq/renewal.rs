@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_that_stays_down_is_made_anew_at_growing_intervals() {
+    async fn a_connection_that_stays_down_is_renewed_at_growing_intervals() {
         let mut renewal = Renewal::new(POLICY);
         assert!(!renewal.take_turn());
         for at_least in [1.0, 2.0, 4.0, 8.0, 8.0] {

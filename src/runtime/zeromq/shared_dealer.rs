@@ -1,38 +1,39 @@
-//! What a DEALER and its peers in the same process share: by it a peer can leave without losing a message.
+//! A lock and a counter that a DEALER shares with its peers in the same process, so that a peer can leave without losing
+//! messages.
 //!
-//! libzmq deals to a peer until it knows that the peer has left. Whatever it dealt between a peer's last look and that
-//! moment would be lost.
+//! libzmq sends to a peer until it has processed the peer's disconnection. Messages that it sent after the peer's last receive
+//! would be lost.
 
 use std::sync::atomic::{AtomicIsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A lock, and a count of messages on their way.
+/// See the top of this file.
 #[derive(Debug, Default)]
 pub struct SharedDealer {
     dealing: Mutex<()>,
-    untaken: AtomicIsize,
+    queued: AtomicIsize,
 }
 
 impl SharedDealer {
-    /// Held by the DEALER's owner while it sends, and by a peer that leaves: it takes in what was dealt to it, and
-    /// disconnects. The DEALER takes in the news of that before it sends again ([`super::Socket::try_send`]).
+    /// The DEALER's owner holds the lock while it sends. A peer that leaves holds it while it receives its last messages and
+    /// disconnects. The DEALER processes the disconnection before it sends again ([`super::Socket::try_send`] reads its events).
     pub fn lock(&self) -> MutexGuard<'_, ()> {
         self.dealing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A message was dealt out.
-    pub fn dealt(&self) {
-        self.untaken.fetch_add(1, Ordering::Relaxed);
+    /// The DEALER has sent a message.
+    pub fn sent(&self) {
+        self.queued.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A peer has taken one.
-    pub fn taken(&self) {
-        self.untaken.fetch_sub(1, Ordering::Relaxed);
+    /// A peer has received a message.
+    pub fn received(&self) {
+        self.queued.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Messages that were dealt out and that no peer has taken.
-    pub fn untaken(&self) -> usize {
-        // Below zero for the moment in which a peer is faster than the count.
-        usize::try_from(self.untaken.load(Ordering::Relaxed)).unwrap_or(0)
+    /// Messages sent that no peer has received.
+    pub fn queued(&self) -> usize {
+        // Below zero for a moment if a peer receives a message before it is counted as sent.
+        usize::try_from(self.queued.load(Ordering::Relaxed)).unwrap_or(0)
     }
 }

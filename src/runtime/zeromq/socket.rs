@@ -14,7 +14,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 use zmq::PollEvents;
 use zmq_sys::zmq_msg_t;
 
-use super::{Weight, forget, tell_closed, weigh};
+use super::{Weight, forget, log_closed, weigh};
 
 /// The frames of one multipart message, in order.
 pub type Frames = Vec<zmq::Message>;
@@ -72,7 +72,7 @@ unsafe extern "C" {
 /// Closes a connection whose incomplete message exceeds the limit (`unfinished.rs`), and drops the message's further frames.
 #[unsafe(export_name = "__wrap__ZN3zmq6pipe_t5writeEPKNS_5msg_tE")]
 unsafe extern "C" fn write_bounded(pipe: *mut c_void, frame: *mut zmq_msg_t) -> bool {
-    // SAFETY: libzmq gives an initialised frame, which nobody else has until it is in the pipe.
+    // SAFETY: libzmq passes an initialised frame, which no other code uses until it is in the pipe.
     let (more, bytes) = unsafe { (zmq_sys::zmq_msg_more(frame) != 0, zmq_sys::zmq_msg_size(frame)) };
     let weight = weigh(pipe.addr(), bytes + PER_FRAME, more);
     // SAFETY: as above. Frames that this process sends have no such properties.
@@ -80,7 +80,7 @@ unsafe extern "C" fn write_bounded(pipe: *mut c_void, frame: *mut zmq_msg_t) -> 
         && let Some(fd) = unsafe { property(frame, c"__fd") }.and_then(|fd| fd.parse().ok())
     {
         if weight == Weight::Exceeds {
-            tell_closed(unsafe { property(frame, c"Peer-Address") }.unwrap_or("unknown"));
+            log_closed(unsafe { property(frame, c"Peer-Address") }.unwrap_or("unknown"));
             // SAFETY: this is the connection's I/O thread, the only one that closes the descriptor. It sees the end of the
             // connection next, and rolls the message back.
             let connection = unsafe { BorrowedFd::borrow_raw(fd) };
@@ -171,7 +171,7 @@ impl Socket {
     pub fn try_recv(&self) -> io::Result<Option<Frames>> {
         let mut frames = Frames::with_capacity(4);
         loop {
-            // Once the first frame is here the others are too: ZeroMQ delivers multipart messages atomically.
+            // If the first frame has arrived, the others have too: ZeroMQ delivers multipart messages atomically.
             match self.inner.recv_msg(zmq::DONTWAIT) {
                 Ok(frame) => {
                     let more = frame.get_more();
@@ -222,7 +222,7 @@ impl Socket {
         Ok(None)
     }
 
-    /// Sends a message by a ROUTER with ROUTER_MANDATORY, to the peer that its first frame names.
+    /// Sends a message on a ROUTER with ROUTER_MANDATORY, to the peer whose routing id is its first frame.
     pub fn try_route(&self, mut frames: Frames) -> io::Result<Routed> {
         // ZeroMQ looks the peer up by the first frame. Sending a copy of it keeps `frames` whole if the peer can't take them.
         match self.inner.send(&frames[0][..], zmq::DONTWAIT | zmq::SNDMORE) {
@@ -234,7 +234,7 @@ impl Socket {
         Ok(Routed::Sent)
     }
 
-    /// Sends a copy of a message by a ROUTER with ROUTER_MANDATORY; false when the peer is not connected, or has no room.
+    /// Sends a copy of a message on a ROUTER with ROUTER_MANDATORY; false if the peer is not connected, or its queue is full.
     pub fn try_route_to<'a>(&self, peer: &[u8], frames: impl IntoIterator<Item = &'a [u8]>) -> io::Result<bool> {
         match self.inner.send(peer, zmq::DONTWAIT | zmq::SNDMORE) {
             Err(zmq::Error::EAGAIN | zmq::Error::EHOSTUNREACH) => return Ok(false),
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_that_is_attached_anew_keeps_its_messages() {
+    async fn a_socket_that_is_attached_again_keeps_its_messages() {
         let context = zmq::Context::new();
         let (left, right) = pair(&context);
         left.send("kept", 0).unwrap();
@@ -325,6 +325,6 @@ mod tests {
             }
             Poll::Ready(())
         });
-        timeout(Duration::from_secs(5), gone).await.expect("the loss of the peer was not seen");
+        timeout(Duration::from_secs(5), gone).await.expect("the loss of the peer was not reported");
     }
 }

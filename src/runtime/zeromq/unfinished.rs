@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::FRAME_OVERHEAD;
 use crate::runtime::LogLimit;
 
-/// Frames of the maximum size that one message may have: a message that is only somewhat too large gets an error reply
-/// instead of a closed connection.
+/// Frames of the maximum size that an incomplete message may have. More than one, so that a slightly too large message gets an
+/// error reply instead of a closed connection.
 const MAX_FRAMES: u64 = 4;
 
 /// Additional bytes for small frames.
@@ -86,7 +86,7 @@ pub fn forget(pipe: usize) {
 }
 
 /// Logs that a connection was closed.
-pub fn tell_closed(peer: &str) {
+pub fn log_closed(peer: &str) {
     if let Some(times) = LOG_LIMIT.allow("") {
         slog_scope::warn!(
             "a ZeroMQ connection was closed: its incomplete message exceeds the limit of allowed_bytes. Check that the peer \
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_too_much_from_one_frame_on_to_its_end() {
+    fn a_message_exceeds_the_limit_from_one_frame_to_its_end() {
         let mut unfinished = Unfinished::default();
         let weights = [(60, true), (41, true), (0, true), (1, false), (1, false)];
         let weights = weights.map(|(bytes, more)| unfinished.add(1, bytes, more, 100));

@@ -256,7 +256,7 @@ impl Deployment {
         match error {
             TelemetryError::Unproved => refused.without_token += 1,
             TelemetryError::TooFast => refused.too_fast += 1,
-            TelemetryError::Unreadable(_) | TelemetryError::FromNowhere => refused.unreadable += 1,
+            TelemetryError::Unreadable(_) | TelemetryError::UnknownSender => refused.unreadable += 1,
         }
     }
 

@@ -1,4 +1,4 @@
-//! The connection of a link: requests leave by it, frames come.
+//! The TCP connection of a link: sends requests and receives frames.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,55 +19,58 @@ use super::ConnectFailure;
 use crate::runtime::tcp::{JsonStream, StreamError, keep_alive};
 use crate::wire::{ErrorCode, Frame};
 
-/// A requester without a place for this connection says so, or hangs up, within this time. Else all is silent.
+/// Wait for a refusal on a new connection. A requester that has too many connections sends an error, or closes the connection,
+/// within this time; others send nothing at first.
 const PROBATION: Duration = Duration::from_millis(50);
 
-/// Bytes that may wait to be written; then requests wait for their turn.
-const UNSENT: usize = 64 << 10;
+/// Bytes that wait to be written, from which on requests stay in the link's queue.
+const MAX_UNSENT: usize = 64 << 10;
 
-/// How connections are made, and what is taken from them.
+/// Options of connections to requesters.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectOptions {
     pub connect_timeout: Duration,
+    /// TCP keep-alive interval.
     pub heartbeat: Duration,
+    /// Time without an answer after which the kernel closes a connection.
     pub heartbeat_timeout: Duration,
-    /// The largest frame taken from a requester, in bytes.
+    /// Maximum size of a frame from a requester, in bytes.
     pub largest_frame: usize,
 }
 
-/// Why there is no connection.
+/// Why a connection was not opened.
 #[derive(Debug)]
 pub enum NotOpen {
     /// It could not be made.
     Failed(ConnectFailure),
-    /// The requester did not keep it; the reason.
+    /// The requester refused or closed it; the reason.
     Lost(String),
 }
 
-/// A connection to a requester that keeps it.
+/// A connection that the requester has not refused.
 pub struct Connection<R = OwnedReadHalf, W = OwnedWriteHalf> {
     frames: FramedRead<R, JsonStream>,
     writer: W,
     unsent: BytesMut,
     since: Instant,
-    /// Something came by it that only a requester at work says.
+    /// A frame has arrived that was not a refusal of the connection.
     healthy: bool,
-    /// The requester said that it is shutting down.
+    /// The requester has sent that it is shutting down.
     pub draining: bool,
-    /// Why the requester is about to close it, by its own words.
-    pub farewell: Option<String>,
+    /// The reason of the requester for closing the connection, if it has sent one.
+    pub refusal: Option<String>,
 }
 
-/// What happens on a connection.
+/// An event of a connection.
 #[derive(Debug)]
 pub enum Came {
     Frame(Frame),
-    /// There is room for requests again.
+    /// Requests can be sent again.
     Room,
 }
 
 impl Connection {
-    /// Connects, and waits a moment for what a requester says that has no place; the first frame, if one came.
+    /// Connects, and waits a moment for a refusal. Also returns the first frame, if it has arrived.
     pub async fn open(address: SocketAddr, options: ConnectOptions) -> Result<(Self, Option<Frame>), NotOpen> {
         let connecting = timeout(options.connect_timeout, TcpStream::connect(address)).await;
         let stream = connecting.unwrap_or_else(|_| Err(Errno::ETIMEDOUT.into()));
@@ -95,59 +98,60 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             since: Instant::now(),
             healthy: false,
             draining: false,
-            farewell: None,
+            refusal: None,
         }
     }
 
-    /// The frame that comes at once, if one does; what it says if that is a farewell.
+    /// Waits for the first frame for [`PROBATION`], or for `longest` if it has arrived in part. An error: the requester has
+    /// refused or closed the connection.
     async fn probation(&mut self, longest: Duration) -> Result<Option<Frame>, String> {
         let mut first = timeout(PROBATION, self.frames.next()).await;
         if first.is_err() && !self.frames.read_buffer().is_empty() {
-            // It has begun to say something.
             first = timeout(longest, self.frames.next()).await;
         }
         let Ok(first) = first else { return Ok(None) };
         let frame = frame(first)?;
-        match farewell(&frame) {
-            Some(words) => Err(words),
+        match refusal(&frame) {
+            Some(reason) => Err(reason),
             None => Ok(Some(frame)),
         }
     }
 
-    /// Whether a request can be sent.
+    /// True if a request can be sent.
     pub fn has_room(&self) -> bool {
-        self.unsent.len() < UNSENT
+        self.unsent.len() < MAX_UNSENT
     }
 
-    /// Sends a line, when the peer takes it.
+    /// Queues a line, to be written when the peer reads.
     pub fn send(&mut self, line: &str) {
         self.unsent.extend_from_slice(line.as_bytes());
     }
 
-    /// Notes what a frame says of the requester.
+    /// Updates the state of the connection by a frame.
     pub fn note(&mut self, frame: &Frame) {
         self.healthy |= !matches!(frame, Frame::Refused { request_id: None, .. });
         self.draining |= matches!(frame, Frame::Draining);
-        self.farewell = farewell(frame).or(self.farewell.take());
+        self.refusal = refusal(frame).or(self.refusal.take());
     }
 
-    /// Whether it was of use: that it could be made is no sign of health, as a full requester accepts and closes.
+    /// True if the connection has worked, or lasted for `lasting`. That it was opened does not count: a requester with too many
+    /// connections accepts further ones and closes them.
     pub fn was_of_use(&self, lasting: Duration) -> bool {
         self.healthy || self.since.elapsed() >= lasting
     }
 
-    /// Writes, and waits for what happens; an error is its end. Reads also while it can't write: a requester that reads no more
-    /// until its replies are read would wait for ever.
+    /// Writes, and is ready with the next event; an error is the reason of the end. Reads also while it cannot write, because the
+    /// requester may stop reading until its replies are read.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Came, String>> {
         let had_room = self.has_room();
         if let Err(error) = self.write(cx) {
-            return Poll::Ready(Err(self.farewell.take().unwrap_or_else(|| error.to_string())));
+            return Poll::Ready(Err(self.refusal.take().unwrap_or_else(|| error.to_string())));
         }
         if !had_room && self.has_room() {
             return Poll::Ready(Ok(Came::Room));
         }
         let next = ready!(self.frames.poll_next_unpin(cx));
-        Poll::Ready(frame(next).map(Came::Frame).map_err(|reason| self.farewell.take().unwrap_or(reason)))
+        Poll::Ready(frame(next).map(Came::Frame).map_err(|reason| self.refusal.take().unwrap_or(reason)))
     }
 
     fn write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
@@ -162,8 +166,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     }
 }
 
-/// What a requester says that is about to close the connection for good.
-fn farewell(frame: &Frame) -> Option<String> {
+/// The reason in a frame with which a requester refuses the connection.
+fn refusal(frame: &Frame) -> Option<String> {
     match frame {
         Frame::Refused { request_id: None, error } if error.code == ErrorCode::Overloaded => {
             Some(format!("the requester says: {}", error.message))
@@ -172,11 +176,11 @@ fn farewell(frame: &Frame) -> Option<String> {
     }
 }
 
-/// A frame, or why none will come any more.
+/// Parses a frame. An error is the reason of the connection's end.
 fn frame(next: Option<Result<bytes::Bytes, StreamError>>) -> Result<Frame, String> {
     match next {
         Some(Ok(object)) => {
-            Frame::parse(&object).map_err(|error| format!("the requester sent what is no frame: {error}"))
+            Frame::parse(&object).map_err(|error| format!("the requester sent an object that is not a frame: {error}"))
         }
         Some(Err(StreamError::NotAnObject(byte))) => {
             Err(format!("what listens there is no requester: it sent {byte:?} where a JSON object begins"))
@@ -208,7 +212,7 @@ mod tests {
     const NO_PLACE: &[u8] = br#"{"error":{"code":"overloaded","message":"no place"}}"#;
 
     #[tokio::test(start_paused = true)]
-    async fn who_says_nothing_keeps_the_connection_and_who_has_no_place_is_understood() {
+    async fn a_silent_requester_keeps_the_connection_and_a_refusal_has_its_reason() {
         let (_peer, mut silent) = connection(1_000);
         assert!(matches!(silent.probation(PROBATION).await, Ok(None)));
         let (mut peer, mut full) = connection(1_000);
@@ -220,15 +224,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn frames_are_read_while_nothing_can_be_written_and_room_is_told() {
+    async fn frames_are_read_while_nothing_can_be_written_and_room_is_reported() {
         let (mut peer, mut connection) = connection(100);
-        let line = "x".repeat(UNSENT + 200);
+        let line = "x".repeat(MAX_UNSENT + 200);
         connection.send(&line);
         peer.write_all(DRAINING).await.unwrap();
         let came = poll_fn(|cx| connection.poll(cx)).await.unwrap();
         assert!(matches!(came, Came::Frame(Frame::Draining)) && !connection.has_room(), "{came:?}");
         let reading = tokio::spawn(async move {
-            let mut read = vec![0; UNSENT + 200];
+            let mut read = vec![0; MAX_UNSENT + 200];
             peer.read_exact(&mut read).await
         });
         assert!(matches!(poll_fn(|cx| connection.poll(cx)).await, Ok(Came::Room)));
@@ -239,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_words_are_the_reason_of_the_end() {
+    async fn a_refusal_is_the_reason_of_the_end() {
         let (mut peer, mut connection) = connection(1_000);
         peer.write_all(NO_PLACE).await.unwrap();
         drop(peer);
