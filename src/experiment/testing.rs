@@ -1,4 +1,4 @@
-//! Results made by hand, for the tests of what is made of them.
+//! Results for tests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use crate::experiment::run::{
 };
 use crate::wire::{Hop, Latency, OutcomeCounts, Tier};
 
-/// The plan of a text, its trials in the order of its levels.
+/// Parses a plan. Its trials are in the order of its levels.
 pub fn plan_of(text: &str) -> Plan {
     let flags = PlanFlags { order: Some(Order::Interleaved), ..PlanFlags::default() };
     read_plan("test", "test.toml", text, &flags).unwrap()
 }
 
-/// All trials of a plan, each made by its cell and repetition.
+/// The results of a plan. `trial` makes a trial from its cell and repetition.
 pub fn results_of(text: &str, mut trial: impl FnMut(usize, u32) -> TrialResult) -> Results {
     let plan = plan_of(text);
     let trials =
@@ -31,7 +31,7 @@ pub fn results_of(text: &str, mut trial: impl FnMut(usize, u32) -> TrialResult) 
     }
 }
 
-/// A trial without fault: so many requests a second over 10 s, that took from one to so many milliseconds.
+/// A valid trial: `per_s` requests per second over 10 s, with latencies evenly from 1 % to 100 % of `slowest_ms` milliseconds.
 pub fn good_trial(cell: usize, repetition: u32, per_s: f64, slowest_ms: u64) -> TrialResult {
     let mut latency = Latency::default();
     (1..=100).for_each(|step| latency.record(Duration::from_micros(slowest_ms * 10 * step)));

@@ -53,7 +53,7 @@ pub struct LoadView {
     pub count: Option<u64>,
     /// Requests sent.
     pub sent: u64,
-    /// Requests that could not be taken on.
+    /// Requests that the web tier refused.
     pub refused: u64,
 }
 

@@ -73,7 +73,7 @@ pub enum RequestStatus {
     Failed,
 }
 
-/// One thing that happened. Times are milliseconds since the epoch.
+/// An event of the deployment. Times are milliseconds since the epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Event {

@@ -125,7 +125,7 @@ pub struct Reply {
     pub filename: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<ErrorCode>,
-    /// More about an error whose body is fixed by the article's program.
+    /// Details of an error whose body has the text of the article's program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// The full length of the body in bytes, if `body` was shortened.

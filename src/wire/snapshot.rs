@@ -111,8 +111,7 @@ pub struct Snapshot {
     pub instance: Instance,
     /// Milliseconds since the epoch, by the instance's clock.
     pub at: u64,
-    /// Milliseconds since the instance's start, by a clock that nobody sets: what rates are measured by. None from earlier
-    /// versions.
+    /// Milliseconds since the instance's start, by a monotonic clock, with which rates are computed. None from earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uptime_ms: Option<u64>,
     pub state: InstanceState,
@@ -124,7 +123,7 @@ pub struct Snapshot {
     #[serde(default)]
     #[schema(required)]
     pub restarts: u64,
-    /// Messages that no worker has begun, as far as that is known (docs/protocol.md).
+    /// Messages that no worker has begun. For a separate broker with round-robin dispatch: all in flight.
     pub queue: u64,
     /// Of a broker: bytes of the messages in it and at its workers, and of replies that requesters have not read yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -272,7 +272,7 @@ async fn a_plan_that_cannot_be_carried_out_is_refused_before_anything_starts() {
     let folder = tempfile::tempdir().unwrap();
     let plan = folder.path().join("bad.toml");
     for (lines, reason) in [
-        ("[factors]\nresponderz = [1]", "line 2: `responderz` is no factor; did you mean responders?"),
+        ("[factors]\nresponderz = [1]", "line 2: `responderz` is not a factor; did you mean responders?"),
         ("[factors]\nresponders = []", "line 2: responders has no level"),
         ("duration = \"0s\"", "line 1"),
         ("[settings]\nrequester.windows = 3", "from [settings]"),

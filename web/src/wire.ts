@@ -57,11 +57,11 @@ export type TaskName = 'file' | 'echo' | 'cpu';
 export type Measure = 'mean-wait' | 'mean-latency' | 'throughput';
 export type Tier = 'web' | 'requester' | 'broker' | 'responder';
 /**
- * What trials run against.
+ * Where trials run.
  */
 export type Target = 'in-process' | 'processes' | 'swarm' | 'running';
 /**
- * Something that differs between trials. `Case` stands for several at once, changed together.
+ * A property that trials vary. `Case` stands for several factors that change together.
  */
 export type Factor =
   | 'case'
@@ -101,7 +101,7 @@ export type DashboardMessage =
        */
       requests: RequestView[];
       /**
-       * Older requests, for which there was no room.
+       * Number of older requests that are left out for lack of space.
        */
       requestsLeftOut: number;
       /**
@@ -109,7 +109,7 @@ export type DashboardMessage =
        */
       samples: Sample[];
       /**
-       * Of the last batch that the snapshot includes.
+       * Number of the last batch that the snapshot includes.
        */
       seq: number;
       settings: PageSettings;
@@ -128,7 +128,7 @@ export type DashboardMessage =
        */
       now: number;
       /**
-       * One more than that of the last message.
+       * One more than in the last message.
        */
       seq: number;
       type: 'events';
@@ -146,7 +146,7 @@ export type Reply = {
   bodyBytes?: number;
   code?: ErrorCode;
   /**
-   * More about an error whose body is fixed by the article's program.
+   * Details of an error whose body has the text of the article's program.
    */
   detail?: string;
   filename?: string;
@@ -181,7 +181,7 @@ export type InstanceState = 'starting' | 'ready' | 'draining' | 'gone';
 export type WorkerState = 'starting' | 'idle' | 'busy' | 'restarting' | 'draining' | 'gone';
 export type LinkState = 'connecting' | 'connected' | 'draining' | 'disconnected';
 /**
- * One thing that happened. Times are milliseconds since the epoch.
+ * An event of the deployment. Times are milliseconds since the epoch.
  */
 export type Event =
   | {
@@ -315,7 +315,7 @@ export type Metric =
  */
 export type Order = 'shuffled' | 'interleaved' | 'sequential';
 /**
- * What is embedded in a page of results.
+ * The data embedded in a page of results.
  */
 export type PageData =
   | (Report & {
@@ -325,17 +325,17 @@ export type PageData =
       kind: 'comparison';
     });
 /**
- * What a ratio says.
+ * The verdict on a ratio.
  */
 export type RatioVerdict = 'higher' | 'lower' | 'alike' | 'unclear';
 /**
- * What a plan comes to.
+ * The result of checking a plan.
  */
 export type Verdict =
   | {
       plan: Plan;
       /**
-       * The longest that all trials should take, in milliseconds.
+       * Estimated maximum time of all trials, in milliseconds.
        */
       timeMs: number;
       trials: number;
@@ -386,7 +386,7 @@ export interface Cell {
  */
 export interface Setup {
   /**
-   * Brokers that are no responder instance's own, as they were found; 0: each responder instance has its own broker.
+   * Brokers in processes of their own, as found in a running deployment. 0: each responder instance has its own broker.
    */
   brokersApart?: number;
   delay: Delay;
@@ -394,7 +394,7 @@ export interface Setup {
   fanOut: FanOut;
   load: string;
   /**
-   * Of the `echo` task.
+   * Payload of the `echo` task, in bytes.
    */
   payloadBytes: number;
   requesterInstances: number;
@@ -414,7 +414,7 @@ export interface Setup {
   socket: Socket;
   task: TaskName;
   /**
-   * Messages in flight per requester worker; 1 unless the socket is a DEALER.
+   * Maximum messages in flight per requester worker with a DEALER. A REQ has 1.
    */
   window: number;
 }
@@ -890,7 +890,7 @@ export interface LoadView {
   count: number | null;
   rate: number | null;
   /**
-   * Requests that could not be taken on.
+   * Requests that the web tier refused.
    */
   refused: number;
   running: boolean;
@@ -1091,7 +1091,7 @@ export interface Snapshot {
   ledger: Ledger;
   peers: PeerView[];
   /**
-   * Messages that no worker has begun, as far as that is known (docs/protocol.md).
+   * Messages that no worker has begun. For a separate broker with round-robin dispatch: all in flight.
    */
   queue: number;
   /**
@@ -1112,8 +1112,7 @@ export interface Snapshot {
   stalled?: number[];
   state: InstanceState;
   /**
-   * Milliseconds since the instance's start, by a clock that nobody sets: what rates are measured by. None from earlier
-   * versions.
+   * Milliseconds since the instance's start, by a monotonic clock, with which rates are computed. None from earlier versions.
    */
   uptimeMs?: number;
   /**
@@ -1277,11 +1276,11 @@ export interface Finding {
  */
 export interface Knee {
   /**
-   * The highest rate of which the whole intervals are within the limits. None: chance may explain each.
+   * The highest rate whose whole intervals are within the limits; `None` if there is no such rate.
    */
   atLeast: number | null;
   /**
-   * The highest rate of which any part of the intervals is within the limits.
+   * The highest rate with any part of its intervals within the limits.
    */
   atMost: number;
   /**
@@ -1327,7 +1326,7 @@ export interface LoadPoint {
    */
   achieved: number;
   /**
-   * The load's rate, in requests per second. Of random arrivals more or fewer are due in a trial.
+   * The load's rate, in requests per second. With random arrivals, the number of requests due in a trial varies.
    */
   offered: number;
   p99Ms: number;
@@ -1377,13 +1376,13 @@ export interface NewRequest {
   wait: boolean;
 }
 /**
- * What to start: a plan, or the rest of a run.
+ * The experiment to start: a plan, or a run to resume.
  */
 export interface NewRun {
   name?: string;
   plan?: string;
   /**
-   * A run to go on with, in place of a plan.
+   * A run to resume, instead of a plan.
    */
   resume?: string;
   target?: string;
@@ -1399,20 +1398,20 @@ export interface NoConnection {
   msg: ConnectFailure;
 }
 /**
- * What can be started.
+ * The plans and targets of this web tier.
  */
 export interface Overview {
   /**
-   * Where runs are kept.
+   * Folder in which runs are kept.
    */
   dir: string;
   /**
-   * Ready-made ones.
+   * Ready-made plans.
    */
   plans: ReadyMade[];
   targets: TargetView[];
   /**
-   * Why nothing can be written there.
+   * Why no run can be written to the folder.
    */
   unwritable: string | null;
 }
@@ -1428,12 +1427,12 @@ export interface ReadyMade {
   text: string;
 }
 /**
- * What a plan can run against.
+ * A target of plans.
  */
 export interface TargetView {
   name: string;
   /**
-   * Why it can't be used from here.
+   * Why this web tier cannot use it.
    */
   refused: string | null;
 }
@@ -1451,20 +1450,20 @@ export interface Report {
   summary: Summary;
 }
 /**
- * A plan that can be carried out: every level checked, every combination made.
+ * A plan with all levels checked and all combinations made.
  */
 export interface Plan {
   cells: Cell[];
   /**
-   * Requests that count: the load ends after so many, or after the duration.
+   * Maximum measured requests: the load ends after them, or after the duration.
    */
   count: number | null;
   /**
-   * What it is for, in a sentence or two.
+   * Its purpose, in a sentence or two.
    */
   description: string;
   /**
-   * Milliseconds of load that count.
+   * Milliseconds of load that are measured.
    */
   durationMs: number;
   /**
@@ -1474,16 +1473,16 @@ export interface Plan {
   name: string;
   order: Order;
   /**
-   * The factor whose levels are compared with its first one, within each repetition.
+   * The factor whose other levels are compared with its first one, within each repetition.
    */
   pair: Factor | null;
   repetitions: number;
   /**
-   * Of the arrivals, the delays, the order and the simulations.
+   * Seed of the arrivals, the delays, the order and the simulations.
    */
   seed: number;
   /**
-   * Settings of the deployment, for the targets that start one.
+   * Settings of the deployment, for targets that start or update one.
    */
   settings: {
     [k: string]: string;
@@ -1494,7 +1493,7 @@ export interface Plan {
   stack: string;
   target: Target;
   /**
-   * Milliseconds that a message may take.
+   * Timeout of a message, in milliseconds.
    */
   timeoutMs: number;
   /**
@@ -1502,7 +1501,7 @@ export interface Plan {
    */
   url: string | null;
   /**
-   * Milliseconds of load at the beginning of a trial that do not count.
+   * Milliseconds of load at the beginning of a trial that are not measured.
    */
   warmUpMs: number;
 }
@@ -1544,11 +1543,11 @@ export interface PlanProblem {
   message: string;
 }
 /**
- * A plan to be checked.
+ * A plan to check.
  */
 export interface PlanText {
   /**
-   * Name of a plan that does not name itself.
+   * Name of a plan whose text has none.
    */
   name?: string;
   /**
@@ -1556,7 +1555,7 @@ export interface PlanText {
    */
   plan: string;
   /**
-   * `running` (the default): this very deployment; `in-process` or `processes`: one made for each trial.
+   * `running` (the default): this deployment; `in-process` or `processes`: a deployment that is started for each trial.
    */
   target?: string;
 }
@@ -1593,15 +1592,15 @@ export interface Ratio {
   high: number;
   low: number;
   /**
-   * Repetitions that would find a difference of 5 % in 80 % of the runs; none if more repetitions are no help.
+   * Repetitions that would find a difference of 5 % in 80 % of the runs. `None` if more repetitions do not help.
    */
   needed: number | null;
   /**
-   * The probability of such a ratio if the groups do not differ; after [`judge`], corrected for the number of ratios.
+   * The probability of a ratio at least as far from 1 if the groups do not differ, corrected for the number of judged ratios.
    */
   p: number;
   /**
-   * Of the geometric means.
+   * The ratio of the geometric means, second group / first group.
    */
   ratio: number;
   verdict: RatioVerdict;
@@ -1613,11 +1612,11 @@ export interface RunView {
   description: string;
   ended: number;
   /**
-   * Which of its files there are.
+   * The files that it has.
    */
   files: string[];
   /**
-   * What was found, in plain words, warnings first.
+   * The sentences of the report, warnings first.
    */
   findings: Finding[];
   /**
@@ -1633,11 +1632,11 @@ export interface RunView {
    */
   plan: string;
   /**
-   * Trials that came to nothing or can't be trusted.
+   * Trials that failed or are not valid.
    */
   problems: number;
   /**
-   * The lowest and the highest throughput of the others, in requests a second.
+   * The lowest and the highest throughput of the valid trials, in requests per second.
    *
    * @minItems 2
    * @maxItems 2
@@ -1662,7 +1661,7 @@ export interface RunView {
  */
 export interface TrialRow {
   /**
-   * The load generator did not keep up.
+   * The load generator fell behind.
    */
   behind: boolean;
   /**
@@ -1680,7 +1679,7 @@ export interface TrialRow {
   p50Us: number;
   p99Us: number;
   /**
-   * Why there are no figures, or why they can't be trusted.
+   * Why the trial failed or is not valid.
    */
   problem: string | null;
   /**

@@ -9,7 +9,7 @@ use rand_distr::Exp1;
 use crate::experiment::plan::Load;
 use crate::runtime::Purpose;
 
-/// The due times of a load. Empty for a closed loop, whose clients send when their last request has ended.
+/// The due times of a load. Empty for a closed loop, whose clients each send when their last request has ended.
 pub struct Arrivals {
     load: Load,
     length_s: f64,
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ramp_sends_the_mean_of_its_rates_and_ever_more() {
+    fn a_ramp_has_the_mean_of_its_rates_and_changes_steadily() {
         for (load, late) in [("ramp 10/s 90/s", 0.7), ("ramp 90/s 10/s", 0.3)] {
             let due = due(load, 10);
             assert!((due.len() as f64 - 500.0).abs() <= 1.0, "{load}: {}", due.len());

@@ -2,8 +2,8 @@
 //!
 //! An open loop has a pacing thread that sleeps until each request is due, because an event loop's timers are accurate to a
 //! millisecond only. A request's latency is measured from its due time, so that late sending counts as latency (coordinated
-//! omission: G. Tene, "How NOT to Measure Latency", 2013). A closed loop has no due times: probes of the same thread measure how
-//! late the generator takes an event, and with it each answer.
+//! omission: G. Tene, "How NOT to Measure Latency", 2013). A closed loop has no due times: probes from the same thread measure
+//! how late the generator handles events, and so responses.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -84,7 +84,7 @@ pub struct Made {
     pub cpu: Duration,
 }
 
-/// A load that runs.
+/// A running load.
 pub struct LoadRunning {
     pub progress: watch::Receiver<Progress>,
     pub made: oneshot::Receiver<Result<Made>>,
@@ -225,7 +225,7 @@ impl Shared {
         Ok(due)
     }
 
-    /// Sends requests at their due times. Returns how many were due, and how many of them were never sent.
+    /// Sends requests at their due times. Returns the number of requests that were due, and of those that were never sent.
     async fn open(self: &Rc<Self>, length: Duration) -> Result<(u64, u64)> {
         let mut due = self.pace(Arrivals::new(self.task.load, length, self.task.seed))?;
         let mut under_way = FuturesUnordered::new();
@@ -284,7 +284,7 @@ impl Shared {
         if response.status().is_success() {
             return match serde_json::from_slice::<RequestView>(&body) {
                 Ok(view) => Answer::View(Box::new(view)),
-                Err(error) => Answer::Lost(format!("a response that can't be read: {error}")),
+                Err(error) => Answer::Lost(format!("a response that cannot be parsed: {error}")),
             };
         }
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();

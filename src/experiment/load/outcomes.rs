@@ -78,7 +78,7 @@ impl Tally {
         self.end = self.end.min(end);
     }
 
-    /// Counts how late the generator was at what was due in the window.
+    /// Records how late the generator handled a due time in the window.
     pub fn lag(&mut self, due: Duration, at: Duration) {
         if self.counts(due) {
             self.lag.record(at.saturating_sub(due));
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_in_the_window_counts_and_latency_is_from_then() {
+    fn requests_due_in_the_window_count_and_their_latency_is_from_the_due_time() {
         let mut tally = Tally::new(MS * 100, MS * 1_100);
         let complete = view(RequestStatus::Complete, (2, 0, 0));
         tally.add(times(50, 150), &complete);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn many_different_errors_are_counted_as_one() {
+    fn errors_beyond_the_maximum_are_counted_together() {
         let mut tally = Tally::new(Duration::ZERO, MS * 100);
         (0..30).for_each(|number| tally.add(times(1, 2), &Answer::Lost(number.to_string())));
         assert_eq!((tally.errors.len(), tally.errors["others"]), (MAX_ERRORS + 1, 10));

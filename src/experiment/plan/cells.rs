@@ -1,4 +1,4 @@
-//! The combinations of a plan's levels: its tables and flags made into cells.
+//! Makes the cells of a plan: every combination of the levels in its tables and flags.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,29 +7,32 @@ use toml::{Spanned, Value};
 use super::{Cell, Factor, Located, MAX_TRIALS, Place, PlanError, Setup, SourceMap, Target, plain};
 use crate::wire::TaskName;
 
-/// `[fixed]`, or a `[[case]]`: a level for each of some factors.
+/// The table `[fixed]` or a `[[case]]`: one level for each of its factors.
 pub type OneEach = BTreeMap<Spanned<String>, Spanned<Value>>;
 
-/// The tables of a plan that its cells are made of.
+/// The tables of a plan that define its cells.
 pub struct Tables {
     pub factors: BTreeMap<Spanned<String>, Spanned<Vec<Spanned<Value>>>>,
     pub fixed: OneEach,
     pub cases: Vec<Spanned<OneEach>>,
 }
 
-/// What the tables come to.
+/// The result of [`combine`].
 pub struct Combined {
     pub cells: Vec<Cell>,
     /// The factors that vary, each with its levels.
     pub factors: Vec<(Factor, Vec<String>)>,
-    /// Those that were given one level.
+    /// The factors with one given level.
     pub fixed: BTreeSet<Factor>,
 }
 
 /// A factor's levels.
 type Levels = Vec<Located<Value>>;
 
-/// Makes every combination. `flags` are `name=level,level`, and go over the tables.
+/// Makes every combination. `flags` are `name=level,level`, and override the tables.
+///
+/// # Errors
+/// A factor or level does not exist, or the target or the maximum of trials does not allow it.
 pub fn combine(
     tables: Tables,
     flags: &[String],
@@ -52,7 +55,7 @@ pub fn combine(
         fixed.remove(&factor);
         varied.insert(factor, levels);
     }
-    // One level varies nothing.
+    // A factor with one level does not vary.
     for factor in
         varied.iter().filter(|(_, levels)| levels.value.len() == 1).map(|(factor, _)| *factor).collect::<Vec<_>>()
     {
@@ -83,7 +86,9 @@ pub fn combine(
             return places.whole(()).wrong(problem);
         }
         if cell.setup.payload_bytes != Setup::default().payload_bytes && cell.setup.task != TaskName::Echo {
-            return places.whole(()).wrong("payload_bytes is the echo task's: give `task = \"echo\"`");
+            return places
+                .whole(())
+                .wrong("payload_bytes needs the echo task: set `task = \"echo\"`, or remove payload_bytes");
         }
     }
     Ok(Combined { cells, factors, fixed: fixed.into_keys().collect() })
@@ -99,13 +104,13 @@ fn factor(key: Located<String>) -> Result<Factor, PlanError> {
             });
             let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
             let all = Factor::ALL.map(Factor::name).join(", ");
-            key.wrong(format!("`{}` is no factor{hint} There are {all}", key.value))
+            key.wrong(format!("`{}` is not a factor{hint} The factors are {all}", key.value))
         }
     }
 }
 
 fn check_target(target: Target, factor: Factor, levels: &[&Value], place: &Place) -> Result<(), PlanError> {
-    // One instance is what the others have as well.
+    // One instance, the default, is allowed for every target.
     match target.fixes().contains(&factor) && !levels.iter().all(|level| level.as_integer() == Some(1)) {
         false => Ok(()),
         true => {
@@ -115,7 +120,7 @@ fn check_target(target: Target, factor: Factor, levels: &[&Value], place: &Place
     }
 }
 
-/// The levels of `name=level,level`.
+/// Parses `name=level,level`.
 fn from_flag(flag: &str) -> Result<(Factor, Located<Levels>), PlanError> {
     let place = Place::whole(format!("--factor {flag}"));
     let given = |value| Located { value, place: place.clone() };
@@ -128,7 +133,7 @@ fn from_flag(flag: &str) -> Result<(Factor, Located<Levels>), PlanError> {
     Ok((factor(Located { value: name.trim().to_owned(), place: place.clone() })?, Located { value: levels, place }))
 }
 
-/// One cell for each case over a base.
+/// Makes a cell for each case, with the levels of `base` that the case does not set.
 fn with_cases(
     base: &Cell,
     cases: Vec<Located<OneEach>>,
@@ -153,7 +158,7 @@ fn with_cases(
         match cell.levels.get(&Factor::Case) {
             None => return place.wrong("a case needs a `name`"),
             Some(name) if cells.iter().any(|other| other.levels[&Factor::Case] == *name) => {
-                return place.wrong(format!("a case called `{name}` is there already"));
+                return place.wrong(format!("two cases have the name `{name}`"));
             }
             Some(_) => cells.push(cell),
         }
@@ -161,7 +166,7 @@ fn with_cases(
     Ok(cells)
 }
 
-/// Every cell with every level of one more factor; and the levels' texts.
+/// Combines every cell with every level of a factor. Also returns the texts of the levels.
 fn multiplied(
     cells: Vec<Cell>,
     factor: Factor,

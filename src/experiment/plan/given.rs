@@ -1,4 +1,4 @@
-//! Where in a plan something was given, for messages about it.
+//! The places of values in a plan, for error messages.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use super::PlanError;
 pub struct Place {
     /// The file, or the flag.
     source: String,
-    /// From 1; none where it is the whole of the source.
+    /// From 1; `None` for the whole source.
     pub line: Option<usize>,
 }
 
@@ -30,7 +30,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// A value and the place that it was given at.
+/// A value and its place.
 #[derive(Clone)]
 pub struct Located<T> {
     pub value: T,
@@ -38,13 +38,13 @@ pub struct Located<T> {
 }
 
 impl<T> Located<T> {
-    /// The error of what is wrong with it.
+    /// An error about this value.
     pub fn wrong<U>(&self, problem: impl fmt::Display) -> Result<U, PlanError> {
         Err(PlanError::Invalid { place: self.place.clone(), problem: problem.to_string() })
     }
 }
 
-/// Where in a file something is.
+/// Finds the lines of values in a file.
 pub struct SourceMap<'a> {
     pub file: &'a str,
     pub text: &'a str,
@@ -57,12 +57,12 @@ impl SourceMap<'_> {
         Located { place: Place { source: self.file.to_owned(), line }, value: spanned.into_inner() }
     }
 
-    /// The line, from 1, of a byte.
+    /// The line, from 1, of a byte offset.
     pub fn line(&self, byte: usize) -> usize {
         1 + self.text[..byte].matches('\n').count()
     }
 
-    /// A value that is the whole file's.
+    /// A value whose place is the whole file, such as a default.
     pub fn whole<T>(&self, value: T) -> Located<T> {
         Located { place: Place::whole(self.file), value }
     }

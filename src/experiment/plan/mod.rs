@@ -1,4 +1,4 @@
-//! Plans: what varies, what is fixed, how long each trial takes. Begin with `plan.rs`.
+//! Plans: the factors that vary, the fixed ones, the length and order of the trials. Begin with `plan.rs`.
 
 mod cells;
 mod given;

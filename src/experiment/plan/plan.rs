@@ -1,4 +1,4 @@
-//! A plan: what varies, what is fixed, how long each trial takes, and the order of the trials.
+//! A plan: its factors, its cells, the length and order of its trials.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,21 +13,21 @@ use utoipa::ToSchema;
 use super::{Factor, Setup};
 use crate::runtime::Purpose;
 
-/// Trials that a plan may come to: more would take days.
+/// Maximum trials of a plan; more would take days.
 pub const MAX_TRIALS: usize = 2_000;
 
-/// What trials run against.
+/// Where trials run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
-    /// Every tier in this process, made anew for each trial.
+    /// Every tier in this process, started again for each trial.
     #[default]
     InProcess,
     /// A process for each instance on this machine, started for each trial and stopped after it.
     Processes,
     /// A stack on a Docker swarm, scaled for each trial.
     Swarm,
-    /// Whatever answers at an address, changed by its controls.
+    /// A deployment that is already running, changed by its controls.
     Running,
 }
 
@@ -41,10 +41,10 @@ impl Target {
         }
     }
 
-    /// Every target, those that a web tier can use by itself first.
+    /// Every target, in the order in which the page lists them.
     pub const ALL: [Self; 4] = [Self::Running, Self::InProcess, Self::Processes, Self::Swarm];
 
-    /// What a trial takes beside its load, from experience: to start or change the deployment, and to end it.
+    /// Estimated time of a trial without its load: to start or change the deployment, and to end it.
     fn overhead(self) -> Duration {
         match self {
             Self::InProcess => Duration::from_secs(1),
@@ -54,7 +54,7 @@ impl Target {
         }
     }
 
-    /// What a run takes beside its trials, from experience: the rolling updates before the first one and at the end.
+    /// Estimated time of a run without its trials: for rolling updates before the first trial and at the end.
     fn around(self) -> Duration {
         match self {
             Self::Swarm => Duration::from_secs(120),
@@ -62,7 +62,7 @@ impl Target {
         }
     }
 
-    /// Factors that it can't vary.
+    /// Factors that the target can't vary.
     pub(super) fn fixes(self) -> &'static [Factor] {
         match self {
             Self::InProcess => &[Factor::RequesterInstances, Factor::ResponderInstances],
@@ -77,7 +77,7 @@ impl FromStr for Target {
 
     fn from_str(name: &str) -> Result<Self, String> {
         let known = Self::ALL.into_iter().find(|target| target.name() == name);
-        known.ok_or_else(|| format!("`{name}` is no target: give one of {}", Self::ALL.map(Self::name).join(", ")))
+        known.ok_or_else(|| format!("`{name}` is not a target: give one of {}", Self::ALL.map(Self::name).join(", ")))
     }
 }
 
@@ -91,8 +91,8 @@ impl fmt::Display for Target {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
-    /// Every cell once, in a random order by the seed, then every cell again in another: neither a drift of the machine nor
-    /// the place in a round is one cell's.
+    /// Every cell once, in a random order from the seed, then every cell again in another order, so that neither a drift of the
+    /// machine nor the position in a round favours a cell.
     #[default]
     Shuffled,
     /// Every cell once, in the plan's order, then every cell again.
@@ -110,12 +110,12 @@ pub struct Cell {
     pub setup: Setup,
 }
 
-/// A plan that can be carried out: every level checked, every combination made.
+/// A plan with all levels checked and all combinations made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     pub name: String,
-    /// What it is for, in a sentence or two.
+    /// Its purpose, in a sentence or two.
     pub description: String,
     pub target: Target,
     /// Address of the web tier, for the targets `running` and `swarm`.
@@ -128,28 +128,28 @@ pub struct Plan {
     pub cells: Vec<Cell>,
     pub repetitions: u32,
     pub order: Order,
-    /// Of the arrivals, the delays, the order and the simulations.
+    /// Seed of the arrivals, the delays, the order and the simulations.
     pub seed: u64,
-    /// Milliseconds of load at the beginning of a trial that do not count.
+    /// Milliseconds of load at the beginning of a trial that are not measured.
     pub warm_up_ms: u64,
-    /// Milliseconds of load that count.
+    /// Milliseconds of load that are measured.
     pub duration_ms: u64,
-    /// Requests that count: the load ends after so many, or after the duration.
+    /// Maximum measured requests: the load ends after them, or after the duration.
     #[schema(required)]
     pub count: Option<u64>,
-    /// The factor whose levels are compared with its first one, within each repetition.
+    /// The factor whose other levels are compared with its first one, within each repetition.
     #[schema(required)]
     pub pair: Option<Factor>,
-    /// Milliseconds that a message may take.
+    /// Timeout of a message, in milliseconds.
     pub timeout_ms: u64,
-    /// Settings of the deployment, for the targets that start one.
+    /// Settings of the deployment, for targets that start or update one.
     pub settings: BTreeMap<String, String>,
 }
 
 /// One run of one cell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trial {
-    /// Place in the order, from 0.
+    /// Position in the order, from 0.
     pub number: usize,
     pub cell: usize,
     /// From 0.
@@ -182,18 +182,18 @@ impl Plan {
         pairs.into_iter().enumerate().map(trial).collect()
     }
 
-    /// The longest that a trial should take; with a count it may end earlier.
+    /// Estimated time of a trial; with a count it may end earlier.
     pub fn time_per_trial(&self) -> Duration {
         self.target.overhead() + Duration::from_millis(self.warm_up_ms + self.duration_ms)
     }
 
-    /// The longest that all of it should take.
+    /// Estimated time of the whole run; with a count it may end earlier.
     pub fn time(&self) -> Duration {
         self.target.around() + self.time_per_trial() * self.trial_count() as u32
     }
 
-    /// The seed of a repetition's random numbers. Its trials share it, so that cells that are compared with one another meet
-    /// the same arrivals; other repetitions, and all of another plan's seed, are independent of it.
+    /// The seed of a repetition's random numbers. All trials of the repetition share it, so that compared cells get the same
+    /// arrivals. Other repetitions and other seeds of plans give independent numbers.
     pub fn seed_of(&self, repetition: u32) -> u64 {
         Purpose::Repetition(repetition).seed(self.seed)
     }
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_is_the_plans() {
+    fn trials_are_in_the_order_of_the_plan() {
         assert_eq!(cells(&plan("interleaved")), [0, 1, 2, 0, 1, 2]);
         assert_eq!(cells(&plan("sequential")), [0, 0, 1, 1, 2, 2]);
         let shuffled = plan("shuffled");

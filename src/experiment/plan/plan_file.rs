@@ -1,4 +1,4 @@
-//! Plans as people write them: a TOML file and flags over it, checked before anything starts.
+//! Plan files: TOML, overridden by flags, and checked before anything starts.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,15 +20,15 @@ pub const READY_MADE: [(&str, &str); 6] = [
     ("saturation", include_str!("../../../config/experiments/saturation.toml")),
 ];
 
-/// Longest time that a trial may take.
-const LONGEST: Duration = Duration::from_secs(86_400);
+/// Maximum warm-up, duration or timeout.
+const MAX_TIME: Duration = Duration::from_secs(86_400);
 
-/// Why a plan can't be carried out, and where that is written.
+/// Why a plan is invalid, and where.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     #[error("{path}: {problem}", path = path.display())]
     Unreadable { path: PathBuf, problem: std::io::Error },
-    #[error("no plan is called `{name}`: there are {known}; a file is named by its path, such as ./{name}.toml")]
+    #[error("there is no ready-made plan `{name}`: give one of {known}, or the path of a file, such as ./{name}.toml")]
     Unknown { name: String, known: String },
     #[error("{file}: {problem}")]
     Syntax { file: String, line: Option<usize>, problem: Box<toml::de::Error> },
@@ -37,7 +37,7 @@ pub enum PlanError {
 }
 
 impl PlanError {
-    /// The line of the plan's text that is wrong, from 1; none where it is not one line's.
+    /// The line with the error, from 1; `None` if the error has no single line.
     pub fn line(&self) -> Option<usize> {
         match self {
             Self::Unreadable { .. } | Self::Unknown { .. } => None,
@@ -47,7 +47,7 @@ impl PlanError {
     }
 }
 
-/// What the command line says over a plan's file.
+/// Flags of the command line. They override a plan's file.
 #[derive(Clone, Debug, Default)]
 pub struct PlanFlags {
     pub target: Option<Target>,
@@ -63,7 +63,7 @@ pub struct PlanFlags {
     pub count: Option<u64>,
     /// `key=value`: settings of the deployment.
     pub settings: Vec<String>,
-    /// Of a plan that says none itself.
+    /// Name of a plan whose file has none.
     pub name: Option<String>,
 }
 
@@ -72,7 +72,10 @@ pub fn ready_made(name: &str) -> Option<&'static str> {
     READY_MADE.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 
-/// Reads the plan of a name or a path, or, for `-`, from stdin, with flags over it.
+/// Reads a ready-made plan by name, a file by path, or stdin for `-`. `flags` override it.
+///
+/// # Errors
+/// The plan cannot be read, or is invalid.
 pub fn load_plan(name_or_path: &str, flags: &PlanFlags) -> Result<Plan, PlanError> {
     if name_or_path == "-" {
         let unreadable = |problem| PlanError::Unreadable { path: "stdin".into(), problem };
@@ -119,7 +122,10 @@ struct PlanFile {
     settings: BTreeMap<String, Value>,
 }
 
-/// Reads a plan's text. `file` is what errors call it.
+/// Parses the text of a plan. `name`: its name if the text has none; `file`: the text's name in errors.
+///
+/// # Errors
+/// The plan is invalid.
 pub fn read_plan(name: &str, file: &str, text: &str, flags: &PlanFlags) -> Result<Plan, PlanError> {
     let places = SourceMap { file, text };
     let parsed: PlanFile = toml::from_str(text).map_err(|problem| {
@@ -153,7 +159,7 @@ pub fn read_plan(name: &str, file: &str, text: &str, flags: &PlanFlags) -> Resul
     let duration = span("duration", flags.duration, parsed.duration, Duration::from_secs(10))?;
     let timeout = span("timeout", None, parsed.timeout, Duration::from_secs(60))?;
     for (given, least) in [(&warm_up, 0), (&duration, 100), (&timeout, 1)] {
-        if given.value < Duration::from_millis(least) || given.value > LONGEST {
+        if given.value < Duration::from_millis(least) || given.value > MAX_TIME {
             return given.wrong(format!("{:?}: give {least}ms to 24h", given.value));
         }
     }
@@ -172,7 +178,7 @@ pub fn read_plan(name: &str, file: &str, text: &str, flags: &PlanFlags) -> Resul
             Some(found) if fixed.contains(&found) => None,
             _ => {
                 return pair.wrong(format!(
-                    "`{}` does not vary here: pair names a factor with two levels or more",
+                    "`{}` does not vary: give `pair` a factor that has two levels or more",
                     pair.value
                 ));
             }
@@ -186,7 +192,7 @@ pub fn read_plan(name: &str, file: &str, text: &str, flags: &PlanFlags) -> Resul
         settings.insert(key.trim().to_owned(), value.trim().to_owned());
     }
     if !settings.is_empty() && target == Target::Running {
-        return places.whole(()).wrong("the target `running` is not started here: its settings can't be given");
+        return places.whole(()).wrong("the target `running` is already running: remove the plan's settings");
     }
     let url = match parsed.url.map(|url| places.given(url)) {
         Some(url) => Some(web_url(&url.value).or_else(|problem| url.wrong(problem))?),
@@ -217,14 +223,14 @@ pub fn read_plan(name: &str, file: &str, text: &str, flags: &PlanFlags) -> Resul
             let cells = plan.cells.len();
             places.whole(()).wrong(format!(
                 "{trials} trials ({cells} combinations, {} times each) would take up to {time}; {MAX_TRIALS} are \
-                 allowed: take away levels, factors or repetitions",
+                 allowed: remove levels, factors or repetitions",
                 plan.repetitions
             ))
         }
     }
 }
 
-/// A value as a setting takes it.
+/// The text of a value, without quotes.
 pub fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
@@ -243,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ready_made_plans_are_sound() {
+    fn the_ready_made_plans_are_valid() {
         for (name, _) in READY_MADE {
             let plan = load_plan(name, &PlanFlags::default()).unwrap_or_else(|error| panic!("{error}"));
             assert!(!plan.description.is_empty() && plan.trial_count() > 1, "{name}");
@@ -265,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_go_over_the_file() {
+    fn flags_override_the_file() {
         let flags = PlanFlags {
             factors: vec!["responders=1,2".into(), "delay=fixed 5ms".into()],
             duration: Some(Duration::from_secs(2)),
@@ -278,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_line() {
+    fn errors_have_a_line_and_a_hint() {
         let many: Vec<_> = (1..=100).collect();
         let product = format!("[factors]\nrequesters = {many:?}\nresponders = {many:?}");
         for (text, line, hint) in [

@@ -1,4 +1,4 @@
-//! What a trial varies: the factors, and a deployment and its load with a level for each of them.
+//! The factors of a plan, and a setup: a deployment and its load, with a level of every factor.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use super::Load;
 use crate::config::Socket;
 use crate::wire::{Delay, DelayShape, Dispatch, FanOut, TaskName};
 
-/// Instances of a tier that a plan may ask for.
+/// Maximum instances of a tier in a plan.
 const MAX_INSTANCES: u32 = 1_000;
 
-/// Workers of an instance that a plan may ask for: what fits in one ZeroMQ context.
+/// Maximum workers of an instance in a plan.
 const MAX_WORKERS: u32 = 1_000;
 
-/// Bytes of an echo's payload that a plan may ask for.
+/// Maximum payload of the `echo` task in a plan, in bytes.
 pub const MAX_PAYLOAD: u32 = 1 << 20;
 
-/// Something that differs between trials. `Case` stands for several at once, changed together.
+/// A property that trials vary. `Case` stands for several factors that change together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Factor {
@@ -33,20 +33,20 @@ pub enum Factor {
     Responders,
     Delay,
     Task,
-    /// Of the `cpu` task.
+    /// Rounds of hashing of the `cpu` task.
     Rounds,
     FanOut,
     Dispatch,
     Socket,
     /// Messages in flight per requester worker with `socket = "dealer"`.
     Window,
-    /// Of the `echo` task.
+    /// Payload of the `echo` task, in bytes.
     PayloadBytes,
     Load,
 }
 
 impl Factor {
-    /// All that a plan can name under `[factors]`, `[fixed]` and in a `[[case]]`.
+    /// The factors that a plan can have in `[factors]`, `[fixed]` and a `[[case]]`.
     pub const ALL: [Self; 13] = [
         Self::RequesterInstances,
         Self::Requesters,
@@ -83,7 +83,7 @@ impl Factor {
         }
     }
 
-    /// The factor of a name, `case` among them.
+    /// Finds a factor by its name; `case` is one.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().chain([Self::Case]).find(|factor| factor.name() == name)
     }
@@ -105,7 +105,7 @@ pub struct Setup {
     pub responder_instances: u32,
     /// Workers of each instance.
     pub responders: u32,
-    /// Brokers that are no responder instance's own, as they were found; 0: each responder instance has its own broker.
+    /// Brokers in processes of their own, as found in a running deployment. 0: each responder instance has its own broker.
     #[serde(default)]
     pub brokers_apart: u32,
     pub delay: Delay,
@@ -115,15 +115,15 @@ pub struct Setup {
     pub fan_out: FanOut,
     pub dispatch: Dispatch,
     pub socket: Socket,
-    /// Messages in flight per requester worker; 1 unless the socket is a DEALER.
+    /// Maximum messages in flight per requester worker with a DEALER. A REQ has 1.
     pub window: u32,
-    /// Of the `echo` task.
+    /// Payload of the `echo` task, in bytes.
     pub payload_bytes: u32,
     #[schema(value_type = String, example = "closed 8")]
     pub load: Load,
 }
 
-/// The article's deployment, without its delay: what a plan does not name.
+/// The levels of factors that a plan does not set: the article's deployment, without its delay.
 impl Default for Setup {
     fn default() -> Self {
         Self {
@@ -146,7 +146,10 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// Sets the level of a factor; its text as it is shown. The error says what could have been given.
+    /// Sets the level of a factor. Returns the level's text for tables.
+    ///
+    /// # Errors
+    /// The value is not a level of the factor; the text says which levels are.
     pub fn set(&mut self, factor: Factor, value: &Value) -> Result<String, String> {
         match factor {
             Factor::Case => return Err("a case is made of other factors: write a [[case]]".to_owned()),
@@ -181,10 +184,10 @@ impl Setup {
         }
     }
 
-    /// What can't go together, in words.
+    /// Why the levels exclude one another; `None` if they don't.
     pub fn conflict(&self) -> Option<String> {
         (self.requesters == 0 || self.responders == 0)
-            .then(|| "a deployment without workers would answer nothing".to_owned())
+            .then(|| "a deployment without workers would never reply".to_owned())
     }
 }
 
@@ -220,7 +223,7 @@ fn delay(text: &str) -> Result<Delay, String> {
         }
         _ => {
             return Err(format!(
-                "`{text}` is no delay: give `none`, `fixed TIME`, `uniform TIME TIME`, `exponential TIME` or `log-normal TIME SHAPE`"
+                "`{text}` is not a delay: give `none`, `fixed TIME`, `uniform TIME TIME`, `exponential TIME` or `log-normal TIME SHAPE`"
             ));
         }
     };
@@ -267,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_level_is_told_what_would_be_one() {
+    fn errors_say_which_levels_are_valid() {
         for (factor, value, hint) in [
             (Factor::Requesters, Value::from(0), "1 to 1000"),
             (Factor::Requesters, "3".into(), "1 to 1000"),

@@ -98,7 +98,7 @@ fn column(metric: Metric) -> String {
 
 /// A histogram log in HdrHistogram's format: the requests' latency without a tag, then tagged ones. Times in microseconds.
 pub(super) fn write_log(out: &mut impl Write, results: &Results, trial: &TrialResult) -> io::Result<()> {
-    let broken = |error| io::Error::other(format!("a histogram can't be written: {error:?}"));
+    let broken = |error| io::Error::other(format!("a histogram cannot be written: {error:?}"));
     let mut serializer = V2DeflateSerializer::new();
     let comment = format!(
         "swarmq, plan {}, trial {}, cell {}, repetition {}; written at {}; values in microseconds, maxima in milliseconds",
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_histograms_are_read_again_by_hdr_histogram() {
+    fn hdr_histogram_can_parse_the_histograms() {
         let results = results_of(PLAN, |cell, again| good_trial(cell, again, 100.0, 100));
         let mut text = vec![];
         write_log(&mut text, &results, &results.trials[0]).unwrap();
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_gets_what_it_does_not_have() {
+    fn histograms_that_exist_are_not_rewritten() {
         let folder = tempfile::tempdir().unwrap();
         let mut results = results_of(PLAN, |cell, again| good_trial(cell, again, 100.0, 100));
         let all = std::mem::take(&mut results.trials);

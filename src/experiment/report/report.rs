@@ -41,7 +41,7 @@ impl<'a> Report<'a> {
     }
 }
 
-/// What is embedded in a page of results.
+/// The data embedded in a page of results.
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum PageData<'a> {
@@ -77,12 +77,12 @@ mod tests {
     /// The data in a page's script element.
     fn data(page: &str) -> serde_json::Value {
         let start = "<script type=\"application/json\" id=\"data\">";
-        let (_, rest) = page.split_once(start).expect("there is an element for the data");
+        let (_, rest) = page.split_once(start).expect("an element for the data");
         serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
     }
 
     #[test]
-    fn the_page_has_the_data_and_nothing_of_them_is_markup() {
+    fn the_page_has_the_data_and_none_of_it_is_markup() {
         let mut results =
             results_of("duration = \"1s\"\nrepetitions = 2", |cell, again| good_trial(cell, again, 10.0, 100));
         let name = format!("{PLACE}</script><b>&");
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comparison_is_a_page_as_well() {
+    fn a_comparison_has_a_page_too() {
         let run = || results_of("duration = \"1s\"\nrepetitions = 2", |cell, again| good_trial(cell, again, 10.0, 100));
         let data = data(&compare_page(&compare(&run(), &run(), &[], &[], Strictness::Estimate).unwrap()).unwrap());
         assert_eq!((&data["kind"], data["cells"].as_array().unwrap().len()), (&"comparison".into(), 1));

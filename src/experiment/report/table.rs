@@ -149,10 +149,10 @@ fn times(metric: Metric, ratio: &Ratio, is_known: bool) -> String {
 fn method(comparison: &Comparison) -> Vec<String> {
     let how = match comparison.is_paired {
         true => "trials of the same repetition, which have the same arrivals, are compared with one another",
-        false => "all trials of the one with all of the other: seed, warm-up, duration or count differ",
+        false => "all trials of both runs are compared, because seed, warm-up, duration or count differ",
     };
     let between = match comparison.aa_runs {
-        0 => "they hold for these two runs: other runs of the same programs differ by more, which --aa measures"
+        0 => "they hold for these two runs: other runs of the same programs may differ by more, which --aa measures"
             .to_owned(),
         runs => format!("they include how much {runs} runs of the first program differ (A/A)"),
     };
@@ -178,13 +178,13 @@ mod tests {
     use crate::experiment::{good_trial, results_of};
 
     #[test]
-    fn bars_are_as_long_as_their_values() {
+    fn bars_have_the_length_of_their_values() {
         assert_eq!((bar(12.0, 12.0), bar(6.0, 12.0), bar(0.0, 12.0)), ("█".repeat(12), "█".repeat(6), String::new()));
         assert_eq!((bar(1.5, 12.0), bar(1.0, 0.0)), ("█▌".to_owned(), String::new()));
     }
 
     #[test]
-    fn every_cell_has_a_line_also_before_its_first_trial() {
+    fn every_cell_has_a_row_also_before_its_first_trial() {
         let plan = "duration = \"10s\"\nrepetitions = 3\n[factors]\nresponders = [1, 2, 3]";
         let mut results = results_of(plan, |cell, again| good_trial(cell, again, 100.0 + 10.0 * f64::from(again), 100));
         results.trials.retain(|trial| trial.cell < 2);

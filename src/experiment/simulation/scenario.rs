@@ -134,7 +134,7 @@ mod tests {
     use crate::experiment::simulation::scenario;
 
     #[test]
-    fn what_cannot_be_is_an_error_that_says_what() {
+    fn invalid_scenarios_are_errors_with_the_reason() {
         let of = |scenario: Scenario| scenario.check().unwrap_err().to_string();
         for (scenario, error) in [
             (

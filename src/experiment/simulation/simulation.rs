@@ -69,7 +69,7 @@ struct Simulation<'a, D> {
     busy: Busy,
     /// Requests that arrived after the warm-up.
     measured: usize,
-    /// When a request was not made because there had been enough.
+    /// When a request was not made because the maximum number was reached.
     enough_at: Option<f64>,
     /// Latencies of the messages.
     sojourns: Latency,
@@ -132,13 +132,13 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
         }
     }
 
-    /// Time passes until the next event.
+    /// Advances the time to the next event.
     fn pass(&mut self, until: f64) {
         self.busy.pass(until);
         self.now = until;
     }
 
-    /// What is measured: from the end of the warm-up until no more requests are made.
+    /// The measured time: from the end of the warm-up until no more requests are made.
     fn window(&self) -> Window {
         let last = self.calls.last().map_or(0.0, |call| call.arrived);
         let end = self.enough_at.or(self.scenario.duration_ms).unwrap_or(last);
@@ -182,7 +182,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
             let service = (self.draw)();
             if !(service >= 0.0 && service.is_finite()) {
                 let allowed = "a time of 0 or more milliseconds";
-                return Err(ScenarioError::Range { what: "a service time that was drawn", value: service, allowed });
+                return Err(ScenarioError::Range { what: "a drawn service time", value: service, allowed });
             }
             self.queues.all[queue].waiting.push_back(SimMessage { request, queue, service, sent: 0.0 });
             self.send(queue);

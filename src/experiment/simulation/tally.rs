@@ -2,7 +2,7 @@
 
 use crate::wire::Latency;
 
-/// The result of a simulation, without the warm-up's requests. Times in milliseconds.
+/// The result of a simulation. Requests of the warm-up count only where a field says so. Times in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Simulated {
     /// Latencies of requests, from arrival to last reply; sorted.
@@ -84,19 +84,19 @@ pub struct Busy {
 }
 
 impl Busy {
-    /// Without an end it goes on until [`Self::close`].
+    /// Without an end, counts until [`Self::close`].
     pub fn new(begin: f64, end: Option<f64>) -> Self {
         Self { begin, end: end.unwrap_or(f64::INFINITY), now: 0.0, serving: 0, sum: 0.0 }
     }
 
-    /// Time passes; as many workers serve as at the last event.
+    /// Advances the time to the next event. The number of busy workers has not changed since the last one.
     pub fn pass(&mut self, until: f64) {
         let counted = until.min(self.end) - self.now.max(self.begin);
         self.sum += counted.max(0.0) * self.serving as f64;
         self.now = until;
     }
 
-    /// Nothing counts after this time, which has not passed.
+    /// Ends the count at `at`, which must not be in the past.
     pub fn close(&mut self, at: f64) {
         self.end = self.end.min(at);
     }

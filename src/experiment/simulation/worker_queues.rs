@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_for_one_goes_to_the_least_loaded_and_one_for_all_to_every_queue() {
+    fn fan_out_one_chooses_the_least_loaded_queue_and_all_every_queue() {
         let mut queues = SimulatedQueues::<()>::new(2, 2);
         assert_eq!(queues.all.iter().map(|queue| queue.turn).collect::<Vec<_>>(), [0, 1, 1, 2]);
         queues.all[2].in_flight = 1;

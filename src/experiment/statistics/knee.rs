@@ -9,15 +9,15 @@ use super::Estimate;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LoadPoint {
-    /// The load's rate, in requests per second. Of random arrivals more or fewer are due in a trial.
+    /// The load's rate, in requests per second. With random arrivals, the number of requests due in a trial varies.
     pub offered: f64,
     /// Completed requests per second, the median.
     pub achieved: f64,
     pub p99_ms: f64,
-    /// Completed requests by those that were due in the same trial, at most 1. Those that may be under way when the measured
-    /// time begins and ends count as completed: how many is chance.
+    /// Completed requests divided by the requests that were due in the same trial, at most 1. Requests that may be under way at
+    /// the begin and end of the measured time count as completed, because their number is random.
     pub share: Estimate,
-    /// The p99 by that of the lowest rate, within each repetition.
+    /// The p99 divided by the p99 at the lowest rate, within each repetition.
     pub p99_times: Estimate,
 }
 
@@ -25,9 +25,9 @@ pub struct LoadPoint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Limit {
-    /// Less than [`SUSTAINED`] of the requests due was achieved.
+    /// Less than 95 % of the requests due were achieved.
     Throughput,
-    /// The p99 is more than [`TOLERATED`] times the p99 at the lowest rate.
+    /// The p99 is more than 3 times the p99 at the lowest rate.
     Latency,
 }
 
@@ -37,10 +37,10 @@ pub enum Limit {
 pub struct Knee {
     /// The highest sustained rate by the medians, in requests per second.
     pub sustained: f64,
-    /// The highest rate of which the whole intervals are within the limits. None: chance may explain each.
+    /// The highest rate whose whole intervals are within the limits; `None` if there is no such rate.
     #[schema(required)]
     pub at_least: Option<f64>,
-    /// The highest rate of which any part of the intervals is within the limits.
+    /// The highest rate with any part of its intervals within the limits.
     pub at_most: f64,
     /// The next higher rate that was measured. `None`: the highest measured rate was sustained.
     #[schema(required)]
@@ -69,7 +69,7 @@ impl LoadPoint {
     }
 }
 
-/// The knee: the highest rate of which at least [`SUSTAINED`] was achieved, with a p99 of at most [`TOLERATED`] times the p99
+/// The knee: the highest rate with at least [`SUSTAINED`] achieved, with a p99 of at most [`TOLERATED`] times the p99
 /// at the lowest rate. Thresholds are used because curvature (Kneedle: Satopaa and others, 2011) follows the noise of 5 to 10
 /// points and finds a knee in any curve. The highest such rate counts: a single slow trial below the knee is noise, whereas a
 /// rate above capacity can't be sustained by chance.

@@ -13,18 +13,19 @@ use crate::experiment::run::{Results, TrialResult};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Metric {
-    /// Requests per second that ended with all of their replies.
+    /// Requests per second that ended with a response to every message.
     RequestsPerS,
     /// Messages per second with a response.
     MessagesPerS,
-    /// Latency of requests from their intended start, in milliseconds: the mean, ...
+    /// Mean latency of requests from their due time, in milliseconds.
     Mean,
+    /// Percentiles of this latency, in milliseconds; `P999` is the percentile 99.9.
     P50,
     P90,
     P95,
     P99,
-    /// ... and so on: the slowest of a thousand.
     P999,
+    /// Maximum of this latency, in milliseconds.
     Max,
     /// CPU time of all tiers per message, in microseconds.
     Cpu,
@@ -60,8 +61,8 @@ impl Metric {
         Self::Errors,
     ];
 
-    /// The metrics that comparisons judge. The others say the same once more, and each one judged makes it harder to find a
-    /// difference in any of them.
+    /// The metrics that comparisons judge. The others depend closely on these, and each further metric that is judged makes a
+    /// difference in any of them harder to find.
     pub const JUDGED: [Self; 5] = [Self::RequestsPerS, Self::P50, Self::P99, Self::Cpu, Self::Memory];
 
     /// The name in tables and rules.
@@ -134,8 +135,8 @@ impl Metric {
         trials.filter_map(|trial| Some((trial.repetition, self.of(trial)?))).collect()
     }
 
-    /// The largest step between two figures of a cell's trials, as a share of them: one request of all, or the histograms' three
-    /// digits.
+    /// The largest step between two possible figures of a cell's trials, as a share of the figure: one request, or the
+    /// histograms' three digits.
     pub fn resolution(self, results: &Results, cell: usize) -> f64 {
         let of = |trial: &TrialResult| {
             let figure = self.of(trial)?;
@@ -227,9 +228,9 @@ impl FromStr for Metric {
     }
 }
 
-/// Whether so many values have at least one beyond a share of them, as a quantile needs to say more than the maximum.
+/// True if at least one of `count` values is above the quantile at `share`. Otherwise the quantile is the maximum.
 pub fn has_beyond(count: u64, share: f64) -> bool {
-    // One of ten is beyond nine tenths, which 1 - 0.9 is a little less than.
+    // With a tolerance: 1 - 0.9 is slightly less than a tenth.
     (1.0 - share) * count as f64 > 1.0 - 1e-6
 }
 
@@ -238,14 +239,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quantile_is_told_from_the_first_value_beyond_it() {
+    fn a_quantile_is_known_from_the_first_value_above_it() {
         for (count, share) in [(2, 0.5), (10, 0.9), (100, 0.99), (1_000, 0.999), (10_000, 0.9999), (100_000, 0.99999)] {
             assert!(has_beyond(count, share) && !has_beyond(count - 1, share), "{count}, {share}");
         }
     }
 
     #[test]
-    fn figures_have_about_three_digits_and_the_unit_that_suits() {
+    fn figures_have_about_three_digits_and_a_suitable_unit() {
         for (metric, value, said) in [
             (Metric::RequestsPerS, 1_234_567.8, "1,234,568/s"),
             (Metric::RequestsPerS, 0.417, "0.42/s"),
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_read_again_and_a_wrong_one_is_told_the_nearest() {
+    fn names_are_parsed_and_an_error_suggests_the_nearest_one() {
         for metric in Metric::ALL {
             assert_eq!(metric.name().parse(), Ok(metric));
         }

@@ -1,8 +1,8 @@
-//! The ratio between two groups of trials, with its interval, and what several of them say together.
+//! The ratio between two groups of trials, with its confidence interval, and verdicts on several ratios together.
 //!
-//! All of it is of logarithms, by Student's t. Where two groups do not differ, their differences are as likely above 0 as
-//! below, and then the t-test rejects at most as often as it says, also for other distributions than the normal one (Efron,
-//! Student's t-test under symmetry conditions, 1969).
+//! Intervals and tests are Student's t on logarithms. If two groups do not differ, their differences are as likely above 0 as
+//! below, and then the t-test's share of false positives is at most the nominal one, also for distributions other than the
+//! normal one (Efron, Student's t-test under symmetry conditions, 1969).
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
@@ -11,16 +11,16 @@ use utoipa::ToSchema;
 /// Confidence of the intervals.
 const CONFIDENCE: f64 = 0.95;
 
-/// Two groups are alike if the whole interval of their ratio is within this factor either way: a difference of 5 %.
+/// Two groups are alike if the whole interval of their ratio is from 1 / 1.05 to 1.05: a difference of at most 5 %.
 pub const ALIKE: f64 = 1.05;
 
 /// The probability with which [`Ratio::needed`] repetitions find a difference of [`ALIKE`].
 const POWER: f64 = 0.8;
 
-/// Largest [`Ratio::needed`] that is given.
+/// Maximum of [`Ratio::needed`]; above it, no number is given.
 const MAX_NEEDED: f64 = 10_000.0;
 
-/// What a ratio says.
+/// The verdict on a ratio.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schema(as = RatioVerdict)]
@@ -29,7 +29,7 @@ pub enum Verdict {
     Higher,
     /// Below 1, by more than chance explains.
     Lower,
-    /// The interval is within [`ALIKE`] either way.
+    /// The interval is within a difference of 5 %.
     Alike,
     /// Chance explains the difference, but a difference of 5 % is possible; or it was not judged.
     #[default]
@@ -40,7 +40,7 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Ratio {
-    /// Of the geometric means.
+    /// The ratio of the geometric means, second group / first group.
     #[serde(alias = "median")]
     pub ratio: f64,
     pub low: f64,
@@ -49,14 +49,14 @@ pub struct Ratio {
     pub coverage: f64,
     /// Number of pairs, or of trials in the smaller group.
     pub count: usize,
-    /// The probability of such a ratio if the groups do not differ; after [`judge`], corrected for the number of ratios.
+    /// The probability of a ratio at least as far from 1 if the groups do not differ, corrected for the number of judged ratios.
     #[serde(default = "certain")]
     #[schema(required)]
     pub p: f64,
     #[serde(default)]
     #[schema(required)]
     pub verdict: Verdict,
-    /// Repetitions that would find a difference of 5 % in 80 % of the runs; none if more repetitions are no help.
+    /// Repetitions that would find a difference of 5 % in 80 % of the runs. `None` if more repetitions do not help.
     #[serde(default)]
     #[schema(required)]
     pub needed: Option<usize>,
@@ -68,8 +68,8 @@ fn certain() -> f64 {
 
 impl Ratio {
     /// The ratio `after / before` of pairs. `resolution`: the step between two figures, as a share of them, such as one request
-    /// of all: a difference of one step is none. None if the groups differ in length, are empty, or a value is not finite and
-    /// above 0.
+    /// of all: a difference of one step counts as none. None if the groups differ in length, are empty, or a value is not
+    /// finite and above 0.
     pub fn paired(before: &[f64], after: &[f64], resolution: f64) -> Option<Self> {
         let (first, second) = (logarithms(before)?, logarithms(after)?);
         let differences: Vec<f64> = second.iter().zip(&first).map(|(after, before)| after - before).collect();
@@ -80,7 +80,7 @@ impl Ratio {
             .then(|| Self::student(mean, resolution, variance / pairs, pairs - 1.0, differences.len(), variance))
     }
 
-    /// The same of groups that are not paired, by Welch's test. None if a group is empty, or a value is not finite and above 0.
+    /// The ratio of groups that are not paired, by Welch's test. None if a group is empty, or a value is not finite and above 0.
     pub fn independent(before: &[f64], after: &[f64], resolution: f64) -> Option<Self> {
         let group = |values: &[f64]| {
             let (mean, variance) = moments(&logarithms(values)?)?;
@@ -90,7 +90,7 @@ impl Ratio {
         let (few, many) = (before.len() as f64, after.len() as f64);
         let (a, b) = (of_first / few, of_second / many);
         let freedom = (a + b).powi(2) / (a.powi(2) / (few - 1.0) + b.powi(2) / (many - 1.0));
-        // With no variance at all it is not a number.
+        // NaN if neither group has a variance.
         let freedom = if freedom.is_finite() { freedom } else { few.min(many) - 1.0 };
         let count = before.len().min(after.len());
         Some(Self::student(second - first, resolution, a + b, freedom, count, of_first + of_second))
@@ -113,12 +113,12 @@ impl Ratio {
         }
     }
 
-    /// Widened to what runs of the same program differ by, where that is more than the trials of these two do.
+    /// Widens the interval to the variation between runs of the same program, if that is more than the variation between trials.
     #[must_use]
     pub fn beside(self, floor: &Floor) -> Self {
         let mean = self.ratio.ln();
         let of_runs = Self::student(mean, 0.0, 2.0 * floor.variance, floor.runs as f64 - 1.0, self.count, 0.0);
-        // A single repetition has no chance of its own; then the runs decide.
+        // A single repetition has no p of its own.
         let p = if self.coverage > 0.0 { self.p.max(of_runs.p) } else { of_runs.p };
         match of_runs.high > self.high {
             true => Self { needed: None, p, ..of_runs },
@@ -126,12 +126,12 @@ impl Ratio {
         }
     }
 
-    /// The interval has a confidence and lies within [`ALIKE`] either way.
+    /// There is an interval, and it is from `1 / ALIKE` to [`ALIKE`].
     fn is_alike(&self) -> bool {
         self.coverage > 0.0 && self.low >= 1.0 / ALIKE && self.high <= ALIKE
     }
 
-    /// More than chance explains, after [`judge`].
+    /// The difference is more than chance explains. Call it after [`judge`].
     pub fn is_clear(&self) -> bool {
         matches!(self.verdict, Verdict::Higher | Verdict::Lower)
     }
@@ -159,7 +159,7 @@ pub fn judge<'a>(ratios: impl IntoIterator<Item = &'a mut Ratio>) {
 /// How much runs of the same program differ (A/A).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Floor {
-    /// Of the runs' mean logarithms.
+    /// Variance of the runs' mean logarithms.
     variance: f64,
     runs: usize,
 }
@@ -197,9 +197,9 @@ fn quantile(freedom: f64, share: f64) -> f64 {
     distribution(freedom).map_or(f64::INFINITY, |student| student.inverse_cdf(share))
 }
 
-/// The probability of a mean that far from 0 or farther.
+/// The probability of a mean at least as far from 0, by Student's t.
 fn chance(mean: f64, error: f64, freedom: f64) -> f64 {
-    // Without variance, but for rounding.
+    // No variance, apart from rounding errors.
     if error.sqrt() < 1e-12 {
         return if mean.abs() < 1e-9 { 1.0 } else { 0.0 };
     }
@@ -210,7 +210,7 @@ fn chance(mean: f64, error: f64, freedom: f64) -> f64 {
 /// Repetitions that find a difference of [`ALIKE`] in [`POWER`] of the runs, where one repetition has this variance: by the
 /// normal distribution, and Guenther's correction for a deviation that is not known (1981).
 fn needed(variance: f64, resolution: f64) -> Option<usize> {
-    // Of figures that are counted in larger steps no number of repetitions finds it.
+    // If the steps of a figure are larger, no number of repetitions finds the difference.
     let found = Some(ALIKE.ln() - resolution).filter(|found| *found > 0.0)?;
     let [confident, powerful] = [(1.0 + CONFIDENCE) / 2.0, POWER].map(|share| Normal::standard().inverse_cdf(share));
     let needed = (confident + powerful).powi(2) * variance / found.powi(2) + confident.powi(2) / 2.0;

@@ -1,4 +1,4 @@
-//! A deployment as an experiment sees it: by its web tier's API alone, wherever it runs.
+//! A client of a deployment: experiments read and change it only by the API of its web tier.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,10 +15,11 @@ use crate::experiment::plan::Setup;
 use crate::runtime::http::json_answer;
 use crate::wire::{Delay, InstanceState, InstanceView, Ledger, LinkState, TaskName, Tier, Topology, WorkerState};
 
-/// Longest wait for an answer.
+/// Timeout of a call.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a connection is used again: less than servers keep one (the web tier 5 s), or a call may meet its end.
+/// How long an idle connection is kept for further calls: less than servers keep it (the web tier: 5 s), so that no call is
+/// sent on a connection that the server closes.
 const KEPT: Duration = Duration::from_secs(1);
 
 /// Between two looks at a deployment that is waited for.
@@ -27,12 +28,12 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The tiers that a request crosses.
 pub const TIERS: [Tier; 4] = [Tier::Web, Tier::Requester, Tier::Broker, Tier::Responder];
 
-/// A control that needs a permission which the caller does not have. Trying again does not help.
+/// A control call that is not permitted. Another attempt does not help.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Refused(String);
 
-/// What `GET /api/v1/control` says.
+/// The response of `GET /api/v1/control`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Permitted {
@@ -40,7 +41,7 @@ struct Permitted {
     needs_token: bool,
 }
 
-/// A web tier and what is behind it.
+/// A web tier and the tiers behind it.
 #[derive(Clone)]
 pub struct Deployment {
     /// Such as `http://127.0.0.1:3000`.
@@ -50,20 +51,23 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// A web tier at an address that [`web_url`](crate::runtime::http::web_url) has read. The token is that of the controls,
-    /// where they need one.
+    /// The deployment whose web tier is at `url`, a result of [`web_url`](crate::runtime::http::web_url). `token`: for the
+    /// controls, if they need one.
     pub fn at(url: &str, token: Option<String>) -> Self {
         let connector = Connector::new().conn_keep_alive(KEPT);
         let client = Client::builder().connector(connector).timeout(PATIENCE).disable_redirects().finish();
         Self { url: url.to_owned(), token, client }
     }
 
-    /// What is known of every instance.
+    /// The state of every known instance.
     pub async fn topology(&self) -> Result<Topology> {
         self.read("topology").await
     }
 
-    /// Asks whether the controls may be called with this token. The error says what is needed.
+    /// Checks that the controls may be called with this token.
+    ///
+    /// # Errors
+    /// They may not, and the text says what they need; or the web tier does not answer.
     pub async fn permitted(&self) -> Result<()> {
         let Permitted { permitted, needs_token } = self.read("control").await?;
         let url = &self.url;
@@ -94,7 +98,10 @@ impl Deployment {
         }
     }
 
-    /// Changes something by the controls. The error is a [`Refused`] where it was not permitted.
+    /// Calls a control.
+    ///
+    /// # Errors
+    /// [`Refused`] if the call is not permitted; others if it fails for another reason.
     pub async fn control(&self, method: Method, path: &str, body: &impl Serialize) -> Result<()> {
         let url = format!("{}/api/v1/control/{path}", self.url);
         let request = self.request(method, &url);
@@ -104,42 +111,41 @@ impl Deployment {
         }
         let answer: Value = json_answer(&mut response).await.map_err(|reason| anyhow!("{url}: {reason}"))?;
         let reason = answer["error"]["message"].as_str().unwrap_or("no reason given");
-        let told = format!("{url} was refused ({}): {reason}", response.status());
+        let text = format!("{url} was refused ({}): {reason}", response.status());
         match response.status() {
-            StatusCode::FORBIDDEN => Err(Refused(told).into()),
-            _ => Err(anyhow!(told)),
+            StatusCode::FORBIDDEN => Err(Refused(text).into()),
+            _ => Err(anyhow!(text)),
         }
     }
 
-    /// Waits until it is what a setup says: so many instances, all of them ready, with so many workers, connected to
-    /// one another.
-    pub async fn ready(&self, setup: &Setup, patience: Duration) -> Result<Topology> {
-        self.wait_for(setup, true, patience).await
+    /// Waits until the deployment has the instances and workers of a setup, all ready and connected, for up to `timeout`.
+    pub async fn ready(&self, setup: &Setup, timeout: Duration) -> Result<Topology> {
+        self.wait_for(setup, true, timeout).await
     }
 
-    /// As [`Self::ready`], with any number of workers.
-    pub async fn populated(&self, setup: &Setup, patience: Duration) -> Result<Topology> {
-        self.wait_for(setup, false, patience).await
+    /// Like [`Self::ready`], with any number of workers.
+    pub async fn instances_ready(&self, setup: &Setup, timeout: Duration) -> Result<Topology> {
+        self.wait_for(setup, false, timeout).await
     }
 
-    /// Waits until it has a requester and a responder, however many.
-    pub async fn inhabited(&self, patience: Duration) -> Result<Topology> {
-        let until = Instant::now() + patience;
+    /// Waits until the deployment has a requester and a responder instance.
+    pub async fn any_instances(&self, timeout: Duration) -> Result<Topology> {
+        let until = Instant::now() + timeout;
         loop {
             let topology = self.topology().await?;
             let has = |tier| topology.living(tier).next().is_some();
             match has(Tier::Requester) && has(Tier::Responder) {
                 true => return Ok(topology),
                 false if Instant::now() > until => {
-                    bail!("the web tier at {} knows of no requester or of no responder", self.url)
+                    bail!("the web tier at {} knows no requester or no responder instance", self.url)
                 }
                 false => sleep(LOOK).await,
             }
         }
     }
 
-    async fn wait_for(&self, setup: &Setup, workers: bool, patience: Duration) -> Result<Topology> {
-        let until = Instant::now() + patience;
+    async fn wait_for(&self, setup: &Setup, workers: bool, timeout: Duration) -> Result<Topology> {
+        let until = Instant::now() + timeout;
         loop {
             let seen = self.topology().await;
             let lacking = match &seen {
@@ -150,17 +156,17 @@ impl Deployment {
                 (Ok(topology), None) => return Ok(topology),
                 (_, lacking) if Instant::now() > until => {
                     let lacking = lacking.unwrap_or_default();
-                    bail!("the deployment was not ready within {patience:?}: {lacking}");
+                    bail!("the deployment was not ready within {timeout:?}: {lacking}");
                 }
                 _ => sleep(LOOK).await,
             }
         }
     }
 
-    /// Waits until the requesters have counted so many more messages than before, and no tier has more in flight than it had
-    /// before; what is known then, or when patience ends.
-    pub async fn settled(&self, before: &Topology, messages: u64, patience: Duration) -> Result<Topology> {
-        let until = Instant::now() + patience;
+    /// Waits until the requesters have sent `messages` more messages than in `before`, and no tier has more in flight than in
+    /// `before`. Returns the state then, or after `timeout`.
+    pub async fn settled(&self, before: &Topology, messages: u64, timeout: Duration) -> Result<Topology> {
+        let until = Instant::now() + timeout;
         loop {
             let topology = self.topology().await?;
             let counted = ledger_since(before, &topology, Tier::Requester).sent >= messages;
@@ -175,8 +181,8 @@ impl Deployment {
     }
 }
 
-/// What a deployment that is changed by its controls has become, other than a setup says, in words: an instance that was
-/// started again has the workers, delay and dispatch that it is configured with.
+/// The difference between a deployment and a setup, in words: an instance that has restarted has its configured workers, delay
+/// and dispatch. `None` if there is no difference.
 pub fn altered(topology: &Topology, setup: &Setup) -> Option<String> {
     let delay = with_cap(setup.delay);
     let other_delay = || {
@@ -192,18 +198,18 @@ pub fn altered(topology: &Topology, setup: &Setup) -> Option<String> {
     lacking(topology, setup, true).or_else(other_delay).or_else(other_dispatch)
 }
 
-/// A delay with the cap that applies to it: without one, a control would leave the cap of before.
+/// A delay with its cap always set: a control call without a cap keeps the previous one.
 pub fn with_cap(delay: Delay) -> Delay {
     Delay { cap: Some(delay.cap()), ..delay }
 }
 
-/// Brokers that are no responder instance's own.
+/// The number of brokers in processes of their own, without those of responder instances.
 pub fn brokers_apart(topology: &Topology) -> u32 {
     let own = topology.living(Tier::Responder).filter(|view| view.snapshot.peers.is_empty()).count();
     topology.living(Tier::Broker).count().saturating_sub(own) as u32
 }
 
-/// What a deployment lacks to be what a setup says, in words; its numbers of workers may not matter.
+/// What a deployment lacks to match a setup, in words; `None` if it matches. `workers`: the numbers of workers must match too.
 fn lacking(topology: &Topology, setup: &Setup, workers: bool) -> Option<String> {
     let tiers = [
         (Tier::Web, None, None),
@@ -215,8 +221,8 @@ fn lacking(topology: &Topology, setup: &Setup, workers: bool) -> Option<String> 
         let living: Vec<&InstanceView> = topology.living(tier).collect();
         let name = tier.name();
         if instances.map_or(living.is_empty(), |wanted| living.len() != wanted as usize) {
-            let wanted = instances.map_or("a".to_owned(), |wanted| wanted.to_string());
-            return Some(format!("{} {name} instances are there, {wanted} are to be", living.len()));
+            let wanted = instances.map_or("at least 1".to_owned(), |wanted| wanted.to_string());
+            return Some(format!("there are {} {name} instances, and the trial needs {wanted}", living.len()));
         }
         for InstanceView { snapshot, .. } in living {
             let id = &snapshot.instance.id;
@@ -240,17 +246,17 @@ fn lacking(topology: &Topology, setup: &Setup, workers: bool) -> Option<String> 
             }
         }
     }
-    // A responder without peers has a broker in its own process, of which it may be heard later.
+    // A responder without peers has a broker in its own process. Telemetry may report that broker later.
     let own = topology.living(Tier::Responder).filter(|view| view.snapshot.peers.is_empty()).count();
     if brokers < own {
-        return Some(format!("{brokers} brokers are known, of {own} responders with their own"));
+        return Some(format!("only {brokers} of the brokers of {own} responder instances are known"));
     }
     let linked = topology.links.values().filter(|link| link.state == LinkState::Connected).count();
     (linked < setup.requester_instances as usize)
-        .then(|| format!("{linked} of {} requesters are linked to the web tier", setup.requester_instances))
+        .then(|| format!("the web tier has links to {linked} of {} requester instances", setup.requester_instances))
 }
 
-/// What a tier has counted between two looks, by all instances that either knows.
+/// What a tier's instances in `after` have counted since `before`. `in_flight` is the number in `after`.
 pub fn ledger_since(before: &Topology, after: &Topology, tier: Tier) -> Ledger {
     let mut sum = Ledger::default();
     let of_tier = |view: &&InstanceView| view.snapshot.instance.tier == tier;
@@ -262,7 +268,7 @@ pub fn ledger_since(before: &Topology, after: &Topology, tier: Tier) -> Ledger {
     sum
 }
 
-/// What the instances of a tier, as known later, had in flight before: of other load, or of instances that ended with it.
+/// Messages that a tier's instances in `after` had in flight in `before`: of other load, or of instances that ended with them.
 pub fn in_flight_before(before: &Topology, after: &Topology, tier: Tier) -> u64 {
     let known = before
         .instances
@@ -297,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broker_is_apart_where_the_responders_are_connected_to_it() {
+    fn a_broker_that_responders_connect_to_is_separate() {
         let own = || [snapshot("responder-1", Tier::Responder), snapshot("broker-1", Tier::Broker)];
         assert_eq!(brokers_apart(&seen(own())), 0);
         let connected = |id| {

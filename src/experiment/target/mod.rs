@@ -1,4 +1,4 @@
-//! What trials run against: this process, processes, whatever runs at an address, a swarm. Begin with `target.rs`.
+//! The targets of trials: this process, processes, a swarm, a deployment that is already running. Begin with `target.rs`.
 
 mod deployment;
 mod processes;
@@ -11,5 +11,5 @@ use deployment::{brokers_apart, with_cap};
 pub use processes::Processes;
 pub use running::Running;
 pub use swarm::Swarm;
-use target::STARTING;
+use target::START_TIMEOUT;
 pub use target::{TargetDriver, check, load_settings, settings_of};

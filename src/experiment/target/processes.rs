@@ -14,14 +14,15 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-use super::{Deployment, STARTING, TargetDriver, settings_of};
+use super::{Deployment, START_TIMEOUT, TargetDriver, settings_of};
 use crate::experiment::plan::{Plan, Trial};
 
-/// Longest wait for a process to end in order; above its own deadline.
-const ENDING: Duration = Duration::from_secs(8);
+/// Maximum wait for a process to end after SIGTERM; above its `shutdown.deadline`.
+const END_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Starts of a trial's processes: the telemetry port is chosen before its process is there, and may be taken meanwhile.
-const STARTS: usize = 3;
+/// Maximum attempts to start a trial's processes: the telemetry port is chosen before its process binds it, and another
+/// program may take it meanwhile.
+const MAX_STARTS: usize = 3;
 
 /// Starts processes of one program.
 pub struct Processes {
@@ -37,7 +38,10 @@ struct Instance {
 }
 
 impl Processes {
-    /// Of the program that this process runs.
+    /// Uses the program of this process.
+    ///
+    /// # Errors
+    /// The file of the program is not known.
     pub fn new() -> Result<Self> {
         let program = std::env::current_exe().context("this program's own file can't be found")?;
         Ok(Self { program, running: vec![] })
@@ -57,11 +61,11 @@ impl Processes {
         let upstream = [("web.requester", masters), ("telemetry.port", telemetry.port().to_string())];
         let web = self.tier("web", 1, "web tier, http", &shared, &upstream).await?;
         let deployment = Deployment::at(&format!("http://{web}"), None);
-        deployment.ready(setup, STARTING).await?;
+        deployment.ready(setup, START_TIMEOUT).await?;
         Ok(deployment)
     }
 
-    /// Starts so many processes of a role; the addresses at which they listen, with commas between.
+    /// Starts `count` processes of a role. Returns the addresses at which they listen for `listens`, separated by commas.
     async fn tier(
         &mut self,
         role: &'static str,
@@ -92,15 +96,13 @@ impl Processes {
             self.running.push(Instance { role, child, log: BufReader::new(log).lines() });
         }
         let addresses = try_join_all(self.running[first..].iter_mut().map(|instance| instance.address(listens)));
-        let addresses = timeout(STARTING, addresses).await;
-        Ok(addresses
-            .map_err(|_| anyhow!("a {role} process did not say within {STARTING:?} where it listens"))??
-            .join(","))
+        let addresses = timeout(START_TIMEOUT, addresses).await;
+        Ok(addresses.map_err(|_| anyhow!("a {role} process did not listen within {START_TIMEOUT:?}"))??.join(","))
     }
 }
 
 impl Instance {
-    /// Where it listens for something, by its log.
+    /// Reads from its log the address at which it listens for `what`.
     async fn address(&mut self, what: &str) -> Result<String> {
         let mut last = String::new();
         while let Some(line) = self.log.next_line().await? {
@@ -111,21 +113,21 @@ impl Instance {
             }
             last = line;
         }
-        bail!("a {} process ended before it listened; its last words: {last}", self.role)
+        bail!("a {} process ended before it listened; its last log line: {last}", self.role)
     }
 
-    /// Ends it in order, or by force.
+    /// Ends the process: by SIGTERM, and after [`END_TIMEOUT`] by SIGKILL.
     async fn end(mut self) -> Result<()> {
         if let Some(pid) = self.child.id() {
             // It may have ended already.
             let _ = kill(Pid::from_raw(pid as i32), Signal::SIGTERM);
         }
-        // Whoever reads nothing of a process that writes makes it wait.
+        // Reads the log until the end: a full pipe would block the process.
         let ended = async {
             while let Ok(Some(_)) = self.log.next_line().await {}
             self.child.wait().await
         };
-        if timeout(ENDING, ended).await.is_err() {
+        if timeout(END_TIMEOUT, ended).await.is_err() {
             self.child.kill().await?;
         }
         Ok(())
@@ -135,7 +137,7 @@ impl Instance {
 impl TargetDriver for Processes {
     async fn set_up(&mut self, plan: &Plan, trial: &Trial) -> Result<Deployment> {
         let mut problem = None;
-        for _ in 0..STARTS {
+        for _ in 0..MAX_STARTS {
             match self.start(plan, trial).await {
                 Ok(deployment) => return Ok(deployment),
                 Err(error) => problem = Some(error),
@@ -146,7 +148,7 @@ impl TargetDriver for Processes {
     }
 
     async fn clear(&mut self) -> Result<()> {
-        // Front to back, as traffic flows: each can still end what it has in hand.
+        // In the order of a request's path, so that each tier can complete its messages.
         while !self.running.is_empty() {
             let role = self.running[self.running.len() - 1].role;
             let (tier, rest) = self.running.drain(..).partition(|instance| instance.role == role);

@@ -1,4 +1,4 @@
-//! The target `running`: whatever answers at an address, changed by its controls and left as it was found.
+//! The target `running`: a deployment that is already running. Its controls change it for each trial, and restore it at the end.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use super::{Deployment, TargetDriver, altered, brokers_apart, with_cap};
 use crate::experiment::plan::{Plan, Setup, Target, Trial};
 use crate::wire::{Delay, Dispatch, DispatchChoice, InstanceView, Tier, Topology};
 
-/// Longest wait until changed pools are as they should be: a worker that leaves ends its message first.
-const CHANGING: Duration = Duration::from_secs(10);
+/// Maximum wait until a change is complete: a worker that leaves completes its message first.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Between two looks at a deployment that is being changed.
-const LOOK: Duration = Duration::from_millis(50);
+/// Interval at which a deployment that is being changed is read.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Times that a change is made: an instance may come, with the pool that it is configured with, while others are changed.
-const CHANGES: usize = 4;
+/// Maximum attempts at a change: an instance may start, with its configured pool, while others are changed.
+const MAX_CHANGES: usize = 4;
 
-/// Changes a deployment that runs already.
+/// Changes a running deployment.
 pub struct Running {
     deployment: Deployment,
-    /// How it was found; none before the first change.
+    /// The state before the first change; `None` until then.
     found: Option<Topology>,
 }
 
@@ -32,10 +32,13 @@ impl Running {
         Self { deployment, found: None }
     }
 
-    /// Gives a plan the brokers that there are apart and, where the target varies no instances, as many instances as there
-    /// are: what is expected of them is made of their number. An error where there is none.
+    /// Sets the number of separate brokers in a plan and, for the target `running`, the numbers of instances to those found: the
+    /// expected values depend on them.
+    ///
+    /// # Errors
+    /// There is no requester or no responder instance.
     pub async fn plan_as_found(&self, plan: &mut Plan) -> Result<()> {
-        let topology = self.deployment.inhabited(CHANGING).await?;
+        let topology = self.deployment.any_instances(CHANGE_TIMEOUT).await?;
         let instances = |tier| topology.living(tier).count() as u32;
         for cell in &mut plan.cells {
             cell.setup.brokers_apart = brokers_apart(&topology);
@@ -47,14 +50,17 @@ impl Running {
         Ok(())
     }
 
-    /// Keeps how the deployment is before its first change. An error where the controls could not restore it, as they give all
-    /// instances one delay and one dispatch.
+    /// Stores the state of the deployment before its first change.
+    ///
+    /// # Errors
+    /// The controls could not restore the state: they set one delay and one dispatch for all instances, and the instances have
+    /// different ones.
     pub async fn find(&mut self) -> Result<()> {
         if self.found.is_some() {
             return Ok(());
         }
-        // An instance that was silent for a moment, on a busy machine, is not known at that moment.
-        let topology = self.deployment.inhabited(CHANGING).await?;
+        // With a wait, because an instance that is silent for a moment, on a busy machine, is not known at that moment.
+        let topology = self.deployment.any_instances(CHANGE_TIMEOUT).await?;
         for (what, differ) in [
             ("delays", differ(topology.living(Tier::Responder).map(|view| view.snapshot.delay))),
             ("dispatches", differ(topology.living(Tier::Broker).map(|view| view.snapshot.dispatch.as_ref()))),
@@ -69,11 +75,11 @@ impl Running {
         Ok(())
     }
 
-    /// Sets worker counts, delay and dispatch, and waits until they hold.
+    /// Sets the numbers of workers, the delay and the dispatch, and waits until they apply.
     pub async fn change(&mut self, setup: &Setup) -> Result<Deployment> {
         self.find().await?;
         let mut lacking = None;
-        for _ in 0..CHANGES {
+        for _ in 0..MAX_CHANGES {
             self.change_once(setup).await?;
             match self.changed(setup).await {
                 Ok(()) => return Ok(self.deployment.clone()),
@@ -83,20 +89,20 @@ impl Running {
         Err(lacking.unwrap_or_else(|| anyhow!("nothing was changed")))
     }
 
-    /// Waits until the deployment tells that it is what a setup says.
+    /// Waits until the deployment reports the state of a setup.
     async fn changed(&self, setup: &Setup) -> Result<()> {
-        let until = Instant::now() + CHANGING;
+        let until = Instant::now() + CHANGE_TIMEOUT;
         loop {
-            match altered(&self.deployment.ready(setup, CHANGING).await?, setup) {
+            match altered(&self.deployment.ready(setup, CHANGE_TIMEOUT).await?, setup) {
                 None => return Ok(()),
                 Some(other) if Instant::now() > until => bail!(other),
-                Some(_) => sleep(LOOK).await,
+                Some(_) => sleep(POLL_INTERVAL).await,
             }
         }
     }
 
     async fn change_once(&self, setup: &Setup) -> Result<()> {
-        let topology = self.deployment.inhabited(CHANGING).await?;
+        let topology = self.deployment.any_instances(CHANGE_TIMEOUT).await?;
         for (tier, workers) in [(Tier::Requester, setup.requesters), (Tier::Responder, setup.responders)] {
             for view in topology.living(tier) {
                 if view.snapshot.workers.len() != workers as usize {
@@ -104,7 +110,7 @@ impl Running {
                 }
             }
         }
-        self.work(Some(setup.delay), Some(setup.dispatch), &topology).await
+        self.set_delay_and_dispatch(Some(setup.delay), Some(setup.dispatch), &topology).await
     }
 
     async fn resize(&self, instance: &str, workers: usize) -> Result<()> {
@@ -112,7 +118,12 @@ impl Running {
         self.deployment.control(Method::PUT, &path, &json!({ "workers": workers })).await.context(TOKEN)
     }
 
-    async fn work(&self, delay: Option<Delay>, dispatch: Option<Dispatch>, topology: &Topology) -> Result<()> {
+    async fn set_delay_and_dispatch(
+        &self,
+        delay: Option<Delay>,
+        dispatch: Option<Dispatch>,
+        topology: &Topology,
+    ) -> Result<()> {
         if let Some(delay) = delay {
             self.deployment.control(Method::PUT, "delay", &with_cap(delay)).await.context(TOKEN)?;
         }
@@ -124,22 +135,22 @@ impl Running {
     }
 }
 
-/// The workers that an instance had, or of one that was not there the workers of the first of its tier: a swarm may have put it
-/// in another's place.
+/// The number of workers that an instance had in `found`. A new instance gets that of the first one of its tier: a swarm may have
+/// started it in place of another.
 fn workers_before(found: &Topology, view: &InstanceView) -> Option<usize> {
     let instance = &view.snapshot.instance;
     let same = found.instances.get(&instance.id).or_else(|| found.living(instance.tier).next());
     same.map(|before| before.snapshot.workers.len())
 }
 
-/// Whether some of the values that are known differ.
+/// True if two of the known values differ.
 fn differ<T: PartialEq>(values: impl Iterator<Item = Option<T>>) -> bool {
     let mut known = values.flatten();
     let first = known.next();
     first.is_some_and(|first| known.any(|other| other != first))
 }
 
-const TOKEN: &str = "the deployment can't be changed; where its controls need a token, give --token";
+const TOKEN: &str = "the deployment could not be changed; if its controls need a token, give --token";
 
 impl TargetDriver for Running {
     async fn set_up(&mut self, plan: &Plan, trial: &Trial) -> Result<Deployment> {
@@ -152,7 +163,7 @@ impl TargetDriver for Running {
 
     async fn leave(&mut self) -> Result<()> {
         let Some(found) = self.found.take() else { return Ok(()) };
-        let now = self.deployment.inhabited(CHANGING).await?;
+        let now = self.deployment.any_instances(CHANGE_TIMEOUT).await?;
         for tier in [Tier::Requester, Tier::Responder] {
             for view in now.living(tier) {
                 if let Some(workers) = workers_before(&found, view) {
@@ -162,7 +173,7 @@ impl TargetDriver for Running {
         }
         let delay = found.living(Tier::Responder).find_map(|view| view.snapshot.delay);
         let dispatch = found.living(Tier::Broker).find_map(|view| view.snapshot.dispatch);
-        self.work(delay, dispatch, &now).await
+        self.set_delay_and_dispatch(delay, dispatch, &now).await
     }
 }
 
@@ -172,7 +183,7 @@ mod tests {
     use crate::wire::{Event, Snapshot, WorkerState, WorkerView, snapshot};
 
     #[test]
-    fn an_instance_in_anothers_place_gets_as_many_workers_as_that_had() {
+    fn an_instance_in_place_of_another_gets_as_many_workers() {
         let with = |id: &str, count: usize| {
             let worker =
                 |index| WorkerView { index, id: String::new(), state: WorkerState::Idle, handled: 0, restarts: 0 };

@@ -1,5 +1,5 @@
-//! The target `swarm`: a stack on a Docker swarm, scaled by Docker's API. What can be changed while it runs is changed by
-//! the stack's own controls, as with the target `running`; the rest is environment of the services.
+//! The target `swarm`: a stack on a Docker swarm, scaled by Docker's API. The stack's controls change what they can, as with the
+//! target `running`; the rest is set by the services' environment variables.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use tokio::time::{Instant, sleep};
 use super::{Deployment, Running, TargetDriver, settings_of};
 use crate::experiment::plan::{Plan, Setup, Trial};
 
-/// Longest wait for a scaled or updated service: images may have to be pulled, and tasks start one after the other.
-const SCALING: Duration = Duration::from_secs(300);
+/// Maximum wait for a scaled or updated service: nodes may have to pull the image, and tasks start one after the other.
+const UPDATE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Between two looks at a service that is being updated.
+/// Interval at which a service that is being updated is inspected.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Settings that the controls change, and those of a tier that is left as it is.
+/// Prefixes of settings that the environment does not set: the controls change them, or the stack keeps its own.
 const NOT_BY_ENVIRONMENT: [&str; 6] =
     ["requester.workers", "responder.workers", "broker.dispatch", "task.", "shutdown.", "web."];
 
@@ -28,21 +28,24 @@ pub struct Swarm {
     stack: String,
     running: Running,
     deployment: Deployment,
-    /// The services as they were found, by name.
+    /// The specifications of the services before the first change, by name.
     found: Vec<(String, ServiceSpec)>,
 }
 
 impl Swarm {
-    /// By the engine that `DOCKER_HOST` names, or this machine's; it must be a manager of the swarm.
+    /// Connects to the Docker engine at `DOCKER_HOST`, or this machine's. It must be a manager of the swarm.
+    ///
+    /// # Errors
+    /// The engine does not answer.
     pub async fn connect(stack: &str, deployment: Deployment) -> Result<Self> {
         let docker = Docker::connect_with_defaults()
-            .context("no Docker engine; DOCKER_HOST names another than this machine's")?;
+            .context("no Docker engine on this machine; to use another one, set DOCKER_HOST")?;
         let docker = docker.negotiate_version().await.context("the Docker engine does not answer")?;
         let running = Running::new(deployment.clone());
         Ok(Self { docker, stack: stack.to_owned(), running, deployment, found: vec![] })
     }
 
-    /// Gives a service so many replicas and its settings, where it differs, and waits until the swarm has done so.
+    /// Sets a service's replicas and settings, see [`Self::replace`].
     async fn update(&mut self, tier: &str, replicas: u32, plan: &Plan, setup: &Setup, seed: u64) -> Result<()> {
         let name = format!("{}_{tier}", self.stack);
         let (version, spec) = self.inspect(&name).await?;
@@ -74,12 +77,12 @@ impl Swarm {
         Ok((version as i32, service.spec.context("a service without a specification")?))
     }
 
-    /// Gives a service another specification, if it is one, and waits until the swarm has done what that asks for.
+    /// Updates a service if its replicas or environment differ from `old`. Waits for a rolling update, which only another
+    /// environment causes; Docker reports no state for a change of replicas.
     async fn replace(&self, name: &str, version: i32, old: &ServiceSpec, spec: ServiceSpec) -> Result<()> {
         if replicas(old) == replicas(&spec) && environment(old) == environment(&spec) {
             return Ok(());
         }
-        // Another number of replicas is no update that has a state.
         let rolls = environment(old) != environment(&spec);
         let options = UpdateServiceOptions { version, ..UpdateServiceOptions::default() };
         self.docker
@@ -97,19 +100,19 @@ impl Swarm {
         self.replace(name, version, &now, spec).await
     }
 
-    /// Waits for the end of an update that has just been asked for.
+    /// Waits for the end of an update that has just been requested.
     async fn rolled_out(&self, name: &str) -> Result<()> {
-        let until = Instant::now() + SCALING;
+        let until = Instant::now() + UPDATE_TIMEOUT;
         loop {
             let service = self.docker.inspect_service(name, None::<InspectServiceOptions>).await?;
             match service.update_status.and_then(|status| status.state) {
                 Some(State::COMPLETED) => return Ok(()),
                 Some(State::PAUSED | State::ROLLBACK_PAUSED | State::ROLLBACK_COMPLETED) => {
-                    return Err(anyhow!("the update of {name} failed; `docker service ps {name}` tells why"));
+                    return Err(anyhow!("the update of {name} failed; `docker service ps {name}` shows why"));
                 }
-                // None at first: the state of the last update is gone, and this one has not begun.
+                // At first there is no state: Docker has removed that of the last update, and this one has not begun.
                 _ if Instant::now() < until => sleep(POLL_INTERVAL).await,
-                _ => bail!("{name} was not updated within {SCALING:?}"),
+                _ => bail!("{name} was not updated within {UPDATE_TIMEOUT:?}"),
             }
         }
     }
@@ -119,7 +122,7 @@ fn replicas(spec: &ServiceSpec) -> Option<i64> {
     spec.mode.as_ref()?.replicated.as_ref()?.replicas
 }
 
-/// A service's environment, in an order of its own: Docker's does not matter.
+/// A service's environment variables, sorted, because their order does not matter.
 fn environment(spec: &ServiceSpec) -> Vec<String> {
     let container = spec.task_template.as_ref().and_then(|task| task.container_spec.as_ref());
     let mut variables = container.and_then(|container| container.env.clone()).unwrap_or_default();
@@ -133,7 +136,7 @@ impl TargetDriver for Swarm {
         let (setup, seed) = (&plan.cells[trial.cell].setup, plan.seed);
         self.update("responder", setup.responder_instances, plan, setup, seed).await?;
         self.update("requester", setup.requester_instances, plan, setup, seed).await?;
-        self.deployment.populated(setup, SCALING).await?;
+        self.deployment.instances_ready(setup, UPDATE_TIMEOUT).await?;
         self.running.change(setup).await
     }
 
@@ -143,11 +146,11 @@ impl TargetDriver for Swarm {
 
     async fn leave(&mut self) -> Result<()> {
         let mut left = Ok(());
-        // Each of them, whatever became of the others.
+        // All services, even if one fails.
         for (name, spec) in std::mem::take(&mut self.found) {
             left = left.and(self.put_back(&name, spec).await);
         }
-        // The controls last: a task that an update starts is as it is configured.
+        // The controls last: tasks that an update starts have their configured workers, delay and dispatch.
         left.and(self.running.leave().await)
     }
 }
@@ -169,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn an_environment_is_the_same_in_any_order() {
+    fn the_order_of_environment_variables_does_not_matter() {
         let found = spec(2, &["A=1", "B=2"]);
         assert_eq!(environment(&found), environment(&spec(3, &["B=2", "A=1"])));
         assert_ne!(environment(&found), environment(&spec(2, &["A=1", "B=3"])));

@@ -1,4 +1,4 @@
-//! What trials run against: how a deployment is made what a setup says, and ended.
+//! How targets start or change the deployment of a trial, and end it.
 
 use std::time::Duration;
 
@@ -10,28 +10,28 @@ use crate::config::{Config, Override, Settings, Socket, Sources};
 use crate::experiment::load::MAX_UNDER_WAY;
 use crate::experiment::plan::{MAX_PAYLOAD, Plan, Setup, Trial};
 
-/// Longest wait for a deployment that was started here.
-pub const STARTING: Duration = Duration::from_secs(30);
+/// Maximum wait until a deployment that was started here is ready.
+pub const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Makes and ends the deployments of a plan's trials.
+/// Starts or changes the deployments of a plan's trials, and ends them.
 #[expect(async_fn_in_trait, reason = "its futures stay on the thread that runs the plan")]
 pub trait TargetDriver {
-    /// Makes the deployment of a trial; every tier is ready when it returns.
+    /// Starts or changes the deployment of a trial. Returns when every tier is ready.
     async fn set_up(&mut self, plan: &Plan, trial: &Trial) -> Result<Deployment>;
 
-    /// Ends what was set up for a trial. Is called after every one, and does nothing where nothing is to be done.
+    /// Ends the deployment of a trial. Called after every trial; does nothing if the deployment continues to run.
     async fn clear(&mut self) -> Result<()>;
 
-    /// Leaves everything as it was found. Is called once, at the end.
+    /// Restores the state before the first trial. Called once, after the last trial.
     async fn leave(&mut self) -> Result<()>;
 
-    /// Whether the load generator's processor time is in the deployment's own.
+    /// True if the load generator is in the process of the deployment, so that its CPU time counts there too.
     fn shares_process(&self) -> bool {
         false
     }
 }
 
-/// The settings by which a deployment becomes what a setup says; a plan's own go over them.
+/// The settings of a deployment with this setup, overridden by the plan's own settings.
 pub fn settings_of(plan: &Plan, setup: &Setup, seed: u64) -> Vec<(String, String)> {
     let time = |time: Duration| format_duration(time).to_string();
     let millis = |ms: u64| time(Duration::from_millis(ms));
@@ -55,7 +55,7 @@ pub fn settings_of(plan: &Plan, setup: &Setup, seed: u64) -> Vec<(String, String
         ("task.delay.cap", time(delay.cap())),
         ("task.delay.sigma", delay.sigma.to_string()),
         ("task.delay.seed", seed.to_string()),
-        // What waits for long is slow, not lost: it is neither sent again nor refused, so that a queue can be measured.
+        // No retries and no refusals, so that long waits in queues can be measured.
         ("requester.timeout", millis(plan.timeout_ms)),
         ("requester.retry_after", millis(plan.timeout_ms)),
         ("requester.queue", "1000000".to_owned()),
@@ -65,11 +65,11 @@ pub fn settings_of(plan: &Plan, setup: &Setup, seed: u64) -> Vec<(String, String
         ("web.max_in_flight", "100000".to_owned()),
         ("requester.max_in_flight", "100000".to_owned()),
         ("requester.max_memory_bytes", (16u64 << 30).to_string()),
-        // More than the load generator has under way, all of which may end at once.
+        // More than the load generator's requests in flight, which may all end at once.
         ("web.max_connections", (MAX_UNDER_WAY + 2_000).to_string()),
         ("web.keep_requests", (MAX_UNDER_WAY + 2_000).to_string()),
         ("web.keep_bytes", (16_u64 << 30).to_string()),
-        // The largest payload of a plan, and room for what is around it.
+        // The maximum payload of a plan, with room for the other fields.
         ("web.max_body_bytes", (2 * MAX_PAYLOAD).to_string()),
         ("requester.max_message_bytes", (3 * MAX_PAYLOAD).to_string()),
         ("shutdown.deadline", "5s".to_owned()),
@@ -80,7 +80,10 @@ pub fn settings_of(plan: &Plan, setup: &Setup, seed: u64) -> Vec<(String, String
     settings
 }
 
-/// The settings of a process on this machine, any port free, with more of them on top.
+/// Loads the settings of a process on this machine, with any free ports, overridden by `settings`.
+///
+/// # Errors
+/// A setting is invalid.
 pub fn load_settings(settings: &[(String, String)]) -> Result<Settings> {
     let any_port = ["web.port", "requester.port", "broker.port", "telemetry.port", "admin.port"];
     let any_port = any_port.map(|key| (key.to_owned(), "0".to_owned()));
@@ -91,7 +94,10 @@ pub fn load_settings(settings: &[(String, String)]) -> Result<Settings> {
     Ok(Config::load(&sources)?.settings)
 }
 
-/// Checks that a deployment of every cell could be configured.
+/// Checks the settings of every cell's deployment.
+///
+/// # Errors
+/// The settings of a cell are invalid.
 pub fn check(plan: &Plan) -> Result<()> {
     for (index, cell) in plan.cells.iter().enumerate() {
         let settings = settings_of(plan, &cell.setup, plan.seed);
@@ -105,10 +111,10 @@ mod tests {
     use super::*;
     use crate::experiment::plan_of;
 
-    /// What a trial measures are queues, not limits: of all that the load generator can have under way, nothing is refused,
-    /// forgotten before its client read it, or sent again.
+    /// Trials measure queues, not limits: none of the load generator's requests in flight is refused, dropped before its client
+    /// reads it, or sent again.
     #[test]
-    fn no_limit_of_a_trials_deployment_is_below_what_the_generator_has_under_way() {
+    fn limits_of_a_trials_deployment_are_above_the_generators_requests_in_flight() {
         let plan = plan_of("timeout = \"90s\"\n[fixed]\nload = \"constant 9000/s\"");
         let settings = load_settings(&settings_of(&plan, &plan.cells[0].setup, 1)).unwrap();
         let (web, requester) = (&settings.web, &settings.requester);

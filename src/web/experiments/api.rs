@@ -21,23 +21,23 @@ const REPORT_POLICY: &str = "sandbox allow-scripts allow-downloads allow-popups;
 
 type Answer = Result<HttpResponse, ApiError>;
 
-/// A plan to be checked.
+/// A plan to check.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct PlanText {
     /// TOML, as in docs/experiments.md.
     plan: String,
-    /// Name of a plan that does not name itself.
+    /// Name of a plan whose text has none.
     #[serde(default)]
     #[schema(max_length = 100, pattern = r"^[^-\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$")]
     name: Option<String>,
-    /// `running` (the default): this very deployment; `in-process` or `processes`: one made for each trial.
+    /// `running` (the default): this deployment; `in-process` or `processes`: a deployment that is started for each trial.
     #[serde(default)]
     #[schema(pattern = "^(running|in-process|processes|swarm)$")]
     target: Option<String>,
 }
 
-/// What to start: a plan, or the rest of a run.
+/// The experiment to start: a plan, or a run to resume.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct NewRun {
@@ -49,20 +49,20 @@ struct NewRun {
     #[serde(default)]
     #[schema(pattern = "^(running|in-process|processes|swarm)$")]
     target: Option<String>,
-    /// A run to go on with, in place of a plan.
+    /// A run to resume, instead of a plan.
     #[serde(default)]
     resume: Option<String>,
 }
 
-/// What can be started.
+/// The plans and targets of this web tier.
 #[derive(Serialize, ToSchema)]
 struct Overview {
-    /// Ready-made ones.
+    /// Ready-made plans.
     plans: Vec<ReadyMade>,
     targets: Vec<TargetView>,
-    /// Where runs are kept.
+    /// Folder in which runs are kept.
     dir: String,
-    /// Why nothing can be written there.
+    /// Why no run can be written to the folder.
     #[schema(required)]
     unwritable: Option<String>,
 }
@@ -76,16 +76,16 @@ struct ReadyMade {
     text: &'static str,
 }
 
-/// What a plan can run against.
+/// A target of plans.
 #[derive(Serialize, ToSchema)]
 struct TargetView {
     name: &'static str,
-    /// Why it can't be used from here.
+    /// Why this web tier cannot use it.
     #[schema(required)]
     refused: Option<String>,
 }
 
-/// What a plan comes to.
+/// The result of checking a plan.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 enum Verdict {
@@ -93,7 +93,7 @@ enum Verdict {
         #[schema(value_type = Plan)]
         plan: Box<Plan>,
         trials: usize,
-        /// The longest that all trials should take, in milliseconds.
+        /// Estimated maximum time of all trials, in milliseconds.
         #[serde(rename = "timeMs")]
         time_ms: u64,
     },
@@ -122,10 +122,10 @@ fn wanted(plan: String, name: Option<String>, target: Option<String>) -> Result<
     }
 }
 
-/// The ready-made plans, the targets that can be used from here, and where runs are kept.
+/// The ready-made plans, the targets that this web tier can use, and the folder of runs.
 #[utoipa::path(
     get, path = "/api/v1/experiments", operation_id = "readExperiments",
-    responses((status = 200, description = "What can be started here", body = Overview))
+    responses((status = 200, description = "The plans and targets", body = Overview))
 )]
 #[get("/api/v1/experiments")]
 async fn overview(experiments: Data<Experiments>) -> Answer {
@@ -141,12 +141,12 @@ async fn overview(experiments: Data<Experiments>) -> Answer {
     Ok(HttpResponse::Ok().json(Overview { plans, targets, dir, unwritable }))
 }
 
-/// Checks a plan without starting anything: its trials and the time they take, or what is wrong with it.
+/// Checks a plan without starting anything: returns its trials and their time, or what is wrong with it.
 #[utoipa::path(
     post, path = "/api/v1/experiments/check", operation_id = "checkPlan",
     request_body = PlanText,
     responses(
-        (status = 200, description = "What it comes to, or why it can't be carried out", body = Verdict),
+        (status = 200, description = "The trials and their time, or why the plan is invalid", body = Verdict),
     )
 )]
 #[post("/api/v1/experiments/check")]
@@ -162,10 +162,10 @@ async fn check(body: Json<PlanText>, experiments: Data<Experiments>) -> Answer {
     Ok(HttpResponse::Ok().json(verdict))
 }
 
-/// The experiment that runs, or ran last.
+/// The experiment that is running, or ran last.
 #[utoipa::path(
     get, path = "/api/v1/experiments/running", operation_id = "readExperiment",
-    responses((status = 200, description = "As it is now", body = ExperimentView), (status = 404, description = "None was started here", body = ErrorAnswer))
+    responses((status = 200, description = "Its current state", body = ExperimentView), (status = 404, description = "None was started by this web tier", body = ErrorAnswer))
 )]
 #[get("/api/v1/experiments/running")]
 async fn running(experiments: Data<Experiments>) -> Answer {
@@ -173,26 +173,26 @@ async fn running(experiments: Data<Experiments>) -> Answer {
     Ok(HttpResponse::Ok().json(experiments.view().ok_or_else(none)?))
 }
 
-/// Asks the experiment that runs to write what it has and end.
+/// Stops the running experiment; it writes the results that it has.
 #[utoipa::path(
     delete, path = "/api/v1/experiments/running", operation_id = "stopExperiment",
-    responses((status = 200, description = "It will", body = ExperimentView), (status = 404, description = "None runs", body = ErrorAnswer))
+    responses((status = 200, description = "Stopping", body = ExperimentView), (status = 404, description = "None is running", body = ErrorAnswer))
 )]
 #[delete("/api/v1/experiments/running")]
 async fn stop(experiments: Data<Experiments>) -> Answer {
     Ok(HttpResponse::Ok().json(experiments.stop()?))
 }
 
-/// Starts an experiment, or goes on with one.
+/// Starts an experiment, or resumes a run.
 #[utoipa::path(
     post, path = "/api/v1/experiments/runs", operation_id = "startExperiment",
     request_body = NewRun,
     responses(
         (status = 202, description = "Started", body = ExperimentView),
-        (status = 404, description = "No such run to go on with", body = ErrorAnswer),
-        (status = 422, description = "The plan can't be carried out, or not against this target", body = ErrorAnswer),
-        (status = 409, description = "Another one runs; the message says which", body = ErrorAnswer),
-        (status = 500, description = "The folder can't be written; the message says what to change", body = ErrorAnswer),
+        (status = 404, description = "There is no such run to resume", body = ErrorAnswer),
+        (status = 422, description = "The plan is invalid, or this web tier cannot use its target", body = ErrorAnswer),
+        (status = 409, description = "Another experiment is running; the message names it", body = ErrorAnswer),
+        (status = 500, description = "The folder cannot be written; the message says what to change", body = ErrorAnswer),
     )
 )]
 #[post("/api/v1/experiments/runs")]
@@ -240,7 +240,7 @@ async fn read(id: Path<String>, experiments: Data<Experiments>) -> Answer {
     params(("id" = String, Path)),
     responses(
         (status = 204, description = "Deleted"),
-        (status = 409, description = "It is under way", body = ErrorAnswer),
+        (status = 409, description = "The run is active", body = ErrorAnswer),
     )
 )]
 #[delete("/api/v1/experiments/runs/{id}")]
@@ -256,14 +256,14 @@ struct Pair {
     after: String,
 }
 
-/// Two runs side by side.
+/// Compares two runs.
 #[utoipa::path(
     get, path = "/api/v1/experiments/comparison", operation_id = "compareRuns",
     params(Pair),
     responses(
         (status = 200, description = "As `swarmq experiment compare --json` prints it", body = Comparison),
-        (status = 404, description = "One of them is not there", body = ErrorAnswer),
-        (status = 422, description = "They can't be compared", body = ErrorAnswer),
+        (status = 404, description = "One of the runs does not exist", body = ErrorAnswer),
+        (status = 422, description = "The runs cannot be compared", body = ErrorAnswer),
     )
 )]
 #[get("/api/v1/experiments/comparison")]
@@ -275,7 +275,7 @@ async fn compare(pair: Query<Pair>, experiments: Data<Experiments>) -> Answer {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Download {
-    /// To be kept by the browser, not shown.
+    /// True: the browser saves the file instead of showing it.
     #[serde(default)]
     download: bool,
 }

@@ -42,14 +42,14 @@ pub struct RunView {
     /// Trials of the plan, and those that have ended.
     pub trials: usize,
     pub ended: usize,
-    /// Trials that came to nothing or can't be trusted.
+    /// Trials that failed or are not valid.
     pub problems: usize,
-    /// The lowest and the highest throughput of the others, in requests a second.
+    /// The lowest and the highest throughput of the valid trials, in requests per second.
     #[schema(required, value_type = Option<[f64; 2]>, min_items = 2, max_items = 2)]
     pub requests_per_s: Option<(f64, f64)>,
-    /// What was found, in plain words, warnings first.
+    /// The sentences of the report, warnings first.
     pub findings: Vec<Finding>,
-    /// Which of its files there are.
+    /// The files that it has.
     pub files: Vec<String>,
     /// In the order they ran; left out in lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -66,10 +66,10 @@ pub struct TrialRow {
     pub repetition: u32,
     /// The factors that vary, each with its level.
     pub levels: BTreeMap<Factor, String>,
-    /// Why there are no figures, or why they can't be trusted.
+    /// Why the trial failed or is not valid.
     #[schema(required)]
     pub problem: Option<String>,
-    /// The load generator did not keep up.
+    /// The load generator fell behind.
     pub behind: bool,
     /// Requests without all of their replies, or refused.
     pub failed: u64,

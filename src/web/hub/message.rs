@@ -17,7 +17,7 @@ pub enum DashboardMessage<'a> {
     /// Everything that the page shows.
     #[schema(rename_all = "camelCase")]
     Snapshot {
-        /// Of the last batch that the snapshot includes.
+        /// Number of the last batch that the snapshot includes.
         seq: u64,
         /// Milliseconds since the epoch.
         now: u64,
@@ -25,7 +25,7 @@ pub enum DashboardMessage<'a> {
         /// Newest first.
         #[schema(value_type = Vec<RequestView>)]
         requests: Vec<Box<RawValue>>,
-        /// Older requests, for which there was no room.
+        /// Number of older requests that are left out for lack of space.
         requests_left_out: usize,
         /// Oldest first.
         #[schema(value_type = Vec<Sample>)]
@@ -43,7 +43,7 @@ pub enum DashboardMessage<'a> {
     },
     /// What has happened since the last message.
     Events {
-        /// One more than that of the last message.
+        /// One more than in the last message.
         seq: u64,
         /// Milliseconds since the epoch.
         now: u64,

@@ -26,7 +26,7 @@ pub struct OwnSettings {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PageSettings {
-    /// Of the responders.
+    /// The delay of the responders.
     delay: Delay,
     timeout_ms: u64,
     task: String,

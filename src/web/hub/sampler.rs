@@ -80,7 +80,7 @@ impl Growth {
     }
 }
 
-/// When a snapshot was made, by a clock that nobody sets; by the wall clock where an earlier version does not tell.
+/// When a snapshot was made, by the instance's monotonic clock; by its wall clock if it is of an earlier version.
 fn at_ms(snapshot: &Snapshot) -> u64 {
     snapshot.uptime_ms.unwrap_or(snapshot.at)
 }
