@@ -13,7 +13,7 @@ use crate::cli::output::{OutputError, line};
 use crate::experiment::load::Progress;
 use crate::experiment::plan::{Plan, Trial};
 use crate::experiment::report::table;
-use crate::experiment::run::{Ending, Store, TrialResult, Watcher};
+use crate::experiment::run::{Ending, Steadiness, Store, TrialResult, Watcher};
 
 /// The format of progress output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -148,7 +148,9 @@ impl Watcher for ProgressPrinter {
                 *done += steps(plan);
                 bar.set_position(*done);
                 *done = bar.position();
-                let text = format!("{:>4}  {}  {}", result.number + 1, levels_text(plan, result.cell), figures(result));
+                let is_open = plan.cells[result.cell].setup.load.is_open();
+                let figures = figures(result, is_open);
+                let text = format!("{:>4}  {}  {figures}", result.number + 1, levels_text(plan, result.cell));
                 // Without a terminal the bar is hidden and would not print the line.
                 match bar.is_hidden() {
                     true => print_or_stop(stop, text),
@@ -172,7 +174,7 @@ fn levels_text(plan: &Plan, cell: usize) -> String {
     levels.join(", ")
 }
 
-fn figures(result: &TrialResult) -> String {
+fn figures(result: &TrialResult, is_open: bool) -> String {
     if let Some(problem) = &result.problem {
         return format!("PROBLEM: {problem}");
     }
@@ -182,7 +184,7 @@ fn figures(result: &TrialResult) -> String {
         (result.requests.refused > 0, "REFUSED requests"),
         (result.generator.behind, "the load generator fell behind"),
         (!result.ledger.balanced, "the ledger does not balance"),
-        (result.steadiness.as_ref().is_some_and(|it| it.problem().is_some()), "no steady state"),
+        (is_open && Steadiness::is_growing(&result.steadiness), "OVERLOADED: the queue grew"),
     ];
     let warnings: String =
         warnings.iter().filter(|(applies, _)| *applies).map(|(_, text)| format!("  {text}")).collect();

@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 use crate::experiment::expected::{Expectations, Expected};
 use crate::experiment::plan::Plan;
-use crate::experiment::run::{Percentile, RequestCounts, Results, TierUsage, TrialResult};
-use crate::experiment::statistics::{Estimate, Metric, has_beyond, median};
+use crate::experiment::run::{Percentile, RequestCounts, Results, Steadiness, TierUsage, TrialResult};
+use crate::experiment::statistics::{Estimate, Metric, Ratio, has_beyond, median};
 use crate::wire::{Hop, Latency, OutcomeCounts, Tier};
 
 /// The confidence of intervals. With few repetitions their coverage is less, and they state it.
@@ -68,10 +68,14 @@ pub struct CellSummary {
     /// Measured by expected within each repetition, whose simulated trial has the same arrivals.
     #[serde(default)]
     pub by_expected: BTreeMap<Metric, Estimate>,
-    /// Trials that had no steady state, each with the reason.
+    /// Mean latency of the second half of the measured time by that of the first, within each trial. None: too few requests.
     #[serde(default)]
-    pub unsteady: Vec<String>,
-    /// More was asked than could be done in most of the trials, so that their latencies grew as long as they lasted.
+    #[schema(required)]
+    pub halves: Option<Ratio>,
+    /// The halves differ by more than chance explains and by more than 10 %: latencies depend on warm-up and duration.
+    #[serde(default)]
+    pub is_unsteady: bool,
+    /// More was asked than could be done, so that latencies grew as long as the trials lasted.
     #[serde(default)]
     pub is_overloaded: bool,
 }
@@ -106,6 +110,8 @@ impl CellSummary {
             Some(Err(why)) => (None, Some(why.clone())),
             None => (None, None),
         };
+        let steadiness = || trials.iter().filter_map(|trial| trial.steadiness.as_ref());
+        let is_open = results.plan.cells[cell].setup.load.is_open();
         let mut summary = Self {
             cell,
             trials: trials.len(),
@@ -125,15 +131,10 @@ impl CellSummary {
             expected,
             expected_none,
             by_expected: BTreeMap::new(),
-            unsteady: trials.iter().filter_map(|trial| unsteady(trial)).collect(),
-            is_overloaded: false,
+            halves: Steadiness::halves(steadiness()),
+            is_unsteady: false,
+            is_overloaded: is_open && Steadiness::is_growing(steadiness()),
         };
-        let is_growing = |trial: &&TrialResult| match &trial.steadiness {
-            Some(steadiness) => steadiness.is_growing(),
-            // Of a run of an earlier version.
-            None => summary.expected.as_ref().is_some_and(|expected| expected.saturated),
-        };
-        summary.is_overloaded = trials.iter().copied().filter(is_growing).count() * 2 > trials.len();
         for trial in &trials {
             let (requests, messages) = (&mut summary.requests, &mut summary.messages);
             requests.sent += trial.requests.sent;
@@ -178,10 +179,6 @@ impl CellSummary {
     pub fn expected(&self, metric: Metric) -> Option<f64> {
         Some(self.expected.as_ref()?.figures.get(&metric)?.median)
     }
-}
-
-fn unsteady(trial: &TrialResult) -> Option<String> {
-    Some(format!("trial {}: {}", trial.number + 1, trial.steadiness.as_ref()?.problem()?))
 }
 
 fn figure(metric: Metric, trials: &[&TrialResult]) -> Option<Figure> {

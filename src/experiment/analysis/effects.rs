@@ -6,7 +6,7 @@ use super::contrast::ratios;
 use super::findings::MAX_SENTENCES;
 use super::names::{capital, figure_said, label, level_of, ratio_said};
 use super::{CellSummary, Summary};
-use crate::experiment::plan::{Factor, Load};
+use crate::experiment::plan::Factor;
 use crate::experiment::run::Results;
 use crate::experiment::statistics::{Metric, Ratio, judge};
 
@@ -27,7 +27,7 @@ struct Effect {
 /// The effects of the factors, the largest first, and the best cells.
 pub(super) fn effects(results: &Results, summary: &Summary) -> Vec<String> {
     let plan = &results.plan;
-    let is_open = plan.cells.iter().any(|cell| !matches!(cell.setup.load, Load::Closed { .. }));
+    let is_open = plan.cells.iter().any(|cell| cell.setup.load.is_open());
     let metric = if is_open { Metric::P99 } else { Metric::RequestsPerS };
     let mut effects = vec![];
     for (factor, levels) in &plan.factors {

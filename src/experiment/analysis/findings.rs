@@ -4,7 +4,7 @@ use super::effects::effects;
 use super::names::{capital, figure_said, label, level_of, plural, ratio_said, share_said};
 use super::warnings::warnings;
 use super::{CellSummary, Contrast, Finding, KneeFinding, Summary};
-use crate::experiment::plan::{Load, Plan};
+use crate::experiment::plan::Plan;
 use crate::experiment::run::Results;
 use crate::experiment::statistics::{ALIKE, Estimate, Limit, Metric, Ratio, SUSTAINED, TOLERATED, Verdict, short};
 
@@ -29,7 +29,7 @@ pub(super) fn findings(results: &Results, summary: &Summary) -> Vec<Finding> {
     shown.extend(expected(&results.plan, summary));
     let repetitions = results.plan.repetitions;
     if repetitions == 1 {
-        shown.push("Each cell was measured once: how much chance moves the figures is not known.".to_owned());
+        shown.push("Each cell was measured once: how much chance moves the figures is not known, nor whether latencies were steady.".to_owned());
     } else if repetitions < ENOUGH_REPETITIONS {
         let coverage = 100.0 * (1.0 - 0.5_f64.powi(repetitions as i32 - 1));
         shown.push(format!(
@@ -45,7 +45,7 @@ fn measured(summary: &Summary) -> impl Iterator<Item = &CellSummary> {
 }
 
 fn is_open(plan: &Plan, cell: &CellSummary) -> bool {
-    !matches!(plan.cells[cell.cell].setup.load, Load::Closed { .. })
+    plan.cells[cell.cell].setup.load.is_open()
 }
 
 fn one_cell(cell: &CellSummary) -> String {

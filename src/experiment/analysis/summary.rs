@@ -5,7 +5,8 @@ use utoipa::ToSchema;
 
 use super::{CellSummary, Contrast, KneeFinding, conditions, contrasts, findings, knees};
 use crate::experiment::expected::Expectations;
-use crate::experiment::run::Results;
+use crate::experiment::run::{Results, is_unsteady};
+use crate::experiment::statistics::judge;
 
 /// Summary of the trials completed so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -38,7 +39,12 @@ pub struct Finding {
 impl Summary {
     /// Summarises the trials completed so far.
     pub fn of(results: &Results, expectations: &Expectations) -> Self {
-        let cells = (0..results.plan.cells.len()).map(|cell| CellSummary::of(results, cell, expectations)).collect();
+        let cells = 0..results.plan.cells.len();
+        let mut cells: Vec<_> = cells.map(|cell| CellSummary::of(results, cell, expectations)).collect();
+        judge(cells.iter_mut().filter_map(|cell| cell.halves.as_mut()));
+        for cell in &mut cells {
+            cell.is_unsteady = cell.halves.as_ref().is_some_and(is_unsteady);
+        }
         let mut summary = Self {
             findings: vec![],
             trials_done: results.trials.len(),

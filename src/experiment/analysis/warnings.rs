@@ -1,6 +1,6 @@
 //! Sentences about what a run's figures do not say, or say of something else.
 
-use super::names::{label, plural};
+use super::names::{label, plural, ratio_said};
 use super::{CellSummary, Summary};
 use crate::experiment::run::{Machine, Results};
 use crate::experiment::statistics::{Metric, short};
@@ -43,7 +43,7 @@ pub(super) fn warnings(results: &Results, summary: &Summary) -> Vec<String> {
         warnings.push(format!("The load generator fell behind in {count}: their figures show the generator's limit."));
     }
     warnings.extend(doubts(results, summary).take(MAX_DOUBTS));
-    warnings.extend(unsteady(summary));
+    warnings.extend(unsteady(results, summary));
     warnings.extend(failures(summary));
     warnings.extend(cut_off(results, summary));
     warnings.extend(machine(results));
@@ -94,13 +94,12 @@ fn overload(results: &Results, summary: &Summary) -> Option<String> {
     ))
 }
 
-fn unsteady(summary: &Summary) -> Option<String> {
-    let cells = summary.cells.iter().filter(|cell| !cell.is_overloaded);
-    let all: Vec<_> = cells.flat_map(|cell| &cell.unsteady).collect();
-    let first = all.first()?;
-    let count = plural(all.len(), "trial", "trials");
+fn unsteady(results: &Results, summary: &Summary) -> Option<String> {
+    let halves = |cell: &CellSummary| cell.halves.as_ref().map(ratio_said);
+    let cells = summary.cells.iter().filter(|cell| cell.is_unsteady && !cell.is_overloaded);
+    let cells = named(results, cells, halves)?;
     Some(format!(
-        "{count} had no steady state, so that latencies depend on warm-up and duration; {first}. Longer ones may help."
+        "There was no steady state: the mean latency of the second half of the measured time is not that of the first ({cells}). Latencies depend on warm-up and duration; longer ones help, unless more was asked than the workers can do."
     ))
 }
 

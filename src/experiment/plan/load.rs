@@ -26,6 +26,11 @@ pub enum Load {
 }
 
 impl Load {
+    /// True if requests are sent whether earlier ones have ended or not.
+    pub fn is_open(&self) -> bool {
+        !matches!(self, Self::Closed { .. })
+    }
+
     /// Requests a second that an open loop means to send, on average over a trial; none for a closed one.
     pub fn offered_per_s(&self) -> Option<f64> {
         match *self {

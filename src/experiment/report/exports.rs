@@ -10,7 +10,7 @@ use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
 use crate::experiment::plan::Factor;
-use crate::experiment::run::{Results, Steadiness, TABLE, TrialResult, replace};
+use crate::experiment::run::{Results, TABLE, TrialResult, replace};
 use crate::experiment::statistics::Metric;
 use crate::wire::{Latency, now_ms};
 
@@ -48,8 +48,9 @@ pub(super) fn write_csv(out: impl Write, results: &Results) -> io::Result<()> {
     header.extend(COUNTS.map(str::to_owned));
     header.extend(Metric::ALL.map(column));
     header.extend(["lag_p99_ms", "unsent", "behind", "balanced", "problem"].map(str::to_owned));
-    header
-        .extend(["too_few_for", "unsteady", "load_average", "busy", "steal", "cpu_pressure", "mhz"].map(str::to_owned));
+    header.extend(["too_few_for", "under_way_first", "under_way_last"].map(str::to_owned));
+    header.extend(["first_half_ms", "second_half_ms"].map(str::to_owned));
+    header.extend(["load_average", "busy", "steal", "cpu_pressure", "mhz"].map(str::to_owned));
     csv.write_record(&header)?;
     for trial in &results.trials {
         let levels = results.plan.cells.get(trial.cell).map(|cell| &cell.levels);
@@ -72,13 +73,14 @@ pub(super) fn write_csv(out: impl Write, results: &Results) -> io::Result<()> {
         let count = trial.latency.count();
         let few = Metric::ALL.into_iter().filter(|metric| count > 0 && count < metric.needs_requests());
         row.push(few.map(Metric::name).collect::<Vec<_>>().join(" "));
-        row.push(trial.steadiness.as_ref().and_then(Steadiness::problem).unwrap_or_default());
+        let steadiness = trial.steadiness.as_ref();
+        let under_way = steadiness.map(|it| it.under_way.map(|count| Some(count as f64))).unwrap_or_default();
+        let halves = steadiness.and_then(|it| it.mean_ms).map(|means| means.map(Some)).unwrap_or_default();
         let machine = trial.machine.as_ref();
         let of_machine =
             machine.map(|it| [Some(it.load_average), Some(it.busy), Some(it.steal), it.cpu_pressure, it.mhz]);
-        row.extend(
-            of_machine.unwrap_or_default().map(|value| value.map_or_else(String::new, |value| value.to_string())),
-        );
+        let known = under_way.into_iter().chain(halves).chain(of_machine.unwrap_or_default());
+        row.extend(known.map(|value| value.map_or_else(String::new, |value| value.to_string())));
         csv.write_record(&row)?;
     }
     csv.flush()
@@ -136,6 +138,7 @@ mod tests {
     use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
     use super::*;
+    use crate::experiment::run::Steadiness;
     use crate::experiment::{good_trial, results_of};
 
     const PLAN: &str =
@@ -145,6 +148,7 @@ mod tests {
     fn the_table_has_a_row_for_each_trial_with_its_levels_and_units() {
         let mut results = results_of(PLAN, |cell, again| good_trial(cell, again, 100.0, 100));
         results.trials[1].problem = Some("it, \"died\"".to_owned());
+        results.trials[7].steadiness = Some(Steadiness { under_way: [3, 4], due: 9, mean_ms: Some([20.5, 21.25]) });
         let mut text = vec![];
         write_csv(&mut text, &results).unwrap();
         let mut csv = csv::Reader::from_reader(&text[..]);
@@ -159,7 +163,9 @@ mod tests {
         let levels = |row| (at(row, "responders"), at(row, "delay"));
         assert_eq!((levels(0), levels(7)), (("1", "none"), ("2", "fixed 5ms")));
         assert_eq!((at(1, "p99_9_ms"), at(1, "problem")), ("", "it, \"died\""));
-        assert_eq!((at(0, "too_few_for"), at(0, "unsteady"), at(0, "load_average")), ("p99.9", "", ""));
+        assert_eq!((at(0, "too_few_for"), at(0, "under_way_first"), at(0, "load_average")), ("p99.9", "", ""));
+        let halves = ["under_way_first", "under_way_last", "first_half_ms", "second_half_ms"].map(|column| at(7, column));
+        assert_eq!(halves, ["3", "4", "20.5", "21.25"]);
         assert!((at(0, "p99_9_ms").parse::<f64>().unwrap() - 100.0).abs() < 1.0);
         assert_eq!((at(0, "cpu_us_per_message"), at(0, "balanced"), at(0, "error_share")), ("50", "true", "0"));
     }

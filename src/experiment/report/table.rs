@@ -65,7 +65,7 @@ const MARKS: [(&str, &str); 3] = [
 fn mark(cell: &CellSummary, metric: Metric) -> &'static str {
     match metric {
         Metric::RequestsPerS => "",
-        _ if cell.is_overloaded || !cell.unsteady.is_empty() => MARKS[1].0,
+        _ if cell.is_overloaded || cell.is_unsteady => MARKS[1].0,
         _ if cell.messages.timeouts > 0 => MARKS[2].0,
         _ if cell.is_few(metric) => MARKS[0].0,
         _ => "",

@@ -21,5 +21,5 @@ pub use results::{
 };
 pub use run::run;
 pub use run::{Ending, Watcher};
-pub use steadiness::Steadiness;
+pub use steadiness::{Steadiness, is_unsteady};
 pub use store::{Store, read_results, replace};

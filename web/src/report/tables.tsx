@@ -100,7 +100,7 @@ export function AllFigures({ report }: { report: Report }) {
 /** Why a figure is not what it is called; undefined where it is. */
 function doubt(cell: CellSummary, metric: Metric): string | undefined {
   if (!(metric in LATENCIES)) return undefined;
-  if (cell.isOverloaded || cell.unsteady?.length) return 'no steady state: it depends on warm-up and duration';
+  if (cell.isOverloaded || cell.isUnsteady) return 'no steady state: it depends on warm-up and duration';
   if (cell.messages.timeouts > 0) return 'cut off by timeouts: the true one is higher';
   return cell.fewestRequests < LATENCIES[metric as keyof typeof LATENCIES] ? 'of too few requests: just the slowest' : undefined;
 }
