@@ -113,6 +113,21 @@ async fn with_a_process_for_each_instance_each_is_found_and_measured() {
     }
 }
 
+/// The ways between the tiers, each measured by a run of its own.
+#[actix_rt::test]
+async fn runs_of_one_plan_against_two_targets_are_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = ["in-process", "processes"].map(|target| (target, folder.path().join(target).display().to_string()));
+    for (target, out) in &runs {
+        let short = ["--repetitions=1", "--duration=30s", "--count=40", "--warm-up=0s", "--factor=load=closed 4"];
+        let output = run(&[&["experiment", "network-cost", "--target", target, "--out", out], &short[..]].concat()).await;
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    let output = run(&["experiment", "compare", &runs[0].1, &runs[1].1]).await;
+    let said = text(&output.stdout);
+    assert!(said.contains("payload bytes 16384") && said.contains("target: in-process against processes"), "{said}");
+}
+
 #[actix_rt::test]
 async fn a_deployment_that_runs_is_changed_and_left_as_it_was() {
     let folder = tempfile::tempdir().unwrap();

@@ -103,6 +103,17 @@ fn runs_of_the_same_seeds_are_paired_by_repetition() {
     assert!(!found.is_paired && ratio.verdict == Verdict::Unclear && ratio.needed > Some(20), "{ratio:?}");
 }
 
+/// Ways between the tiers are compared by runs against several targets.
+#[test]
+fn runs_against_other_targets_are_paired_too() {
+    let [a, mut b] = [1.0, 0.8].map(seeded);
+    b.plan.target = Target::Running;
+    let found = compare_two(&a, &b, &[]).unwrap();
+    let ratio = found.cells[0].ratios[&Metric::RequestsPerS];
+    assert!(found.is_paired && ratio.verdict == Verdict::Lower, "{ratio:?}");
+    assert_eq!(found.unlike, ["target: in-process against running"]);
+}
+
 #[test]
 fn what_runs_of_one_program_differ_by_is_no_difference() {
     let [a, b] = [1.0, 1.1].map(seeded);

@@ -11,13 +11,15 @@ use super::{Combined, Factor, Located, MAX_TRIALS, OneEach, Order, Place, Plan, 
 use crate::runtime::http::web_url;
 
 /// The plans that are part of the program, by name.
-pub const READY_MADE: [(&str, &str); 6] = [
+pub const READY_MADE: [(&str, &str); 8] = [
     ("quick", include_str!("../../../config/experiments/quick.toml")),
     ("workers", include_str!("../../../config/experiments/workers.toml")),
     ("cluster-vs-swarm", include_str!("../../../config/experiments/cluster-vs-swarm.toml")),
     ("dispatch", include_str!("../../../config/experiments/dispatch.toml")),
     ("req-vs-dealer", include_str!("../../../config/experiments/req-vs-dealer.toml")),
     ("saturation", include_str!("../../../config/experiments/saturation.toml")),
+    ("payload", include_str!("../../../config/experiments/payload.toml")),
+    ("network-cost", include_str!("../../../config/experiments/network-cost.toml")),
 ];
 
 /// Maximum warm-up, duration or timeout.
@@ -253,6 +255,11 @@ mod tests {
         for (name, _) in READY_MADE {
             let plan = load_plan(name, &PlanFlags::default()).unwrap_or_else(|error| panic!("{error}"));
             assert!(!plan.description.is_empty() && plan.trial_count() > 1, "{name}");
+        }
+        // Runs of it against every target are compared with one another.
+        for target in Target::ALL {
+            let flags = PlanFlags { target: Some(target), ..PlanFlags::default() };
+            assert_eq!(load_plan("network-cost", &flags).unwrap().cells.len(), 4, "{target}");
         }
         let quick = load_plan("quick", &PlanFlags::default()).unwrap();
         assert!(quick.time() < Duration::from_secs(60), "{:?}", quick.time());
