@@ -113,6 +113,22 @@ async fn with_a_process_for_each_instance_each_is_found_and_measured() {
     }
 }
 
+/// Eight clients that think for 50 ms on average and are served for 5 ms make fewer requests than those that do not think.
+#[actix_rt::test]
+async fn clients_that_think_send_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--factor=responders=8", "--factor=requesters=8", "--factor=load=closed 8 think 50ms"];
+    let output = experiment(folder.path(), &flags).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let results = read_results(folder.path()).unwrap();
+    let trial = &results.trials[0];
+    assert!(trial.requests.complete == trial.requests.sent && trial.requests.sent >= 40, "{:?}", trial.requests);
+    // Without thinking 40 requests of 8 clients take five services; so many think times take five of them on average.
+    assert!(trial.measured_ms > 60.0 && results.plan.cells[0].setup.load.to_string() == "closed 8 think 50ms", "{trial:?}");
+    let cut = experiment(tempfile::tempdir().unwrap().path(), &["--factor=load=closed 8 think"]).await;
+    assert!(cut.status.code() == Some(2) && text(&cut.stderr).contains("closed CLIENTS think TIME"), "{cut:?}");
+}
+
 /// The ways between the tiers, each measured by a run of its own.
 #[actix_rt::test]
 async fn runs_of_one_plan_against_two_targets_are_compared() {

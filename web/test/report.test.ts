@@ -108,6 +108,8 @@ test('cases and words have no axis; rates, clients and fixed delays do', () => {
   assert.equal(titles('load', ['poisson 50/s', 'poisson 100/s']), 'requests offered per second');
   assert.equal(titles('load', ['closed 1', 'closed 8']), 'clients');
   assert.equal(titles('load', ['closed 1', 'poisson 8/s']), undefined);
+  assert.equal(titles('load', ['closed 1 think 1s', 'closed 8 think 1s']), 'clients');
+  assert.equal(titles('load', ['closed 1 think 1s', 'closed 8 think 2s']), undefined);
   assert.equal(titles('delay', ['none', 'fixed 1s']), 'delay, ms');
   assert.equal(titles('delay', ['none', 'uniform 1s 2s']), undefined);
 });

@@ -149,7 +149,9 @@ fn expect(plan: &Plan, cell: &Cell) -> Result<Expected, String> {
 /// The scenario of a trial.
 fn scenario(plan: &Plan, setup: &Setup) -> Result<Scenario, String> {
     let arrivals = match setup.load {
-        Load::Closed { clients } => Arrivals::Closed { clients: clients as usize },
+        Load::Closed { clients, think } => {
+            Arrivals::Closed { clients: clients as usize, think_ms: think.as_secs_f64() * 1_000.0 }
+        }
         Load::Constant { per_s } => Arrivals::Constant { rate: per_s },
         Load::Poisson { per_s } => Arrivals::Poisson { rate: per_s },
         Load::Ramp { .. } => return Err("a ramp's load changes during the trial".to_owned()),
@@ -176,7 +178,7 @@ fn scenario(plan: &Plan, setup: &Setup) -> Result<Scenario, String> {
         count: plan.count.map(|count| usize::try_from(count).unwrap_or(usize::MAX)),
         seed: plan.seed,
     };
-    let is_timeless = scenario.rate().is_none() && setup.delay.average_ms() == 0.0;
+    let is_timeless = matches!(arrivals, Arrivals::Closed { think_ms: 0.0, .. }) && setup.delay.average_ms() == 0.0;
     scenario.requests = match is_timeless {
         true => TIMELESS_REQUESTS,
         false => (TRIAL_MESSAGES / scenario.messages_per_request()).max(100),

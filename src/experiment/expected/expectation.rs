@@ -131,14 +131,14 @@ mod tests {
     fn clients_keep_as_many_workers_busy_as_they_are() {
         for (clients, throughput, latency) in [(1, 0.5, 2_000.0), (7, 3.5, 2_000.0), (30, 5.0, 6_000.0)] {
             for shared_queue in [true, false] {
-                let closed = Scenario { requests: 6_000, ..scenario(shared_queue, Arrivals::Closed { clients }) };
+                let closed = Scenario { requests: 6_000, ..scenario(shared_queue, Arrivals::closed(clients)) };
                 let fixed = expect_kind(&closed, DelayShape::Fixed);
                 assert!((fixed.messages_per_s.unwrap() / throughput - 1.0).abs() < 0.01, "{clients}: {fixed:?}");
                 assert!((fixed.latency.p50_ms - latency).abs() < 1.0, "{clients}: {fixed:?}");
                 let formula = fixed.formulas.last().unwrap();
                 assert_eq!((formula.measure, formula.value), (Measure::Throughput, throughput));
             }
-            let closed = Scenario { requests: 50_000, ..scenario(true, Arrivals::Closed { clients }) };
+            let closed = Scenario { requests: 50_000, ..scenario(true, Arrivals::closed(clients)) };
             let throughput_found = expect_kind(&closed, DelayShape::Exponential).messages_per_s.unwrap();
             assert!((throughput_found / throughput - 1.0).abs() < 0.02, "{clients}: {throughput_found}");
         }
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn without_a_delay_nothing_has_a_bound() {
-        let closed = expect_kind(&scenario(true, Arrivals::Closed { clients: 3 }), DelayShape::None);
+        let closed = expect_kind(&scenario(true, Arrivals::closed(3)), DelayShape::None);
         assert_eq!((closed.requests_per_s, closed.capacity_per_s, closed.latency.max_ms), (None, None, 0.0));
         let open = expect_kind(&scenario(true, Arrivals::Constant { rate: 50.0 }), DelayShape::None);
         assert!((open.requests_per_s.unwrap() / 50.0 - 1.0).abs() < 0.001 && !open.saturated, "{open:?}");

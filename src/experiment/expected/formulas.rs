@@ -176,16 +176,27 @@ impl Case<'_> {
         Some((name, Measure::MeanWait, queueing::interpolated_wait(scv, fixed, exponential), exact))
     }
 
-    /// Throughput of a closed loop: min(clients, workers) workers are busy. Exact for one queue, and for round-robin with a fixed
-    /// service time, where messages leave in order of arrival.
+    /// Throughput of a closed loop. Without think time min(clients, workers) workers are busy: exact for one queue, and for
+    /// round-robin with a fixed service time, where messages leave in order of arrival. With think times it is the machine
+    /// repairman, exact for one queue with exponential services, and for any services if no message has to wait.
     fn closed_loop(&self) -> Candidate {
-        let Arrivals::Closed { clients } = self.scenario.arrivals else { return None };
+        let Arrivals::Closed { clients, think_ms } = self.scenario.arrivals else { return None };
+        let workers = self.scenario.all_responder_workers();
         let fixed = matches!(self.delay.kind, DelayShape::Fixed);
         let fits = clients == 1 || self.is_shared() || fixed && self.is_in_turn();
         if self.scenario.messages_per_request() != 1 || !fits || !self.has_room() {
             return None;
         }
-        let busy = clients.min(self.scenario.all_responder_workers());
+        if think_ms > 0.0 {
+            let service = match self.delay.kind {
+                DelayShape::Exponential if !self.delay.is_cut() => "M",
+                _ if clients <= workers && self.is_shared() => "G",
+                _ => return None,
+            };
+            let per_ms = queueing::repairman_throughput(clients, workers, think_ms, self.delay.average_ms())?;
+            return Some((format!("M/{service}/{workers}//{clients}"), Measure::Throughput, per_ms * 1_000.0, true));
+        }
+        let busy = clients.min(workers);
         let value = queueing::capacity_per_s(busy, self.delay.average_ms())?;
         Some(("min(clients, workers) / E[S]".to_owned(), Measure::Throughput, value, true))
     }
@@ -242,7 +253,7 @@ mod tests {
                     requester_workers: count,
                     fan_out: FanOut::All,
                     requests: 20_000,
-                    ..scenario(false, Arrivals::Closed { clients: 1 })
+                    ..scenario(false, Arrivals::closed(1))
                 };
                 let expectation = expect_kind(&alone, kind);
                 let formula = &expectation.formulas[0];

@@ -53,7 +53,7 @@ pub fn expect_idle(
         responder_workers: workers,
         shared_queue,
         fan_out: FanOut::All,
-        arrivals: Arrivals::Closed { clients: 1 },
+        arrivals: Arrivals::closed(1),
         requests: trials,
         duration_ms: None,
         warm_up_ms: 0.0,

@@ -91,6 +91,24 @@ pub fn interpolated_wait(scv: f64, fixed: f64, exponential: f64) -> f64 {
     fixed + scv * (exponential - fixed)
 }
 
+/// Messages per millisecond of `clients` that each think for an exponential time and then wait for one of `servers` with
+/// exponential services: the machine repairman, M/M/c//N (Kleinrock, section 3.8). By the probabilities of its states, as
+/// logarithms, which do not overflow. None without clients or servers, or if a message takes no time.
+pub fn repairman_throughput(clients: usize, servers: usize, think_mean: f64, service_mean: f64) -> Option<f64> {
+    if clients == 0 || servers == 0 || think_mean <= 0.0 || service_mean <= 0.0 {
+        return None;
+    }
+    let mut weights = vec![0.0_f64];
+    for present in 1..=clients {
+        let (arrivals, ends) = ((clients + 1 - present) as f64 / think_mean, present.min(servers) as f64 / service_mean);
+        weights.push(weights[present - 1] + (arrivals / ends).ln());
+    }
+    let most = weights.iter().copied().fold(0.0, f64::max);
+    let states = || weights.iter().map(|weight| (weight - most).exp()).enumerate();
+    let busy: f64 = states().map(|(present, weight)| present.min(servers) as f64 * weight).sum();
+    Some(busy / states().map(|(_, weight)| weight).sum::<f64>() / service_mean)
+}
+
 /// The mean of the largest of `count` uniform draws (order statistics: David and Nagaraja, 2003, example 2.3).
 pub fn largest_uniform(count: usize, min: f64, max: f64) -> f64 {
     min + (max - min) * count as f64 / (count as f64 + 1.0)
@@ -160,6 +178,25 @@ mod tests {
             assert!((fixed / exponential - 0.5).abs() < 0.01, "{servers}: {fixed} and {exponential}");
             assert!(mm_in_turn_wait(servers, rate, 1.0).unwrap() > exponential);
         }
+    }
+
+    /// One repairman by mean value analysis (Reiser and Lavenberg, 1980), another way to the same; two machines by hand; and
+    /// where nobody waits, each client makes a request every think time and service.
+    #[test]
+    fn the_repairmans_throughput_is_that_of_mean_value_analysis() {
+        for (clients, think, service) in [(1, 100.0, 20.0), (8, 100.0, 20.0), (40, 500.0, 20.0), (5_000, 1_000.0, 20.0)] {
+            let (mut throughput, mut present) = (0.0, 0.0);
+            for count in 1..=clients {
+                let time = service * (1.0 + present);
+                throughput = f64::from(count) / (think + time);
+                present = throughput * time;
+            }
+            assert_close(repairman_throughput(clients as usize, 1, think, service), throughput, 1e-9);
+        }
+        // Idle, one and two present: weights 1, 2, 2 of think 1 and service 1.
+        assert_close(repairman_throughput(2, 1, 1.0, 1.0), 0.8, 1e-12);
+        assert_close(repairman_throughput(4, 8, 60.0, 20.0), 4.0 / 80.0, 1e-12);
+        assert_eq!((repairman_throughput(0, 1, 1.0, 1.0), repairman_throughput(1, 1, 1.0, 0.0)), (None, None));
     }
 
     #[test]

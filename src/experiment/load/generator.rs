@@ -15,6 +15,9 @@ use anyhow::{Context, Result, anyhow};
 use awc::{Client, Connector};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use nix::time::{ClockId, clock_gettime};
+use rand::RngExt;
+use rand::rngs::ChaCha8Rng;
+use rand_distr::Exp1;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Answer, Arrivals, Tally, Times};
 use crate::experiment::plan::Load;
 use crate::experiment::run::Generator;
+use crate::responder::wait;
+use crate::runtime::Purpose;
 use crate::wire::RequestView;
 
 /// Maximum requests in flight; requests that are due beyond it are never sent.
@@ -113,6 +118,8 @@ struct Shared {
     ended: Cell<u64>,
     /// Measured requests that have been sent.
     counted: Cell<u64>,
+    /// Of the think times of all clients.
+    thoughts: RefCell<ChaCha8Rng>,
     stop: CancellationToken,
 }
 
@@ -124,12 +131,13 @@ async fn make(task: LoadTask, progress: watch::Sender<Progress>, stop: Cancellat
     let length = task.warm_up + task.duration;
     let tally = RefCell::new(Tally::new(task.warm_up, length));
     let (sent, ended, counted) = Default::default();
-    let shared =
-        Rc::new(Shared { client, begun: Instant::now(), tally, sent, ended, counted, task, stop: stop.clone() });
+    let thoughts = RefCell::new(Purpose::Arrivals.stream(task.seed));
+    let begun = Instant::now();
+    let shared = Rc::new(Shared { client, begun, tally, sent, ended, counted, thoughts, task, stop: stop.clone() });
     let events = actix_rt::spawn(report_progress(shared.clone(), progress.clone()));
     let (intended, unsent) = match shared.task.load {
-        Load::Closed { clients } => {
-            shared.closed(clients, length).await?;
+        Load::Closed { clients, think } => {
+            shared.closed(clients, think, length).await?;
             (shared.sent.get(), 0)
         }
         _ => shared.open(length).await?,
@@ -177,8 +185,8 @@ fn own_cpu() -> Duration {
 }
 
 impl Shared {
-    /// Clients that each send a request when their last one has ended.
-    async fn closed(self: &Rc<Self>, clients: u32, length: Duration) -> Result<()> {
+    /// Clients that each think and send a request, again and again. They begin by thinking, so that not all send at once.
+    async fn closed(self: &Rc<Self>, clients: u32, think: Duration, length: Duration) -> Result<()> {
         let mut due = self.pace(Arrivals::new(Load::Constant { per_s: PROBES_PER_S }, length, self.task.seed))?;
         let shared = self.clone();
         let probes = actix_rt::spawn(async move {
@@ -188,6 +196,7 @@ impl Shared {
         });
         let client = |shared: Rc<Self>| async move {
             loop {
+                shared.think(think, length).await;
                 let due = shared.begun.elapsed();
                 if shared.stop.is_cancelled() || due >= length {
                     return;
@@ -207,6 +216,16 @@ impl Shared {
         // The probes drop their clone of the load when they have been aborted.
         let _ = probes.await;
         Ok(())
+    }
+
+    /// Waits for an exponentially distributed time, but not beyond the load's end.
+    async fn think(&self, mean: Duration, length: Duration) {
+        let drawn = mean.mul_f64(self.thoughts.borrow_mut().sample(Exp1));
+        let left = length.saturating_sub(self.begun.elapsed());
+        tokio::select! {
+            () = wait(drawn.min(left)) => {}
+            () = self.stop.cancelled() => {}
+        }
     }
 
     /// Starts a thread that tells each due time when it has come.

@@ -1,9 +1,12 @@
-//! The load of a trial, in words: `closed 8`, `constant 50/s`, `poisson 50/s`, `ramp 10/s 200/s`.
+//! The load of a trial, in words: `closed 8`, `closed 8 think 100ms`, `constant 50/s`, `poisson 50/s`, `ramp 10/s 200/s`.
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use super::span;
 
 /// Clients that a closed loop may have.
 const MAX_CLIENTS: u32 = 10_000;
@@ -15,8 +18,9 @@ const MAX_PER_S: f64 = 100_000.0;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Load {
-    /// So many clients, each of which sends its next request when the last one has ended.
-    Closed { clients: u32 },
+    /// So many clients, each of which sends its next request when the last one has ended and it has thought: an exponentially
+    /// distributed time with this mean, which may be zero.
+    Closed { clients: u32, think: Duration },
     /// Requests at even intervals, whether earlier ones have ended or not.
     Constant { per_s: f64 },
     /// Requests at random intervals, exponentially distributed: a Poisson process.
@@ -44,7 +48,12 @@ impl Load {
 impl fmt::Display for Load {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Closed { clients } => write!(f, "closed {clients}"),
+            Self::Closed { clients, think: Duration::ZERO } => write!(f, "closed {clients}"),
+            Self::Closed { clients, think } => {
+                // As a word: `1s500ms`.
+                let think = humantime::format_duration(*think).to_string().replace(' ', "");
+                write!(f, "closed {clients} think {think}")
+            }
             Self::Constant { per_s } => write!(f, "constant {per_s}/s"),
             Self::Poisson { per_s } => write!(f, "poisson {per_s}/s"),
             Self::Ramp { from_per_s, to_per_s } => write!(f, "ramp {from_per_s}/s {to_per_s}/s"),
@@ -58,18 +67,22 @@ impl FromStr for Load {
     fn from_str(text: &str) -> Result<Self, String> {
         let words: Vec<&str> = text.split_whitespace().collect();
         match words[..] {
-            ["closed", clients] => match clients.parse() {
-                Ok(clients) if (1..=MAX_CLIENTS).contains(&clients) => Ok(Self::Closed { clients }),
-                _ => Err(format!("`{clients}` clients: give 1 to {MAX_CLIENTS}")),
-            },
+            ["closed", count] => Ok(Self::Closed { clients: clients(count)?, think: Duration::ZERO }),
+            ["closed", count, "think", time] => Ok(Self::Closed { clients: clients(count)?, think: span(time)? }),
             ["constant", per_s] => Ok(Self::Constant { per_s: rate(per_s)? }),
             ["poisson", per_s] => Ok(Self::Poisson { per_s: rate(per_s)? }),
             ["ramp", from, to] => Ok(Self::Ramp { from_per_s: rate(from)?, to_per_s: rate(to)? }),
             _ => Err(format!(
-                "`{text}` is no load: give `closed CLIENTS`, `constant RATE/s`, `poisson RATE/s` or `ramp RATE/s RATE/s`"
+                "`{text}` is no load: give `closed CLIENTS`, `closed CLIENTS think TIME`, `constant RATE/s`, `poisson RATE/s` or \
+                 `ramp RATE/s RATE/s`"
             )),
         }
     }
+}
+
+fn clients(text: &str) -> Result<u32, String> {
+    let clients = text.parse().ok().filter(|clients| (1..=MAX_CLIENTS).contains(clients));
+    clients.ok_or_else(|| format!("`{text}` clients: give 1 to {MAX_CLIENTS}"))
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -99,10 +112,11 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        for text in ["closed 8", "constant 0.5/s", "poisson 50/s", "ramp 10/s 200.5/s"] {
+        for text in ["closed 8", "closed 8 think 1s500ms", "constant 0.5/s", "poisson 50/s", "ramp 10/s 200.5/s"] {
             assert_eq!(text.parse::<Load>().unwrap().to_string(), text);
         }
         assert_eq!("poisson 50".parse::<Load>(), "poisson  50/s".parse());
+        assert_eq!("closed 8 think 0s".parse::<Load>(), "closed 8".parse());
     }
 
     #[test]
@@ -111,6 +125,9 @@ mod tests {
             ("closed", "closed CLIENTS"),
             ("closed 0", "1 to 10000"),
             ("closed many", "1 to 10000"),
+            ("closed 8 think", "think TIME"),
+            ("closed 8 think long", "the time `long`"),
+            ("closed 8 think 1h", "up to 10m"),
             ("constant -1/s", "above 0"),
             ("poisson inf/s", "above 0"),
             ("ramp 10/s", "ramp RATE/s RATE/s"),

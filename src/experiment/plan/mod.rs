@@ -14,4 +14,5 @@ use plan::MAX_TRIALS;
 pub use plan::{Cell, Order, Plan, Target, Trial};
 use plan_file::plain;
 pub use plan_file::{PlanError, PlanFlags, READY_MADE, load_plan, read_plan};
+use setup::span;
 pub use setup::{Factor, MAX_PAYLOAD, Setup};

@@ -140,7 +140,7 @@ impl Default for Setup {
             socket: Socket::Req,
             window: 16,
             payload_bytes: 16,
-            load: Load::Closed { clients: 1 },
+            load: Load::Closed { clients: 1, think: Duration::ZERO },
         }
     }
 }
@@ -230,8 +230,8 @@ fn delay(text: &str) -> Result<Delay, String> {
     delay.checked().map_err(|error| format!("`{text}`: {error}"))
 }
 
-/// A time of a delay.
-fn span(text: &str) -> Result<Duration, String> {
+/// A time of a delay, or of thinking.
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|error| format!("the time `{text}`: {error}"))?;
     match time <= Delay::LONGEST {
         true => Ok(time),

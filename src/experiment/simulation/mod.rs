@@ -1,5 +1,6 @@
 //! A discrete-event simulation of a deployment and its load. Begin with `scenario.rs`.
 
+mod due;
 mod scenario;
 mod simulation;
 mod tally;
@@ -7,6 +8,7 @@ mod tally;
 mod testing;
 mod worker_queues;
 
+use due::Due;
 pub use scenario::{Arrivals, Scenario, ScenarioError};
 pub use simulation::simulate;
 pub use tally::Simulated;

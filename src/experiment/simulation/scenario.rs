@@ -15,12 +15,25 @@ pub const MAX_WORKERS: usize = 100_000;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Arrivals {
-    /// A closed loop: each client makes its next request when its last one has ended.
-    Closed { clients: usize },
+    /// A closed loop: each client makes its next request when its last one has ended, after an exponentially distributed
+    /// think time with the mean `think_ms`, in milliseconds.
+    #[serde(rename_all = "camelCase")]
+    Closed {
+        clients: usize,
+        #[serde(default)]
+        think_ms: f64,
+    },
     /// Evenly spaced; `rate` in requests per second.
     Constant { rate: f64 },
     /// A Poisson process; `rate` in requests per second.
     Poisson { rate: f64 },
+}
+
+impl Arrivals {
+    /// A closed loop without think time.
+    pub fn closed(clients: usize) -> Self {
+        Self::Closed { clients, think_ms: 0.0 }
+    }
 }
 
 /// A deployment and its load. All instances of a tier are alike, and each responder instance has its own broker. For a separate
@@ -91,9 +104,9 @@ impl Scenario {
     /// # Errors
     /// A scenario without workers or requests, beyond the bounds, or with a number out of range.
     pub fn check(&self) -> Result<(), ScenarioError> {
-        let clients = match self.arrivals {
-            Arrivals::Closed { clients } => clients,
-            _ => 1,
+        let (clients, think_ms) = match self.arrivals {
+            Arrivals::Closed { clients, think_ms } => (clients, think_ms),
+            Arrivals::Constant { .. } | Arrivals::Poisson { .. } => (1, 0.0),
         };
         let messages = self.requests.saturating_mul(self.messages_per_request());
         for (what, value, most) in [
@@ -116,6 +129,7 @@ impl Scenario {
         if let Some(rate) = self.rate() {
             range("rate", rate, "a number above 0", rate > 0.0 && rate.is_finite())?;
         }
+        range("thinkMs", think_ms, "a number of 0 or more", think_ms >= 0.0 && think_ms.is_finite())?;
         if let Some(duration) = self.duration_ms {
             range("durationMs", duration, "a number above 0", duration > 0.0)?;
         }
@@ -138,39 +152,40 @@ mod tests {
         let of = |scenario: Scenario| scenario.check().unwrap_err().to_string();
         for (scenario, error) in [
             (
-                Scenario { responder_workers: 0, ..scenario(true, Arrivals::Closed { clients: 1 }) },
+                Scenario { responder_workers: 0, ..scenario(true, Arrivals::closed(1)) },
                 "responder workers is 0",
             ),
-            (Scenario { requests: 0, ..scenario(true, Arrivals::Closed { clients: 1 }) }, "messages is 0"),
-            (Scenario { window: 0, ..scenario(true, Arrivals::Closed { clients: 1 }) }, "window is 0"),
+            (Scenario { requests: 0, ..scenario(true, Arrivals::closed(1)) }, "messages is 0"),
+            (Scenario { window: 0, ..scenario(true, Arrivals::closed(1)) }, "window is 0"),
             (
-                Scenario { requester_workers: usize::MAX, ..scenario(true, Arrivals::Closed { clients: 1 }) },
+                Scenario { requester_workers: usize::MAX, ..scenario(true, Arrivals::closed(1)) },
                 "at most 100000",
             ),
-            (Scenario { requests: 10_000_001, ..scenario(true, Arrivals::Closed { clients: 1 }) }, "at most 10000000"),
+            (Scenario { requests: 10_000_001, ..scenario(true, Arrivals::closed(1)) }, "at most 10000000"),
             (
                 Scenario {
-                    arrivals: Arrivals::Closed { clients: 0 },
-                    ..scenario(true, Arrivals::Closed { clients: 1 })
+                    arrivals: Arrivals::closed(0),
+                    ..scenario(true, Arrivals::closed(1))
                 },
                 "clients is 0",
             ),
             (
                 Scenario {
                     arrivals: Arrivals::Poisson { rate: f64::NAN },
-                    ..scenario(true, Arrivals::Closed { clients: 1 })
+                    ..scenario(true, Arrivals::closed(1))
                 },
                 "rate is NaN",
             ),
             (
                 Scenario {
                     arrivals: Arrivals::Constant { rate: 0.0 },
-                    ..scenario(true, Arrivals::Closed { clients: 1 })
+                    ..scenario(true, Arrivals::closed(1))
                 },
                 "rate is 0",
             ),
-            (Scenario { duration_ms: Some(0.0), ..scenario(true, Arrivals::Closed { clients: 1 }) }, "durationMs is 0"),
-            (Scenario { warm_up_ms: -1.0, ..scenario(true, Arrivals::Closed { clients: 1 }) }, "warmUpMs is -1"),
+            (scenario(true, Arrivals::Closed { clients: 1, think_ms: -1.0 }), "thinkMs is -1"),
+            (Scenario { duration_ms: Some(0.0), ..scenario(true, Arrivals::closed(1)) }, "durationMs is 0"),
+            (Scenario { warm_up_ms: -1.0, ..scenario(true, Arrivals::closed(1)) }, "warmUpMs is -1"),
         ] {
             assert!(of(scenario).contains(error), "{error}");
         }

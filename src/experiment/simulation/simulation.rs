@@ -5,11 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
-use rand::RngExt;
-use rand_distr::Exp1;
-
-use super::{Arrivals, Busy, Call, Scenario, ScenarioError, Simulated, SimulatedQueues, Window, summary};
-use crate::runtime::Purpose;
+use super::{Arrivals, Busy, Call, Due, Scenario, ScenarioError, Simulated, SimulatedQueues, Window, summary};
 use crate::wire::Latency;
 
 /// Simulates a scenario. `draw` returns the service time of each message, in milliseconds, in order of arrival, so that
@@ -57,6 +53,7 @@ struct Worker {
 struct Simulation<'a, D> {
     scenario: &'a Scenario,
     draw: D,
+    due: Due,
     now: f64,
     calls: Vec<Call>,
     queues: SimulatedQueues<SimMessage>,
@@ -82,6 +79,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
         Self {
             scenario,
             draw,
+            due: Due::new(scenario),
             now: 0.0,
             calls: Vec::with_capacity(scenario.requests.min(1 << 20)),
             queues: SimulatedQueues::new(scenario.requester_instances, scenario.requester_workers),
@@ -100,28 +98,18 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
 
     /// Runs until every request has ended. A service that ends at the time of an arrival ends before it.
     fn run(&mut self) -> Result<(), ScenarioError> {
-        let mut random = Purpose::Arrivals.stream(self.scenario.seed);
-        let mut next = match self.scenario.arrivals {
-            Arrivals::Closed { clients } => {
-                for _ in 0..clients {
-                    self.arrive()?;
-                }
-                None
+        if let Arrivals::Closed { clients, think_ms: 0.0 } = self.scenario.arrivals {
+            for _ in 0..clients {
+                self.arrive()?;
             }
-            Arrivals::Constant { .. } => Some(0.0),
-            Arrivals::Poisson { rate } => Some(random.sample::<f64, _>(Exp1) * 1000.0 / rate),
-        };
+        }
         loop {
             let end = self.ends.peek().map(|Reverse((time, _, _))| f64::from_bits(*time));
-            match (end, next.filter(|next| self.may_arrive(*next))) {
-                (end, Some(arrival)) if end.is_none_or(|end| end > arrival) => {
+            match (end, self.due.next()) {
+                (end, Some(arrival)) if end.is_none_or(|end| end > arrival) && self.may_arrive(arrival) => {
                     self.pass(arrival);
+                    self.due.take();
                     self.arrive()?;
-                    next = match self.scenario.arrivals {
-                        Arrivals::Closed { .. } => None,
-                        Arrivals::Constant { rate } => Some(self.calls.len() as f64 * 1000.0 / rate),
-                        Arrivals::Poisson { rate } => Some(arrival + random.sample::<f64, _>(Exp1) * 1000.0 / rate),
-                    };
                 }
                 (Some(end), _) => {
                     self.pass(end);
@@ -258,9 +246,11 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
         call.ended = self.now;
         self.queues.pending[call.instance] -= 1;
         match self.scenario.arrivals {
-            Arrivals::Closed { .. } => self.arrive(),
-            _ => Ok(()),
+            Arrivals::Closed { think_ms: 0.0, .. } => return self.arrive(),
+            Arrivals::Closed { .. } => self.due.schedule(self.now),
+            Arrivals::Constant { .. } | Arrivals::Poisson { .. } => {}
         }
+        Ok(())
     }
 }
 
@@ -279,7 +269,7 @@ mod tests {
             responder_workers: 2,
             shared_queue: true,
             fan_out: FanOut::One,
-            arrivals: Arrivals::Closed { clients: 1 },
+            arrivals: Arrivals::closed(1),
             requests: 8,
             duration_ms: None,
             warm_up_ms: 0.0,
@@ -294,11 +284,11 @@ mod tests {
 
     #[test]
     fn a_request_for_one_goes_to_the_least_loaded() {
-        let four = Scenario { arrivals: Arrivals::Closed { clients: 4 }, ..scenario() };
+        let four = Scenario { arrivals: Arrivals::closed(4), ..scenario() };
         // Each worker queue gets one message; both instances begin with the same brokers.
         assert_eq!(latencies(&four), [100.0; 8]);
         // The fifth waits in a worker queue, although the other three workers are free when its worker is.
-        let burst = Scenario { arrivals: Arrivals::Closed { clients: 5 }, requests: 5, ..scenario() };
+        let burst = Scenario { arrivals: Arrivals::closed(5), requests: 5, ..scenario() };
         let simulated = simulate(&burst, || 100.0).unwrap();
         assert_eq!(simulated.latencies, [100.0, 100.0, 100.0, 100.0, 200.0]);
         assert_eq!((simulated.lane_wait_ms, simulated.broker_wait_ms), (20.0, 0.0));
@@ -335,7 +325,7 @@ mod tests {
         let of = |window| {
             let queue =
                 Scenario { requester_instances: 1, requester_workers: 1, window, responder_workers: 1, ..scenario() };
-            let burst = Scenario { arrivals: Arrivals::Closed { clients: 4 }, requests: 4, ..queue };
+            let burst = Scenario { arrivals: Arrivals::closed(4), requests: 4, ..queue };
             latencies(&burst)
         };
         assert_eq!(of(1), [100.0, 200.0, 300.0, 400.0]);

@@ -158,7 +158,7 @@ mod tests {
             let scenario = Scenario {
                 requester_instances, requester_workers, responder_instances, responder_workers, window, shared_queue,
                 fan_out: if all { FanOut::All } else { FanOut::One },
-                arrivals: if closed { Arrivals::Closed { clients: 3 } } else { Arrivals::Poisson { rate: 20.0 } },
+                arrivals: if closed { Arrivals::closed(3) } else { Arrivals::Poisson { rate: 20.0 } },
                 requests, duration_ms: None, warm_up_ms: 0.0, count: None, seed,
             };
             let mut random = ChaCha8Rng::seed_from_u64(seed);

@@ -61,7 +61,11 @@ function numbers(factor: Factor, levels: string[]): number[] | undefined {
     const found = levels.map((level) => pattern.exec(level)?.[1]);
     return found.every((text) => text !== undefined) ? found.map(Number) : undefined;
   };
-  if (factor === 'load') return read(/^closed (\d+)$/) ?? read(/^(?:constant|poisson) ([\d.]+)(?:\/s)?$/);
+  if (factor === 'load') {
+    const thinking = new Set(levels.map((level) => level.replace(/^closed \d+/, '')));
+    const clients = thinking.size === 1 ? read(/^closed (\d+)(?: think .+)?$/) : undefined;
+    return clients ?? read(/^(?:constant|poisson) ([\d.]+)(?:\/s)?$/);
+  }
   if (factor === 'delay') {
     const found = levels.map((level) => {
       const [, value, unit] = /^fixed (\d+)(ms|s|min|m)$/.exec(level) ?? [];
