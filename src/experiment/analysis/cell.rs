@@ -22,11 +22,15 @@ const MAX_AHEAD: usize = 50;
 
 /// A figure over repetitions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Figure {
     #[serde(flatten)]
     pub estimate: Estimate,
     /// The figure of each trial, in the order in which they ran.
     pub values: Vec<f64>,
+    /// A percentile that some of the trials had too few requests for: there it is just the slowest one.
+    #[serde(default)]
+    pub is_few: bool,
 }
 
 /// Summary of a cell's trials.
@@ -37,8 +41,6 @@ pub struct CellSummary {
     pub cell: usize,
     /// Number of trials that have figures. The fields below are about these.
     pub trials: usize,
-    /// Minimum number of requests of a trial: with fewer than 1,000, the p99.9 is the slowest one.
-    pub fewest_requests: u64,
     pub figures: BTreeMap<Metric, Figure>,
     pub requests: RequestCounts,
     pub messages: OutcomeCounts,
@@ -56,8 +58,6 @@ pub struct CellSummary {
     pub usage: Vec<UsageSummary>,
     /// Why trials have no figures, or a ledger that does not balance.
     pub problems: Vec<String>,
-    /// Trials whose ledger does not balance.
-    pub unbalanced: usize,
     /// Trials whose load generator fell behind.
     pub behind: usize,
     /// None: there is no expectation; `expected_none` has the reason.
@@ -90,11 +90,15 @@ pub struct UsageSummary {
     pub resident_bytes: f64,
 }
 
-impl Figure {
-    /// `None` without values.
-    pub(super) fn of(values: Vec<f64>) -> Option<Self> {
-        Some(Self { estimate: Estimate::of(&values, CONFIDENCE)?, values })
-    }
+/// The figures of trials, of those that have any.
+pub(super) fn figures<'a>(trials: impl Iterator<Item = &'a TrialResult> + Clone) -> BTreeMap<Metric, Figure> {
+    let figure = |metric: Metric| {
+        let known = trials.clone().filter_map(|trial| Some((metric.of(trial)?, metric.is_few(trial.latency.count()))));
+        let (values, few): (Vec<f64>, Vec<bool>) = known.unzip();
+        let estimate = Estimate::of(&values, CONFIDENCE)?;
+        Some((metric, Figure { estimate, values, is_few: few.contains(&true) }))
+    };
+    Metric::ALL.into_iter().filter_map(figure).collect()
 }
 
 impl CellSummary {
@@ -102,7 +106,6 @@ impl CellSummary {
     pub(super) fn of(results: &Results, cell: usize, expectations: &Expectations) -> Self {
         let all: Vec<&TrialResult> = results.trials.iter().filter(|trial| trial.cell == cell).collect();
         let trials: Vec<&TrialResult> = all.iter().copied().filter(|trial| trial.problem.is_none()).collect();
-        let figures = Metric::ALL.into_iter().filter_map(|metric| Some((metric, figure(metric, &trials)?))).collect();
         // Of a large plan before its trials: to simulate all of it would hold up the first one.
         let is_early = all.is_empty() && results.plan.cells.len() > MAX_AHEAD;
         let (expected, expected_none) = match (!is_early).then(|| expectations.cell(cell)).flatten() {
@@ -115,8 +118,7 @@ impl CellSummary {
         let mut summary = Self {
             cell,
             trials: trials.len(),
-            fewest_requests: trials.iter().map(|trial| trial.latency.count()).min().unwrap_or_default(),
-            figures,
+            figures: figures(trials.iter().copied()),
             requests: RequestCounts::default(),
             messages: OutcomeCounts::default(),
             errors: BTreeMap::new(),
@@ -126,7 +128,6 @@ impl CellSummary {
             nodes: nodes(&trials),
             usage: usage(&trials),
             problems: all.iter().filter_map(|trial| problem(trial)).collect(),
-            unbalanced: trials.iter().filter(|trial| !trial.ledger.balanced).count(),
             behind: trials.iter().filter(|trial| trial.generator.behind).count(),
             expected,
             expected_none,
@@ -165,11 +166,6 @@ impl CellSummary {
         self.figures.get(&metric).map(|figure| figure.estimate.median)
     }
 
-    /// Percentiles of a metric that have fewer requests than they need are just the slowest request.
-    pub fn is_few(&self, metric: Metric) -> bool {
-        self.trials > 0 && self.fewest_requests < metric.needs_requests()
-    }
-
     /// Requests per second that the workers could serve. None: unbounded, or not known.
     pub(super) fn capacity_per_s(&self, plan: &Plan) -> Option<f64> {
         let messages = f64::from(plan.cells[self.cell].setup.messages_per_request());
@@ -179,10 +175,6 @@ impl CellSummary {
     pub fn expected(&self, metric: Metric) -> Option<f64> {
         Some(self.expected.as_ref()?.figures.get(&metric)?.median)
     }
-}
-
-fn figure(metric: Metric, trials: &[&TrialResult]) -> Option<Figure> {
-    Figure::of(trials.iter().filter_map(|trial| metric.of(trial)).collect())
 }
 
 fn problem(trial: &TrialResult) -> Option<String> {

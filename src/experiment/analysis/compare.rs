@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::contrast::paired;
-use super::{Figure, Rule, Strictness, label};
+use super::{Figure, Rule, Strictness, figures, label};
 use crate::experiment::plan::{Cell, Factor, Plan, Setup, Target};
 use crate::experiment::run::{Environment, Results};
 use crate::experiment::statistics::{Floor, Metric, Ratio, judge, ratio_text};
@@ -115,8 +115,8 @@ pub fn compare(
         };
         cells.push(ComparedCell {
             levels: cell.levels.clone(),
-            before: figures(a, at),
-            after: figures(b, other),
+            before: figures(a.trials.iter().filter(|trial| trial.cell == at)),
+            after: figures(b.trials.iter().filter(|trial| trial.cell == other)),
             ratios: Metric::ALL.into_iter().filter_map(|metric| Some((metric, ratio(metric)?))).collect(),
         });
     }
@@ -175,14 +175,6 @@ fn check_aa(a: &Results, aa: &[Results]) -> Result<(), Incomparable> {
 
 fn name(levels: &BTreeMap<Factor, String>) -> String {
     if levels.is_empty() { "the only cell".to_owned() } else { label(levels) }
-}
-
-fn figures(results: &Results, cell: usize) -> BTreeMap<Metric, Figure> {
-    let figure = |metric| {
-        let trials = results.trials.iter().filter(|trial| trial.cell == cell);
-        Figure::of(trials.filter_map(|trial| Metric::of(metric, trial)).collect())
-    };
-    Metric::ALL.into_iter().filter_map(|metric| Some((metric, figure(metric)?))).collect()
 }
 
 impl Side {

@@ -1,8 +1,11 @@
+use std::time::Duration;
+
 use super::*;
 use crate::experiment::report::compare_table;
 use crate::experiment::run::RequestCounts;
 use crate::experiment::statistics::Verdict;
 use crate::experiment::{good_trial, results_of};
+use crate::wire::Latency;
 
 const PLAN: &str = "duration = \"10s\"\nrepetitions = 3\n[factors]\nresponders = [1, 2]";
 
@@ -77,7 +80,24 @@ fn the_table_has_both_runs_and_what_broke() {
     for part in ["1 responder", "before", "99.3 ms", "1.3x higher", "0.77x lower", "Broken rules:\n  p99 > 1.2x"] {
         assert!(table.contains(part), "{part}\n{table}");
     }
-    assert!(!table.contains("Not alike"), "{table}");
+    assert!(!table.contains("Not alike") && !table.contains('*'), "{table}");
+}
+
+/// Of 99 requests the p99 is the slowest.
+#[test]
+fn a_percentile_of_few_requests_is_marked() {
+    let [a, mut b] = runs(1.0, PLAN);
+    for trial in &mut b.trials {
+        trial.latency = Latency::precise();
+        (1..=99).for_each(|ms| trial.latency.record(Duration::from_millis(ms)));
+    }
+    let comparison = compare_two(&a, &b, &[]).unwrap();
+    let is_few = |of: &BTreeMap<Metric, Figure>| Metric::ALL.into_iter().filter(|one| of[one].is_few).collect::<Vec<_>>();
+    let cell = &comparison.cells[0];
+    assert_eq!((is_few(&cell.before), is_few(&cell.after)), (vec![Metric::P999], vec![Metric::P99, Metric::P999]));
+    let table = compare_table(&comparison);
+    assert_eq!(table.matches("99 ms*").count(), 2, "{table}");
+    assert!(table.contains("* of fewer requests than the percentile needs"), "{table}");
 }
 
 /// Figures that vary from repetition to repetition by far more than between the runs.

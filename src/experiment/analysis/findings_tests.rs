@@ -90,6 +90,25 @@ fn an_unclear_difference_says_what_it_would_have_taken() {
     );
 }
 
+/// Three seconds without warm-up are too short for the steady state of one worker at 95 % of its capacity: 380 ms of wait.
+#[test]
+fn a_formula_that_its_simulation_does_not_reach_is_told() {
+    let fixed = "requesters = 1\nsocket = \"dealer\"\nwindow = 10000\nresponders = 1\ndelay = \"exponential 20ms\"\nload = \"poisson 47.5/s\"";
+    let text = format!("warm_up = \"0s\"\n{}", plan("", fixed).replace("10s", "3s"));
+    let results = results_of(&text, |cell, again| good_trial(cell, again, 47.5, 100));
+    let expected = Expectations::of(&results.plan).cell(0).unwrap().clone().unwrap();
+    let formula = &expected.formulas[0];
+    assert!(formula.simulated < 200.0 && formula.disagrees, "{formula:?}");
+    let [simulated, error] = [formula.simulated, formula.standard_error].map(short);
+    let said = format!(
+        "Expected figures: M/M/1 gives a mean wait of 380 ms, simulated trials of this length {simulated} ms (standard error {error}): the trials are too short for its steady state."
+    );
+    assert_eq!(saying(&results, "M/M/1"), said);
+    let long = text.replace("warm_up = \"0s\"", "warm_up = \"120s\"").replace("3s", "600s");
+    let long = results_of(&long, |cell, again| good_trial(cell, again, 47.5, 100));
+    assert!(!sentences(&long).iter().any(|text| text.contains("M/M/1")));
+}
+
 #[test]
 fn what_makes_figures_doubtful_is_told() {
     let mut results = results_of(&plan("", "load = \"closed 4\""), |cell, again| {

@@ -10,7 +10,7 @@ mod rule;
 mod summary;
 mod warnings;
 
-use cell::CONFIDENCE;
+use cell::{CONFIDENCE, figures};
 pub use cell::{CellSummary, Figure};
 pub use compare::{Comparison, Incomparable, compare};
 use contrast::{Contrast, KneeFinding, contrasts, knees};

@@ -109,9 +109,11 @@ mod tests {
         assert_eq!((summary.cells[0].trials, summary.cells[0].figures[&Metric::P50].values.len()), (2, 2));
         assert_eq!(summary.cells[0].problems, ["trial 3: the broker died"]);
         assert_eq!(summary.cells[1].problems, ["trial 2: the ledger does not balance: one is missing"]);
-        assert_eq!((summary.cells[1].unbalanced, summary.cells[1].behind), (1, 1));
-        let warnings: Vec<_> = summary.findings.iter().filter(|finding| finding.is_warning).collect();
+        assert_eq!(summary.cells[1].behind, 1);
+        let warnings = summary.findings.iter().filter(|finding| finding.is_warning).map(|finding| &finding.text[..]);
+        let warnings: Vec<_> = warnings.collect();
         assert_eq!(warnings.len(), 3, "{warnings:?}");
+        assert_eq!(warnings[1], "The ledger does not balance in 1 trial; trial 2: one is missing.");
         assert!(summary.findings[..3].iter().all(|finding| finding.is_warning));
     }
 

@@ -32,10 +32,12 @@ pub(super) fn warnings(results: &Results, summary: &Summary) -> Vec<String> {
         let count = plural(lost.len(), "trial has", "trials have");
         warnings.push(format!("{count} no figures; trial {}: {problem}", number + 1));
     }
-    let unbalanced = summary.cells.iter().map(|cell| cell.unbalanced).sum();
-    if unbalanced > 0 {
-        let count = plural(unbalanced, "trial", "trials");
-        warnings.push(format!("The ledger does not balance in {count}: messages were lost or counted twice."));
+    let unbalanced = results.trials.iter().filter(|trial| trial.problem.is_none() && !trial.ledger.balanced);
+    let unbalanced: Vec<_> = unbalanced.collect();
+    if let Some(first) = unbalanced.first() {
+        let count = plural(unbalanced.len(), "trial", "trials");
+        let why = first.ledger.reason.as_deref().unwrap_or("the reason is unknown");
+        warnings.push(format!("The ledger does not balance in {count}; trial {}: {why}.", first.number + 1));
     }
     let behind = summary.cells.iter().map(|cell| cell.behind).sum();
     if behind > 0 {

@@ -41,12 +41,6 @@ const MAX_RESPONSE: usize = 64 << 20;
 /// Time that a request may take beyond its messages' timeout.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Lag up to which the generator does not count as behind, whatever the latencies.
-const NEGLIGIBLE_LAG: Duration = Duration::from_millis(1);
-
-/// Share of the latency that may be the generator's lag, in the middle and at the 99th percentile.
-const TOLERABLE_LAG: f64 = 0.1;
-
 /// Probes of a closed loop's generator each second.
 const PROBES_PER_S: f64 = 100.0;
 
@@ -149,17 +143,9 @@ async fn make(task: LoadTask, progress: watch::Sender<Progress>, stop: Cancellat
     let shared = Rc::into_inner(shared).ok_or_else(|| anyhow!("a request outlived its load"))?;
     let tally = shared.tally.into_inner();
     let cpu = own_cpu();
-    let behind = unsent > 0 || is_late(&tally);
+    let behind = unsent > 0 || tally.is_late();
     let generator = Generator { intended, unsent, behind, lag: tally.lag.clone(), cpu_ms: cpu.as_secs_f64() * 1_000.0 };
     Ok(Made { tally, generator, cpu })
-}
-
-/// Whether the generator's lag is a considerable part of the latencies measured.
-fn is_late(tally: &Tally) -> bool {
-    [0.5, 0.99].into_iter().any(|share| {
-        let tolerable = TOLERABLE_LAG * tally.latency.quantile_us(share) as f64;
-        tally.lag.quantile_us(share) as f64 > tolerable.max(NEGLIGIBLE_LAG.as_micros() as f64)
-    })
 }
 
 /// Publishes the load's progress periodically.

@@ -13,6 +13,12 @@ const PERCENTILES: [f64; 13] = [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.99
 /// Maximum different errors that are counted separately; further ones are counted together.
 const MAX_ERRORS: usize = 20;
 
+/// Lag up to which the generator does not count as behind, whatever the latencies.
+const NEGLIGIBLE_LAG: Duration = Duration::from_millis(1);
+
+/// Share of the latency that may be the generator's lag, in the middle and at the 99th percentile.
+const TOLERABLE_LAG: f64 = 0.1;
+
 /// The end of a request, as its client sees it.
 pub enum Answer {
     /// Every message ended, whatever its outcome; or some of them, and then it failed.
@@ -44,6 +50,8 @@ pub struct Tally {
     pub lag: Latency,
     /// Messages of all requests, inside and outside the window.
     pub all_messages: u64,
+    /// Requests without an answer, inside and outside the window: how many messages they had is not known.
+    pub lost: u64,
     /// End times of complete requests, with their number of messages that had a response.
     ends: Vec<(Duration, u64)>,
     /// When each request was due, and when it ended.
@@ -63,6 +71,7 @@ impl Tally {
             errors: BTreeMap::new(),
             lag: Latency::precise(),
             all_messages: 0,
+            lost: 0,
             ends: vec![],
             spans: vec![],
         }
@@ -95,6 +104,14 @@ impl Tally {
         Steadiness::of(&self.spans, self.begin, self.end)
     }
 
+    /// True if the generator's lag is a considerable part of the latencies measured.
+    pub fn is_late(&self) -> bool {
+        [0.5, 0.99].into_iter().any(|share| {
+            let tolerable = TOLERABLE_LAG * self.latency.quantile_us(share) as f64;
+            self.lag.quantile_us(share) as f64 > tolerable.max(NEGLIGIBLE_LAG.as_micros() as f64)
+        })
+    }
+
     pub fn add(&mut self, times: Times, answer: &Answer) {
         self.spans.push((times.due, times.ended));
         if let Answer::View(view) = answer {
@@ -103,6 +120,7 @@ impl Tally {
                 self.ends.push((times.ended, view.counts.responses));
             }
         }
+        self.lost += u64::from(matches!(answer, Answer::Lost(_)));
         if !self.counts(times.due) {
             return;
         }
@@ -204,10 +222,11 @@ mod tests {
         tally.add(times(100, 300), &complete);
         tally.add(times(1_000, 1_200), &complete);
         tally.add(times(200, 201), &Answer::Refused("overloaded".into()));
+        tally.add(times(50, 60), &Answer::Lost("the connection was closed".into()));
         tally.add(times(300, 400), &view(RequestStatus::Complete, (1, 1, 0)));
         tally.add(times(1_100, 1_200), &complete);
         assert_eq!(tally.requests, RequestCounts { sent: 4, complete: 2, failed: 1, refused: 1 });
-        assert_eq!((tally.messages.total(), tally.all_messages), (6, 10));
+        assert_eq!((tally.messages.total(), tally.all_messages, tally.lost), (6, 10, 1));
         // Two complete requests ended in the window of a second, one of them sent before it.
         assert_eq!(tally.rates(), (2.0, 4.0));
         assert_eq!(tally.latency.max_us() / 1_000, 200);
@@ -216,6 +235,27 @@ mod tests {
         tally.lag(MS * 100, MS * 110);
         assert_eq!((tally.lag.count(), tally.lag.max_us() / 1_000), (1, 10));
         assert_eq!(tally.percentiles().iter().map(|point| point.share).collect::<Vec<_>>(), [0.0, 0.1, 0.25, 0.5, 1.0]);
+    }
+
+    /// Latencies and lags in microseconds, of all requests but one in twenty, and of that one.
+    #[test]
+    fn the_generator_is_late_where_its_lag_is_a_tenth_of_the_latency_and_a_millisecond() {
+        for (latency, lag, is_late) in [
+            ([5_000, 5_000], [990, 990], false),
+            ([5_000, 5_000], [1_010, 1_010], true),
+            ([30_000, 30_000], [2_900, 2_900], false),
+            ([30_000, 30_000], [3_100, 3_100], true),
+            ([30_000, 300_000], [100, 29_000], false),
+            ([30_000, 300_000], [100, 31_000], true),
+            ([30_000, 300_000], [3_100, 3_100], true),
+        ] {
+            let mut tally = Tally::new(Duration::ZERO, MS * 1_000);
+            for (at, which) in (0..20).map(|at| (at, usize::from(at == 19))) {
+                tally.latency.record(Duration::from_micros(latency[which]));
+                tally.lag(MS * at, MS * at + Duration::from_micros(lag[which]));
+            }
+            assert_eq!(tally.is_late(), is_late, "{latency:?}, {lag:?}");
+        }
     }
 
     #[test]

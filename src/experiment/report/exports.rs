@@ -71,7 +71,7 @@ pub(super) fn write_csv(out: impl Write, results: &Results) -> io::Result<()> {
         row.extend([generator.behind, trial.ledger.balanced].map(|it| it.to_string()));
         row.push(trial.problem.clone().unwrap_or_default());
         let count = trial.latency.count();
-        let few = Metric::ALL.into_iter().filter(|metric| count > 0 && count < metric.needs_requests());
+        let few = Metric::ALL.into_iter().filter(|metric| count > 0 && metric.is_few(count));
         row.push(few.map(Metric::name).collect::<Vec<_>>().join(" "));
         let steadiness = trial.steadiness.as_ref();
         let under_way = steadiness.map(|it| it.under_way.map(|count| Some(count as f64))).unwrap_or_default();

@@ -35,7 +35,7 @@ pub fn table(results: &Results, summary: &Summary) -> String {
         let levels = &results.plan.cells[cell.cell].levels;
         let mut row = Row::from(factors.iter().map(|factor| levels.get(factor).cloned().unwrap_or_default()));
         let figure =
-            |metric: Metric| right(cell.figures.get(&metric).map(|figure| say(metric, figure) + mark(cell, metric)));
+            |metric: Metric| right(cell.figures.get(&metric).map(|figure| say(metric, figure) + mark(cell, metric, figure)));
         row.add_cell(figure(Metric::RequestsPerS));
         row.add_cell(Cell::new(bar(rate(at), most)));
         for metric in [Metric::P50, Metric::P99, Metric::P999] {
@@ -46,13 +46,17 @@ pub fn table(results: &Results, summary: &Summary) -> String {
         row.add_cell(right((cell.trials > 0).then(|| short((cell.requests.failed + cell.requests.refused) as f64))));
         table.add_row(row);
     }
-    let mut said = table.to_string();
+    with_meanings(table.to_string())
+}
+
+/// A table with the meanings of the signs that it has.
+fn with_meanings(mut table: String) -> String {
     for (sign, meaning) in MARKS {
-        if said.contains(sign) {
-            let _ = write!(said, "\n{sign} {meaning}");
+        if table.contains(sign) {
+            let _ = write!(table, "\n{sign} {meaning}");
         }
     }
-    said
+    table
 }
 
 /// Signs behind figures.
@@ -62,14 +66,17 @@ const MARKS: [(&str, &str); 3] = [
     ("^", "latency cut off by timeouts: the true one is higher"),
 ];
 
-fn mark(cell: &CellSummary, metric: Metric) -> &'static str {
+fn mark(cell: &CellSummary, metric: Metric, figure: &Figure) -> &'static str {
     match metric {
         Metric::RequestsPerS => "",
         _ if cell.is_overloaded || cell.is_unsteady => MARKS[1].0,
         _ if cell.messages.timeouts > 0 => MARKS[2].0,
-        _ if cell.is_few(metric) => MARKS[0].0,
-        _ => "",
+        _ => few(figure),
     }
+}
+
+fn few(figure: &Figure) -> &'static str {
+    if figure.is_few { MARKS[0].0 } else { "" }
 }
 
 /// The cells of both runs with the ratios of the second to the first, then other differences and broken rules.
@@ -83,14 +90,14 @@ pub fn compare_table(comparison: &Comparison) -> String {
             row
         };
         let title = if cell.levels.is_empty() { "all".to_owned() } else { label(&cell.levels) };
-        let median = |metric: Metric, figure: &Figure| metric.say(figure.estimate.median);
+        let median = |metric: Metric, figure: &Figure| metric.say(figure.estimate.median) + few(figure);
         table.add_row(row(&title, "before", &|metric| cell.before.get(&metric).map(|it| median(metric, it))));
         table.add_row(row("", "after", &|metric| cell.after.get(&metric).map(|it| median(metric, it))));
         table.add_row(row("", "ratio", &|metric| {
             cell.ratios.get(&metric).map(|ratio| times(metric, ratio, comparison.aa_runs > 0))
         }));
     }
-    let mut said = table.to_string();
+    let mut said = with_meanings(table.to_string());
     let mut list = |title: &str, lines: &[String]| {
         if !lines.is_empty() {
             let _ = write!(said, "\n{title}");

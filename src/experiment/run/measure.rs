@@ -93,7 +93,7 @@ pub async fn measure(
         shares: tally.shares,
         errors: tally.errors,
         usage,
-        ledger: verdict(&before, &after, tally.all_messages),
+        ledger: verdict(&before, &after, tally.all_messages, tally.lost),
         generator: made.generator,
     }))
 }
@@ -134,8 +134,9 @@ fn usage(first: &Topology, last: &Topology, inside: Duration, messages: u64) -> 
     by_tiers.into_iter().map(usage).collect()
 }
 
-/// Holds the deployment's own count against itself and against the client's.
-fn verdict(before: &Topology, after: &Topology, client_messages: u64) -> LedgerVerdict {
+/// Holds the deployment's own count against itself and against the client's. Of `lost` requests the client does not know how
+/// many messages they had.
+fn verdict(before: &Topology, after: &Topology, client_messages: u64, lost: u64) -> LedgerVerdict {
     let ledger = |tier| (tier, ledger_since(before, after, tier));
     let tiers: BTreeMap<Tier, Ledger> = TIERS.map(ledger).into_iter().collect();
     let requesters = tiers[&Tier::Requester];
@@ -149,13 +150,19 @@ fn verdict(before: &Topology, after: &Topology, client_messages: u64) -> LedgerV
             Some(format!("the ledger of {} does not balance: {:?}", snapshot.instance.id, snapshot.ledger))
         }
         None if pending > 0 => Some(format!("{pending} messages have no outcome yet")),
-        None if requesters.sent > client_messages => Some(format!(
-            "the requesters sent {} messages, {} more than this experiment had outcomes of: was there other load?",
-            requesters.sent,
-            requesters.sent - client_messages
-        )),
+        None if requesters.sent > client_messages => {
+            let why = match lost {
+                0 => "there was other load".to_owned(),
+                lost => format!("{lost} of its requests had no answer that could be read"),
+            };
+            let more = requesters.sent - client_messages;
+            Some(format!(
+                "the requesters sent {} messages, {more} more than this experiment had outcomes of: {why}",
+                requesters.sent
+            ))
+        }
         None if requesters.sent < client_messages => Some(format!(
-            "the requesters sent {} messages, {} fewer than this experiment had outcomes of: did one of them restart?",
+            "the requesters sent {} messages, {} fewer than this experiment had outcomes of: one of them was started again",
             requesters.sent,
             client_messages - requesters.sent
         )),
@@ -187,11 +194,11 @@ mod tests {
         let all_ended = Ledger { sent: 60, responses: 50, timeouts: 10, ..Ledger::default() };
         let still_there = Ledger { sent: 60, responses: 50, in_flight: 10, ..Ledger::default() };
         for after in [all_ended, still_there] {
-            let verdict = verdict(&seen(before), &seen(after), 0);
+            let verdict = verdict(&seen(before), &seen(after), 0, 0);
             assert!(verdict.balanced, "{verdict:?}");
         }
         let lost = Ledger { sent: 60, responses: 50, timeouts: 9, ..Ledger::default() };
-        let verdict = verdict(&seen(before), &seen(lost), 0);
+        let verdict = verdict(&seen(before), &seen(lost), 0, 0);
         assert!(verdict.reason.unwrap().contains("broker-1 does not balance"));
     }
 
@@ -208,8 +215,12 @@ mod tests {
             (requester(71, 61, 10), 20, false),
             (requester(70, 60, 10), 21, false),
         ] {
-            let verdict = verdict(&before, &after, client);
+            let verdict = verdict(&before, &after, client, 0);
             assert_eq!(verdict.balanced, balanced, "{verdict:?}");
         }
+        let other = verdict(&before, &requester(71, 61, 10), 20, 0).reason.unwrap();
+        let lost = verdict(&before, &requester(71, 61, 10), 20, 1).reason.unwrap();
+        assert!(other.ends_with("1 more than this experiment had outcomes of: there was other load"), "{other}");
+        assert!(lost.ends_with(": 1 of its requests had no answer that could be read"), "{lost}");
     }
 }

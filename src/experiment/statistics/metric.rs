@@ -103,16 +103,14 @@ impl Metric {
             return None;
         }
         let latency = |us: f64| (trial.latency.count() > 0).then_some(us / 1000.0);
-        let quantile = |share: f64| latency(trial.latency.quantile_us(share) as f64);
+        if let Some(share) = self.share() {
+            return latency(trial.latency.quantile_us(share) as f64);
+        }
         match self {
             Self::RequestsPerS => Some(trial.requests_per_s),
             Self::MessagesPerS => Some(trial.messages_per_s),
             Self::Mean => latency(trial.latency.mean_us()),
-            Self::P50 => quantile(0.5),
-            Self::P90 => quantile(0.9),
-            Self::P95 => quantile(0.95),
-            Self::P99 => quantile(0.99),
-            Self::P999 => quantile(0.999),
+            Self::P50 | Self::P90 | Self::P95 | Self::P99 | Self::P999 => None,
             Self::Max => latency(trial.latency.max_us() as f64),
             Self::Cpu => {
                 let is_known = !trial.usage.is_empty() && trial.messages.total() > 0;
@@ -151,16 +149,21 @@ impl Metric {
         trials.filter_map(of).filter(|step| step.is_finite()).fold(0.0, f64::max)
     }
 
-    /// Requests that a percentile needs to be more than the slowest one.
-    pub fn needs_requests(self) -> u64 {
+    /// The share of the requests that are not slower than a percentile. None: the metric is none.
+    fn share(self) -> Option<f64> {
         match self {
-            Self::P50 => 2,
-            Self::P90 => 10,
-            Self::P95 => 20,
-            Self::P99 => 100,
-            Self::P999 => 1_000,
-            _ => 0,
+            Self::P50 => Some(0.5),
+            Self::P90 => Some(0.9),
+            Self::P95 => Some(0.95),
+            Self::P99 => Some(0.99),
+            Self::P999 => Some(0.999),
+            _ => None,
         }
+    }
+
+    /// True for a percentile of so few requests that it is just the slowest one.
+    pub fn is_few(self, requests: u64) -> bool {
+        self.share().is_some_and(|share| !has_beyond(requests, share))
     }
 
     /// A value with its unit, formatted for people.

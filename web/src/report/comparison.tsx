@@ -5,7 +5,7 @@ import type { Comparison, Metric, Side } from '../wire.ts';
 import { METRICS, verdict } from './metrics.ts';
 import { compared, RatioChart } from './ratios.tsx';
 import { levelName, type Levels } from './shape.ts';
-import { EnvironmentTable, FigureText, MEASURED } from './tables.tsx';
+import { EnvironmentTable, fewness, FigureText, MEASURED } from './tables.tsx';
 
 const SHOWN: Metric[] = ['requestsPerS', 'p50', 'p99', 'cpu', 'memory'];
 const TABLE: Metric[] = [...MEASURED, 'errors'];
@@ -86,6 +86,7 @@ export function ComparisonView({ comparison }: { comparison: Comparison }) {
       </section>
       <section class="part-of-report">
         <h2>All figures</h2>
+        <p class="hint">In italics: percentiles of fewer requests than they need, which are just the slowest.</p>
         <div class="scroll" tabIndex={0} role="region" aria-label="All figures">
           <table class="figures">
             <thead>
@@ -106,7 +107,11 @@ export function ComparisonView({ comparison }: { comparison: Comparison }) {
                     <th scope="row">{name(levels)}</th>
                     <td>{index === 0 ? 'first' : 'second'}</td>
                     {TABLE.map((metric) => (
-                      <td key={metric} class="number">
+                      <td
+                        key={metric}
+                        class={fewness(figures[metric]) ? 'number is-few' : 'number'}
+                        title={fewness(figures[metric])}
+                      >
                         <FigureText metric={metric} figure={figures[metric]} />
                       </td>
                     ))}

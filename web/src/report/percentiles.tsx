@@ -21,7 +21,7 @@ export function Percentiles({ report }: { report: Report }) {
   if (all.length === 0) return null;
   const shown = new Set(chosen ?? spreadOut(all, MOST_CURVES).map(({ cell }) => cell));
   const cells = all.filter(({ cell }) => shown.has(cell));
-  const most = Math.max(...cells.map((cell) => Math.max(cell.fewestRequests, cell.requests.complete)), 10);
+  const most = Math.max(...cells.map((cell) => cell.requests.complete), 10);
   const series = cells.map((cell) => curve(report, cell, most, cells.length <= 3));
   const values = series.flatMap(({ points, expected = [] }) => [...points, ...expected].map(({ y }) => y));
   const toggle = (cell: number): void => {

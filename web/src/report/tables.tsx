@@ -1,7 +1,7 @@
 /** All figures as tables, what went wrong, and what it was measured on. */
 import { Facts } from '../facts.tsx';
 import { count, percent, rate } from '../format.ts';
-import type { CellSummary, Environment, Estimate, Formula, Metric, Plan, Report } from '../wire.ts';
+import type { CellSummary, Environment, Estimate, Figure, Formula, Metric, Plan, Report } from '../wire.ts';
 import { bytes, METRICS, spread } from './metrics.ts';
 import { cellName } from './shape.ts';
 
@@ -20,8 +20,8 @@ export const MEASURED: Metric[] = [
   'memory',
 ];
 
-/** Latencies, and how many requests each needs; percentiles of fewer are the slowest one. */
-const LATENCIES = { mean: 0, p50: 2, p90: 10, p95: 20, p99: 100, p999: 1_000, max: 0 };
+/** Metrics of requests with all of their replies. */
+const LATENCIES: Metric[] = ['mean', 'p50', 'p90', 'p95', 'p99', 'p999', 'max'];
 
 /** Medians of every cell, with half of their intervals. */
 export function AllFigures({ report }: { report: Report }) {
@@ -99,11 +99,15 @@ export function AllFigures({ report }: { report: Report }) {
 
 /** Why a figure is not what it is called; undefined where it is. */
 function doubt(cell: CellSummary, metric: Metric): string | undefined {
-  if (!(metric in LATENCIES)) return undefined;
+  if (!LATENCIES.includes(metric)) return undefined;
   if (cell.isOverloaded || cell.isUnsteady) return 'no steady state: it depends on warm-up and duration';
   if (cell.messages.timeouts > 0) return 'cut off by timeouts: the true one is higher';
-  return cell.fewestRequests < LATENCIES[metric as keyof typeof LATENCIES] ? 'of too few requests: just the slowest' : undefined;
+  return fewness(cell.figures[metric]);
 }
+
+/** Why a percentile is not what it is called, of what a comparison knows. */
+export const fewness = (figure: Figure | undefined): string | undefined =>
+  figure?.isFew ? 'of too few requests: just the slowest' : undefined;
 
 /** A median with half of its interval. */
 export function FigureText({ metric, figure }: { metric: Metric; figure: Estimate | undefined }) {
