@@ -1,6 +1,7 @@
 //! Compares two runs: cells of the same levels, and the ratios of the second run to the first.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -90,6 +91,7 @@ pub fn compare(
 ) -> Result<Comparison, Incomparable> {
     check_aa(a, aa)?;
     let (mut cells, mut only_before, mut unlike) = (vec![], vec![], unlike(a, b));
+    unlike.extend(differing("seed", a.plan.seed, b.plan.seed));
     let is_paired = has_same_arrivals(&a.plan, &b.plan);
     for (at, cell) in a.plan.cells.iter().enumerate() {
         let Some(other) = place(&b.plan, cell) else {
@@ -159,7 +161,6 @@ fn check_aa(a: &Results, aa: &[Results]) -> Result<(), Incomparable> {
     }
     for (at, run) in aa.iter().enumerate() {
         let mut differences = unlike(a, run);
-        differences.retain(|difference| !difference.starts_with("seed:"));
         for cell in &a.plan.cells {
             match place(&run.plan, cell) {
                 Some(other) => differences.extend(setup_differences(&cell.setup, &run.plan.cells[other].setup)),
@@ -214,26 +215,27 @@ impl ComparedCell {
     }
 }
 
-/// The differences between two runs, apart from the cells.
+/// The differences between two runs, apart from the cells and the seed.
 fn unlike(a: &Results, b: &Results) -> Vec<String> {
-    let (first, second) = (&a.environment, &b.environment);
-    let text = |value: &dyn std::fmt::Display| value.to_string();
-    let nodes = |environment: &Environment| environment.nodes.len().to_string();
+    let (first, second) = (&a.plan, &b.plan);
+    let ms = |time: u64| format!("{time} ms");
     [
-        ("plan", a.plan.name.clone(), b.plan.name.clone()),
-        ("target", text(&a.plan.target), text(&b.plan.target)),
-        ("nodes", nodes(first), nodes(second)),
-        ("warm-up", format!("{} ms", a.plan.warm_up_ms), format!("{} ms", b.plan.warm_up_ms)),
-        ("duration", format!("{} ms", a.plan.duration_ms), format!("{} ms", b.plan.duration_ms)),
-        ("repetitions", text(&a.plan.repetitions), text(&b.plan.repetitions)),
-        ("seed", text(&a.plan.seed), text(&b.plan.seed)),
+        differing("plan", &first.name, &second.name),
+        differing("target", first.target, second.target),
+        differing("nodes", a.environment.nodes.len(), b.environment.nodes.len()),
+        differing("warm-up", ms(first.warm_up_ms), ms(second.warm_up_ms)),
+        differing("duration", ms(first.duration_ms), ms(second.duration_ms)),
+        differing("repetitions", first.repetitions, second.repetitions),
     ]
     .into_iter()
-    .filter(|(_, first, second)| first != second)
-    .map(|(what, first, second)| format!("{what}: {first} against {second}"))
-    .chain(first.differences(second))
-    .chain(settings(&a.plan.settings, &b.plan.settings))
+    .flatten()
+    .chain(a.environment.differences(&b.environment))
+    .chain(settings(&first.settings, &second.settings))
     .collect()
+}
+
+fn differing<T: PartialEq + Display>(what: &str, first: T, second: T) -> Option<String> {
+    (first != second).then(|| format!("{what}: {first} against {second}"))
 }
 
 /// The plans' settings that differ.

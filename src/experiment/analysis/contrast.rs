@@ -61,7 +61,10 @@ pub fn contrasts(results: &Results) -> Vec<Contrast> {
                 base: base.clone(),
                 level: level.clone(),
                 others: others.clone(),
-                ratios: ratios(results, first, second),
+                ratios: Metric::ALL
+                    .into_iter()
+                    .filter_map(|metric| Some((metric, ratio(results, metric, first, second)?)))
+                    .collect(),
             });
         }
     }
@@ -74,16 +77,14 @@ fn without(cell: &Cell, factor: Factor) -> BTreeMap<Factor, String> {
     cell.levels.iter().filter(|(known, _)| **known != factor).map(|(known, level)| (*known, level.clone())).collect()
 }
 
-/// The ratios of two cells' trials of the same repetitions, not judged.
-pub(super) fn ratios(results: &Results, first: usize, second: usize) -> BTreeMap<Metric, Ratio> {
-    let ratio = |metric: &Metric| {
-        let (before, after) = (metric.by_repetition(results, first), metric.by_repetition(results, second));
-        let resolution = metric.resolution(results, first).max(metric.resolution(results, second));
-        paired(&before, &after, resolution)
-    };
+/// The ratio of two cells' trials of the same repetitions, not judged.
+pub(super) fn ratio(results: &Results, metric: Metric, first: usize, second: usize) -> Option<Ratio> {
     // A process that holds all trials grows from one to the next.
-    let is_told = |metric: &Metric| *metric != Metric::Memory || results.plan.target != Target::InProcess;
-    Metric::ALL.into_iter().filter(is_told).filter_map(|metric| Some((metric, ratio(&metric)?))).collect()
+    if metric == Metric::Memory && results.plan.target == Target::InProcess {
+        return None;
+    }
+    let resolution = metric.resolution(results, first).max(metric.resolution(results, second));
+    paired(&metric.by_repetition(results, first), &metric.by_repetition(results, second), resolution)
 }
 
 /// The ratio of figures of the same repetitions.
@@ -186,7 +187,7 @@ mod tests {
         assert!(!contrast.ratios.contains_key(&Metric::Memory));
         // A repetition without both trials of a pair does not count.
         results.trials.retain(|trial| (trial.cell, trial.repetition) != (first, 1));
-        assert_eq!(ratios(&results, first, second)[&Metric::RequestsPerS].count, 4);
+        assert_eq!(ratio(&results, Metric::RequestsPerS, first, second).unwrap().count, 4);
     }
 
     /// Of rates so low that chance moves them by more than 5 %, none is beyond the knee.

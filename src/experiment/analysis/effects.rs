@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::contrast::ratios;
+use super::contrast::ratio;
 use super::findings::MAX_SENTENCES;
 use super::names::{capital, figure_said, label, level_of, ratio_said};
 use super::{CellSummary, Summary};
@@ -72,8 +72,8 @@ impl Effect {
         let after = at(to);
         let pair = |first: usize| {
             let second = after.iter().find(|second| others(**second) == others(first))?;
-            let mut found = ratios(results, first, *second);
-            found.retain(|known, _| [metric, Metric::P99].contains(known));
+            let found = [metric, Metric::P99].map(|one| Some((one, ratio(results, one, first, *second)?)));
+            let found: BTreeMap<_, _> = found.into_iter().flatten().collect();
             found.contains_key(&metric).then(|| (others(first), found))
         };
         let mut pairs: Vec<_> = at(from).into_iter().filter_map(pair).collect();
@@ -115,7 +115,7 @@ fn best(results: &Results, cells: &[CellSummary], metric: Metric, what: &str) ->
     known.sort_by(|(a, _), (b, _)| if metric.is_better_higher() { b.total_cmp(a) } else { a.total_cmp(b) });
     let [(_, first), others @ ..] = &known[..] else { return None };
     let name = |cell: &CellSummary| label(&results.plan.cells[cell.cell].levels);
-    let against = |(_, cell): &(f64, &CellSummary)| ratios(results, first.cell, cell.cell).remove(&metric);
+    let against = |(_, cell): &(f64, &CellSummary)| ratio(results, metric, first.cell, cell.cell);
     let mut compared: Vec<Option<Ratio>> = others.iter().map(against).collect();
     judge(compared.iter_mut().flatten());
     let is_tied = |ratio: &Option<Ratio>| !ratio.is_some_and(|ratio| ratio.is_clear());

@@ -6,7 +6,7 @@ use super::warnings::warnings;
 use super::{CellSummary, Contrast, Finding, KneeFinding, Summary};
 use crate::experiment::plan::Plan;
 use crate::experiment::run::Results;
-use crate::experiment::statistics::{ALIKE, Estimate, Limit, Metric, Ratio, SUSTAINED, TOLERATED, Verdict, short};
+use crate::experiment::statistics::{ALIKE, Estimate, Limit, Metric, Ratio, SUSTAINED, TOLERATED, Verdict, percent, short};
 
 /// Maximum effects, contrasts and knees in the abstract; reports show all contrasts and knees.
 pub(super) const MAX_SENTENCES: usize = 6;
@@ -31,10 +31,9 @@ pub(super) fn findings(results: &Results, summary: &Summary) -> Vec<Finding> {
     if repetitions == 1 {
         shown.push("Each cell was measured once: how much chance moves the figures is not known, nor whether latencies were steady.".to_owned());
     } else if repetitions < ENOUGH_REPETITIONS {
-        let coverage = 100.0 * (1.0 - 0.5_f64.powi(repetitions as i32 - 1));
+        let coverage = percent(1.0 - 0.5_f64.powi(repetitions as i32 - 1));
         shown.push(format!(
-            "Intervals of medians are from the least to the greatest of {repetitions} repetitions and contain the true median with a probability of {} %; {ENOUGH_REPETITIONS} or more repetitions give 95 %.",
-            short(coverage)
+            "Intervals of medians are from the least to the greatest of {repetitions} repetitions and contain the true median with a probability of {coverage}; {ENOUGH_REPETITIONS} or more repetitions give 95 %."
         ));
     }
     warnings.chain(shown.into_iter().map(|text| Finding { is_warning: false, text })).collect()
@@ -86,11 +85,11 @@ fn power(results: &Results, summary: &Summary) -> Option<String> {
         .iter()
         .map(|(metric, ratio)| (**metric, ratio.needed))
         .max_by_key(|(_, needed)| needed.unwrap_or(usize::MAX))?;
-    let difference = short((ALIKE - 1.0) * 100.0);
+    let difference = percent(ALIKE - 1.0);
     let most = most.map_or_else(|| "more than 10,000".to_owned(), |needed| short(needed as f64));
     let comparisons = plural(unclear.len(), "comparison", "comparisons");
     Some(format!(
-        "Where a difference is not clear ({comparisons}), one of {difference} % would have needed up to {most} repetitions in place of {}, for {metric} (found in 80 % of the runs, as the only comparison).",
+        "Where a difference is not clear ({comparisons}), one of {difference} would have needed up to {most} repetitions in place of {}, for {metric} (found in 80 % of the runs, as the only comparison).",
         results.plan.repetitions
     ))
 }
@@ -109,9 +108,9 @@ fn knee(finding: &KneeFinding) -> String {
         Some(knee) => {
             let what = match (knee.beyond, knee.limit) {
                 (Some(beyond), Some(Limit::Throughput)) => format!(
-                    "at {} less than {} % of the requests due were done",
+                    "at {} less than {} of the requests due were done",
                     rate(beyond),
-                    short(SUSTAINED * 100.0)
+                    percent(SUSTAINED)
                 ),
                 (Some(beyond), _) => {
                     format!(
@@ -139,7 +138,6 @@ fn utilisation(plan: &Plan, summary: &Summary) -> Option<String> {
         |cell: &CellSummary| Some(plan.cells[cell.cell].setup.load.offered_per_s()? / cell.capacity_per_s(plan)?);
     let mut shares: Vec<f64> = measured(summary).filter_map(of_capacity).collect();
     shares.sort_by(f64::total_cmp);
-    let percent = |share: f64| format!("{} %", short(share * 100.0));
     let (least, most) = (percent(*shares.first()?), percent(*shares.last()?));
     let said = if least == most { least } else { format!("{least} to {most}") };
     Some(format!("The load is {said} of what delay and worker counts allow."))

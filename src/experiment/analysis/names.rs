@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::experiment::plan::Factor;
-use crate::experiment::statistics::{ALIKE, Estimate, Metric, Ratio, Verdict, ratio_text, short};
+use crate::experiment::statistics::{ALIKE, Estimate, Metric, Ratio, Verdict, percent, ratio_text, short};
 
 /// A cell's levels as text, such as `2 requesters, delay none`; empty if no factor varies.
 pub fn label(levels: &BTreeMap<Factor, String>) -> String {
@@ -33,10 +33,9 @@ pub(super) fn figure_said(metric: Metric, figure: &Estimate) -> String {
 
 /// A share of something with its interval: `94.5 % (93.9 to 95.2)`.
 pub(super) fn share_said(share: &Estimate) -> String {
-    let percent = |share: f64| short(share * 100.0);
     match share.count {
-        0 | 1 => format!("{} %", percent(share.median)),
-        _ => format!("{} % ({} to {})", percent(share.median), percent(share.low), percent(share.high)),
+        0 | 1 => percent(share.median),
+        _ => format!("{} ({} to {})", percent(share.median), short(share.low * 100.0), short(share.high * 100.0)),
     }
 }
 
@@ -47,7 +46,7 @@ pub(super) fn ratio_said(ratio: &Ratio) -> String {
         _ if ratio.coverage == 0.0 => format!("{times} times as high in a single repetition"),
         Verdict::Higher | Verdict::Lower => format!("{times} times as high ({low} to {high})"),
         Verdict::Alike => {
-            format!("the same within {} % ({times} times, {low} to {high})", short((ALIKE - 1.0) * 100.0))
+            format!("the same within {} ({times} times, {low} to {high})", percent(ALIKE - 1.0))
         }
         Verdict::Unclear => format!("not clearly different ({times} times, {low} to {high})"),
     }

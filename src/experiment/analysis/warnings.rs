@@ -3,7 +3,7 @@
 use super::names::{label, plural, ratio_said};
 use super::{CellSummary, Summary};
 use crate::experiment::run::{Machine, Results};
-use crate::experiment::statistics::{Metric, short};
+use crate::experiment::statistics::{Metric, percent, short};
 
 /// A load average above this share of the cores means that other programs use the machine.
 const BUSY: f64 = 0.5;
@@ -149,7 +149,7 @@ fn machine(results: &Results) -> Vec<String> {
     let stolen: Vec<f64> = machines().map(|machine| machine.steal).filter(|steal| *steal > STEAL).collect();
     if let Some(most) = stolen.iter().copied().reduce(f64::max) {
         let trials = plural(stolen.len(), "trial", "trials");
-        warnings.push(format!("The hypervisor took up to {} % of the cores' time in {trials}.", short(most * 100.0)));
+        warnings.push(format!("The hypervisor took up to {} of the cores' time in {trials}.", percent(most)));
     }
     if let Some([low, high]) = extremes(machines(), |machine| machine.mhz)
         && low < SLOWED * high
@@ -178,18 +178,16 @@ fn extremes<'a>(machines: impl Iterator<Item = &'a Machine>, of: impl Fn(&Machin
 /// What the machine did during the trials: rows of a table, from the least to the most of any trial.
 pub(super) fn conditions(results: &Results) -> Vec<(String, String)> {
     let machines = || results.trials.iter().filter_map(|trial| trial.machine.as_ref());
-    let percent = |share: f64| format!("{} %", short(share * 100.0));
-    let plain = |value: f64| short(value);
     type Of = fn(&Machine) -> Option<f64>;
-    type Say<'a> = &'a dyn Fn(f64) -> String;
+    type Say = fn(f64) -> String;
     let rows: [(&str, Of, Say); 7] = [
-        ("load average", |machine| Some(machine.load_average), &plain),
-        ("cores in use, by any program", |machine| Some(machine.busy), &percent),
-        ("cores taken by the hypervisor (steal)", |machine| Some(machine.steal), &percent),
-        ("time in which programs waited for a core (PSI)", |machine| machine.cpu_pressure, &percent),
-        ("time in which programs waited for memory", |machine| machine.memory_pressure, &percent),
-        ("time in which programs waited for a disk", |machine| machine.io_pressure, &percent),
-        ("frequency, MHz", |machine| machine.mhz, &plain),
+        ("load average", |machine| Some(machine.load_average), short),
+        ("cores in use, by any program", |machine| Some(machine.busy), percent),
+        ("cores taken by the hypervisor (steal)", |machine| Some(machine.steal), percent),
+        ("time in which programs waited for a core (PSI)", |machine| machine.cpu_pressure, percent),
+        ("time in which programs waited for memory", |machine| machine.memory_pressure, percent),
+        ("time in which programs waited for a disk", |machine| machine.io_pressure, percent),
+        ("frequency, MHz", |machine| machine.mhz, short),
     ];
     let row = |(name, of, say): (&str, Of, Say)| {
         let [low, high] = extremes(machines(), of)?;

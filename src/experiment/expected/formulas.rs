@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
+use statrs::statistics::Statistics;
 use utoipa::ToSchema;
 
 use super::queueing;
@@ -56,9 +57,8 @@ impl Formula {
     /// The formula with the figures of several simulated trials. `resolution` is the smallest step of a trial's figure.
     pub(super) fn pooled(&self, simulated: &[f64], resolution: f64) -> Self {
         let count = simulated.len() as f64;
-        let mean = simulated.iter().sum::<f64>() / count;
-        let squares = simulated.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
-        let standard_error = if count > 1.0 { (squares / (count - 1.0) / count).sqrt() } else { 0.0 };
+        let mean = simulated.mean();
+        let standard_error = if count > 1.0 { simulated.std_dev() / count.sqrt() } else { 0.0 };
         let student = StudentsT::new(0.0, 1.0, count - 1.0).ok().filter(|_| count > 2.0);
         let chance = student.map(|student| student.inverse_cdf(1.0 - SIGNIFICANCE / 2.0) * standard_error);
         let tolerated = resolution.max(TOLERANCE * self.value);

@@ -8,7 +8,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Row, Table};
 use crate::experiment::analysis::{CellSummary, Comparison, Figure, Summary, label};
 use crate::experiment::plan::Factor;
 use crate::experiment::run::Results;
-use crate::experiment::statistics::{Estimate, Metric, Ratio, Verdict, ratio_text, short};
+use crate::experiment::statistics::{Estimate, Metric, Ratio, Verdict, percent, ratio_text, short};
 
 /// Width of the longest bar, in characters.
 const BAR: usize = 12;
@@ -42,7 +42,7 @@ pub fn table(results: &Results, summary: &Summary) -> String {
             row.add_cell(figure(metric));
         }
         let share = cell.by_expected.get(&Metric::RequestsPerS);
-        row.add_cell(right(share.map(|share| format!("{} %", short(share.median * 100.0)))));
+        row.add_cell(right(share.map(|share| percent(share.median))));
         row.add_cell(right((cell.trials > 0).then(|| short((cell.requests.failed + cell.requests.refused) as f64))));
         table.add_row(row);
     }

@@ -173,7 +173,7 @@ impl Metric {
             Unit::Milliseconds => duration(value),
             Unit::Microseconds => duration(value / 1000.0),
             Unit::Bytes => format!("{} MB", short(value / 1e6)),
-            Unit::Share => format!("{} %", short(value * 100.0)),
+            Unit::Share => percent(value),
         }
     }
 }
@@ -194,6 +194,11 @@ pub fn short(value: f64) -> String {
         grouped.insert(at, ',');
     }
     grouped + rest
+}
+
+/// A share as a percentage: 0.945 is 94.5 %.
+pub fn percent(share: f64) -> String {
+    format!("{} %", short(share * 100.0))
 }
 
 /// A ratio with two digits, or three where it is near 1: 0.64, 1.004, 12.3.

@@ -7,5 +7,5 @@ mod ratio;
 
 pub use estimate::{Estimate, median};
 pub use knee::{Knee, Limit, LoadPoint, SUSTAINED, TOLERATED, knee};
-pub use metric::{Metric, Unit, has_beyond, ratio_text, short};
+pub use metric::{Metric, Unit, has_beyond, percent, ratio_text, short};
 pub use ratio::{ALIKE, Floor, Ratio, Verdict, judge};

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+use statrs::statistics::Statistics;
 use utoipa::ToSchema;
 
 /// Confidence of the intervals.
@@ -178,10 +179,11 @@ fn logarithms(values: &[f64]) -> Option<Vec<f64>> {
 
 /// Mean and variance; the variance of one value is 0. None without values.
 fn moments(values: &[f64]) -> Option<(f64, f64)> {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (!values.is_empty()).then(|| (mean, squares / (count - 1.0).max(1.0)))
+    match values {
+        [] => None,
+        [value] => Some((*value, 0.0)),
+        values => Some((values.mean(), values.variance())),
+    }
 }
 
 /// The variance of the difference of two figures that are rounded to steps of this size.
