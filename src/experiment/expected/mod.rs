@@ -1,8 +1,6 @@
 //! Expected figures of a deployment, by simulation and queueing theory.
 
 mod cells;
-#[cfg(test)]
-mod exact;
 mod expectation;
 mod formulas;
 mod idle;
@@ -10,7 +8,7 @@ mod queueing;
 
 pub use cells::{Expectations, Expected};
 pub use expectation::{Expectation, expect_load};
-use formulas::Formula;
+pub use formulas::Formula;
 use formulas::Measure;
 use formulas::formulas;
 pub use idle::{IdleExpectation, expect_idle};

@@ -1,11 +1,12 @@
-//! Tests of the expected figures as reports show them, from a plan's text on, against exact values of queueing theory that
+//! The expected figures as reports show them, from a plan's text on, against exact values of queueing theory that
 //! were computed by another program.
 
 use statrs::statistics::Statistics;
+use swarmq::experiment::expected::{Expectations, Expected, Formula};
+use swarmq::experiment::plan::Plan;
+use swarmq::experiment::statistics::Metric;
 
-use super::{Expectations, Expected, Formula};
-use crate::experiment::plan_of;
-use crate::experiment::statistics::Metric;
+use crate::plan_of;
 
 /// Utilisations; seconds of warm-up for one worker, several times the relaxation time of M/M/1, `20 ms / (1 - sqrt(rho))^2`;
 /// messages of a trial, many times that; and plans' seeds, of which each simulates up to 25 trials, or 200,000 messages.
@@ -100,7 +101,7 @@ fn instances_behind_a_broker_apart_are_one_pool() {
     let text = "duration = \"20s\"\ntarget = \"processes\"\n[fixed]\nrequesters = 64\nresponder_instances = 2\nresponders = 4\n\
         fan_out = \"one\"\ndispatch = \"least-busy\"\ndelay = \"exponential 20ms\"\nload = \"poisson 280/s\"";
     let mut plan = plan_of(text);
-    let of = |plan: &crate::experiment::plan::Plan| Expectations::of(plan).cell(0).unwrap().clone();
+    let of = |plan: &Plan| Expectations::of(plan).cell(0).unwrap().clone();
     assert_eq!(of(&plan).unwrap().formulas, [], "two brokers are no M/M/8");
     plan.cells[0].setup.brokers_apart = 1;
     assert_exact(&[formula(&of(&plan).unwrap(), "M/M/8").clone()], 2.25502, 0.1);
