@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{AROUND_BYTES, ConfigError, Layer, MAX_ESCAPED, Secret, Section, Settings, Sources, files, sections};
 
 /// The secret settings. Each can also be given by a file, with the setting of the same name and `_file`.
-const SECRETS: [&str; 2] = ["admin.token", "curve.key"];
+pub const SECRETS: [&str; 2] = ["admin.token", "curve.key"];
 
 /// Folders where orchestrators mount secrets.
 const MOUNTED: [&str; 2] = ["/run/secrets/", "/var/run/secrets/"];

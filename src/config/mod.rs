@@ -22,7 +22,7 @@ mod web;
 pub use bounds::Int;
 use bounds::{MIB, OutOfRange, Port, Span};
 use broker::Broker;
-pub use config::Config;
+pub use config::{Config, SECRETS};
 pub use curve_key::CurveKey;
 use error::ConfigError;
 pub use layers::{ENV_PREFIX, Override, Sources};

@@ -7,6 +7,7 @@ use std::path::Path;
 use procfs::Current;
 
 use super::Environment;
+use crate::config::SECRETS;
 use crate::wire::Topology;
 
 /// This machine, as far as it tells.
@@ -29,6 +30,8 @@ pub fn environment() -> Environment {
         processor: processor.and_then(|info| info.model_name(0).map(str::to_owned)).unwrap_or_default(),
         cores: std::thread::available_parallelism().map_or(0, Into::into),
         governor: line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").unwrap_or_default(),
+        turbo: turbo(),
+        command: command(std::env::args_os().map(|argument| argument.to_string_lossy().into_owned())),
         memory_bytes: procfs::Meminfo::current().map_or(0, |memory| memory.mem_total),
         cpu_limit: limit("cpu.max", cores),
         memory_limit_bytes: limit("memory.max", |text| text.parse().ok()),
@@ -39,6 +42,30 @@ pub fn environment() -> Environment {
 
 fn line(file: impl AsRef<Path>) -> Option<String> {
     Some(fs::read_to_string(file).ok()?.trim().to_owned())
+}
+
+/// Of Intel's driver, or of the others.
+fn turbo() -> Option<bool> {
+    let says = |file: &str, on: &str| line(Path::new("/sys/devices/system/cpu").join(file)).map(|text| text == on);
+    says("intel_pstate/no_turbo", "0").or_else(|| says("cpufreq/boost", "1"))
+}
+
+/// Arguments without the values of secrets: `--token VALUE`, `--token=VALUE`, `--set admin.token=VALUE`.
+fn command(arguments: impl Iterator<Item = String>) -> Vec<String> {
+    const TOKEN: &str = "--token";
+    let hidden = "(hidden)".to_owned();
+    let mut is_value = false;
+    let shown = |argument: String| {
+        if std::mem::replace(&mut is_value, argument == TOKEN) {
+            return hidden.clone();
+        }
+        let secret = SECRETS.into_iter().chain([TOKEN]).find_map(|name| {
+            let (before, _) = argument.split_once(&format!("{name}="))?;
+            Some(format!("{before}{name}={hidden}"))
+        });
+        secret.unwrap_or(argument)
+    };
+    arguments.map(shown).collect()
 }
 
 /// A limit of this process's cgroup (v2), the smallest of it and of those above it. None: without a limit.
@@ -72,6 +99,7 @@ impl Environment {
                 ("processor", of.processor.clone()),
                 ("cores", number(Some(of.cores as f64).filter(|cores| *cores > 0.0))),
                 ("governor", of.governor.clone()),
+                ("turbo", of.turbo.map(|is_on| is_on.to_string()).unwrap_or_default()),
                 ("limit of cores", number(of.cpu_limit)),
                 ("limit of memory", number(of.memory_limit_bytes.map(|bytes| bytes as f64))),
             ]
@@ -103,6 +131,15 @@ mod tests {
         let found = with_governor.differences(&there);
         let version = format!("version: {} against 9.9.9", with_governor.version);
         assert_eq!(found, [version.as_str(), "governor: performance against powersave"]);
+    }
+
+    #[test]
+    fn a_command_line_is_kept_without_its_secrets() {
+        let given = "swarmq experiment quick --token abc --url http://pi --token=abc --set admin.token=abc --set=curve.key=abc --set admin.token_file=/x";
+        let kept = command(given.split(' ').map(str::to_owned)).join(" ");
+        let hidden = "swarmq experiment quick --token (hidden) --url http://pi --token=(hidden) --set admin.token=(hidden) --set=curve.key=(hidden) --set admin.token_file=/x";
+        assert_eq!(kept, hidden);
+        assert!(!environment().command.is_empty());
     }
 
     #[test]

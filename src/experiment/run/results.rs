@@ -74,6 +74,13 @@ pub struct Environment {
     /// What sets the processor's frequency; empty where the kernel does not tell it.
     #[serde(default)]
     pub governor: String,
+    /// Whether the processor may exceed its nominal frequency for a while. None where the kernel does not tell it.
+    #[serde(default)]
+    #[schema(required)]
+    pub turbo: Option<bool>,
+    /// The command line of this process, its secrets hidden. Trials' deployments read no settings from the environment.
+    #[serde(default)]
+    pub command: Vec<String>,
     pub memory_bytes: u64,
     /// Cores that the control group of this process may use.
     #[serde(default)]

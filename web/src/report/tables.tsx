@@ -227,14 +227,16 @@ interface Measured {
 /** The machine and the program. */
 export function EnvironmentTable({ environment, plan, conditions = [] }: Measured) {
   const { version, host, system, architecture, processor, cores, memoryBytes, loadAverage, nodes } = environment;
-  const { commit, build, isVirtual, governor, cpuLimit, memoryLimitBytes } = environment;
+  const { commit, build, isVirtual, governor, turbo, cpuLimit, memoryLimitBytes, command = [] } = environment;
   const limits = [cpuLimit && `${cpuLimit} cores`, memoryLimitBytes && bytes(memoryLimitBytes)].filter(Boolean);
   const rows: [string, string][] = [
+    ['command', command.map((word) => (/^[\w./:=,@%+-]+$/.test(word) ? word : `'${word}'`)).join(' ') || 'not known'],
     ['swarmq', [version, commit, build && `${build} build`].filter(Boolean).join(', ')],
     ['load made by', host],
     ['system', [system, architecture].filter(Boolean).join(', ')],
     ['processor', `${processor ? `${processor}, ` : ''}${cores} cores${isVirtual ? ', virtual' : ''}`],
     ['frequency governor', governor || 'not known'],
+    ['turbo', turbo === null || turbo === undefined ? 'not known' : turbo ? 'on' : 'off'],
     ['limits of the control group', limits.join(', ') || 'none'],
     ['memory', bytes(memoryBytes)],
     ['load average at the start', loadAverage.toFixed(2)],
