@@ -4,6 +4,8 @@
 mod aa;
 mod coverage;
 mod exact;
+mod recomputed;
+mod sentences;
 mod steady;
 
 use swarmq::experiment::plan::{Plan, PlanFlags, read_plan};
