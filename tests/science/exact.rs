@@ -105,8 +105,10 @@ fn instances_behind_a_broker_apart_are_one_pool() {
     assert_eq!(of(&plan).unwrap().formulas, [], "two brokers are no M/M/8");
     plan.cells[0].setup.brokers_apart = 1;
     assert_exact(&[formula(&of(&plan).unwrap(), "M/M/8").clone()], 2.25502, 0.1);
+    // Two that deal to the same workers: no worker is idle while one of them has a message for it, and messages wait longer.
     plan.cells[0].setup.brokers_apart = 2;
-    assert!(of(&plan).unwrap_err().contains("2 brokers share"));
+    let two = of(&plan).unwrap();
+    assert!(two.formulas.is_empty() && two.broker_wait_ms > 2.25502 && (two.utilisation - 0.7).abs() < 0.03, "{two:?}");
 }
 
 #[test]

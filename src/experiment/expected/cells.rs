@@ -156,19 +156,13 @@ fn scenario(plan: &Plan, setup: &Setup) -> Result<Scenario, String> {
         Load::Poisson { per_s } => Arrivals::Poisson { rate: per_s },
         Load::Ramp { .. } => return Err("a ramp's load changes during the trial".to_owned()),
     };
-    let workers = setup.responder_instances as usize * setup.responders as usize;
-    // A broker apart deals to the workers of all instances.
-    let brokers = match setup.brokers_apart {
-        0 => setup.responder_instances as usize,
-        1 => 1,
-        several => return Err(format!("{several} brokers share the responder workers, which is not simulated")),
-    };
     let mut scenario = Scenario {
         requester_instances: setup.requester_instances as usize,
         requester_workers: setup.requesters as usize,
         window: if setup.socket == Socket::Dealer { setup.window as usize } else { 1 },
-        responder_instances: brokers,
-        responder_workers: workers / brokers,
+        responder_instances: setup.responder_instances as usize,
+        responder_workers: setup.responders as usize,
+        brokers_apart: setup.brokers_apart as usize,
         shared_queue: setup.dispatch == Dispatch::LeastBusy,
         fan_out: setup.fan_out,
         arrivals,

@@ -106,15 +106,19 @@ impl Case<'_> {
 
     /// True if the brokers together act like one that sends to all workers round-robin.
     fn is_in_turn(&self) -> bool {
-        let one = self.scenario.responder_instances == 1;
+        let one = self.scenario.brokers() == 1;
         match self.scenario.shared_queue {
-            true => self.scenario.all_requester_workers() == 1 && self.scenario.responder_workers == 1,
-            false => one || self.scenario.all_requester_workers() == 1,
+            true => self.has_own_brokers() && self.scenario.all_requester_workers() == 1 && self.scenario.responder_workers == 1,
+            false => one || self.has_own_brokers() && self.scenario.all_requester_workers() == 1,
         }
     }
 
     fn is_shared(&self) -> bool {
-        self.scenario.shared_queue && self.scenario.responder_instances == 1
+        self.scenario.shared_queue && self.scenario.brokers() == 1
+    }
+
+    fn has_own_brokers(&self) -> bool {
+        self.scenario.brokers_apart == 0
     }
 
     /// The maximum service time of a request's messages, if no message waits.

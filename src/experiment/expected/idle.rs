@@ -51,6 +51,7 @@ pub fn expect_idle(
         window: 1,
         responder_instances: 1,
         responder_workers: workers,
+        brokers_apart: 0,
         shared_queue,
         fan_out: FanOut::All,
         arrivals: Arrivals::closed(1),

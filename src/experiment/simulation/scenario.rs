@@ -1,5 +1,7 @@
 //! The input of a simulation: a deployment and its load.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -36,8 +38,7 @@ impl Arrivals {
     }
 }
 
-/// A deployment and its load. All instances of a tier are alike, and each responder instance has its own broker. For a separate
-/// broker, give all of its workers as one instance.
+/// A deployment and its load. All instances of a tier are alike.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Scenario {
@@ -49,6 +50,8 @@ pub struct Scenario {
     pub responder_instances: usize,
     /// Workers per instance.
     pub responder_workers: usize,
+    /// Brokers that are no responder instance's own: each deals to all workers. 0: each responder instance has its own broker.
+    pub brokers_apart: usize,
     /// True for least-busy dispatch: messages wait at the broker for the first free worker. False for round-robin.
     pub shared_queue: bool,
     pub fan_out: FanOut,
@@ -85,6 +88,16 @@ impl Scenario {
         self.responder_instances.saturating_mul(self.responder_workers)
     }
 
+    pub fn brokers(&self) -> usize {
+        if self.brokers_apart > 0 { self.brokers_apart } else { self.responder_instances }
+    }
+
+    /// The workers that a broker deals to.
+    pub fn workers_of(&self, broker: usize) -> Range<usize> {
+        let own = self.responder_workers;
+        if self.brokers_apart > 0 { 0..self.all_responder_workers() } else { broker * own..(broker + 1) * own }
+    }
+
     /// Messages of a request.
     pub fn messages_per_request(&self) -> usize {
         match self.fan_out {
@@ -112,6 +125,7 @@ impl Scenario {
         for (what, value, most) in [
             ("requester workers", self.all_requester_workers(), MAX_WORKERS),
             ("responder workers", self.all_responder_workers(), MAX_WORKERS),
+            ("brokers", self.brokers(), MAX_WORKERS),
             ("window", self.window, usize::MAX),
             ("clients", clients, MAX_MESSAGES),
             ("messages", messages, MAX_MESSAGES),

@@ -30,6 +30,8 @@ pub fn simulate(scenario: &Scenario, draw: impl FnMut() -> f64) -> Result<Simula
 struct SimMessage {
     request: usize,
     queue: usize,
+    /// Known once it is sent.
+    broker: usize,
     service: f64,
     sent: f64,
 }
@@ -38,7 +40,7 @@ struct SimMessage {
 struct Broker {
     /// Messages that wait for the first free worker.
     waiting: VecDeque<SimMessage>,
-    /// Idle workers, the longest idle first.
+    /// Workers without a message of this broker, the longest so first.
     idle: VecDeque<usize>,
     /// Round-robin position over its workers.
     turn: usize,
@@ -46,8 +48,26 @@ struct Broker {
 
 #[derive(Default)]
 struct Worker {
-    waiting: VecDeque<SimMessage>,
+    /// By broker that deals to it; a single one that is its own.
+    waiting: Vec<VecDeque<SimMessage>>,
+    /// Round-robin position over these brokers.
+    turn: usize,
     in_hand: Option<SimMessage>,
+}
+
+impl Worker {
+    fn receive(&mut self, message: SimMessage) {
+        let from = message.broker % self.waiting.len();
+        self.waiting[from].push_back(message);
+    }
+
+    /// The next message that it takes, from its brokers in turn.
+    fn next(&mut self) -> Option<SimMessage> {
+        let brokers = self.waiting.len();
+        let from = (0..brokers).map(|step| (self.turn + step) % brokers).find(|broker| !self.waiting[*broker].is_empty())?;
+        self.turn = from + 1;
+        self.waiting[from].pop_front()
+    }
 }
 
 struct Simulation<'a, D> {
@@ -75,7 +95,11 @@ struct Simulation<'a, D> {
 impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
     fn new(scenario: &'a Scenario, draw: D) -> Self {
         let workers = scenario.all_responder_workers();
-        let idle = |broker| (broker * scenario.responder_workers..(broker + 1) * scenario.responder_workers).collect();
+        let worker = || {
+            let waiting = (0..scenario.brokers_apart.max(1)).map(|_| VecDeque::new()).collect();
+            Worker { waiting, ..Worker::default() }
+        };
+        let idle = |broker| scenario.workers_of(broker).collect();
         Self {
             scenario,
             draw,
@@ -83,10 +107,10 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
             now: 0.0,
             calls: Vec::with_capacity(scenario.requests.min(1 << 20)),
             queues: SimulatedQueues::new(scenario.requester_instances, scenario.requester_workers),
-            brokers: (0..scenario.responder_instances)
+            brokers: (0..scenario.brokers())
                 .map(|broker| Broker { idle: idle(broker), ..Broker::default() })
                 .collect(),
-            workers: (0..workers).map(|_| Worker::default()).collect(),
+            workers: (0..workers).map(|_| worker()).collect(),
             ends: BinaryHeap::with_capacity(workers),
             begun: 0,
             busy: Busy::new(scenario.warm_up_ms, scenario.duration_ms),
@@ -172,7 +196,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
                 let allowed = "a time of 0 or more milliseconds";
                 return Err(ScenarioError::Range { what: "a drawn service time", value: service, allowed });
             }
-            self.queues.all[queue].waiting.push_back(SimMessage { request, queue, service, sent: 0.0 });
+            self.queues.all[queue].waiting.push_back(SimMessage { request, queue, broker: 0, service, sent: 0.0 });
             self.send(queue);
         }
         Ok(())
@@ -186,31 +210,38 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
             let broker = self.queues.all[queue].turn % self.brokers.len();
             self.queues.all[queue].turn = broker + 1;
             self.queues.all[queue].in_flight += 1;
-            message.sent = self.now;
+            (message.broker, message.sent) = (broker, self.now);
             self.calls[message.request].lane_wait += self.now - self.calls[message.request].arrived;
-            self.dispatch(broker, message);
+            self.dispatch(message);
         }
     }
 
     /// The broker sends a message to the longest idle worker, or round-robin.
-    fn dispatch(&mut self, broker: usize, message: SimMessage) {
-        let dealer = &mut self.brokers[broker];
-        if self.scenario.shared_queue {
-            match dealer.idle.pop_front() {
-                Some(worker) => self.serve(worker, message),
-                None => dealer.waiting.push_back(message),
+    fn dispatch(&mut self, message: SimMessage) {
+        let (broker, workers) = (&mut self.brokers[message.broker], self.scenario.workers_of(message.broker));
+        let worker = match self.scenario.shared_queue {
+            true => broker.idle.pop_front(),
+            false => {
+                let worker = workers.start + broker.turn;
+                broker.turn = (broker.turn + 1) % workers.len();
+                Some(worker)
             }
-            return;
-        }
-        let worker = broker * self.scenario.responder_workers + dealer.turn;
-        dealer.turn = (dealer.turn + 1) % self.scenario.responder_workers;
-        match self.workers[worker].in_hand {
-            None => self.serve(worker, message),
-            Some(_) => self.workers[worker].waiting.push_back(message),
+        };
+        match worker {
+            None => broker.waiting.push_back(message),
+            Some(worker) => {
+                self.workers[worker].receive(message);
+                self.begin_service(worker);
+            }
         }
     }
 
-    fn serve(&mut self, worker: usize, message: SimMessage) {
+    /// A worker takes its next message, if it has none in hand.
+    fn begin_service(&mut self, worker: usize) {
+        if self.workers[worker].in_hand.is_some() {
+            return;
+        }
+        let Some(message) = self.workers[worker].next() else { return };
         let call = &mut self.calls[message.request];
         call.broker_wait += self.now - message.sent;
         call.service += message.service;
@@ -225,16 +256,13 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
         let Some(Reverse((_, _, worker))) = self.ends.pop() else { return Ok(()) };
         let Some(message) = self.workers[worker].in_hand.take() else { return Ok(()) };
         self.busy.end_service();
-        let broker = &mut self.brokers[worker / self.scenario.responder_workers];
-        let next = match self.scenario.shared_queue {
-            true => broker.waiting.pop_front(),
-            false => self.workers[worker].waiting.pop_front(),
-        };
-        match next {
-            Some(next) => self.serve(worker, next),
+        let broker = &mut self.brokers[message.broker];
+        match broker.waiting.pop_front() {
+            Some(next) => self.workers[worker].receive(next),
             None if self.scenario.shared_queue => broker.idle.push_back(worker),
             None => {}
         }
+        self.begin_service(worker);
         self.queues.all[message.queue].in_flight -= 1;
         self.send(message.queue);
         let call = &mut self.calls[message.request];

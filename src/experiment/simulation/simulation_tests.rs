@@ -9,6 +9,7 @@ fn scenario() -> Scenario {
         window: 1,
         responder_instances: 2,
         responder_workers: 2,
+        brokers_apart: 0,
         shared_queue: true,
         fan_out: FanOut::One,
         arrivals: Arrivals::closed(1),
@@ -96,5 +97,30 @@ fn impossible_service_times_and_durations_are_refused() {
     assert!(error.contains("in which a request arrives"));
     for service in [-1.0, f64::NAN, f64::INFINITY] {
         assert!(simulate(&scenario(), || service).is_err());
+    }
+}
+
+/// Two brokers apart deal to the same worker: it takes from both in turn.
+#[test]
+fn a_worker_of_several_brokers_takes_from_each_in_turn() {
+    for shared_queue in [true, false] {
+        let one_worker = Scenario {
+            requester_instances: 1,
+            responder_instances: 1,
+            responder_workers: 1,
+            brokers_apart: 2,
+            window: 3,
+            shared_queue,
+            arrivals: Arrivals::closed(6),
+            requests: 6,
+            ..scenario()
+        };
+        // Of six messages each broker has three.
+        let simulated = simulate(&one_worker, || 100.0).unwrap();
+        assert_eq!(simulated.latencies, [100.0, 200.0, 300.0, 400.0, 500.0, 600.0]);
+        // Of two workers the first is the next in turn of both brokers: it gets four messages. One that is free takes the fifth.
+        let two = Scenario { responder_instances: 2, ..one_worker };
+        let last = if shared_queue { 300.0 } else { 400.0 };
+        assert_eq!(simulate(&two, || 100.0).unwrap().latencies, [100.0, 100.0, 200.0, 200.0, 300.0, last]);
     }
 }

@@ -151,12 +151,13 @@ mod tests {
         fn time_adds_up(
             tiers in (1..4_usize, 1..4_usize, 1..4_usize, 1..4_usize, 1..4_usize),
             (shared_queue, all, closed) in any::<(bool, bool, bool)>(),
+            brokers_apart in 0..4_usize,
             requests in 2..200_usize,
             seed in any::<u64>(),
         ) {
             let (requester_instances, requester_workers, responder_instances, responder_workers, window) = tiers;
             let scenario = Scenario {
-                requester_instances, requester_workers, responder_instances, responder_workers, window, shared_queue,
+                requester_instances, requester_workers, responder_instances, responder_workers, window, shared_queue, brokers_apart,
                 fan_out: if all { FanOut::All } else { FanOut::One },
                 arrivals: if closed { Arrivals::closed(3) } else { Arrivals::Poisson { rate: 20.0 } },
                 requests, duration_ms: None, warm_up_ms: 0.0, count: None, seed,

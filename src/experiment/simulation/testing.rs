@@ -18,6 +18,7 @@ pub fn scenario(shared_queue: bool, arrivals: Arrivals) -> Scenario {
         window: 100_000,
         responder_instances: 1,
         responder_workers: 10,
+        brokers_apart: 0,
         shared_queue,
         fan_out: FanOut::One,
         arrivals,
