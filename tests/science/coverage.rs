@@ -74,7 +74,10 @@ fn runs_that_do_not_differ_are_called_different_as_often_as_is_told() {
     for (repetitions, metrics) in [(3, 1), (6, 5), (4, 20)] {
         for is_paired in [true, false] {
             let share = called_clear(NO_DIFFERENCE, repetitions, metrics, is_paired, 0);
-            assert!(share <= at_most(0.05, COMPARISONS), "{repetitions} repetitions, {metrics} ratios, {is_paired}: {share}");
+            assert!(
+                share <= at_most(0.05, COMPARISONS),
+                "{repetitions} repetitions, {metrics} ratios, {is_paired}: {share}"
+            );
         }
     }
 }
@@ -185,7 +188,8 @@ fn the_interval_of_a_knee_holds_the_true_one() {
         let mut noise = || (0.15 * random.sample::<f64, _>(StandardNormal)).exp();
         let lowest: Vec<f64> = (0..6).map(|_| noise()).collect();
         let mut point = |(at, times): (usize, f64)| {
-            let times: Vec<f64> = lowest.iter().map(|lowest| if at == 0 { 1.0 } else { times * noise() / lowest }).collect();
+            let times: Vec<f64> =
+                lowest.iter().map(|lowest| if at == 0 { 1.0 } else { times * noise() / lowest }).collect();
             let [share, p99_times] = [&[1.0; 6][..], &times].map(|values| Estimate::of(values, 0.95).unwrap());
             LoadPoint { offered: (at + 1) as f64, achieved: 1.0, p99_ms: 1.0, share, p99_times }
         };

@@ -11,9 +11,13 @@ use crate::plan_of;
 /// Utilisations; seconds of warm-up for one worker, several times the relaxation time of M/M/1, `20 ms / (1 - sqrt(rho))^2`;
 /// messages of a trial, many times that; and plans' seeds, of which each simulates up to 25 trials, or 200,000 messages.
 ///
-/// The last figure is the largest standard error, as a share of the exact value, that tells anything.
-const LOADS: [(f64, f64, f64, std::ops::Range<u64>, f64); 3] =
-    [(0.3, 5.0, 7_500.0, 1..2, 0.05), (0.7, 10.0, 7_500.0, 1..2, 0.05), (0.95, 120.0, 48_000.0, 1..5, 0.15)];
+/// The last figures are the largest standard errors that tell anything, as shares of the exact value: of one worker and of
+/// eight. At 0.3 of eight few messages wait.
+const LOADS: [(f64, f64, f64, std::ops::Range<u64>, [f64; 2]); 3] = [
+    (0.3, 5.0, 7_500.0, 1..2, [0.05, 0.15]),
+    (0.7, 10.0, 7_500.0, 1..2, [0.05, 0.05]),
+    (0.95, 120.0, 48_000.0, 1..5, [0.15, 0.15]),
+];
 
 fn expected(plan: &str) -> Expected {
     Expectations::of(&plan_of(plan)).cell(0).unwrap().clone().unwrap()
@@ -64,7 +68,7 @@ fn assert_waits(responders: u32, dispatch: &str, delay: &str, name: &str, exact:
         let found: Vec<_> =
             seeds.map(|seed| open(responders, dispatch, delay, (rho, warm_up, messages), seed)).collect();
         let formulas: Vec<_> = found.iter().map(|expected| formula(expected, name).clone()).collect();
-        assert_exact(&formulas, exact, small);
+        assert_exact(&formulas, exact, small[usize::from(responders > 1)]);
         for expected in found {
             assert!((expected.utilisation - rho).abs() < 0.03 && !expected.saturated, "{expected:?}");
             assert_eq!(expected.doubts(), [""; 0]);

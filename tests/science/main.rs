@@ -4,6 +4,7 @@
 mod aa;
 mod coverage;
 mod exact;
+mod reading;
 mod recomputed;
 mod sentences;
 mod steady;

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 /// Quantiles of Student's t at 97.5 %, by degrees of freedom from 1.
-const STUDENT: [f64; 7] = [12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646];
+const STUDENT: [f64; 7] = [12.706_204_7, 4.302_652_7, 3.182_446_3, 2.776_445_1, 2.570_581_8, 2.446_911_9, 2.364_624_3];
 
 /// A run.
 pub struct Recorded(pub Value);
@@ -50,9 +50,8 @@ impl Recorded {
 
     /// The step of counting: one request of a trial's, or the last of a latency's three digits.
     fn step(&self, cell: usize, metric: &str) -> f64 {
-        let counted = |trial: &Value| {
-            1_000.0 / (trial["requestsPerS"].as_f64().unwrap() * trial["measuredMs"].as_f64().unwrap())
-        };
+        let counted =
+            |trial: &Value| 1_000.0 / (trial["requestsPerS"].as_f64().unwrap() * trial["measuredMs"].as_f64().unwrap());
         if metric == "requests/s" { self.trials(cell).map(counted).fold(0.0, f64::max) } else { 0.001 }
     }
 
@@ -66,7 +65,8 @@ impl Recorded {
 
     /// The mean latency of the second half by that of the first.
     pub fn halves(&self, cell: usize) -> [f64; 3] {
-        let means = self.trials(cell).map(|trial| [0, 1].map(|half| trial["steadiness"]["meanMs"][half].as_f64().unwrap()));
+        let means =
+            self.trials(cell).map(|trial| [0, 1].map(|half| trial["steadiness"]["meanMs"][half].as_f64().unwrap()));
         ratio(means, 0.0).0
     }
 

@@ -12,54 +12,8 @@ use swarmq::experiment::analysis::{Summary, label};
 use swarmq::experiment::expected::Expectations;
 use swarmq::experiment::run::{Results, read_results};
 
+use crate::reading::{assert_numbers, numbers, parts};
 use crate::recomputed::{Recorded, estimate};
-
-/// The numbers of a text, each with what it is rounded by, in milliseconds where it is a time.
-fn numbers(text: &str) -> Vec<[f64; 2]> {
-    let mut found = vec![];
-    let mut rest = text;
-    while let Some(begin) = rest.find(|letter: char| letter.is_ascii_digit()) {
-        let number = &rest[begin..];
-        let end = number.find(|letter: char| !letter.is_ascii_digit() && letter != ',' && letter != '.');
-        let digits = number[..end.unwrap_or(number.len())].trim_end_matches(['.', ',']);
-        rest = &number[digits.len()..];
-        let unit = match rest {
-            _ if rest.starts_with(" ms") => 1.0,
-            _ if rest.starts_with(" µs") => 0.001,
-            _ if rest.starts_with(" s") && !rest[2..].starts_with(char::is_alphabetic) => 1_000.0,
-            _ => 1.0,
-        };
-        let value: f64 = digits.replace(',', "").parse().unwrap();
-        // Three significant digits, of which zeros at the end are left out.
-        let rounded = if value >= 100.0 { 0.5 } else if value >= 10.0 { 0.05 } else { 0.005 };
-        found.push([value * unit, rounded * unit]);
-    }
-    found
-}
-
-#[track_caller]
-fn assert_numbers(text: &str, recomputed: &[f64]) {
-    let shown = numbers(text);
-    assert_eq!(shown.len(), recomputed.len(), "{text}: {recomputed:?}");
-    for ([shown, rounded], recomputed) in shown.into_iter().zip(recomputed) {
-        assert!((shown - recomputed).abs() <= rounded * 1.001 + 1e-9, "{text}: {shown}, not {recomputed}");
-    }
-}
-
-/// What a text has in the places of a template's `{}`.
-fn parts<'a>(template: &str, text: &'a str) -> Option<Vec<&'a str>> {
-    let (begin, rest) = template.split_once("{}")?;
-    let (between, end) = rest.rsplit_once("{}").map_or(("", rest), |(between, end)| (between, end));
-    let mut rest = text.strip_prefix(begin)?.strip_suffix(end)?;
-    let mut found = vec![];
-    for piece in between.split("{}").filter(|piece| !piece.is_empty()) {
-        let (part, later) = rest.split_once(piece)?;
-        found.push(part);
-        rest = later;
-    }
-    found.push(rest);
-    Some(found)
-}
 
 struct Checked {
     run: Recorded,
@@ -72,7 +26,9 @@ struct Checked {
 impl Checked {
     /// The cell whose label has these parts, in any order.
     fn cell(&self, labels: &[&str]) -> usize {
-        let parts = |text: &str| text.split(", ").filter(|part| !part.is_empty()).map(str::to_lowercase).collect::<BTreeSet<_>>();
+        let parts = |text: &str| {
+            text.split(", ").filter(|part| !part.is_empty()).map(str::to_lowercase).collect::<BTreeSet<_>>()
+        };
         let wanted: BTreeSet<_> = labels.iter().flat_map(|label| parts(label)).collect();
         let cells = &self.results.plan.cells;
         let found = cells.iter().position(|cell| parts(&label(&cell.levels)) == wanted);
@@ -110,7 +66,9 @@ impl Checked {
     fn by_expected(&self, cell: usize, metric: &str) -> [f64; 3] {
         let expected = self.expectations.cell(cell).unwrap().as_ref().unwrap();
         let range = &expected.figures[&metric.parse().unwrap()];
-        estimate(self.run.figures(cell, metric).into_iter().map(|(again, figure)| figure / range.values[again as usize]))
+        estimate(
+            self.run.figures(cell, metric).into_iter().map(|(again, figure)| figure / range.values[again as usize]),
+        )
     }
 
     /// From the cell with the least median to that with the greatest: `A (with CELL) to B`.
@@ -136,7 +94,8 @@ impl Checked {
             }
         } else if let Some(found) = parts("From {} to {}, {} is {}.", text) {
             let metric = if found[2] == "throughput" { "requests/s" } else { "p99" };
-            let pairs: Vec<_> = self.with(found[0]).into_iter().map(|(at, rest)| (at, self.cell(&[found[1], &rest]))).collect();
+            let pairs: Vec<_> =
+                self.with(found[0]).into_iter().map(|(at, rest)| (at, self.cell(&[found[1], &rest]))).collect();
             let mut sizes: Vec<_> = pairs.iter().map(|(a, b)| self.run.ratio(metric, *a, *b).0[0]).collect();
             sizes.sort_by(f64::total_cmp);
             if let Some(extremes) = parts("{} with {} at the least, and {} with {} at the most", found[3]) {
@@ -148,7 +107,8 @@ impl Checked {
                     self.assert_ratio(said, metric, first, second);
                 }
             } else {
-                let (throughput, p99) = found[3].split_once(", and p99 is ").map_or((found[3], None), |(a, b)| (a, Some(b)));
+                let (throughput, p99) =
+                    found[3].split_once(", and p99 is ").map_or((found[3], None), |(a, b)| (a, Some(b)));
                 self.assert_ratio(throughput, metric, pairs[0].0, pairs[0].1);
                 p99.into_iter().for_each(|said| self.assert_ratio(said, "p99", pairs[0].0, pairs[0].1));
             }
@@ -164,7 +124,8 @@ impl Checked {
             tied.split("; ").filter(|name| !name.is_empty()).for_each(|name| _ = self.cell(&[name]));
         } else if let Some(found) = parts("{}: throughput is {}, p99 is {}.", text) {
             let (level, rest) = found[0].split_once(" against ").unwrap();
-            let (base, others) = rest.split_once(" (").map_or((rest, ""), |(base, others)| (base, others.trim_end_matches(')')));
+            let (base, others) =
+                rest.split_once(" (").map_or((rest, ""), |(base, others)| (base, others.trim_end_matches(')')));
             let (first, second) = (self.cell(&[base, others]), self.cell(&[level, others]));
             for (said, metric) in [(found[1], "requests/s"), (found[2], "p99")] {
                 self.assert_ratio(said, metric, first, second);
@@ -172,7 +133,10 @@ impl Checked {
                     self.needed.push(self.run.ratio(metric, first, second).1);
                 }
             }
-        } else if let Some(found) = parts("Where a difference is not clear ({}), one of 5 % would have needed up to {} repetitions in place of {}, for {} (found in 80 % of the runs, as the only comparison).", text) {
+        } else if let Some(found) = parts(
+            "Where a difference is not clear ({}), one of 5 % would have needed up to {} repetitions in place of {}, for {} (found in 80 % of the runs, as the only comparison).",
+            text,
+        ) {
             assert_numbers(found[0], &[self.needed.len() as f64]);
             let most = self.needed.iter().copied().collect::<Option<Vec<f64>>>();
             let most = most.map_or(10_000.0, |all| all.into_iter().fold(0.0, f64::max));
@@ -181,11 +145,14 @@ impl Checked {
         } else if let Some(found) = parts("{}/s was sustained{}; {}.", text) {
             self.check_knee(text, &found);
         } else if let Some(found) = parts("The load is {} of what delay and worker counts allow.", text) {
-            let mut shares: Vec<f64> = open.iter().map(|cell| 100.0 * self.run.rate(*cell).unwrap() / self.run.capacity(*cell)).collect();
+            let mut shares: Vec<f64> =
+                open.iter().map(|cell| 100.0 * self.run.rate(*cell).unwrap() / self.run.capacity(*cell)).collect();
             shares.sort_by(f64::total_cmp);
             shares.dedup();
             assert_numbers(found[0], &[shares[0], shares[shares.len() - 1]][..numbers(found[0]).len()]);
-        } else if text.contains("of that expected from delay and worker counts") || text.starts_with("Of what is expected") {
+        } else if text.contains("of that expected from delay and worker counts")
+            || text.starts_with("Of what is expected")
+        {
             for part in text.trim_end_matches('.').split("; ") {
                 if let Some(found) = parts("Throughput is {} of that expected from delay and worker counts", part) {
                     self.assert_extremes(found[0], &closed, "requests/s", 100.0);
@@ -198,10 +165,16 @@ impl Checked {
                     panic!("{part}");
                 }
             }
-        } else if let Some(found) = parts("Intervals of medians are from the least to the greatest of {} repetitions and contain the true median with a probability of {}; 6 or more repetitions give 95 %.", text) {
+        } else if let Some(found) = parts(
+            "Intervals of medians are from the least to the greatest of {} repetitions and contain the true median with a probability of {}; 6 or more repetitions give 95 %.",
+            text,
+        ) {
             assert_numbers(found[0], &[repetitions]);
             assert_numbers(found[1], &[100.0 * (1.0 - 0.5_f64.powf(repetitions - 1.0))]);
-        } else if let Some(found) = parts("More was asked than the workers can do ({}): the queue grew for the whole trial, and latencies say only how long that was.", text) {
+        } else if let Some(found) = parts(
+            "More was asked than the workers can do ({}): the queue grew for the whole trial, and latencies say only how long that was.",
+            text,
+        ) {
             for said in found[0].split("; ") {
                 let (name, rates) = said.rsplit_once(": ").unwrap_or(("", said));
                 let cell = self.cell(&[name]);
@@ -209,29 +182,47 @@ impl Checked {
                 let done = self.run.estimate(cell, "requests/s")[0];
                 assert_numbers(rates, &[self.run.rate(cell).unwrap(), done, self.run.capacity(cell)]);
             }
-        } else if let Some(found) = parts("There was no steady state: the mean latency of the second half of the measured time is not that of the first ({}). Latencies depend on warm-up and duration; longer ones help, unless more was asked than the workers can do.", text) {
+        } else if let Some(found) = parts(
+            "There was no steady state: the mean latency of the second half of the measured time is not that of the first ({}). Latencies depend on warm-up and duration; longer ones help, unless more was asked than the workers can do.",
+            text,
+        ) {
             for said in found[0].split("; ") {
                 let (name, ratio) = said.rsplit_once(": ").unwrap_or(("", said));
                 assert_numbers(ratio, &self.run.halves(self.cell(&[name])));
             }
         } else if let Some(found) = parts("Of {} requests, {} failed and {} were refused{}.", text) {
             for (said, fields) in found.into_iter().zip([&["sent"][..], &["failed"], &["refused"]]) {
-                let of = |trial: &serde_json::Value| fields.iter().map(|field| trial["requests"][*field].as_f64().unwrap()).sum::<f64>();
+                let of = |trial: &serde_json::Value| {
+                    fields.iter().map(|field| trial["requests"][*field].as_f64().unwrap()).sum::<f64>()
+                };
                 assert_numbers(said, &[all.iter().flat_map(|cell| self.run.trials(*cell)).map(of).sum()]);
             }
-        } else if let Some(found) = parts("Latencies are cut off at the timeout of {} ({}): those of requests that timed out are not among them, so that true percentiles are higher.", text) {
+        } else if let Some(found) = parts(
+            "Latencies are cut off at the timeout of {} ({}): those of requests that timed out are not among them, so that true percentiles are higher.",
+            text,
+        ) {
             assert_numbers(found[0], &[self.run.0["plan"]["timeoutMs"].as_f64().unwrap()]);
             for said in found[1].split("; ") {
                 let (name, count) = said.rsplit_once(": ").unwrap_or(("", said));
                 let trials = self.run.trials(self.cell(&[name]));
                 assert_numbers(count, &[trials.map(|trial| trial["messages"]["timeouts"].as_f64().unwrap()).sum()]);
             }
-        } else if let Some(found) = parts("Other programs used the machine when the run began: the load average was {} on {}.", text) {
+        } else if let Some(found) =
+            parts("Other programs used the machine when the run began: the load average was {} on {}.", text)
+        {
             let environment = &self.run.0["environment"];
             assert_numbers(found[0], &[environment["loadAverage"].as_f64().unwrap()]);
             assert_numbers(found[1], &[environment["cores"].as_f64().unwrap()]);
+        } else if let Some(found) =
+            parts("The load generator fell behind in {}: their figures show the generator's limit.", text)
+        {
+            let behind =
+                |cell: &usize| self.run.trials(*cell).filter(|trial| trial["generator"]["behind"] == true).count();
+            assert_numbers(found[0], &[all.iter().map(behind).sum::<usize>() as f64]);
         } else if let Some(found) = parts("The hypervisor took up to {} of the cores' time in {}.", text) {
-            let steal = |cell: &usize| self.run.trials(*cell).map(|trial| trial["machine"]["steal"].as_f64().unwrap()).collect::<Vec<_>>();
+            let steal = |cell: &usize| {
+                self.run.trials(*cell).map(|trial| trial["machine"]["steal"].as_f64().unwrap()).collect::<Vec<_>>()
+            };
             let stolen: Vec<f64> = all.iter().flat_map(steal).filter(|steal| *steal > 0.01).collect();
             assert_numbers(found[0], &[100.0 * stolen.iter().copied().fold(0.0, f64::max)]);
             assert_numbers(found[1], &[stolen.len() as f64]);
@@ -242,7 +233,9 @@ impl Checked {
     }
 
     fn is_overloaded(&self, cell: usize) -> bool {
-        let sum = |of: &dyn Fn(&serde_json::Value) -> f64| self.run.trials(cell).map(|trial| of(&trial["steadiness"])).sum::<f64>();
+        let sum = |of: &dyn Fn(&serde_json::Value) -> f64| {
+            self.run.trials(cell).map(|trial| of(&trial["steadiness"])).sum::<f64>()
+        };
         let under_way = |steadiness: &serde_json::Value, at: usize| steadiness["underWay"][at].as_f64().unwrap();
         let growth = sum(&|it| under_way(it, 1) - under_way(it, 0));
         let due = sum(&|it| it["due"].as_f64().unwrap());
@@ -250,7 +243,8 @@ impl Checked {
     }
 
     fn check_knee(&self, text: &str, found: &[&str]) {
-        let (others, sustained) = found[0].split_once(": ").map_or(("", found[0]), |(others, rate)| (&others[5..], rate));
+        let (others, sustained) =
+            found[0].split_once(": ").map_or(("", found[0]), |(others, rate)| (&others[5..], rate));
         let has = |cell: &usize| {
             let label = label(&self.results.plan.cells[*cell].levels).to_lowercase();
             others.split(", ").all(|part| label.contains(&part.to_lowercase()))
@@ -278,7 +272,9 @@ impl Checked {
                 assert_numbers(found[2], &[*rate, 95.0]);
                 assert!(found[2].ends_with("of the requests due were done"), "{text}");
             }
-            Some((rate, ..)) => assert!(found[2].starts_with(&format!("at {rate}/s the p99 was more than 3 times")), "{text}"),
+            Some((rate, ..)) => {
+                assert!(found[2].starts_with(&format!("at {rate}/s the p99 was more than 3 times")), "{text}")
+            }
         }
     }
 }
@@ -300,9 +296,19 @@ fn every_number_in_a_sentence_follows_from_the_results() {
     }
     println!("{checked:#?}");
     for kind in [
-        "requests are completed, half", "at the least, and", "has the highest throughput", "against", "would have needed",
-        "was sustained", "The load is", "of that expected", "Of what is expected", "Intervals of medians", "More was asked",
-        "failed and", "cut off at the timeout",
+        "requests are completed, half",
+        "at the least, and",
+        "has the highest throughput",
+        "against",
+        "would have needed",
+        "was sustained",
+        "The load is",
+        "of that expected",
+        "Of what is expected",
+        "Intervals of medians",
+        "More was asked",
+        "failed and",
+        "cut off at the timeout",
     ] {
         assert!(checked.iter().any(|text| text.contains(kind)), "no recorded run says: {kind}");
     }

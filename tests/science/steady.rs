@@ -14,7 +14,7 @@ use crate::at_most;
 const SERVICE_MS: f64 = 20.0;
 
 /// Simulated cells of each kind.
-const CELLS: u32 = 1_000;
+const CELLS: u32 = 600;
 
 /// A trial at a utilisation. Below 1 it begins in the steady state, with the work that an arrival finds there; above, empty.
 fn trial(utilisation: f64, random: &mut ChaCha8Rng) -> Steadiness {

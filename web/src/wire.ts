@@ -55,6 +55,10 @@ export type TaskName = 'file' | 'echo' | 'cpu';
  * The figure that a formula gives.
  */
 export type Measure = 'mean-wait' | 'mean-latency' | 'throughput';
+/**
+ * The verdict on a ratio.
+ */
+export type RatioVerdict = 'higher' | 'lower' | 'alike' | 'unclear';
 export type Tier = 'web' | 'requester' | 'broker' | 'responder';
 /**
  * Where trials run.
@@ -282,6 +286,10 @@ export type Event =
  */
 export type Figure = Estimate & {
   /**
+   * A percentile that some of the trials had too few requests for: there it is just the slowest one.
+   */
+  isFew?: boolean;
+  /**
    * The figure of each trial, in the order in which they ran.
    */
   values: number[];
@@ -324,10 +332,6 @@ export type PageData =
   | (Comparison & {
       kind: 'comparison';
     });
-/**
- * The verdict on a ratio.
- */
-export type RatioVerdict = 'higher' | 'lower' | 'alike' | 'unclear';
 /**
  * The result of checking a plan.
  */
@@ -472,19 +476,23 @@ export interface CellSummary {
    */
   expected: Expected | null;
   expectedNone: string | null;
-  /**
-   * Minimum number of requests of a trial: with fewer than 1,000, the p99.9 is the slowest one.
-   */
-  fewestRequests: number;
   figures: Partial<Record<Metric, Figure>>;
+  /**
+   * Mean latency of the second half of the measured time by that of the first, within each trial. None: too few requests.
+   */
+  halves: Ratio | null;
   /**
    * A message's mean time in each hop, in milliseconds.
    */
   hops: Partial<Record<Hop, number>>;
   /**
-   * More was asked than could be done in most of the trials, so that their latencies grew as long as they lasted.
+   * More was asked than could be done, so that latencies grew as long as the trials lasted.
    */
   isOverloaded?: boolean;
+  /**
+   * The halves differ by more than chance explains and by more than 10 %: latencies depend on warm-up and duration.
+   */
+  isUnsteady?: boolean;
   messages: OutcomeCounts;
   /**
    * The mean share of each host.
@@ -510,14 +518,6 @@ export interface CellSummary {
    * Number of trials that have figures. The fields below are about these.
    */
   trials: number;
-  /**
-   * Trials whose ledger does not balance.
-   */
-  unbalanced: number;
-  /**
-   * Trials that had no steady state, each with the reason.
-   */
-  unsteady?: string[];
   usage: UsageSummary[];
 }
 /**
@@ -589,6 +589,34 @@ export interface Formula {
    */
   standardError?: number;
   value: number;
+}
+/**
+ * The ratio of a second group of trials to a first.
+ */
+export interface Ratio {
+  /**
+   * Number of pairs, or of trials in the smaller group.
+   */
+  count: number;
+  /**
+   * The probability that such an interval contains the true ratio: 95 %, or 0 if there is no interval.
+   */
+  coverage: number;
+  high: number;
+  low: number;
+  /**
+   * Repetitions that would find a difference of 5 % in 80 % of the runs. `None` if more repetitions do not help.
+   */
+  needed: number | null;
+  /**
+   * The probability of a ratio at least as far from 1 if the groups do not differ, corrected for the number of judged ratios.
+   */
+  p: number;
+  /**
+   * The ratio of the geometric means, second group / first group.
+   */
+  ratio: number;
+  verdict: RatioVerdict;
 }
 /**
  * How the messages of a request ended.
@@ -709,6 +737,10 @@ export interface Environment {
    */
   build?: string;
   /**
+   * The command line of this process, its secrets hidden. Trials' deployments read no settings from the environment.
+   */
+  command?: string[];
+  /**
    * The commit that swarmq was built from, if `SWARMQ_COMMIT` told it to the build; otherwise empty.
    */
   commit?: string;
@@ -744,6 +776,10 @@ export interface Environment {
    * Operating system and kernel.
    */
   system: string;
+  /**
+   * Whether the processor may exceed its nominal frequency for a while. None where the kernel does not tell it.
+   */
+  turbo: boolean | null;
   /**
    * Of swarmq.
    */
@@ -1576,34 +1612,6 @@ export interface Range {
    * The figure of each simulated trial, by repetition: the real trials of that have the same arrivals.
    */
   values?: number[];
-}
-/**
- * The ratio of a second group of trials to a first.
- */
-export interface Ratio {
-  /**
-   * Number of pairs, or of trials in the smaller group.
-   */
-  count: number;
-  /**
-   * The probability that such an interval contains the true ratio: 95 %, or 0 if there is no interval.
-   */
-  coverage: number;
-  high: number;
-  low: number;
-  /**
-   * Repetitions that would find a difference of 5 % in 80 % of the runs. `None` if more repetitions do not help.
-   */
-  needed: number | null;
-  /**
-   * The probability of a ratio at least as far from 1 if the groups do not differ, corrected for the number of judged ratios.
-   */
-  p: number;
-  /**
-   * The ratio of the geometric means, second group / first group.
-   */
-  ratio: number;
-  verdict: RatioVerdict;
 }
 /**
  * A run as it is listed.

@@ -92,7 +92,8 @@ fn a_percentile_of_few_requests_is_marked() {
         (1..=99).for_each(|ms| trial.latency.record(Duration::from_millis(ms)));
     }
     let comparison = compare_two(&a, &b, &[]).unwrap();
-    let is_few = |of: &BTreeMap<Metric, Figure>| Metric::ALL.into_iter().filter(|one| of[one].is_few).collect::<Vec<_>>();
+    let is_few =
+        |of: &BTreeMap<Metric, Figure>| Metric::ALL.into_iter().filter(|one| of[one].is_few).collect::<Vec<_>>();
     let cell = &comparison.cells[0];
     assert_eq!((is_few(&cell.before), is_few(&cell.after)), (vec![Metric::P999], vec![Metric::P99, Metric::P999]));
     let table = compare_table(&comparison);

@@ -187,7 +187,7 @@ mod tests {
         assert!(!contrast.ratios.contains_key(&Metric::Memory));
         // A repetition without both trials of a pair does not count.
         results.trials.retain(|trial| (trial.cell, trial.repetition) != (first, 1));
-        assert_eq!(ratio(&results, Metric::RequestsPerS, first, second).unwrap().count, 4);
+        assert_eq!(super::ratio(&results, Metric::RequestsPerS, first, second).unwrap().count, 4);
     }
 
     /// Of rates so low that chance moves them by more than 5 %, none is beyond the knee.

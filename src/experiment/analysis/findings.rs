@@ -6,7 +6,9 @@ use super::warnings::warnings;
 use super::{CellSummary, Contrast, Finding, KneeFinding, Summary};
 use crate::experiment::plan::Plan;
 use crate::experiment::run::Results;
-use crate::experiment::statistics::{ALIKE, Estimate, Limit, Metric, Ratio, SUSTAINED, TOLERATED, Verdict, percent, short};
+use crate::experiment::statistics::{
+    ALIKE, Estimate, Limit, Metric, Ratio, SUSTAINED, TOLERATED, Verdict, percent, short,
+};
 
 /// Maximum effects, contrasts and knees in the abstract; reports show all contrasts and knees.
 pub(super) const MAX_SENTENCES: usize = 6;
@@ -107,11 +109,9 @@ fn knee(finding: &KneeFinding) -> String {
         }
         Some(knee) => {
             let what = match (knee.beyond, knee.limit) {
-                (Some(beyond), Some(Limit::Throughput)) => format!(
-                    "at {} less than {} of the requests due were done",
-                    rate(beyond),
-                    percent(SUSTAINED)
-                ),
+                (Some(beyond), Some(Limit::Throughput)) => {
+                    format!("at {} less than {} of the requests due were done", rate(beyond), percent(SUSTAINED))
+                }
                 (Some(beyond), _) => {
                     format!(
                         "at {} the p99 was more than {} times that of the lowest rate",

@@ -135,7 +135,9 @@ fn what_makes_figures_doubtful_is_told() {
         "The processor's frequency was 600 MHz in one trial and 1,500 MHz in another.",
         "A debug build was measured: a release build is several times as fast.",
         "The run was resumed elsewhere, and 2 trials were measured there (version: 1 against 2).",
-        &format!("There was no steady state: the mean latency of the second half of the measured time is not that of the first ({halves}). Latencies depend on warm-up and duration; longer ones help, unless more was asked than the workers can do."),
+        &format!(
+            "There was no steady state: the mean latency of the second half of the measured time is not that of the first ({halves}). Latencies depend on warm-up and duration; longer ones help, unless more was asked than the workers can do."
+        ),
     ] {
         assert_eq!(saying(&results, &said[..20]), said);
     }

@@ -108,7 +108,11 @@ impl Case<'_> {
     fn is_in_turn(&self) -> bool {
         let one = self.scenario.brokers() == 1;
         match self.scenario.shared_queue {
-            true => self.has_own_brokers() && self.scenario.all_requester_workers() == 1 && self.scenario.responder_workers == 1,
+            true => {
+                self.has_own_brokers()
+                    && self.scenario.all_requester_workers() == 1
+                    && self.scenario.responder_workers == 1
+            }
             false => one || self.has_own_brokers() && self.scenario.all_requester_workers() == 1,
         }
     }

@@ -100,7 +100,8 @@ pub fn repairman_throughput(clients: usize, servers: usize, think_mean: f64, ser
     }
     let mut weights = vec![0.0_f64];
     for present in 1..=clients {
-        let (arrivals, ends) = ((clients + 1 - present) as f64 / think_mean, present.min(servers) as f64 / service_mean);
+        let (arrivals, ends) =
+            ((clients + 1 - present) as f64 / think_mean, present.min(servers) as f64 / service_mean);
         weights.push(weights[present - 1] + (arrivals / ends).ln());
     }
     let most = weights.iter().copied().fold(0.0, f64::max);
@@ -184,7 +185,8 @@ mod tests {
     /// where nobody waits, each client makes a request every think time and service.
     #[test]
     fn the_repairmans_throughput_is_that_of_mean_value_analysis() {
-        for (clients, think, service) in [(1, 100.0, 20.0), (8, 100.0, 20.0), (40, 500.0, 20.0), (5_000, 1_000.0, 20.0)] {
+        for (clients, think, service) in [(1, 100.0, 20.0), (8, 100.0, 20.0), (40, 500.0, 20.0), (5_000, 1_000.0, 20.0)]
+        {
             let (mut throughput, mut present) = (0.0, 0.0);
             for count in 1..=clients {
                 let time = service * (1.0 + present);

@@ -69,7 +69,7 @@ mod tests {
         // Four standard deviations of a Poisson count, which are its square root.
         assert!((count - 100_000.0).abs() < 4.0 * 100_000_f64.sqrt(), "{count}");
         let gaps: Vec<f64> = due.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        let times = (&gaps).std_dev() / (&gaps).mean();
+        let times = gaps.iter().std_dev() / gaps.iter().mean();
         assert!((times - 1.0).abs() < 0.02, "an exponential distribution's deviation is its mean");
     }
 

@@ -164,7 +164,8 @@ mod tests {
         assert_eq!((levels(0), levels(7)), (("1", "none"), ("2", "fixed 5ms")));
         assert_eq!((at(1, "p99_9_ms"), at(1, "problem")), ("", "it, \"died\""));
         assert_eq!((at(0, "too_few_for"), at(0, "under_way_first"), at(0, "load_average")), ("p99.9", "", ""));
-        let halves = ["under_way_first", "under_way_last", "first_half_ms", "second_half_ms"].map(|column| at(7, column));
+        let halves =
+            ["under_way_first", "under_way_last", "first_half_ms", "second_half_ms"].map(|column| at(7, column));
         assert_eq!(halves, ["3", "4", "20.5", "21.25"]);
         assert!((at(0, "p99_9_ms").parse::<f64>().unwrap() - 100.0).abs() < 1.0);
         assert_eq!((at(0, "cpu_us_per_message"), at(0, "balanced"), at(0, "error_share")), ("50", "true", "0"));

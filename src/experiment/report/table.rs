@@ -34,8 +34,9 @@ pub fn table(results: &Results, summary: &Summary) -> String {
     for (at, cell) in summary.cells.iter().enumerate() {
         let levels = &results.plan.cells[cell.cell].levels;
         let mut row = Row::from(factors.iter().map(|factor| levels.get(factor).cloned().unwrap_or_default()));
-        let figure =
-            |metric: Metric| right(cell.figures.get(&metric).map(|figure| say(metric, figure) + mark(cell, metric, figure)));
+        let figure = |metric: Metric| {
+            right(cell.figures.get(&metric).map(|figure| say(metric, figure) + mark(cell, metric, figure)))
+        };
         row.add_cell(figure(Metric::RequestsPerS));
         row.add_cell(Cell::new(bar(rate(at), most)));
         for metric in [Metric::P50, Metric::P99, Metric::P999] {

@@ -165,36 +165,18 @@ mod tests {
     fn invalid_scenarios_are_errors_with_the_reason() {
         let of = |scenario: Scenario| scenario.check().unwrap_err().to_string();
         for (scenario, error) in [
-            (
-                Scenario { responder_workers: 0, ..scenario(true, Arrivals::closed(1)) },
-                "responder workers is 0",
-            ),
+            (Scenario { responder_workers: 0, ..scenario(true, Arrivals::closed(1)) }, "responder workers is 0"),
             (Scenario { requests: 0, ..scenario(true, Arrivals::closed(1)) }, "messages is 0"),
             (Scenario { window: 0, ..scenario(true, Arrivals::closed(1)) }, "window is 0"),
-            (
-                Scenario { requester_workers: usize::MAX, ..scenario(true, Arrivals::closed(1)) },
-                "at most 100000",
-            ),
+            (Scenario { requester_workers: usize::MAX, ..scenario(true, Arrivals::closed(1)) }, "at most 100000"),
             (Scenario { requests: 10_000_001, ..scenario(true, Arrivals::closed(1)) }, "at most 10000000"),
+            (Scenario { arrivals: Arrivals::closed(0), ..scenario(true, Arrivals::closed(1)) }, "clients is 0"),
             (
-                Scenario {
-                    arrivals: Arrivals::closed(0),
-                    ..scenario(true, Arrivals::closed(1))
-                },
-                "clients is 0",
-            ),
-            (
-                Scenario {
-                    arrivals: Arrivals::Poisson { rate: f64::NAN },
-                    ..scenario(true, Arrivals::closed(1))
-                },
+                Scenario { arrivals: Arrivals::Poisson { rate: f64::NAN }, ..scenario(true, Arrivals::closed(1)) },
                 "rate is NaN",
             ),
             (
-                Scenario {
-                    arrivals: Arrivals::Constant { rate: 0.0 },
-                    ..scenario(true, Arrivals::closed(1))
-                },
+                Scenario { arrivals: Arrivals::Constant { rate: 0.0 }, ..scenario(true, Arrivals::closed(1)) },
                 "rate is 0",
             ),
             (scenario(true, Arrivals::Closed { clients: 1, think_ms: -1.0 }), "thinkMs is -1"),

@@ -64,7 +64,8 @@ impl Worker {
     /// The next message that it takes, from its brokers in turn.
     fn next(&mut self) -> Option<SimMessage> {
         let brokers = self.waiting.len();
-        let from = (0..brokers).map(|step| (self.turn + step) % brokers).find(|broker| !self.waiting[*broker].is_empty())?;
+        let from =
+            (0..brokers).map(|step| (self.turn + step) % brokers).find(|broker| !self.waiting[*broker].is_empty())?;
         self.turn = from + 1;
         self.waiting[from].pop_front()
     }
@@ -107,9 +108,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
             now: 0.0,
             calls: Vec::with_capacity(scenario.requests.min(1 << 20)),
             queues: SimulatedQueues::new(scenario.requester_instances, scenario.requester_workers),
-            brokers: (0..scenario.brokers())
-                .map(|broker| Broker { idle: idle(broker), ..Broker::default() })
-                .collect(),
+            brokers: (0..scenario.brokers()).map(|broker| Broker { idle: idle(broker), ..Broker::default() }).collect(),
             workers: (0..workers).map(|_| worker()).collect(),
             ends: BinaryHeap::with_capacity(workers),
             begun: 0,
