@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::WatchStream;
 
 use super::{Dispatcher, InFlightTable, Outboxes};
-use crate::runtime::supervision::{Crash, Drain, Life, Supervised, WorkError, keep_going};
+use crate::runtime::supervision::{Drain, Life, Supervised, WorkError, keep_going};
 use crate::runtime::zeromq::Socket;
 use crate::runtime::{Alarm, InstanceStatus};
 use crate::wire::{Dispatch, WorkerState};
@@ -75,9 +75,7 @@ pub struct Broker {
 }
 
 /// Changes the dispatch strategy. Messages that are at a worker stay there.
-#[derive(Message)]
-#[rtype("()")]
-pub struct SetDispatch(pub Dispatch);
+struct SetDispatch(Dispatch);
 
 impl Broker {
     /// Locks the state until the actor is dropped.
@@ -119,14 +117,6 @@ impl Handler<Drain> for Broker {
     fn handle(&mut self, _: Drain, _: &mut Self::Context) {
         debug!(self.log, "draining"; "inFlight" => self.state.in_flight.len());
         self.draining = true;
-    }
-}
-
-impl Handler<Crash> for Broker {
-    type Result = ();
-
-    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
-        panic!("crashed on request");
     }
 }
 

@@ -71,7 +71,8 @@ pub struct Instance {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Supervision {
-    /// Number of restarts allowed within `period`, for each pool of workers; one more ends the process.
+    /// Number of restarts allowed within `period`, for each pool of workers and for the links of a web tier; one more ends the
+    /// process.
     pub restarts: Int<0, 10_000>,
     /// Time over which restarts are counted.
     pub period: Span<100, 3_600_000>,

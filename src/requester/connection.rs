@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ConnectionPermit, Line, OpenConnection, RequestCoordinator, Sink};
 use crate::runtime::LogLimit;
-use crate::runtime::supervision::{Crash, Drain, Life, Supervised};
+use crate::runtime::supervision::{Drain, Life, Supervised};
 use crate::runtime::tcp::{ObjectReader, StreamError};
 use crate::wire::{ErrorCode, Frame, Problem, Request};
 
@@ -66,8 +66,6 @@ pub struct Connection {
 }
 
 /// A JSON object that has been read, with the permit for its request; or why the stream cannot be read any further.
-#[derive(Message)]
-#[rtype("()")]
 struct Incoming(Result<(Bytes, OwnedSemaphorePermit), StreamError>);
 
 impl Connection {
@@ -211,14 +209,6 @@ impl Handler<Drain> for Connection {
 
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
         self.stop_reading(ctx);
-    }
-}
-
-impl Handler<Crash> for Connection {
-    type Result = ();
-
-    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
-        panic!("crashed on request");
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
 use super::{Connection, ConnectionContext, OpenConnections, too_many_connections};
-use crate::runtime::supervision::{Crash, Drain, Life, StartTemporary, Supervised, Supervisor};
+use crate::runtime::supervision::{Drain, Life, StartTemporary, Supervised, Supervisor};
 use crate::runtime::tcp::keep_alive;
 use crate::wire::WorkerState;
 
@@ -41,8 +41,6 @@ pub struct SocketMaster {
 }
 
 /// A web tier has connected.
-#[derive(Message)]
-#[rtype("()")]
 struct Accepted(TcpStream, SocketAddr);
 
 impl Actor for SocketMaster {
@@ -73,14 +71,6 @@ impl Handler<Drain> for SocketMaster {
 
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
         self.end(Ok(()), ctx);
-    }
-}
-
-impl Handler<Crash> for SocketMaster {
-    type Result = ();
-
-    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
-        panic!("crashed on request");
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::WatchStream;
 
 use super::{Brokers, InFlightWindow, Memory, RequesterSocket, RetryPolicy, WorkerQueue};
-use crate::runtime::supervision::{Crash, Drain, Life, Supervised, WorkError, keep_going};
+use crate::runtime::supervision::{Drain, Life, Supervised, WorkError, keep_going};
 use crate::runtime::zeromq::Contexts;
 use crate::runtime::{Alarm, InstanceStatus};
 use crate::wire::WorkerState;
@@ -60,9 +60,7 @@ pub struct RequesterWorker {
 pub struct Assigned;
 
 /// The addresses of the brokers have changed.
-#[derive(Message)]
-#[rtype("()")]
-pub struct BrokersChanged(pub BTreeSet<SocketAddr>);
+struct BrokersChanged(BTreeSet<SocketAddr>);
 
 impl RequesterWorker {
     pub fn new(life: Life, worker_queue: Arc<WorkerQueue>, context: Arc<RequesterContext>) -> Self {
@@ -119,14 +117,6 @@ impl Handler<Drain> for RequesterWorker {
 
     fn handle(&mut self, _: Drain, _: &mut Self::Context) {
         self.draining = true;
-    }
-}
-
-impl Handler<Crash> for RequesterWorker {
-    type Result = ();
-
-    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
-        panic!("crashed on request");
     }
 }
 

@@ -18,7 +18,7 @@ use super::tasks::Tasks;
 use super::{
     Answer, Backend, BrokerAddress, FaultInjector, FromBroker, Job, ResponderState, ResponderStates, returned,
 };
-use crate::runtime::supervision::{Crash, Drain, Life, Supervised, WorkError, keep_going};
+use crate::runtime::supervision::{Drain, Life, Supervised, WorkError, keep_going};
 use crate::runtime::zeromq::frames_of;
 use crate::runtime::{Alarm, InstanceStatus};
 use crate::wire::{Delay, DeliveryFrame, EXPIRED, Hop, WorkerState};
@@ -64,13 +64,9 @@ pub struct ResponderWorker {
 }
 
 /// The delay before each task has changed: it applies from the next message on.
-#[derive(Message)]
-#[rtype("()")]
 struct DelayChanged(Delay);
 
 /// The brokers to work for have changed.
-#[derive(Message)]
-#[rtype("()")]
 struct BrokersChanged(Vec<BrokerAddress>);
 
 impl ResponderWorker {
@@ -139,14 +135,6 @@ impl Handler<Drain> for ResponderWorker {
 
     fn handle(&mut self, _: Drain, _: &mut Self::Context) {
         self.draining = true;
-    }
-}
-
-impl Handler<Crash> for ResponderWorker {
-    type Result = ();
-
-    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
-        panic!("crashed on request");
     }
 }
 
@@ -287,7 +275,7 @@ mod tests {
 
     use super::super::testing;
     use super::*;
-    use crate::runtime::supervision::Slot;
+    use crate::runtime::supervision::{Slot, WorkerHandle};
     use crate::wire::Faults;
 
     const MESSAGE: &[u8] = br#"{"requestId":"r","messageId":"m","requesterId":"q","requestedAt":1}"#;
@@ -298,10 +286,11 @@ mod tests {
         context.states.take(0, &context.delay.borrow()).task.current = Some(frames_of([MESSAGE]));
     }
 
-    fn start(context: &Arc<ResponderContext>) -> Addr<ResponderWorker> {
+    fn start(context: &Arc<ResponderContext>) -> WorkerHandle {
         let (status, log) = (context.status.unlisted_worker(0), Logger::root(Discard, o!()));
         let slot = Slot { index: 0, drain: CancellationToken::new(), status, log };
-        ResponderWorker::new(Life::unsupervised(slot), context.clone()).start()
+        let context = context.clone();
+        WorkerHandle::start(&Arbiter::current(), move || ResponderWorker::new(Life::unsupervised(slot), context))
     }
 
     async fn until(is_so: impl Fn() -> bool) {
@@ -318,11 +307,11 @@ mod tests {
         let (_delay, context) = testing::context(Delay::NONE);
         context.faults.set(Faults { extra_latency_ms: 600_000, ..Faults::default() });
         leave_behind(&context);
-        let second = start(&context);
-        second.send(Crash).await.unwrap_err();
-        until(|| !second.connected()).await;
+        let mut second = start(&context);
+        second.crash();
+        until(|| !second.drain.connected()).await;
         assert_eq!(context.status.ledger.read().in_flight, 1, "it has no outcome yet");
-        start(&context);
+        let _third = start(&context);
         until(|| context.status.ledger.read().in_flight == 0).await;
         assert_eq!(context.status.ledger.read().errors, 1);
     }
@@ -333,10 +322,10 @@ mod tests {
         context.faults.stall(0, Duration::from_secs(600));
         leave_behind(&context);
         let worker = start(&context);
-        worker.send(Drain).await.unwrap();
-        assert!(worker.connected() && context.status.ledger.read().in_flight == 1);
+        worker.drain.send(Drain).await.unwrap();
+        assert!(worker.drain.connected() && context.status.ledger.read().in_flight == 1);
         context.faults.clear();
-        until(|| !worker.connected()).await;
+        until(|| !worker.drain.connected()).await;
         assert_eq!(context.status.ledger.read().responses, 1);
         assert_eq!(context.states.take(0, &Delay::NONE).task.deaths, 0, "the state is a new one");
     }
@@ -346,7 +335,7 @@ mod tests {
         let (delay, context) = testing::context(Delay::fixed(Duration::from_secs(600)));
         leave_behind(&context);
         delay.send_replace(Delay::NONE);
-        start(&context);
+        let _worker = start(&context);
         until(|| context.status.ledger.read().responses == 1).await;
     }
 }

@@ -8,7 +8,7 @@ use slog::{Discard, Logger, o};
 use tokio::sync::{mpsc, watch};
 
 use super::InstanceStatus;
-use super::supervision::{ArbiterPool, PoolSpec, RestartPolicy, Spawn, Supervisor};
+use super::supervision::{ArbiterPool, Component, Factory, PoolSpec, RestartPolicy, Spawn, Supervisor};
 use crate::runtime::telemetry::EventSink;
 use crate::wire::{Tier, snapshot};
 
@@ -23,9 +23,9 @@ pub fn policy() -> RestartPolicy {
     RestartPolicy { restarts: 10, period: Duration::from_secs(1), backoff_min: millisecond, backoff_max: millisecond }
 }
 
-/// A supervisor of so many workers, on an arbiter of its own.
-pub fn supervise(spawn: Spawn, size: usize) -> Addr<Supervisor> {
-    Supervisor::launch(PoolSpec {
+/// A pool of so many workers, on an arbiter of its own. Nobody is told when it gives up.
+pub fn pool(spawn: Spawn, size: usize) -> PoolSpec {
+    PoolSpec {
         name: "test",
         arbiters: Arc::new(ArbiterPool::start(1, 1).unwrap()),
         policy: policy(),
@@ -34,5 +34,16 @@ pub fn supervise(spawn: Spawn, size: usize) -> Addr<Supervisor> {
         size: watch::Sender::new(size),
         fatal: mpsc::unbounded_channel().0,
         log: Logger::root(Discard, o!()),
-    })
+    }
+}
+
+/// Such a pool without workers, for children.
+pub fn no_workers() -> PoolSpec {
+    let none: Factory = Arc::new(|_| Box::pin(async { Ok(()) }));
+    pool(Component::spawn_from(none), 0)
+}
+
+/// A supervisor of such a pool.
+pub fn supervise(spawn: Spawn, size: usize) -> Addr<Supervisor> {
+    Supervisor::launch(pool(spawn, size))
 }

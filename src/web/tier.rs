@@ -106,7 +106,6 @@ impl WebTier {
                 largest_frame: (8 * process.settings.requester.max_message_bytes.usize()).max(8 << 20),
             },
             supervisor: link_supervisor.clone(),
-            status: status.clone(),
             kept: KeptLinks::default(),
         });
         let spawn = Links::spawn(move |life| Links::new(life, context.clone()));

@@ -117,7 +117,6 @@ impl Web {
             policy,
             options,
             supervisor,
-            status: status.clone(),
             kept: KeptLinks::default(),
         });
         let keeper = Links::new(Life::unsupervised(slot(&status)), context).start();

@@ -55,6 +55,18 @@ pub enum Exit {
     Killed,
 }
 
+impl Exit {
+    /// Why it died; `None` if it did not.
+    pub fn death(self) -> Option<String> {
+        match self {
+            Self::Done => None,
+            Self::Failed(reason) => Some(reason),
+            Self::Panicked(reason) => Some(format!("panicked: {reason}")),
+            Self::Killed => Some("killed".to_owned()),
+        }
+    }
+}
+
 /// Sent to the supervisor when a component's actor has ended, for any reason.
 #[derive(Message)]
 #[rtype("()")]
@@ -63,11 +75,6 @@ pub struct Exited {
     pub generation: u32,
     pub exit: Exit,
 }
-
-/// Makes the actor panic, for tests and drills.
-#[derive(Message)]
-#[rtype("()")]
-pub struct Crash;
 
 /// The actor of work that is an async function: its lifecycle. The actor of one slot, for one life.
 pub struct Component {
@@ -135,14 +142,6 @@ impl Handler<Drain> for Component {
 
     fn handle(&mut self, _: Drain, _: &mut Self::Context) {
         self.life.slot.drain.cancel();
-    }
-}
-
-impl Handler<Crash> for Component {
-    type Result = ();
-
-    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
-        panic!("crashed on request");
     }
 }
 

@@ -2,19 +2,20 @@
 //! around an async function, `arbiters.rs` the threads.
 
 mod arbiters;
+mod children;
 mod component;
 mod restart_policy;
 mod supervised;
 mod supervisor;
-mod temporary;
 
 pub use arbiters::ArbiterPool;
+#[cfg(test)]
+pub use children::CrashChildren;
+use children::{CHILD, Children};
+pub use children::{StartTemporary, StartTransient};
 use component::Exited;
-pub use component::{Component, Crash, Exit, ExitGuard, Factory, Slot, Work, WorkError, guarded, panic_message};
+pub use component::{Component, Exit, ExitGuard, Factory, Slot, Work, WorkError, guarded, panic_message};
 pub use restart_policy::{Fatal, RestartPolicy};
+use restart_policy::{RestartWaits, Restarts};
 pub use supervised::{Life, Spawn, Supervised, WorkerHandle, keep_going};
 pub use supervisor::{CrashWorker, Drain, PoolSpec, Resize, Supervisor};
-#[cfg(test)]
-pub use temporary::CrashTemporary;
-pub use temporary::StartTemporary;
-use temporary::{TEMPORARY, Temporary};

@@ -5,10 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
 
+use actix::fut::wrap_future;
 use actix::prelude::*;
 use actix_rt::ArbiterHandle;
+use tokio::sync::oneshot;
 
-use super::{Crash, Drain, Exit, ExitGuard, Slot, WorkError, panic_message};
+use super::{Drain, Exit, ExitGuard, Slot, WorkError, panic_message};
 
 /// Starts the worker of a slot on an arbiter.
 pub type Spawn = Arc<dyn Fn(Life, &ArbiterHandle) -> WorkerHandle + Send + Sync>;
@@ -37,20 +39,38 @@ impl Life {
     }
 }
 
-/// What a supervisor sends to a worker, whatever kind of actor it is.
+/// What a supervisor has of a worker, whatever kind of actor it is.
 pub struct WorkerHandle {
     pub drain: Recipient<Drain>,
-    pub crash: Recipient<Crash>,
+    /// `None` once it was used.
+    crash: Option<oneshot::Sender<()>>,
 }
 
-impl<A: Supervised> From<Addr<A>> for WorkerHandle {
-    fn from(worker: Addr<A>) -> Self {
-        Self { drain: worker.clone().recipient(), crash: worker.recipient() }
+impl WorkerHandle {
+    /// Starts a worker on an arbiter, where `new` makes it.
+    pub fn start<A: Supervised>(arbiter: &ArbiterHandle, new: impl FnOnce() -> A + Send + 'static) -> Self {
+        let (crash, requested) = oneshot::channel();
+        let worker = A::start_in_arbiter(arbiter, move |ctx| {
+            ctx.spawn(wrap_future(async move {
+                // An error means that the supervisor has ended.
+                assert!(requested.await.is_err(), "crashed on request");
+            }));
+            new()
+        });
+        Self { drain: worker.recipient(), crash: Some(crash) }
+    }
+
+    /// Makes the worker panic, as a fault in a handler would. For tests and drills.
+    pub fn crash(&mut self) {
+        if let Some(crash) = self.crash.take() {
+            // An error means that the worker has ended.
+            let _ = crash.send(());
+        }
     }
 }
 
-/// An actor that a supervisor keeps, with messages of its own beside these.
-pub trait Supervised: Actor<Context = Context<Self>> + Handler<Drain> + Handler<Crash> + Unpin {
+/// An actor that a supervisor keeps, with messages of its own beside this one.
+pub trait Supervised: Actor<Context = Context<Self>> + Handler<Drain> + Unpin {
     fn life(&mut self) -> &mut Life;
 
     /// Polls sockets and timers, and does all that can be done now; for actors that have called [`keep_going`]. Called after each
@@ -69,7 +89,7 @@ pub trait Supervised: Actor<Context = Context<Self>> + Handler<Drain> + Handler<
     fn spawn(new: impl Fn(Life) -> Self + Clone + Send + Sync + 'static) -> Spawn {
         Arc::new(move |life, arbiter| {
             let new = new.clone();
-            Self::start_in_arbiter(arbiter, move |_| new(life)).into()
+            WorkerHandle::start(arbiter, move || new(life))
         })
     }
 }

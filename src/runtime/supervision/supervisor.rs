@@ -1,19 +1,17 @@
 //! A supervised pool of workers: starts a worker for each slot, restarts it after a death, with backoff and a restart budget,
 //! and drains it. actix's own `Supervisor` does not survive a panic, because it runs in the worker's task.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
 use actix::prelude::*;
-use backon::ExponentialBackoff;
 use slog::{Logger, debug, error, info, o, warn};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ArbiterPool, Crash, Exit, ExitGuard, Exited, Fatal, Life, RestartPolicy, Slot, Spawn, TEMPORARY, Temporary,
-    WorkerHandle,
+    ArbiterPool, CHILD, Children, Exit, ExitGuard, Exited, Fatal, Life, RestartPolicy, RestartWaits, Restarts, Slot,
+    Spawn, WorkerHandle,
 };
 use crate::runtime::{InstanceStatus, WorkerStatus};
 use crate::wire::WorkerState;
@@ -40,16 +38,16 @@ struct SlotRecord {
     drains: bool,
     /// Its worker died, and another one will be started, at least to complete the dead worker's messages.
     restarting: bool,
-    started: Instant,
-    backoff: ExponentialBackoff,
+    waits: RestartWaits,
 }
 
 /// The actor that keeps a pool at its size.
 pub struct Supervisor {
     pub(super) spec: PoolSpec,
     slots: Vec<SlotRecord>,
-    pub(super) temporary: Temporary,
-    deaths: VecDeque<Instant>,
+    pub(super) children: Children,
+    /// Of the pool's workers and the transient children.
+    pub(super) restarts: Restarts,
     /// Callers of `Drain`, notified when the pool is empty.
     drained: Vec<oneshot::Sender<()>>,
     /// True after `Drain`.
@@ -60,10 +58,10 @@ impl Supervisor {
     /// Starts the supervisor on the current arbiter, with `spec.size` workers.
     pub fn launch(spec: PoolSpec) -> Addr<Self> {
         Self {
+            restarts: Restarts::new(spec.policy),
             spec,
             slots: Vec::new(),
-            temporary: Temporary::default(),
-            deaths: VecDeque::new(),
+            children: Children::default(),
             drained: Vec::new(),
             draining: false,
         }
@@ -83,8 +81,7 @@ impl Supervisor {
             worker: None,
             drains: false,
             restarting: false,
-            started: Instant::now(),
-            backoff: self.spec.policy.backoff(),
+            waits: self.restarts.waits(Instant::now()),
         });
         self.spawn_worker(index, ctx);
     }
@@ -93,7 +90,7 @@ impl Supervisor {
     fn spawn_worker(&mut self, index: usize, ctx: &mut Context<Self>) {
         let Some(record) = self.slots.get_mut(index) else { return };
         record.generation += 1;
-        record.started = Instant::now();
+        record.waits.restarted(Instant::now());
         (record.drains, record.restarting) = (false, false);
         record.status.set(WorkerState::Starting, None);
         let log = self.spec.log.new(o!("worker" => index));
@@ -129,7 +126,7 @@ impl Supervisor {
             self.slots.pop();
             self.spec.status.drop_worker();
         }
-        if self.slots.is_empty() && self.temporary.is_empty() {
+        if self.slots.is_empty() && self.children.is_empty() {
             for waiting in self.drained.drain(..) {
                 // An error means that the caller has stopped waiting.
                 let _ = waiting.send(());
@@ -137,30 +134,17 @@ impl Supervisor {
         }
     }
 
-    /// Counts a death. Returns false when the budget is exceeded.
-    fn within_budget(&mut self) -> bool {
-        let now = Instant::now();
-        self.deaths.push_back(now);
-        while self.deaths.front().is_some_and(|death| now.duration_since(*death) > self.spec.policy.period) {
-            self.deaths.pop_front();
-        }
-        self.deaths.len() <= self.spec.policy.restarts
+    /// Ends the process: the restarts are used up.
+    pub(super) fn give_up(&mut self, reason: String) {
+        error!(self.spec.log, "too many deaths, giving up"; "reason" => &reason);
+        // An error means that the process is ending already.
+        let _ = self.spec.fatal.send(self.restarts.fatal(self.spec.name, reason));
+        self.trim();
     }
 
     fn restart(&mut self, index: usize, reason: String, ctx: &mut Context<Self>) {
-        let policy = self.spec.policy;
-        if !self.within_budget() {
-            error!(self.spec.log, "too many deaths, giving up"; "worker" => index, "reason" => &reason);
-            let fatal = Fatal { pool: self.spec.name, reason, restarts: policy.restarts, period: policy.period };
-            // An error means that the process is ending already.
-            let _ = self.spec.fatal.send(fatal);
-            return self.trim();
-        }
         let record = &mut self.slots[index];
-        if record.started.elapsed() > policy.period {
-            record.backoff = policy.backoff();
-        }
-        let wait = record.backoff.next().unwrap_or(policy.backoff_max);
+        let Some(wait) = self.restarts.died(&mut record.waits, Instant::now()) else { return self.give_up(reason) };
         warn!(self.spec.log, "died, starting again"; "worker" => index, "reason" => &reason, "wait" => ?wait);
         record.restarting = true;
         record.status.restarting(reason);
@@ -188,25 +172,23 @@ impl Handler<Exited> for Supervisor {
 
     fn handle(&mut self, exited: Exited, ctx: &mut Self::Context) {
         let Exited { index, generation, exit } = exited;
-        if index == TEMPORARY {
-            return self.temporary_ended(generation, exit);
+        if index == CHILD {
+            return self.child_ended(generation, exit, ctx);
         }
         let target = self.target();
         let Some(record) = self.slots.get_mut(index).filter(|record| record.generation == generation) else { return };
         record.worker = None;
         let drained = record.drains;
-        match exit {
-            Exit::Done if index >= target => {
+        match exit.death() {
+            None if index >= target => {
                 record.status.set(WorkerState::Gone, None);
                 debug!(self.spec.log, "left"; "worker" => index);
                 self.trim();
             }
             // The pool shrank and grew again before the worker had ended.
-            Exit::Done if drained => self.spawn_worker(index, ctx),
-            Exit::Done => self.restart(index, "it ended by itself".to_owned(), ctx),
-            Exit::Failed(reason) => self.restart(index, reason, ctx),
-            Exit::Panicked(reason) => self.restart(index, format!("panicked: {reason}"), ctx),
-            Exit::Killed => self.restart(index, "killed".to_owned(), ctx),
+            None if drained => self.spawn_worker(index, ctx),
+            None => self.restart(index, "it ended by itself".to_owned(), ctx),
+            Some(reason) => self.restart(index, reason, ctx),
         }
     }
 }
@@ -241,7 +223,7 @@ impl Handler<Drain> for Supervisor {
         let (done, waiting) = oneshot::channel();
         self.drained.push(done);
         self.draining = true;
-        self.temporary.drain();
+        self.children.drain();
         self.resize(0, ctx);
         // An error means that the supervisor and its workers have ended.
         Box::pin(async move { drop(waiting.await) })
@@ -257,11 +239,8 @@ impl Handler<CrashWorker> for Supervisor {
     type Result = bool;
 
     fn handle(&mut self, CrashWorker(index): CrashWorker, _: &mut Self::Context) -> bool {
-        let worker = self.slots.get(index).and_then(|slot| slot.worker.as_ref());
-        worker.is_some_and(|worker| {
-            worker.crash.do_send(Crash);
-            true
-        })
+        let worker = self.slots.get_mut(index).and_then(|slot| slot.worker.as_mut());
+        worker.map(WorkerHandle::crash).is_some()
     }
 }
 
@@ -271,30 +250,12 @@ mod tests {
 
     use super::super::{Component, Factory};
     use super::*;
-    use std::time::Duration;
-
-    use crate::runtime::status;
+    use crate::runtime::testing;
 
     fn pool(size: usize, factory: Factory) -> (Addr<Supervisor>, watch::Receiver<usize>) {
-        let millisecond = Duration::from_millis(1);
-        let (size, seen) = watch::channel(size);
-        let policy = RestartPolicy {
-            restarts: 1,
-            period: Duration::from_secs(1),
-            backoff_min: millisecond,
-            backoff_max: millisecond,
-        };
-        let supervisor = Supervisor::launch(PoolSpec {
-            name: "worker",
-            arbiters: Arc::new(ArbiterPool::start(1, 1).unwrap()),
-            policy,
-            spawn: Component::spawn_from(factory),
-            status: status(),
-            size,
-            fatal: mpsc::unbounded_channel().0,
-            log: Logger::root(slog::Discard, o!()),
-        });
-        (supervisor, seen)
+        let spec = testing::pool(Component::spawn_from(factory), size);
+        let seen = spec.size.subscribe();
+        (Supervisor::launch(spec), seen)
     }
 
     #[actix_rt::test]

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::WatchStream;
 
 use super::{EventSink, Proof, Publisher};
-use crate::runtime::supervision::{Crash, Drain, Life, Supervised, WorkError, keep_going};
+use crate::runtime::supervision::{Drain, Life, Supervised, WorkError, keep_going};
 use crate::runtime::zeromq::Contexts;
 use crate::runtime::{Alarm, InstanceStatus};
 use crate::wire::{Event, WorkerState};
@@ -163,14 +163,6 @@ impl Handler<Drain> for TelemetryPublisher {
         self.publish_snapshots(left);
         let result = self.failure.take().map_or(Ok(()), Err);
         self.end(result, ctx);
-    }
-}
-
-impl Handler<Crash> for TelemetryPublisher {
-    type Result = ();
-
-    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
-        panic!("crashed on request");
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::task::yield_now;
 use tokio_stream::wrappers::WatchStream;
 
 use super::{Deployment, Said};
-use crate::runtime::supervision::{Crash, Drain, Life, Supervised, WorkError, guarded};
+use crate::runtime::supervision::{Drain, Life, Supervised, WorkError, guarded};
 use crate::runtime::telemetry::{Report, Subscriber, TelemetryError};
 use crate::wire::{Event, WorkerState};
 
@@ -154,14 +154,6 @@ impl Handler<Drain> for Hub {
 
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
         self.end(Ok(()), ctx);
-    }
-}
-
-impl Handler<Crash> for Hub {
-    type Result = ();
-
-    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
-        panic!("crashed on request");
     }
 }
 

@@ -3,50 +3,38 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use actix::prelude::*;
-use backon::ExponentialBackoff;
 use futures_util::StreamExt;
-use slog::warn;
 use tokio::sync::watch;
 use tokio_stream::wrappers::WatchStream;
 
 use super::{ConnectOptions, Link, LinkGoal, LinkQueue, LinkTable, Pending};
-use crate::runtime::InstanceStatus;
-use crate::runtime::supervision::{
-    Crash, Drain, Life, RestartPolicy, StartTemporary, Supervised, Supervisor, WorkError,
-};
+use crate::runtime::supervision::{Drain, Life, RestartPolicy, StartTransient, Supervised, Supervisor, WorkError};
 use crate::web::requests::Requests;
-use crate::wire::{LinkState, WorkerState};
+use crate::wire::WorkerState;
 
 /// What the keeper and its links work with; it outlives them.
 pub struct LinksContext {
     pub table: Arc<LinkTable>,
     pub requests: Arc<Requests>,
     pub addresses: watch::Receiver<BTreeSet<SocketAddr>>,
+    /// The waits before a link connects again.
     pub policy: RestartPolicy,
     pub options: ConnectOptions,
-    /// Supervises the links.
+    /// Supervises the links, and restarts those that die.
     pub supervisor: Addr<Supervisor>,
-    pub status: Arc<InstanceStatus>,
     pub kept: KeptLinks,
 }
 
-/// What outlives a link, of each that is there.
+/// The links that have not ended; they outlive the keeper.
 #[derive(Default)]
 pub struct KeptLinks(Mutex<BTreeMap<SocketAddr, KeptLink>>);
 
-struct KeptLink {
-    /// Its receiver is the link's: without one, the link has ended.
-    goal: Arc<watch::Sender<LinkGoal>>,
-    queue: Arc<LinkQueue>,
-    pending: Arc<Mutex<Pending>>,
-    started: Instant,
-    backoff: ExponentialBackoff,
-}
+/// The desired state of a link. The receivers are the link's and its supervisor's: without one, the link has ended.
+type KeptLink = Arc<watch::Sender<LinkGoal>>;
 
-/// The keeper of the links. A link that dies is made anew, with the requests that it had.
+/// The keeper of the links.
 pub struct Links {
     context: Arc<LinksContext>,
     known: BTreeSet<SocketAddr>,
@@ -57,76 +45,56 @@ pub struct Links {
 /// The addresses of the requester tier have changed.
 struct AddressesChanged(BTreeSet<SocketAddr>);
 
-/// Whether connections shall be made.
-struct Wanted(bool);
+/// Whether connections shall be made: see [`LinkTable::wanted`].
+pub struct Wanted(pub bool);
 
 impl Links {
     pub fn new(life: Life, context: Arc<LinksContext>) -> Self {
-        Self { context, known: BTreeSet::new(), wanted: false, life }
+        // As it is now: what a keeper that died had known must not seem gone until each stream has brought its first value.
+        let (known, wanted) = (context.addresses.borrow().clone(), *context.table.wanted().borrow());
+        Self { context, known, wanted, life }
     }
 
     /// Tells each link whether it is still wanted, and starts those that are missing.
     fn reconcile(&self, ctx: &mut Context<Self>) {
         let mut kept = self.context.kept.lock();
         for (address, link) in &*kept {
-            link.tell(match (self.wanted, self.known.contains(address)) {
+            let goal = match (self.wanted, self.known.contains(address)) {
                 (true, true) => LinkGoal::Keep,
                 (true, false) => LinkGoal::Drain,
                 (false, _) => LinkGoal::Close,
-            });
+            };
+            set_goal(link, goal);
         }
         if self.wanted {
             for address in &self.known {
-                kept.entry(*address).or_insert_with(|| {
-                    let queue = Arc::new(LinkQueue::new(*address));
-                    self.context.table.add(queue.clone());
-                    let link = KeptLink::new(queue, self.context.policy);
-                    self.start_link(*address, &link, ctx);
-                    link
-                });
+                kept.entry(*address).or_insert_with(|| self.start_link(*address, ctx));
             }
         }
     }
 
-    /// Starts a link, or another one in place of one that died.
-    fn start_link(&self, address: SocketAddr, link: &KeptLink, ctx: &mut Context<Self>) {
-        let (context, goals) = (self.context.clone(), link.goal.subscribe());
-        let (queue, pending) = (link.queue.clone(), link.pending.clone());
-        let start = StartTemporary::new(move |life| Link::new(life, context, queue, pending, goals));
-        self.context.supervisor.do_send(start);
-        self.watch(address, link.goal.clone(), ctx);
+    fn start_link(&self, address: SocketAddr, ctx: &mut Context<Self>) -> KeptLink {
+        let queue = Arc::new(LinkQueue::new(address));
+        self.context.table.add(queue.clone());
+        let (goal, goals) = watch::channel(LinkGoal::Keep);
+        let (context, pending) = (self.context.clone(), Arc::new(Mutex::new(Pending::new(queue.clone()))));
+        let spawn =
+            Link::spawn(move |life| Link::new(life, context.clone(), queue.clone(), pending.clone(), goals.clone()));
+        self.context.supervisor.do_send(StartTransient(spawn));
+        let link = Arc::new(goal);
+        self.watch(address, link.clone(), ctx);
+        link
     }
 
-    fn watch(&self, address: SocketAddr, goal: Arc<watch::Sender<LinkGoal>>, ctx: &mut Context<Self>) {
-        let end = async move { goal.closed().await };
-        ctx.spawn(end.into_actor(self).map(move |(), links, ctx| links.ended(address, ctx)));
-    }
-
-    /// A link has ended: it was to, or it died.
-    fn ended(&self, address: SocketAddr, ctx: &mut Context<Self>) {
-        let context = self.context.clone();
-        let mut kept = context.kept.lock();
-        if !context.table.has(address) {
-            kept.remove(&address);
-            drop(kept);
-            return self.reconcile(ctx);
-        }
-        let Some(link) = kept.get_mut(&address) else { return };
-        if link.started.elapsed() > context.policy.period {
-            link.backoff = context.policy.backoff();
-        }
-        let wait = link.backoff.next().unwrap_or(context.policy.backoff_max);
-        warn!(self.life.slot.log, "a link died, starting again"; "requester" => address, "wait" => ?wait);
-        context.status.restarted();
-        let reason = "a fault of this program ended the link; it is made anew".to_owned();
-        context.table.set(address, LinkState::Connecting, Some(reason), None);
-        ctx.run_later(wait, move |links, ctx| {
-            let context = links.context.clone();
-            if let Some(link) = context.kept.lock().get_mut(&address) {
-                link.started = Instant::now();
-                links.start_link(address, link, ctx);
+    fn watch(&self, address: SocketAddr, link: KeptLink, ctx: &mut Context<Self>) {
+        let end = async move { link.closed().await };
+        ctx.spawn(end.into_actor(self).map(move |(), links, ctx| {
+            // One that is still in the table has not left it: its supervisor has given up, and the process ends.
+            if !links.context.table.has(address) {
+                links.context.kept.lock().remove(&address);
+                links.reconcile(ctx);
             }
-        });
+        }));
     }
 }
 
@@ -136,7 +104,7 @@ impl Actor for Links {
     fn started(&mut self, ctx: &mut Self::Context) {
         let context = self.context.clone();
         // Those of a keeper that died.
-        context.kept.lock().iter().for_each(|(address, link)| self.watch(*address, link.goal.clone(), ctx));
+        context.kept.lock().iter().for_each(|(address, link)| self.watch(*address, link.clone(), ctx));
         ctx.add_stream(WatchStream::new(context.addresses.clone()).map(AddressesChanged));
         ctx.add_stream(WatchStream::new(context.table.wanted()).map(Wanted));
         self.life.slot.status.set(WorkerState::Idle, None);
@@ -165,16 +133,8 @@ impl Handler<Drain> for Links {
     type Result = ();
 
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
-        self.context.kept.lock().values().for_each(|link| link.tell(LinkGoal::Close));
+        self.context.kept.lock().values().for_each(|link| set_goal(link, LinkGoal::Close));
         self.end(Ok(()), ctx);
-    }
-}
-
-impl Handler<Crash> for Links {
-    type Result = ();
-
-    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
-        panic!("crashed on request");
     }
 }
 
@@ -190,36 +150,26 @@ impl KeptLinks {
     }
 }
 
-impl KeptLink {
-    fn new(queue: Arc<LinkQueue>, policy: RestartPolicy) -> Self {
-        Self {
-            goal: Arc::new(watch::Sender::new(LinkGoal::Keep)),
-            pending: Arc::new(Mutex::new(Pending::new(queue.clone()))),
-            queue,
-            started: Instant::now(),
-            backoff: policy.backoff(),
-        }
-    }
-
-    /// A link that is to be closed is not kept after all: another one follows it.
-    fn tell(&self, now: LinkGoal) {
-        self.goal.send_if_modified(|goal| *goal != LinkGoal::Close && std::mem::replace(goal, now) != now);
-    }
+/// Changes the goal of a link. One that is to be closed is not kept after all: another one follows it.
+fn set_goal(link: &KeptLink, now: LinkGoal) {
+    link.send_if_modified(|goal| *goal != LinkGoal::Close && std::mem::replace(goal, now) != now);
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
     use serde_json::{Value, json};
+    use slog::{Discard, Logger, Never, OwnedKVList, Record, o};
     use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
     use tokio::net::{TcpListener, TcpStream};
     use tokio::time::timeout;
 
     use super::*;
-    use crate::runtime::status;
-    use crate::runtime::supervision::{Component, CrashTemporary, CrashWorker, Factory};
-    use crate::runtime::testing::{policy, supervise};
+    use crate::runtime::supervision::{CrashChildren, CrashWorker, PoolSpec};
+    use crate::runtime::testing::{no_workers, policy, pool};
+    use crate::runtime::{InstanceStatus, status};
     use crate::web::requests::NewRequest;
     use crate::wire::RequestStatus;
 
@@ -239,13 +189,19 @@ mod tests {
     struct Web {
         context: Arc<LinksContext>,
         keeper: Addr<Supervisor>,
+        status: Arc<InstanceStatus>,
+        keeper_status: Arc<InstanceStatus>,
         _addresses: watch::Sender<BTreeSet<SocketAddr>>,
     }
 
     impl Web {
         fn start(address: SocketAddr) -> Self {
+            Self::start_with(address, Logger::root(Discard, o!()))
+        }
+
+        /// `log`: of the links.
+        fn start_with(address: SocketAddr, log: Logger) -> Self {
             let second = Duration::from_secs(1);
-            let none: Factory = Arc::new(|_| Box::pin(async { Ok(()) }));
             let status = status();
             let table = Arc::new(LinkTable::new(true, status.clone(), "requester:1".into(), second));
             let requests = Requests::new(table.clone(), status.clone(), Arc::default(), 9, (9, 1 << 20), second * 60);
@@ -261,13 +217,13 @@ mod tests {
                     heartbeat_timeout: second * 30,
                     largest_frame: 1 << 20,
                 },
-                supervisor: supervise(Component::spawn_from(none), 0),
-                status,
+                supervisor: Supervisor::launch(PoolSpec { status: status.clone(), log, ..no_workers() }),
                 kept: KeptLinks::default(),
             });
             let again = context.clone();
-            let keeper = supervise(Links::spawn(move |life| Links::new(life, again.clone())), 1);
-            Self { context, keeper, _addresses: addresses }
+            let spec = pool(Links::spawn(move |life| Links::new(life, again.clone())), 1);
+            let (keeper_status, keeper) = (spec.status.clone(), Supervisor::launch(spec));
+            Self { context, keeper, status, keeper_status, _addresses: addresses }
         }
 
         /// Submits a request once a link is up.
@@ -285,7 +241,7 @@ mod tests {
         }
 
         fn restarts(&self) -> u64 {
-            self.context.status.snapshot().restarts
+            self.status.snapshot().restarts
         }
     }
 
@@ -296,7 +252,7 @@ mod tests {
         let mut peer = accept(&listener).await;
         let id = web.submit().await;
         assert_eq!(request(&mut peer).await["requestId"], id);
-        web.context.supervisor.send(CrashTemporary).await.unwrap();
+        web.context.supervisor.send(CrashChildren).await.unwrap();
         let mut peer = accept(&listener).await;
         let again = request(&mut peer).await;
         assert_eq!((&again["requestId"], &again["attempt"]), (&json!(id), &json!(2)));
@@ -313,8 +269,12 @@ mod tests {
         let id = web.submit().await;
         assert_eq!(request(&mut peer).await["requestId"], id);
         assert!(web.keeper.send(CrashWorker(0)).await.unwrap());
-        // The new keeper knows of the link: that dies and is made anew.
-        web.context.supervisor.send(CrashTemporary).await.unwrap();
+        let keeper = || web.keeper_status.snapshot().workers[0].clone();
+        while keeper().restarts == 0 || keeper().state != WorkerState::Idle {
+            tokio::task::yield_now().await;
+        }
+        // The new keeper keeps the link, also when that dies and is started again.
+        web.context.supervisor.send(CrashChildren).await.unwrap();
         let mut peer = accept(&listener).await;
         assert_eq!(request(&mut peer).await["requestId"], id);
         peer.write_all(json!({ &id: [] }).to_string().as_bytes()).await.unwrap();
@@ -325,6 +285,40 @@ mod tests {
         let ended = timeout(Duration::from_secs(30), web.context.requests.wait(&id)).await.unwrap().unwrap();
         assert_eq!(ended.view.status, RequestStatus::Failed);
         web.keeper.send(Drain).await.unwrap();
+        web.context.supervisor.send(Drain).await.unwrap();
+        assert!(web.context.table.views().is_empty());
+    }
+
+    /// A log that panics at the first line with this text.
+    struct PanicsAt(&'static str, AtomicBool);
+
+    impl slog::Drain for PanicsAt {
+        type Ok = ();
+        type Err = Never;
+
+        fn log(&self, record: &Record, _: &OwnedKVList) -> Result<(), Never> {
+            let is_first = record.msg().to_string() == self.0 && !self.1.swap(true, Ordering::Relaxed);
+            assert!(!is_first, "a fault");
+            Ok(())
+        }
+    }
+
+    #[actix_rt::test]
+    async fn every_request_of_a_link_that_panics_while_it_leaves_has_an_outcome() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let log = PanicsAt("ends a request", AtomicBool::new(false));
+        let web = Web::start_with(listener.local_addr().unwrap(), Logger::root(log, o!()));
+        let mut peer = accept(&listener).await;
+        let ids = [web.submit().await, web.submit().await];
+        for _ in &ids {
+            request(&mut peer).await;
+        }
+        web.context.table.disconnect();
+        for id in ids {
+            let ended = timeout(Duration::from_secs(30), web.context.requests.wait(&id)).await.unwrap().unwrap();
+            assert_eq!(ended.view.status, RequestStatus::Failed);
+        }
+        assert_eq!(web.restarts(), 1);
         web.context.supervisor.send(Drain).await.unwrap();
         assert!(web.context.table.views().is_empty());
     }

@@ -2,13 +2,15 @@
 
 mod connection;
 mod link;
+mod link_requests;
 mod links;
 mod queue;
 mod table;
 
 pub use connection::ConnectOptions;
 use connection::{Came, Connection, NotOpen};
-use link::{Link, Requested};
+use link::{Link, Phase, Requested};
+use links::Wanted;
 pub use links::{KeptLinks, Links, LinksContext};
 use queue::Pending;
 pub use queue::{LinkQueue, QueuedRequest};

@@ -140,12 +140,10 @@ impl Pending {
         self.by_id.values().map(QueuedRequest::give_up_at).min()
     }
 
-    /// Takes out the requests whose time is up: their ids.
-    pub fn give_up(&mut self, now: Instant) -> Vec<String> {
-        let expired = self.by_id.extract_if(|_, request| request.give_up_at() <= now);
-        let expired = expired.map(|(id, _)| id).collect();
-        self.count();
-        expired
+    /// The ids of the requests whose time is up.
+    pub fn expired(&self, now: Instant) -> Vec<String> {
+        let expired = self.by_id.iter().filter(|(_, request)| request.give_up_at() <= now);
+        expired.map(|(id, _)| id.clone()).collect()
     }
 
     /// Takes out the requests that go another way.
@@ -163,11 +161,8 @@ impl Pending {
         })
     }
 
-    /// Takes out all: their ids.
-    pub fn take_all(&mut self) -> Vec<String> {
-        let all = self.by_id.drain().map(|(id, _)| id).collect();
-        self.count();
-        all
+    pub fn ids(&self) -> Vec<String> {
+        self.by_id.keys().cloned().collect()
     }
 
     fn count(&self) {
@@ -233,9 +228,11 @@ mod tests {
         pending.hold(request("b", 100));
         assert_eq!(pending.next_give_up(), Some(Instant::now() + Duration::from_millis(1_100)));
         tokio::time::advance(Duration::from_millis(1_099)).await;
-        assert!(pending.give_up(Instant::now()).is_empty());
+        assert!(pending.expired(Instant::now()).is_empty());
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert_eq!((pending.give_up(Instant::now()), queue.count()), (vec!["b".to_owned()], 1));
+        assert_eq!(pending.expired(Instant::now()), ["b"]);
+        pending.end("b");
+        assert_eq!(queue.count(), 1);
         pending.end("a");
         assert_eq!((pending.next_give_up(), queue.count()), (None, 0));
     }
@@ -253,6 +250,6 @@ mod tests {
             let line: Request = serde_json::from_str(&again[0].1).unwrap();
             assert_eq!((line.attempt, line.timeout_ms), (Some(attempt), Some(left)));
         }
-        assert_eq!((pending.take_all(), pending.len()), (vec!["a".to_owned()], 0));
+        assert_eq!(pending.ids(), ["a"]);
     }
 }

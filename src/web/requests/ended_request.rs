@@ -7,7 +7,7 @@ use crate::runtime::Room;
 use crate::wire::{Problem, Reply, RequestView};
 
 /// How a call ended: the part of a request that one link sends.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum PartOutcome {
     /// Every message has its outcome.
     Complete,
