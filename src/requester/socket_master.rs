@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use futures_util::stream::{Stream, unfold};
+use parking_lot::Mutex;
 use slog::{Logger, o, warn};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
 use super::{Connection, ConnectionContext, OpenConnections, too_many_connections};
-use crate::runtime::supervision::{Drain, Life, StartTemporary, Supervised, Supervisor};
+use crate::runtime::supervision::{Drain, Life, Slot, StartTemporary, Supervised, Supervisor};
 use crate::runtime::tcp::keep_alive;
 use crate::wire::WorkerState;
 
@@ -23,7 +24,8 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// What the socket master works with. Kept over restarts of the actor.
 pub struct MasterContext {
-    pub listener: StdListener,
+    /// Taken out by `Drain`: then new connections are refused while those that are open end.
+    pub listener: Mutex<Option<StdListener>>,
     pub open_connections: Arc<OpenConnections>,
     /// Supervises the connections.
     pub connections: Addr<Supervisor>,
@@ -47,10 +49,13 @@ impl Actor for SocketMaster {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        match self.context.listener.try_clone().and_then(TcpListener::from_std) {
+        let listener = self.context.listener.lock().as_ref().map(StdListener::try_clone);
+        // None: the socket master before this one died while it drained.
+        let Some(listener) = listener else { return self.end(Ok(()), ctx) };
+        match listener.and_then(TcpListener::from_std) {
             Ok(listener) => {
                 self.life.slot.status.set(WorkerState::Idle, None);
-                ctx.add_stream(accepted(listener, self.life.slot.log.clone()));
+                ctx.add_stream(accepted(listener, &self.life.slot));
             }
             Err(error) => self.end(Err(error.into()), ctx),
         }
@@ -64,13 +69,19 @@ impl StreamHandler<Accepted> for SocketMaster {
             warn!(log, "cannot use an accepted connection"; "error" => %error);
         }
     }
+
+    /// It drains, and the stream has closed its listener.
+    fn finished(&mut self, ctx: &mut Self::Context) {
+        self.end(Ok(()), ctx);
+    }
 }
 
 impl Handler<Drain> for SocketMaster {
     type Result = ();
 
-    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
-        self.end(Ok(()), ctx);
+    fn handle(&mut self, _: Drain, _: &mut Self::Context) {
+        drop(self.context.listener.lock().take());
+        self.life.slot.drain.cancel();
     }
 }
 
@@ -106,17 +117,21 @@ async fn refuse(mut stream: TcpStream, limit: usize) {
     let _ = stream.write_all(too_many_connections(limit).to_line().as_bytes()).await;
 }
 
-/// The stream of accepted connections.
-fn accepted(listener: TcpListener, log: Logger) -> impl Stream<Item = Accepted> {
-    unfold((listener, log), async |(listener, log)| {
-        loop {
-            match listener.accept().await {
-                Ok((stream, peer)) => return Some((Accepted(stream, peer), (listener, log))),
-                Err(error) => {
-                    warn!(log, "cannot accept a connection, trying again"; "error" => %error);
-                    sleep(ACCEPT_RETRY).await;
+/// The stream of accepted connections. It ends, and closes the listener, when the socket master drains.
+fn accepted(listener: TcpListener, slot: &Slot) -> impl Stream<Item = Accepted> + use<> {
+    unfold((listener, slot.clone()), async |(listener, slot)| {
+        let accepting = async {
+            loop {
+                match listener.accept().await {
+                    Ok((stream, peer)) => return Accepted(stream, peer),
+                    Err(error) => {
+                        warn!(slot.log, "cannot accept a connection, trying again"; "error" => %error);
+                        sleep(ACCEPT_RETRY).await;
+                    }
                 }
             }
-        }
+        };
+        let accepted = slot.drain.run_until_cancelled(accepting).await?;
+        Some((accepted, (listener, slot)))
     })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use actix::Addr;
 use anyhow::Result;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -80,7 +81,7 @@ impl RequesterTier {
         });
         let connections = process.temporary("connection", &arbiters, &status);
         let context = Arc::new(MasterContext {
-            listener,
+            listener: Mutex::new(Some(listener)),
             open_connections: Arc::new(OpenConnections::new(max_connections)),
             connections: connections.clone(),
             connection,

@@ -1,6 +1,7 @@
 //! The end of a process: what is in flight is answered first, and nothing keeps it from ending.
 
-use std::net::TcpListener;
+use std::io::ErrorKind;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 
 use actix_web::web::Bytes;
@@ -8,9 +9,12 @@ use awc::ws;
 use futures_util::StreamExt;
 use nix::sys::signal::Signal;
 use serde_json::json;
+use swarmq::config::Role;
 use swarmq::wire::{RequestView, Tier};
 
-use crate::support::{Child, Peer, Running, Web, assert_one_outcome_each, eventually, in_time};
+use crate::support::{
+    ArticleTier, Child, Peer, Running, Web, article_reply, assert_one_outcome_each, eventually, in_time, start,
+};
 
 /// Each message a while in its responder's hand, and all the time to wait for that.
 const SLOW: [(&str, &str); 3] =
@@ -214,6 +218,28 @@ async fn open_connections_that_say_nothing_do_not_keep_it() {
     };
     assert_eq!(in_time("the close", close).await, Some(ws::CloseCode::Restart));
     assert_eq!(all.exit().await.code(), Some(0));
+}
+
+#[actix_rt::test]
+async fn a_request_tier_that_ends_refuses_connections_while_it_answers() {
+    let broker = ArticleTier::bind();
+    let responder = broker.address.to_string();
+    let settings = [("requester.responder", &*responder), ("requester.workers", "1"), ("shutdown.deadline", "60s")];
+    let requester = start(Role::Requester, &settings);
+    requester.ready().await;
+    let address = requester.addresses.requester.unwrap();
+    let mut peer = Peer::connect(address).await;
+    peer.send(r#"{"requestId":"a"}"#).await;
+    let (envelope, message) = broker.message().await;
+    let running = actix_rt::spawn(requester.into_app().run_until_stopped(async {}));
+    eventually("a refusal", async || {
+        TcpStream::connect(address).err().filter(|error| error.kind() == ErrorKind::ConnectionRefused)
+    })
+    .await;
+    assert!(!running.is_finished());
+    broker.reply(&envelope, &article_reply(&message, "late")).await;
+    assert_eq!(peer.object().await["a"][0]["body"], "late");
+    in_time("the end", running).await.unwrap().unwrap();
 }
 
 #[actix_rt::test]
