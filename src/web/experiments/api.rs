@@ -9,7 +9,7 @@ use actix_web::{HttpResponse, delete, get, post};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Experiments, PlanProblem, RunView, Wanted};
+use super::{Experiments, PlanProblem, RunView, SubmittedPlan};
 use crate::experiment::analysis::Comparison;
 use crate::experiment::plan::{Plan, PlanFlags, READY_MADE, Target, load_plan};
 use crate::runtime::http::{ApiError, ErrorAnswer};
@@ -105,7 +105,7 @@ enum Verdict {
 /// Most characters of a plan's name.
 const MAX_NAME: usize = 100;
 
-fn wanted(plan: String, name: Option<String>, target: Option<String>) -> Result<Wanted, ApiError> {
+fn submitted(plan: String, name: Option<String>, target: Option<String>) -> Result<SubmittedPlan, ApiError> {
     let bad = |message: String| Err(ApiError::new(ErrorCode::BadRequest, message));
     let name = name.unwrap_or_else(|| "plan".to_owned());
     let begins_well = name.starts_with(|first: char| first != '-' && !first.is_whitespace());
@@ -117,7 +117,7 @@ fn wanted(plan: String, name: Option<String>, target: Option<String>) -> Result<
     }
     let target = target.map_or(Ok(Target::Running), |target| target.parse());
     match target {
-        Ok(target) => Ok(Wanted { plan, name, target }),
+        Ok(target) => Ok(SubmittedPlan { plan, name, target }),
         Err(problem) => bad(format!("`target`: {problem}")),
     }
 }
@@ -152,7 +152,7 @@ async fn overview(experiments: Data<Experiments>) -> Answer {
 #[post("/api/v1/experiments/check")]
 async fn check(body: Json<PlanText>, experiments: Data<Experiments>) -> Answer {
     let PlanText { plan, name, target } = body.into_inner();
-    let verdict = match experiments.check(&wanted(plan, name, target)?).await? {
+    let verdict = match experiments.check(&submitted(plan, name, target)?).await? {
         Ok(plan) => {
             let (trials, time_ms) = (plan.trial_count(), plan.time().as_millis() as u64);
             Verdict::Possible { plan: Box::new(plan), trials, time_ms }
@@ -201,7 +201,7 @@ async fn start(body: Json<NewRun>, experiments: Data<Experiments>) -> Answer {
     let view = match body.into_inner() {
         NewRun { resume: Some(id), plan: None, name: None, target: None } => experiments.resume(&id).await?,
         NewRun { resume: None, plan: Some(plan), name, target } => {
-            experiments.start(&wanted(plan, name, target)?).await?
+            experiments.start(&submitted(plan, name, target)?).await?
         }
         _ => {
             return Err(ApiError::new(

@@ -1,6 +1,7 @@
 //! Experiments that are started on the page. Begin with `running.rs`.
 
 pub mod api;
+mod checks;
 mod child;
 mod files;
 mod following;
@@ -8,6 +9,7 @@ mod program;
 mod running;
 mod runs;
 
+use checks::{PlanProblem, SubmittedPlan, checks};
 use child::{Experiment, GRACE, Progress};
 use files::{FILES, Mark, PLAN, RunView, mark, read_run};
 use following::Following;
@@ -15,5 +17,4 @@ pub use program::Program;
 #[cfg(test)]
 use program::stand_in;
 pub use running::Experiments;
-use running::{PlanProblem, Wanted};
 pub use runs::Runs;

@@ -1,35 +1,27 @@
 //! Experiments that are started on the page: one at a time, in a process of its own, told to the dashboards as it goes.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use actix::Addr;
-use actix_web::web::block;
-use serde::Serialize;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
-use utoipa::ToSchema;
 
-use super::{Following, Program, RunView, Runs};
-use crate::experiment::analysis::{Comparison, Strictness, compare};
-use crate::experiment::plan::{Plan, PlanFlags, Target, read_plan};
-use crate::experiment::run::read_results;
-use crate::experiment::target::check;
+use super::{Following, Program, RunView, Runs, SubmittedPlan, checks};
+use crate::experiment::plan::Target;
 use crate::runtime::http::ApiError;
 use crate::runtime::supervision::{StartTemporary, Supervisor};
 use crate::web::hub::Deployment;
 use crate::wire::{ErrorCode, ExperimentState, ExperimentView, now_ms};
 
-/// Plans that are checked, and runs that are compared, at one time: each takes a thread for a while.
-const CHECKS: usize = 2;
-
 /// The experiments of a web tier.
 pub struct Experiments {
     pub runs: Runs,
-    program: Program,
-    deployment: Arc<Deployment>,
+    pub(super) program: Program,
+    pub(super) deployment: Arc<Deployment>,
     /// Supervises what follows the one that runs.
     jobs: Addr<Supervisor>,
-    checks: Semaphore,
+    pub(super) checks: Semaphore,
     running: Mutex<Running>,
     /// Whether one runs.
     busy: watch::Sender<bool>,
@@ -43,43 +35,6 @@ struct Running {
     draining: bool,
 }
 
-/// A plan, what to call it, and what to run it against.
-#[derive(Clone)]
-pub struct Wanted {
-    pub plan: String,
-    pub name: String,
-    pub target: Target,
-}
-
-/// Why a plan can't be carried out.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct PlanProblem {
-    /// Of the plan's text, from 1; none where it is not one line's.
-    #[schema(required)]
-    pub line: Option<usize>,
-    pub message: String,
-}
-
-impl From<PlanProblem> for ApiError {
-    fn from(problem: PlanProblem) -> Self {
-        Self::new(ErrorCode::Unprocessable, problem.message)
-    }
-}
-
-impl Wanted {
-    /// The plan, with the address of the deployment where it is for one that runs.
-    fn read(&self, url: &str) -> Result<Plan, PlanProblem> {
-        let url = (self.target == Target::Running).then(|| url.to_owned());
-        let flags = PlanFlags { name: Some(self.name.clone()), target: Some(self.target), url, ..PlanFlags::default() };
-        let plan = read_plan("plan", "the plan", &self.plan, &flags)
-            .map_err(|error| PlanProblem { line: error.line(), message: error.to_string() })?;
-        match check(&plan) {
-            Ok(()) => Ok(plan),
-            Err(error) => Err(PlanProblem { line: None, message: format!("{error:#}") }),
-        }
-    }
-}
-
 impl Experiments {
     pub fn new(runs: Runs, program: Program, deployment: Arc<Deployment>, jobs: Addr<Supervisor>) -> Self {
         Self {
@@ -87,7 +42,7 @@ impl Experiments {
             program,
             deployment,
             jobs,
-            checks: Semaphore::new(CHECKS),
+            checks: checks(),
             running: Mutex::default(),
             busy: watch::Sender::new(false),
         }
@@ -95,61 +50,7 @@ impl Experiments {
 
     /// The experiment that runs, or ran last.
     pub fn view(&self) -> Option<ExperimentView> {
-        self.lock().view.clone()
-    }
-
-    /// Why a target can't be used from the page; none where it can.
-    pub fn refused(&self, target: Target) -> Option<String> {
-        match target {
-            Target::Running => None,
-            Target::Swarm => Some(
-                "the web tier has no access to Docker's API, and so can't scale a stack: run `swarmq experiment` on a \
-                 manager of the swarm"
-                    .to_owned(),
-            ),
-            Target::InProcess | Target::Processes => {
-                let nodes = self.deployment.nodes();
-                (nodes.len() > 1).then(|| {
-                    format!(
-                        "this deployment is on {} nodes, and a trial here would say nothing of it: it would have a share \
-                         of the web tier's node alone",
-                        nodes.len()
-                    )
-                })
-            }
-        }
-    }
-
-    /// A plan, read and checked; or what is wrong with it, or why its target can't be used from here.
-    ///
-    /// # Errors
-    /// `Internal` when the thread that does it ends early.
-    pub async fn check(&self, wanted: &Wanted) -> Result<Result<Plan, PlanProblem>, ApiError> {
-        if let Some(why) = self.refused(wanted.target) {
-            let message = format!("the target `{}`: {why}", wanted.target);
-            return Ok(Err(PlanProblem { line: None, message }));
-        }
-        let (wanted, url) = (wanted.clone(), self.program.url.clone());
-        self.off_thread(move || wanted.read(&url)).await
-    }
-
-    /// Two runs side by side.
-    ///
-    /// # Errors
-    /// `NotFound` for a run that is not there, `Unprocessable` for results that can't be compared.
-    pub async fn compare(&self, before: &str, after: &str) -> Result<Comparison, ApiError> {
-        let (before, after) = (self.runs.folder(before)?, self.runs.folder(after)?);
-        let compared = self.off_thread(move || -> anyhow::Result<_> {
-            Ok(compare(&read_results(&before)?, &read_results(&after)?, &[], &[], Strictness::Estimate)?)
-        });
-        let refuse = |error| ApiError::new(ErrorCode::Unprocessable, format!("the runs can't be compared: {error:#}"));
-        compared.await?.map_err(refuse)
-    }
-
-    /// Does what takes long, a few at one time.
-    async fn off_thread<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
-        let _place = self.checks.acquire().await;
-        block(work).await.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))
+        self.running.lock().view.clone()
     }
 
     /// Starts the experiment of a plan.
@@ -157,16 +58,16 @@ impl Experiments {
     /// # Errors
     /// `Unprocessable` for a plan that can't be carried out, `Conflict` while another runs, `Internal` when its folder can't be
     /// written or its process can't be started.
-    pub async fn start(self: &Arc<Self>, wanted: &Wanted) -> Result<ExperimentView, ApiError> {
+    pub async fn start(self: &Arc<Self>, submitted: &SubmittedPlan) -> Result<ExperimentView, ApiError> {
         self.is_free()?;
-        let plan = self.check(wanted).await??;
+        let plan = self.check(submitted).await??;
         let (trials, time_ms) = (plan.trial_count(), plan.time().as_millis() as u64);
-        let mut running = self.free()?;
-        let id = self.runs.create(&plan.name, &wanted.plan)?;
+        let running = self.free()?;
+        let id = self.runs.create(&plan.name, &submitted.plan)?;
         let view = ExperimentView {
             id,
             plan: plan.name,
-            target: wanted.target.name().to_owned(),
+            target: submitted.target.name().to_owned(),
             state: ExperimentState::Starting,
             reason: None,
             started_at: now_ms(),
@@ -178,7 +79,7 @@ impl Experiments {
             time_ms,
             trial: None,
         };
-        self.launch(&mut running, view, wanted.target, Some((&wanted.name, &wanted.plan)))
+        self.launch(running, view, submitted.target, Some((&submitted.name, &submitted.plan)))
     }
 
     /// Goes on with a run that has trials left.
@@ -215,7 +116,7 @@ impl Experiments {
             time_ms: 0,
             trial: None,
         };
-        self.launch(&mut *self.free()?, view, target, None)
+        self.launch(self.free()?, view, target, None)
     }
 
     /// Asks the experiment that runs to write what it has and end; its view.
@@ -226,7 +127,7 @@ impl Experiments {
         if !*self.busy.borrow() {
             return Err(ApiError::new(ErrorCode::NotFound, "no experiment runs"));
         }
-        self.lock().stop.cancel();
+        self.running.lock().stop.cancel();
         let view = self.change(|view| view.state = ExperimentState::Stopping);
         view.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no experiment runs"))
     }
@@ -236,7 +137,7 @@ impl Experiments {
     /// # Errors
     /// `Conflict` for the one that runs.
     pub fn delete(&self, id: &str) -> Result<(), ApiError> {
-        let running = self.lock();
+        let running = self.running.lock();
         if *self.busy.borrow() && running.view.as_ref().is_some_and(|view| view.id == id) {
             return Err(ApiError::new(ErrorCode::Conflict, format!("the run {id} is under way: stop it first")));
         }
@@ -246,7 +147,7 @@ impl Experiments {
     /// Starts no more, asks the one that runs to end, and waits until it has.
     pub async fn drain(&self) {
         {
-            let mut running = self.lock();
+            let mut running = self.running.lock();
             running.draining = true;
             running.stop.cancel();
         }
@@ -261,7 +162,7 @@ impl Experiments {
 
     /// The place of the one that may run, when it is free.
     fn free(&self) -> Result<MutexGuard<'_, Running>, ApiError> {
-        let running = self.lock();
+        let running = self.running.lock();
         if running.draining {
             return Err(ApiError::new(ErrorCode::Draining, "the instance is shutting down"));
         }
@@ -279,29 +180,30 @@ impl Experiments {
 
     fn launch(
         self: &Arc<Self>,
-        running: &mut Running,
+        mut running: MutexGuard<'_, Running>,
         view: ExperimentView,
         target: Target,
         plan: Option<(&str, &str)>,
     ) -> Result<ExperimentView, ApiError> {
-        let started = self.runs.folder(&view.id).and_then(|folder| {
-            let started = self.program.start(&folder, target, plan);
-            started
-                .map_err(|error| ApiError::new(ErrorCode::Internal, format!("its process can't be started: {error}")))
-        });
-        let experiment = started?;
-        running.view = Some(view.clone());
-        running.stop = CancellationToken::new();
+        let folder = self.runs.folder(&view.id)?;
+        let experiment = self
+            .program
+            .start(&folder, target, plan)
+            .map_err(|error| ApiError::new(ErrorCode::Internal, format!("its process can't be started: {error}")))?;
+        let stop = CancellationToken::new();
+        (running.view, running.stop) = (Some(view.clone()), stop.clone());
         self.busy.send_replace(true);
         self.tell(&view);
-        let (following, stop) = (Following::new(self.clone()), running.stop.clone());
+        // When `Following` is dropped it takes the lock: at once, if the supervisor has ended.
+        drop(running);
+        let following = Following::new(self.clone());
         self.jobs.do_send(StartTemporary::job(move || following.follow(experiment, stop)));
-        Ok(view)
+        Ok(self.view().unwrap_or(view))
     }
 
     /// Changes the view and tells it to the dashboards.
     pub(super) fn change(&self, change: impl FnOnce(&mut ExperimentView)) -> Option<ExperimentView> {
-        let mut running = self.lock();
+        let mut running = self.running.lock();
         let view = running.view.as_mut()?;
         change(view);
         let view = view.clone();
@@ -317,8 +219,94 @@ impl Experiments {
     fn tell(&self, view: &ExperimentView) {
         self.deployment.show_experiment(view.clone());
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Running> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use actix_rt::Arbiter;
+
+    use super::super::stand_in;
+    use super::*;
+    use crate::runtime::status;
+    use crate::runtime::supervision::CrashChildren;
+    use crate::runtime::testing::no_workers;
+    use crate::web::Feed;
+    use crate::web::hub::OwnSettings;
+    use crate::web::links::LinkTable;
+    use crate::web::requests::Requests;
+
+    /// Experiments that a script carries out. `jobs` supervises them.
+    fn experiments(dir: &Path, script: &str, jobs: &Addr<Supervisor>) -> Arc<Experiments> {
+        let (second, status, feed) = (Duration::from_secs(1), status(), Arc::new(Feed::default()));
+        let links = Arc::new(LinkTable::new(false, status.clone(), "requester:1".into(), second));
+        let requests = Arc::new(Requests::new(links.clone(), status, feed.clone(), 9, (9, 1 << 20), second));
+        let own =
+            OwnSettings { id: "web-1".into(), timeout: second, task: "echo".into(), batch: second, controls: true };
+        let deployment = Deployment::new((9, 1 << 20), 9, second, own, (feed, requests), links, Arc::default());
+        let runs = Runs::new(dir.join("runs"));
+        Arc::new(Experiments::new(runs, stand_in(dir, script), Arc::new(deployment), jobs.clone()))
+    }
+
+    fn plan() -> SubmittedPlan {
+        SubmittedPlan { plan: "repetitions = 1".into(), name: "quick".into(), target: Target::Running }
+    }
+
+    fn assert_failed_by_a_fault(view: Option<ExperimentView>) {
+        let view = view.unwrap();
+        assert!(view.state == ExperimentState::Failed && view.ended_at.is_some(), "{view:?}");
+        assert!(view.reason.as_ref().unwrap().contains("a fault of the web tier"), "{view:?}");
+    }
+
+    #[actix_rt::test]
+    async fn a_panic_of_the_job_ends_the_experiment_and_the_next_one_can_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let jobs = Supervisor::launch(no_workers());
+        let experiments = experiments(
+            dir.path(),
+            "echo $$ > $(dirname $0)/new && mv $(dirname $0)/new $(dirname $0)/pid; exec sleep 1000",
+            &jobs,
+        );
+        experiments.start(&plan()).await.unwrap();
+        let pid = loop {
+            match fs::read_to_string(dir.path().join("pid")) {
+                Ok(pid) => break pid,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        };
+        assert!(experiments.start(&plan()).await.is_err(), "one runs");
+        jobs.send(CrashChildren).await.unwrap();
+        experiments.busy.subscribe().wait_for(|busy| !busy).await.unwrap();
+        assert_failed_by_a_fault(experiments.view());
+        let state = || fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        while state().split(')').nth(1).is_some_and(|rest| !rest.starts_with(" Z")) {
+            tokio::task::yield_now().await;
+        }
+        experiments.start(&plan()).await.unwrap();
+        experiments.drain().await;
+    }
+
+    /// The supervisor of an arbiter that was stopped.
+    fn ended_supervisor() -> Addr<Supervisor> {
+        let (arbiter, (started, supervisor)) = (Arbiter::new(), mpsc::channel());
+        arbiter.spawn_fn(move || started.send(Supervisor::launch(no_workers())).unwrap());
+        let supervisor = supervisor.recv().unwrap();
+        arbiter.stop();
+        arbiter.join().unwrap();
+        supervisor
+    }
+
+    #[actix_rt::test]
+    async fn an_experiment_whose_job_can_not_be_started_has_failed_and_nothing_hangs() {
+        let dir = tempfile::tempdir().unwrap();
+        let experiments = experiments(dir.path(), "exec sleep 1000", &ended_supervisor());
+        for _ in 0..2 {
+            assert_failed_by_a_fault(experiments.start(&plan()).await.ok());
+        }
+        experiments.drain().await;
     }
 }
