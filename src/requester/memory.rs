@@ -1,9 +1,10 @@
 //! The memory of requests and replies: those under way, and ended streams that a web tier can still resume.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use crate::wire::{Frame, Request};
@@ -151,7 +152,7 @@ impl Memory {
 
     fn make_room(&self, bytes: usize) -> bool {
         while self.limit.saturating_sub(self.reserved.bytes.load(Ordering::Relaxed)) < bytes {
-            if !self.lock().forget_oldest() {
+            if !self.streams.lock().forget_oldest() {
                 return false;
             }
         }
@@ -160,7 +161,7 @@ impl Memory {
 
     /// The stream of a request, new or known. Resuming a known one needs the first attempt's key, because ids are not secret.
     pub fn attach(&self, request: &Request) -> Attached {
-        let mut streams = self.lock();
+        let mut streams = self.streams.lock();
         let Some(stream) = streams.by_id.get(&request.request_id) else {
             let stream = Arc::new(ReplayLog { key: request.attempt_key.clone(), ..ReplayLog::default() });
             streams.by_id.insert(request.request_id.clone(), stream.clone());
@@ -174,20 +175,16 @@ impl Memory {
 
     /// Removes a stream that will not end.
     pub fn forget(&self, request_id: &str) {
-        self.lock().by_id.remove(request_id);
+        self.streams.lock().by_id.remove(request_id);
     }
 
     /// Marks a stream as ended: from now on it is removed when its memory is needed.
     pub fn ended(&self, request_id: String) {
-        let mut streams = self.lock();
+        let mut streams = self.streams.lock();
         streams.ended.push_back(request_id);
         if streams.ended.len() > REPLAY_CAPACITY {
             streams.forget_oldest();
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Streams> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -201,7 +198,7 @@ impl Streams {
 impl ReplayLog {
     /// Appends a line. `is_last`: the stream is complete.
     pub fn append(&self, line: Arc<Line>, is_last: bool) {
-        let mut logged = self.lock();
+        let mut logged = self.logged.lock();
         logged.lines.push(line);
         logged.complete = is_last;
         drop(logged);
@@ -215,7 +212,7 @@ impl ReplayLog {
             // Cannot fail: this struct owns the sender.
             let _ = count.wait_for(|count| *count > next).await;
             let (line, is_last) = {
-                let logged = self.lock();
+                let logged = self.logged.lock();
                 let Some(line) = logged.lines.get(next).cloned() else { return };
                 (line, logged.complete && logged.lines.len() == next + 1)
             };
@@ -223,10 +220,6 @@ impl ReplayLog {
                 return;
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, LoggedLines> {
-        self.logged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -271,7 +264,7 @@ mod tests {
     #[test]
     fn ended_streams_are_removed_oldest_first_when_their_memory_is_needed() {
         let memory = Memory::new(100 * UNIT);
-        let knows = |id: &str| memory.lock().by_id.contains_key(id);
+        let knows = |id: &str| memory.streams.lock().by_id.contains_key(id);
         assert!(["a", "b", "c"].into_iter().all(|id| end(&memory, id, 30 * UNIT)));
         assert!(knows("a") && knows("b") && knows("c"));
         let held = memory.reserve_reply(30 * UNIT).unwrap();
@@ -292,7 +285,7 @@ mod tests {
         for id in 0..=REPLAY_CAPACITY {
             assert!(end(&memory, &id.to_string(), 10));
         }
-        let streams = memory.lock();
+        let streams = memory.streams.lock();
         assert_eq!((streams.by_id.len(), streams.ended.len()), (REPLAY_CAPACITY, REPLAY_CAPACITY));
     }
 }

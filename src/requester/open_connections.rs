@@ -1,10 +1,11 @@
 //! Permits for open connections: bounds their number, and evicts an idle connection when a new one needs a permit.
 
 use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -48,7 +49,7 @@ impl Deref for ConnectionPermit {
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        lock(&self.connections.all).retain(|other| !Arc::ptr_eq(other, &self.connection));
+        self.connections.all.lock().retain(|other| !Arc::ptr_eq(other, &self.connection));
     }
 }
 
@@ -73,7 +74,7 @@ impl OpenConnection {
 
     /// Records the time of a request.
     pub fn record_request(&self) {
-        *lock(&self.last_request) = Some(Instant::now());
+        *self.last_request.lock() = Some(Instant::now());
     }
 
     /// Marks that nothing more is read: from now on the connection counts as idle, even with requests under way.
@@ -86,13 +87,13 @@ impl OpenConnection {
     }
 
     fn is_idle(&self) -> bool {
-        let is_recent = lock(&self.last_request).is_some_and(|last| last.elapsed() < IDLE_AFTER);
+        let is_recent = self.last_request.lock().is_some_and(|last| last.elapsed() < IDLE_AFTER);
         self.has_input_ended() || !is_recent && self.requests.available_permits() == self.limit
     }
 
     /// The lowest rank is evicted first: connections without any request or with ended input, then by the oldest last request.
     fn eviction_rank(&self) -> (bool, Instant) {
-        let last = *lock(&self.last_request);
+        let last = *self.last_request.lock();
         (last.is_some() && !self.has_input_ended(), last.unwrap_or(self.opened_at))
     }
 }
@@ -106,7 +107,7 @@ impl OpenConnections {
     /// A permit for a connection on which up to `limit` requests may be under way. If none is free, evicts the connection that
     /// has been idle for the longest time. `None` if no connection is idle.
     pub fn admit(self: &Arc<Self>, limit: usize) -> Option<ConnectionPermit> {
-        let mut all = lock(&self.all);
+        let mut all = self.all.lock();
         if all.len() >= self.max {
             let idle = all.iter().enumerate().filter(|(_, connection)| connection.is_idle());
             let (idlest, _) = idle.min_by_key(|(_, connection)| connection.eviction_rank())?;
@@ -116,10 +117,6 @@ impl OpenConnections {
         all.push(connection.clone());
         Some(ConnectionPermit { connections: self.clone(), connection })
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -153,8 +150,8 @@ mod tests {
         let seventh = admit().unwrap();
         assert!(evicted(&second), "its input has ended");
         drop(fifth);
-        assert_eq!(lock(&open_connections.all).len(), 2);
+        assert_eq!(open_connections.all.lock().len(), 2);
         drop((sixth, seventh));
-        assert!(lock(&open_connections.all).is_empty());
+        assert!(open_connections.all.lock().is_empty());
     }
 }

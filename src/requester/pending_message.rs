@@ -1,9 +1,10 @@
 //! A message from its arrival to its outcome. It gets exactly one outcome, even if the worker that has it dies.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -91,7 +92,7 @@ impl PendingMessage {
             (outcome, json) = (refusal.outcome(), self.json(refusal));
         }
         {
-            let mut ended = self.lock();
+            let mut ended = self.outcome.lock();
             if ended.is_some() {
                 return false;
             }
@@ -114,7 +115,7 @@ impl PendingMessage {
 
     /// The outcome; `None` while the message is pending.
     pub fn outcome(&self) -> Option<Outcome> {
-        *self.lock()
+        *self.outcome.lock()
     }
 
     /// Counts an attempt and returns its number, from 1.
@@ -155,10 +156,6 @@ impl PendingMessage {
 
     pub fn attempts(&self) -> u32 {
         self.attempts.load(Ordering::Relaxed)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Outcome>> {
-        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,9 +1,10 @@
 //! The bounded queue of messages for one requester worker.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use actix::Recipient;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -65,7 +66,7 @@ impl WorkerQueue {
 
     /// Appends a message.
     pub fn push(&self, pending: Arc<PendingMessage>) -> Result<(), Refusal> {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         if queue.closed {
             return Err(Refusal::Closed);
         }
@@ -82,7 +83,7 @@ impl WorkerQueue {
 
     /// Puts a message in flight back at the front.
     pub fn requeue(&self, pending: Arc<PendingMessage>) {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         queue.in_flight = queue.in_flight.saturating_sub(1);
         queue.waiting.push_front(pending);
         queue.notify_worker();
@@ -90,7 +91,7 @@ impl WorkerQueue {
 
     /// A message in flight has ended.
     pub fn done(&self) {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         queue.in_flight = queue.in_flight.saturating_sub(1);
     }
 
@@ -101,7 +102,7 @@ impl WorkerQueue {
 
     /// The same, but leaves the message in the queue if `wanted` is false for it.
     pub fn pop_if(&self, wanted: impl FnOnce(&PendingMessage) -> bool) -> Option<Arc<PendingMessage>> {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         queue.drop_ended();
         if !wanted(queue.waiting.front()?) {
             return None;
@@ -112,26 +113,26 @@ impl WorkerQueue {
 
     /// Messages in flight and waiting. Includes ended messages that are not yet at the front.
     pub fn load(&self) -> usize {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         queue.drop_ended();
         queue.waiting.len() + queue.in_flight
     }
 
     /// Waiting messages without an outcome.
     pub fn waiting(&self) -> usize {
-        self.lock().waiting.iter().filter(|pending| pending.outcome().is_none()).count()
+        self.queue.lock().waiting.iter().filter(|pending| pending.outcome().is_none()).count()
     }
 
     /// The earliest deadline of the waiting messages.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.lock().waiting.iter().map(|pending| pending.deadline).min()
+        self.queue.lock().waiting.iter().map(|pending| pending.deadline).min()
     }
 
     /// Ends the waiting messages whose deadline has passed.
     pub fn expire(&self) {
         let now = Instant::now();
         let mut expired = Vec::new();
-        self.lock().waiting.retain(|pending| {
+        self.queue.lock().waiting.retain(|pending| {
             let keep = pending.deadline > now;
             if !keep {
                 expired.push(pending.clone());
@@ -145,28 +146,24 @@ impl WorkerQueue {
 
     /// Closes the queue if it has no message waiting or in flight. Returns whether it is closed.
     pub fn close_if_empty(&self) -> bool {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         queue.closed = queue.waiting.is_empty() && queue.in_flight == 0;
         queue.closed
     }
 
     /// Accepts messages again, for the current worker or the next one.
     pub fn open(&self) {
-        self.lock().closed = false;
+        self.queue.lock().closed = false;
     }
 
     /// Registers a new worker, which is about to read the queue.
     pub fn attach(&self, worker: Recipient<Assigned>) {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         (queue.worker, queue.notified, queue.closed) = (Some(worker), false, false);
     }
 
     /// The worker has received `Assigned`, and is about to read the queue.
     pub fn clear_notification(&self) {
-        self.lock().notified = false;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, QueueState> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().notified = false;
     }
 }

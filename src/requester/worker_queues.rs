@@ -1,7 +1,8 @@
 //! The worker queues of the requester pool, and the choice of those that get a request's messages.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use super::{PendingMessage, Refusal, WorkerQueue};
@@ -25,7 +26,7 @@ impl WorkerQueues {
 
     /// The queue of a worker, created on first use; the worker's successors get the same one.
     pub fn worker_queue(&self, index: usize) -> Arc<WorkerQueue> {
-        let mut worker_queues = self.worker_queues.write().unwrap_or_else(PoisonError::into_inner);
+        let mut worker_queues = self.worker_queues.write();
         for next in worker_queues.len()..=index {
             worker_queues.push(Arc::new(WorkerQueue::new(next, self.limit)));
         }
@@ -38,7 +39,7 @@ impl WorkerQueues {
         if let Some(last) = size.checked_sub(1) {
             drop(self.worker_queue(last));
         }
-        let worker_queues = self.worker_queues.read().unwrap_or_else(PoisonError::into_inner);
+        let worker_queues = self.worker_queues.read();
         let open = &worker_queues[..size];
         match fan_out {
             FanOut::All => open.to_vec(),
@@ -71,12 +72,7 @@ impl WorkerQueues {
 
     /// Messages waiting in all queues.
     pub fn waiting(&self) -> usize {
-        self.worker_queues
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .map(|worker_queue| worker_queue.waiting())
-            .sum()
+        self.worker_queues.read().iter().map(|worker_queue| worker_queue.waiting()).sum()
     }
 }
 

@@ -1,9 +1,9 @@
 //! Fault injection: a responder fails, stalls or responds late on request.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::wire::Faults;
@@ -25,28 +25,28 @@ struct State {
 
 impl FaultInjector {
     pub fn set(&self, faults: Faults) {
-        self.lock().faults = faults;
+        self.state.lock().faults = faults;
     }
 
     pub fn faults(&self) -> Faults {
-        self.lock().faults
+        self.state.lock().faults
     }
 
     /// Makes a worker stall on its next message.
     pub fn stall(&self, worker: usize, time: Duration) {
-        self.lock().stalls.insert(worker, time);
+        self.state.lock().stalls.insert(worker, time);
     }
 
     /// The workers that stall now or will on their next message, sorted.
     pub fn stalled(&self) -> Vec<usize> {
-        let mut workers: Vec<_> = self.lock().stalls.keys().copied().collect();
+        let mut workers: Vec<_> = self.state.lock().stalls.keys().copied().collect();
         workers.sort_unstable();
         workers
     }
 
     /// Removes all faults. Messages that a fault delays continue at once.
     pub fn clear(&self) {
-        *self.lock() = State::default();
+        *self.state.lock() = State::default();
         self.cleared.notify_waiters();
     }
 
@@ -57,7 +57,7 @@ impl FaultInjector {
     pub async fn apply(&self, worker: usize) -> Result<(), &'static str> {
         let cleared = self.cleared.notified();
         let (faults, stall) = {
-            let state = self.lock();
+            let state = self.state.lock();
             (state.faults, state.stalls.get(&worker).copied())
         };
         // Dropped even if the worker dies in the stall, so that the slot's next worker does not stall again.
@@ -77,10 +77,6 @@ impl FaultInjector {
         }
         Ok(())
     }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Removes a worker's stall when it is dropped.
@@ -91,7 +87,7 @@ struct Stalled<'a> {
 
 impl Drop for Stalled<'_> {
     fn drop(&mut self) {
-        self.injector.lock().stalls.remove(&self.worker);
+        self.injector.state.lock().stalls.remove(&self.worker);
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::{LocalBoxStream, once};
+use parking_lot::Mutex as SyncMutex;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio_stream::wrappers::WatchStream;
@@ -122,7 +123,7 @@ pub struct ResponderStates {
     /// `responderId` of the worker with index 0; worker `i` has `first_id + i`.
     pub first_id: i64,
     pub seed: Option<u64>,
-    states: StdMutex<HashMap<usize, Arc<Mutex<ResponderState>>>>,
+    states: SyncMutex<HashMap<usize, Arc<Mutex<ResponderState>>>>,
 }
 
 impl ResponderStates {
@@ -133,7 +134,7 @@ impl ResponderStates {
         first_id: i64,
         seed: Option<u64>,
     ) -> Self {
-        Self { contexts, backend, status, first_id, seed, states: StdMutex::default() }
+        Self { contexts, backend, status, first_id, seed, states: SyncMutex::default() }
     }
 
     /// Locks the state of a slot for its worker. A new state has no connections.
@@ -141,7 +142,7 @@ impl ResponderStates {
     /// # Panics
     /// The previous worker of the slot has not been dropped.
     pub fn take(&self, index: usize, delay: &Delay) -> OwnedMutexGuard<ResponderState> {
-        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut states = self.states.lock();
         let new = || {
             let slot = self.status.instance.slot.as_deref();
             Arc::new(Mutex::new(ResponderState {
@@ -160,7 +161,7 @@ impl ResponderStates {
 
     /// Removes the state of a worker that has left, and closes its sockets.
     pub fn clear(&self, index: usize) {
-        self.states.lock().unwrap_or_else(PoisonError::into_inner).remove(&index);
+        self.states.lock().remove(&index);
     }
 }
 

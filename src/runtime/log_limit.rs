@@ -1,9 +1,9 @@
 //! Limits log lines that peers can cause, so that they do not fill the log.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// Minimum time between two lines of a kind.
@@ -23,7 +23,7 @@ struct Kind {
 impl LogLimit {
     /// Counts an occurrence. Returns the number of occurrences since the last line if another line is allowed now.
     pub fn allow(&self, kind: &'static str) -> Option<u64> {
-        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kinds = self.0.lock();
         let kind = kinds.entry(kind).or_default();
         kind.times += 1;
         if kind.last.is_some_and(|last| last.elapsed() < LOG_INTERVAL) {

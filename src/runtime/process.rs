@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use actix::Addr;
 use anyhow::{Context, Result};
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use slog::{Logger, o};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::{mpsc, oneshot, watch};

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
+
+use parking_lot::{Mutex, RwLock};
 
 use super::usage;
 use crate::runtime::telemetry::EventSink;
@@ -36,7 +38,7 @@ impl WorkerStatus {
     /// Changes the state and publishes the change. Changes between busy and idle count as per-message events, which may be
     /// dropped (`telemetry.events_per_second`).
     pub fn set(&self, state: WorkerState, reason: Option<String>) {
-        let before = std::mem::replace(&mut *lock(&self.state), state);
+        let before = std::mem::replace(&mut *self.state.lock(), state);
         if before == state {
             return;
         }
@@ -65,7 +67,7 @@ impl WorkerStatus {
         WorkerView {
             index: self.index,
             id: self.id.get().cloned().unwrap_or_default(),
-            state: *lock(&self.state),
+            state: *self.state.lock(),
             handled: self.handled.load(Ordering::Relaxed),
             restarts: self.restarts.load(Ordering::Relaxed),
         }
@@ -166,7 +168,7 @@ impl InstanceStatus {
 
     pub fn add_worker(&self, index: usize) -> Arc<WorkerStatus> {
         let status = self.unlisted_worker(index);
-        self.workers.write().unwrap_or_else(PoisonError::into_inner).push(status.clone());
+        self.workers.write().push(status.clone());
         status
     }
 
@@ -191,7 +193,7 @@ impl InstanceStatus {
 
     /// Takes the last worker off the list.
     pub fn drop_worker(&self) {
-        self.workers.write().unwrap_or_else(PoisonError::into_inner).pop();
+        self.workers.write().pop();
     }
 
     /// Records that a connection to the address came up, or was lost (`false`).
@@ -201,7 +203,7 @@ impl InstanceStatus {
 
     /// Records a change of a connection to the address, or why the peer refused it.
     pub fn peer_news(&self, address: SocketAddr, news: PeerNews) {
-        let mut peers = lock(&self.peers);
+        let mut peers = self.peers.lock();
         if news == PeerNews::Up {
             peers.entry(address).or_default();
         }
@@ -217,59 +219,59 @@ impl InstanceStatus {
 
     /// Adds the address of a peer; no connection to it is up yet.
     pub fn know_peer(&self, address: SocketAddr) {
-        lock(&self.peers).entry(address).or_default();
+        self.peers.lock().entry(address).or_default();
     }
 
     /// Sets why there is no connection to the address; `None` if there is one.
     pub fn peer_trouble(&self, address: SocketAddr, trouble: Option<String>) {
-        if let Some(peer) = lock(&self.peers).get_mut(&address) {
+        if let Some(peer) = self.peers.lock().get_mut(&address) {
             peer.refusal = trouble;
         }
     }
 
     /// Removes the address of a peer.
     pub fn forget_peer(&self, address: SocketAddr) {
-        lock(&self.peers).remove(&address);
+        self.peers.lock().remove(&address);
     }
 
     /// True if a connection to any peer is up.
     pub fn has_peer(&self) -> bool {
-        lock(&self.peers).values().any(|peer| peer.up > 0)
+        self.peers.lock().values().any(|peer| peer.up > 0)
     }
 
     /// Marks the instance as draining: it accepts no new work from now on.
     pub fn set_draining(&self) {
-        *lock(&self.draining) = true;
+        *self.draining.lock() = true;
         self.publish();
     }
 
     pub fn set_delay(&self, delay: Delay) {
-        lock(&self.work).delay = Some(delay);
+        self.work.lock().delay = Some(delay);
     }
 
     /// Sets the function that reads the faults and the indexes of stalled workers.
     pub fn watch_faults(&self, faults: impl Fn() -> (Faults, Vec<usize>) + Send + Sync + 'static) {
-        lock(&self.work).faults = Some(Box::new(faults));
+        self.work.lock().faults = Some(Box::new(faults));
     }
 
     pub fn set_dispatch(&self, dispatch: Dispatch) {
-        lock(&self.work).dispatch = Some(dispatch);
+        self.work.lock().dispatch = Some(dispatch);
     }
 
     pub fn is_draining(&self) -> bool {
-        *lock(&self.draining)
+        *self.draining.lock()
     }
 
     /// Whether the instance is ready; if not, with the reason.
     pub fn state(&self) -> (InstanceState, Option<String>) {
         let workers = || {
-            let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
+            let workers = self.workers.read();
             workers.iter().any(|status| matches!(status.view().state, WorkerState::Idle | WorkerState::Busy))
         };
         if self.is_draining() {
             (InstanceState::Draining, Some("shutting down".to_owned()))
         } else if self.needs_peer && !self.has_peer() {
-            (InstanceState::Starting, Some(no_connection(&lock(&self.peers))))
+            (InstanceState::Starting, Some(no_connection(&self.peers.lock())))
         } else if self.needs_worker && !workers() {
             (InstanceState::Starting, Some("no worker is running".to_owned()))
         } else if let Some(lack) = self.lack.get().and_then(|lack| lack()) {
@@ -281,9 +283,9 @@ impl InstanceStatus {
 
     pub fn snapshot(&self) -> Snapshot {
         let (state, reason) = self.state();
-        let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
-        let peers = lock(&self.peers);
-        let work = lock(&self.work);
+        let workers = self.workers.read();
+        let peers = self.peers.lock();
+        let work = self.work.lock();
         let (faults, stalled) = work.faults.as_ref().map(|read| read()).unzip();
         Snapshot {
             instance: self.instance.clone(),
@@ -328,8 +330,4 @@ fn no_connection(peers: &BTreeMap<SocketAddr, Peer>) -> String {
         (_, true) => format!("no connection to {}: is it running?", addresses.join(", ")),
         (_, false) => refusals.join("; "),
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,8 +2,8 @@
 //! made under both fits the batches before and after it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::Notify;
@@ -56,7 +56,7 @@ impl Feed {
         }
         let event = json_of(event);
         let bytes = event.get().len();
-        let mut next = self.lock();
+        let mut next = self.next.lock();
         if next.bytes + bytes > BATCH {
             *next = Batch { overflowed: true, ..Batch::default() };
         } else if !next.overflowed {
@@ -79,15 +79,11 @@ impl Feed {
 
     /// The events since the last call.
     pub fn take(&self) -> Batch {
-        std::mem::take(&mut *self.lock())
+        std::mem::take(&mut *self.next.lock())
     }
 
     pub fn is_empty(&self) -> bool {
-        self.lock().is_empty()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Batch> {
-        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+        self.next.lock().is_empty()
     }
 }
 

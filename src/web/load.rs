@@ -1,12 +1,13 @@
 //! Load made by the web tier itself, open loop: requests leave at their time, whether earlier ones have ended or not.
 //! It goes on when whoever asked for it has left, and there is one for all: a control, so it needs their permission.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Addr;
 use actix_web::web::{Data, Json, ServiceConfig};
 use actix_web::{HttpResponse, delete, get, post};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -79,18 +80,18 @@ impl State {
 impl Load {
     /// How far the load is that runs, or ran last.
     pub fn view(&self) -> LoadView {
-        self.lock().view
+        self.state.lock().view
     }
 
     /// Ends the load that runs, if one does.
     pub fn stop(&self) {
-        self.lock().stop();
+        self.state.lock().stop();
     }
 
     /// Takes the place of the load that runs; the token that the new one goes on with until it is cancelled. Under one lock:
     /// of several that begin at once, one goes on.
     fn begin(&self, rate: Option<f64>, count: Option<u64>) -> CancellationToken {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.stop();
         let token = CancellationToken::new();
         state.running = Some(token.clone());
@@ -100,7 +101,7 @@ impl Load {
 
     /// Changes the figures of a load, unless another has taken its place or it was stopped; false then.
     fn change(&self, token: &CancellationToken, change: impl FnOnce(&mut State)) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let goes_on = !token.is_cancelled();
         if goes_on {
             change(&mut state);
@@ -112,10 +113,6 @@ impl Load {
     fn start(self: Arc<Self>, new: NewLoad, requests: Arc<Requests>, jobs: &Addr<Supervisor>) {
         let place = Place { token: self.begin(new.rate, new.count), load: self };
         jobs.do_send(StartTemporary::job(move || place.make(new, requests)));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

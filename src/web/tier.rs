@@ -1,11 +1,12 @@
 //! The web tier: HTTP server, links and hub.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Addr;
 use anyhow::{Context, Result};
+use parking_lot::Mutex;
 use slog::{Logger, warn};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout};

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer as HdrReader, Serializer as _, V2Serializer};
+use parking_lot::Mutex;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeStruct};
 use utoipa::ToSchema;
 
@@ -193,12 +193,12 @@ impl HopCounters {
 
     /// Records the hops of one message.
     pub fn record_all(&self, times: impl IntoIterator<Item = (Hop, Duration)>) {
-        let mut hops = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hops = self.0.lock();
         times.into_iter().for_each(|(hop, time)| hops.entry(hop).or_default().record(time));
     }
 
     pub fn read(&self) -> Hops {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 }
 

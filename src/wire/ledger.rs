@@ -1,7 +1,6 @@
 //! The ledger: every message sent has exactly one outcome: response, error or timeout.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -70,14 +69,14 @@ pub struct LedgerCounters(Mutex<Ledger>);
 impl LedgerCounters {
     /// Counts an accepted message.
     pub fn sent(&self) {
-        let mut ledger = self.lock();
+        let mut ledger = self.0.lock();
         ledger.sent += 1;
         ledger.in_flight += 1;
     }
 
     /// Counts the outcome of an accepted message.
     pub fn ended(&self, outcome: Outcome) {
-        let mut ledger = self.lock();
+        let mut ledger = self.0.lock();
         match outcome {
             Outcome::Response => ledger.responses += 1,
             Outcome::Error => ledger.errors += 1,
@@ -87,31 +86,27 @@ impl LedgerCounters {
     }
 
     pub fn duplicate(&self) {
-        self.lock().duplicates += 1;
+        self.0.lock().duplicates += 1;
     }
 
     pub fn late(&self) {
-        self.lock().late += 1;
+        self.0.lock().late += 1;
     }
 
     /// Counts an accepted message that expired.
     pub fn expired(&self) {
-        let mut ledger = self.lock();
+        let mut ledger = self.0.lock();
         ledger.timeouts += 1;
         ledger.expired += 1;
         ledger.in_flight = ledger.in_flight.saturating_sub(1);
     }
 
     pub fn retry(&self) {
-        self.lock().retries += 1;
+        self.0.lock().retries += 1;
     }
 
     pub fn read(&self) -> Ledger {
-        *self.lock()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Ledger> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock()
     }
 }
 

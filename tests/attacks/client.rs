@@ -1,12 +1,13 @@
 //! The honest client: it asks ten times a second for a request that every worker takes part in, and waits for each answer.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::http::{Answer, ask};
@@ -50,7 +51,7 @@ impl Client {
                 let end =
                     answer.map_or_else(|error| End::Failed(format!("{error:#}")), |answer| end(&answer, &payload));
                 let asked = Asked { begun, took: begun.elapsed(), end };
-                kept.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
+                kept.lock().push(asked);
                 thread::sleep(PAUSE);
             }
         });
@@ -59,14 +60,14 @@ impl Client {
 
     /// All that has ended so far.
     pub fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.asked.lock().clone()
     }
 
     /// Waits for the request under way, and sends no more.
     pub fn stop(self) -> Result<Vec<Asked>> {
         self.stopping.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_| anyhow!("the honest client has panicked"))?;
-        Ok(std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner)))
+        Ok(std::mem::take(&mut *self.asked.lock()))
     }
 }
 

@@ -7,11 +7,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use parking_lot::Mutex;
 use procfs::process::Process;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -93,7 +94,7 @@ impl Instance {
         let (output, kept) = (BufReader::new(child.stdout.take().context("no output")?), log.clone());
         thread::spawn(move || {
             for line in output.lines().map_while(Result::ok) {
-                let mut kept = lock(&kept);
+                let mut kept = kept.lock();
                 if kept.len() == KEPT_LINES {
                     kept.pop_front();
                 }
@@ -112,7 +113,7 @@ impl Instance {
             listens.then(|| line["address"].as_str()?.split("//").nth(1)?.parse().ok()).flatten()
         };
         let found = wait_for(PATIENCE, || {
-            let found = lock(&self.log).iter().find_map(listens).map(Ok);
+            let found = self.log.lock().iter().find_map(listens).map(Ok);
             found.or_else(|| self.end().map(|end| Err(anyhow!(end))))
         });
         let unheard = || format!("{} does not say where it listens ({what}): {}", self.tier, self.log());
@@ -147,7 +148,7 @@ impl Instance {
 
     /// The end of its log.
     pub fn log(&self) -> String {
-        lock(&self.log).iter().map(|line| line.clone() + "\n").collect()
+        self.log.lock().iter().map(|line| line.clone() + "\n").collect()
     }
 }
 
@@ -260,10 +261,6 @@ fn own_port() -> Result<u16> {
     let first = 10_000 + (process::id() % 300) as u16 * 64;
     let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
     (first..first + 64).find(free).context("no port is free")
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// True until a time.

@@ -2,14 +2,15 @@
 //! what came of every one. It asks the web instances in turn as a load balancer would: on to the next where nobody
 //! listens or it is told to come back later, but never a second time what may have been taken on.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use awc::Connector;
 use awc::error::SendRequestError;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use swarmq::wire::{RequestStatus, RequestView};
 use tokio::time::timeout;
@@ -91,7 +92,7 @@ impl Load {
                     asking.push(actix_rt::spawn(async move {
                         let end = ask(number, &addresses).await;
                         let asked = Asked { due, ended: Instant::now(), end };
-                        kept.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
+                        kept.lock().push(asked);
                     }));
                 }
                 for task in asking {
@@ -105,7 +106,7 @@ impl Load {
 
     /// How many requests have ended so far, and how many of those as they should.
     pub fn so_far(&self) -> (usize, usize) {
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = self.asked.lock();
         (asked.len(), asked.iter().filter(|asked| asked.problem().is_none()).count())
     }
 
@@ -113,7 +114,7 @@ impl Load {
     pub fn stop(self) -> Result<Vec<Asked>> {
         self.stopping.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_| anyhow!("the load has panicked"))??;
-        let mut asked = std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut asked = std::mem::take(&mut *self.asked.lock());
         asked.sort_by_key(|asked| asked.due);
         Ok(asked)
     }

@@ -3,14 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use awc::Connector;
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use swarmq::wire::{InstanceState, InstanceView, Ledger, LinkState, Tier, Topology, now_ms};
 
 use crate::stack::wait_for;
@@ -80,7 +81,7 @@ impl Watch {
                 while !stop.load(Ordering::Relaxed) {
                     ticks.tick().await;
                     let answers = join_all(addresses.iter().map(|address| topology(address))).await;
-                    lock(&kept).take(answers.into_iter().flatten().collect());
+                    kept.lock().take(answers.into_iter().flatten().collect());
                 }
             });
         });
@@ -89,7 +90,7 @@ impl Watch {
 
     /// Every instance seen so far.
     pub fn seen(&self) -> Vec<Seen> {
-        lock(&self.state).seen.values().cloned().collect()
+        self.state.lock().seen.values().cloned().collect()
     }
 
     /// The instances of a tier that would do work.
@@ -128,7 +129,7 @@ impl Watch {
 
     /// From now on the instances that died on a node don't count.
     pub fn write_off(&self, node: &str) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let died = state.seen.values_mut().filter(|seen| seen.gone && seen.node() == node);
         died.filter(|seen| seen.view.snapshot.ledger.in_flight > 0).for_each(|seen| seen.written_off = true);
     }
@@ -146,7 +147,7 @@ impl Watch {
 
     /// True when no living instance has a connection to any of these hosts.
     pub fn gave_up(&self, hosts: &BTreeSet<IpAddr>) -> bool {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         let is_there = |address: &str| address.parse::<SocketAddr>().is_ok_and(|address| hosts.contains(&address.ip()));
         let peers = |seen: &Seen| seen.view.snapshot.peers.iter().any(|peer| peer.connected && is_there(&peer.address));
         let living = state.seen.values().filter(|seen| !seen.gone && !seen.ip().is_some_and(|ip| hosts.contains(&ip)));
@@ -192,10 +193,6 @@ impl State {
         }
         self.topologies = topologies;
     }
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The topology as one web instance knows it.

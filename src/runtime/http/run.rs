@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use actix_web::dev::Server;
 use futures_util::future::join;
+use parking_lot::Mutex;
 
 use crate::runtime::supervision::{Factory, Slot, WorkError};
 use crate::wire::WorkerState;
@@ -20,10 +21,10 @@ pub fn http_server(
     Arc::new(move |slot| {
         let (listener, serve) = (listener.clone(), serve.clone());
         Box::pin(async move {
-            let again = lock(&listener).as_ref().map(TcpListener::try_clone);
+            let again = listener.lock().as_ref().map(TcpListener::try_clone);
             // None: it died while it was drained.
             let Some(again) = again else { return Ok(()) };
-            run(slot, serve(again?)?, || drop(lock(&listener).take())).await
+            run(slot, serve(again?)?, || drop(listener.lock().take())).await
         })
     })
 }
@@ -39,10 +40,6 @@ async fn run(slot: Slot, mut server: Server, close: impl FnOnce()) -> Result<(),
             Ok(join(server, stopped).await.0?)
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use actix_rt::{Arbiter, ArbiterHandle};
+use parking_lot::Mutex;
 
 /// The arbiters of one tier. Requesters, responders and brokers have separate pools, so that a task with much computation does
 /// not block a requester.
@@ -37,7 +37,7 @@ impl ArbiterPool {
 
     /// Stops the arbiters and joins their threads. Blocks until each thread has finished its current task.
     pub fn stop(&self) {
-        let arbiters = std::mem::take(&mut *self.arbiters.lock().unwrap_or_else(PoisonError::into_inner));
+        let arbiters = std::mem::take(&mut *self.arbiters.lock());
         arbiters.iter().for_each(|arbiter| {
             arbiter.stop();
         });

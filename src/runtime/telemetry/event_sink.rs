@@ -1,9 +1,10 @@
 //! The queues of a process's events: one for the web instance in the process, one for web instances in other processes.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::wire::Event;
@@ -104,7 +105,7 @@ impl EventSink {
     /// Takes one event from this second's budget. If it is used up, counts the event as dropped and returns false.
     fn has_budget(&self) -> bool {
         let room = {
-            let mut second = self.0.second.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut second = self.0.second.lock();
             if second.0.elapsed() >= Duration::from_secs(1) {
                 *second = (Instant::now(), 0);
             }

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{self, Poll, ready};
 use std::time::Duration;
 
 use actix::prelude::*;
 use futures_util::StreamExt;
 use futures_util::stream::{Stream, poll_fn};
+use parking_lot::Mutex;
 use slog::debug;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::WatchStream;
@@ -157,7 +158,7 @@ impl Handler<Drain> for TelemetryPublisher {
     /// Sends the last snapshots before the queued events, because `instance-gone` is the last of these.
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
         let left = {
-            let mut outbox = self.context.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut outbox = self.context.outbox.lock();
             std::iter::from_fn(|| outbox.try_recv().ok()).collect()
         };
         self.publish_snapshots(left);
@@ -188,7 +189,7 @@ impl Supervised for TelemetryPublisher {
 fn emitted(context: Arc<TelemetryContext>) -> impl Stream<Item = Emitted> {
     poll_fn(move |cx| {
         let mut events = Vec::new();
-        let mut outbox = context.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outbox = context.outbox.lock();
         let count = ready!(outbox.poll_recv_many(cx, &mut events, BATCH));
         Poll::Ready((count > 0).then_some(Emitted(events)))
     })

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::Once;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use slog::Logger;
 
 use super::{
@@ -60,7 +61,7 @@ impl Contexts {
 
     /// The context for `inproc://`.
     pub fn first(&self) -> zmq::Context {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)[0].clone()
+        self.all.lock()[0].clone()
     }
 
     /// A socket that will connect, with the instance's options, in a context that has room.
@@ -101,7 +102,7 @@ impl Contexts {
 
     /// Calls `make` with a context that has room, other than the first one.
     fn with_room<T>(&self, make: impl Fn(&zmq::Context) -> zmq::Result<T>) -> io::Result<T> {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.all.lock();
         // Each of them: sockets that were closed leave room behind.
         for context in all.iter().skip(1) {
             match make(context) {
@@ -254,7 +255,7 @@ mod tests {
         rlimit::increase_nofile_limit(8192).unwrap();
         let contexts = contexts(Duration::from_secs(1));
         let sockets: Vec<_> = (0..1100).map(|_| contexts.socket(zmq::REQ).unwrap()).collect();
-        assert_eq!((sockets.len(), contexts.all.lock().unwrap().len()), (1100, 3));
+        assert_eq!((sockets.len(), contexts.all.lock().len()), (1100, 3));
         let workers: Vec<_> = (0..2000).map(|_| contexts.inproc_socket(zmq::REP).unwrap()).collect();
         assert_eq!(workers.len(), 2000);
     }

@@ -5,7 +5,8 @@
 //! would be lost.
 
 use std::sync::atomic::{AtomicIsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// See the top of this file.
 #[derive(Debug, Default)]
@@ -18,7 +19,7 @@ impl SharedDealer {
     /// The DEALER's owner holds the lock while it sends. A peer that leaves holds it while it receives its last messages and
     /// disconnects. The DEALER processes the disconnection before it sends again ([`super::Socket::try_send`] reads its events).
     pub fn lock(&self) -> MutexGuard<'_, ()> {
-        self.dealing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.dealing.lock()
     }
 
     /// The DEALER has sent a message.

@@ -2,7 +2,6 @@
 
 use actix_web::web::block;
 use serde::Serialize;
-use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
 use super::Experiments;
@@ -14,12 +13,7 @@ use crate::runtime::http::ApiError;
 use crate::wire::ErrorCode;
 
 /// Plans that are checked, and runs that are compared, at one time: each takes a thread for a while.
-const CHECKS: usize = 2;
-
-/// Permits for [`CHECKS`] at one time.
-pub fn checks() -> Semaphore {
-    Semaphore::new(CHECKS)
-}
+pub const CHECKS: usize = 2;
 
 /// A plan, what to call it, and what to run it against.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ mod program;
 mod running;
 mod runs;
 
-use checks::{PlanProblem, SubmittedPlan, checks};
+use checks::{CHECKS, PlanProblem, SubmittedPlan};
 use child::{Experiment, GRACE, Progress};
 use files::{FILES, Mark, PLAN, RunView, mark, read_run};
 use following::Following;

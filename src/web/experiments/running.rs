@@ -7,7 +7,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Following, Program, RunView, Runs, SubmittedPlan, checks};
+use super::{CHECKS, Following, Program, RunView, Runs, SubmittedPlan};
 use crate::experiment::plan::Target;
 use crate::runtime::http::ApiError;
 use crate::runtime::supervision::{StartTemporary, Supervisor};
@@ -42,7 +42,7 @@ impl Experiments {
             program,
             deployment,
             jobs,
-            checks: checks(),
+            checks: Semaphore::new(CHECKS),
             running: Mutex::default(),
             busy: watch::Sender::new(false),
         }

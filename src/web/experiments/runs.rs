@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use nix::unistd::{AccessFlags, access};
+use parking_lot::Mutex;
 
 use super::{FILES, Mark, PLAN, RunView, mark, read_run};
 use crate::experiment::run::{RESULTS, run_folder};
@@ -105,7 +105,7 @@ impl Runs {
         let mut found: Vec<_> = names.filter_map(|id| Some((mark(&self.folder(&id).ok()?), id))).collect();
         found.sort_unstable_by(|a, b| b.cmp(a));
         found.truncate(MAX_LISTED);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         let mut now = HashMap::new();
         for (mark, id) in found {
             let view = match known.remove(&id) {

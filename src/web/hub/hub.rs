@@ -1,7 +1,7 @@
 //! The hub: takes in the events of this process and the telemetry of others, and feeds the dashboards.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use actix::prelude::*;
 use actix_rt::task::spawn_blocking;
 use futures_util::StreamExt;
 use futures_util::stream::{Stream, poll_fn, unfold};
+use parking_lot::Mutex;
 use slog::debug;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::task::yield_now;
@@ -177,7 +178,7 @@ fn reports(context: Arc<HubContext>) -> impl Stream<Item = Reported> {
 fn own_events(context: Arc<HubContext>) -> impl Stream<Item = OwnEvents> {
     poll_fn(move |cx| {
         let mut events = Vec::new();
-        let mut source = context.own_events.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut source = context.own_events.lock();
         let count = ready!(source.poll_recv_many(cx, &mut events, AT_ONCE));
         Poll::Ready((count > 0).then_some(OwnEvents(events)))
     })

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{self, Poll, ready};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use backon::ExponentialBackoff;
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use nix::errno::Errno;
+use parking_lot::Mutex;
 use slog::{Logger, info, o, warn};
 use tokio::sync::watch;
 use tokio::time::{Sleep, sleep};

@@ -1,7 +1,6 @@
 //! What a link does with its requests: sends them, takes in what comes back, and ends them.
 
-use std::sync::{MutexGuard, PoisonError};
-
+use parking_lot::MutexGuard;
 use slog::{debug, info, warn};
 use tokio::time::Instant;
 
@@ -29,7 +28,7 @@ impl Link {
     /// What was under way when the last connection was lost, or the link died.
     pub(super) fn send_again(&mut self) {
         let Phase::Open(connection) = &mut self.phase else { return };
-        for (attempt, request) in self.pending.lock().unwrap_or_else(PoisonError::into_inner).send_again() {
+        for (attempt, request) in self.pending.lock().send_again() {
             let id = &request.request.request_id;
             debug!(self.log, "sending again"; "requestId" => id, "attempt" => attempt);
             self.context.requests.call_sent_again(id, self.address, attempt);
@@ -111,6 +110,6 @@ impl Link {
     }
 
     pub(super) fn pending(&self) -> MutexGuard<'_, Pending> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock()
     }
 }

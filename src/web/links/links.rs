@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use actix::prelude::*;
 use futures_util::StreamExt;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_stream::wrappers::WatchStream;
 
@@ -57,7 +58,7 @@ impl Links {
 
     /// Tells each link whether it is still wanted, and starts those that are missing.
     fn reconcile(&self, ctx: &mut Context<Self>) {
-        let mut kept = self.context.kept.lock();
+        let mut kept = self.context.kept.0.lock();
         for (address, link) in &*kept {
             let goal = match (self.wanted, self.known.contains(address)) {
                 (true, true) => LinkGoal::Keep,
@@ -91,7 +92,7 @@ impl Links {
         ctx.spawn(end.into_actor(self).map(move |(), links, ctx| {
             // One that is still in the table has not left it: its supervisor has given up, and the process ends.
             if !links.context.table.has(address) {
-                links.context.kept.lock().remove(&address);
+                links.context.kept.0.lock().remove(&address);
                 links.reconcile(ctx);
             }
         }));
@@ -104,7 +105,7 @@ impl Actor for Links {
     fn started(&mut self, ctx: &mut Self::Context) {
         let context = self.context.clone();
         // Those of a keeper that died.
-        context.kept.lock().iter().for_each(|(address, link)| self.watch(*address, link.clone(), ctx));
+        context.kept.0.lock().iter().for_each(|(address, link)| self.watch(*address, link.clone(), ctx));
         ctx.add_stream(WatchStream::new(context.addresses.clone()).map(AddressesChanged));
         ctx.add_stream(WatchStream::new(context.table.wanted()).map(Wanted));
         self.life.slot.status.set(WorkerState::Idle, None);
@@ -133,7 +134,7 @@ impl Handler<Drain> for Links {
     type Result = ();
 
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
-        self.context.kept.lock().values().for_each(|link| set_goal(link, LinkGoal::Close));
+        self.context.kept.0.lock().values().for_each(|link| set_goal(link, LinkGoal::Close));
         self.end(Ok(()), ctx);
     }
 }
@@ -141,12 +142,6 @@ impl Handler<Drain> for Links {
 impl Supervised for Links {
     fn life(&mut self) -> &mut Life {
         &mut self.life
-    }
-}
-
-impl KeptLinks {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, KeptLink>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::Recipient;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::Requested;
@@ -65,7 +66,7 @@ impl LinkQueue {
 
     /// Leaves a request. False when the link has ended.
     pub fn push(&self, request: QueuedRequest) -> bool {
-        let mut waiting = self.lock();
+        let mut waiting = self.waiting.lock();
         if waiting.closed {
             return false;
         }
@@ -78,31 +79,27 @@ impl LinkQueue {
 
     /// Tells this link of requests from now on.
     pub fn attach(&self, link: Recipient<Requested>) {
-        self.lock().link = Some(link);
+        self.waiting.lock().link = Some(link);
     }
 
     pub fn pop(&self) -> Option<QueuedRequest> {
-        self.lock().requests.pop_front()
+        self.waiting.lock().requests.pop_front()
     }
 
     /// Takes no more; what waited.
     pub fn close(&self) -> VecDeque<QueuedRequest> {
-        let mut waiting = self.lock();
+        let mut waiting = self.waiting.lock();
         waiting.closed = true;
         std::mem::take(&mut waiting.requests)
     }
 
     pub fn is_empty(&self) -> bool {
-        self.lock().requests.is_empty()
+        self.waiting.lock().requests.is_empty()
     }
 
     /// Requests that wait here or were sent, and have not ended.
     pub fn count(&self) -> usize {
-        self.lock().requests.len() + self.pending.load(Ordering::Relaxed)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().requests.len() + self.pending.load(Ordering::Relaxed)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -91,7 +92,7 @@ impl LinkTable {
     /// The links a request goes by: every connected one, or the one with the fewest requests under way
     /// (equals in turn).
     pub fn choose(&self, fan_out: FanOut, not: &BTreeSet<SocketAddr>) -> Vec<Arc<LinkQueue>> {
-        let records = self.lock();
+        let records = self.records.lock();
         let mut connected: Vec<_> = usable(&records, not).map(|record| record.queue.clone()).collect();
         match fan_out {
             FanOut::All => connected,
@@ -104,13 +105,13 @@ impl LinkTable {
 
     /// True when [`Self::choose`] has a choice. Asking takes nobody's turn.
     pub fn any(&self, not: &BTreeSet<SocketAddr>) -> bool {
-        usable(&self.lock(), not).next().is_some()
+        usable(&self.records.lock(), not).next().is_some()
     }
 
     /// Asks for connections, as the article's Connect button does; the first that is up, or why none could be made.
     pub async fn connect(&self) -> Result<SocketAddr, ConnectFailure> {
         let mut changes = self.changes.subscribe();
-        self.lock().values_mut().for_each(|record| record.failure = None);
+        self.records.lock().values_mut().for_each(|record| record.failure = None);
         self.wanted.send_replace(true);
         let settled = async {
             loop {
@@ -138,7 +139,7 @@ impl LinkTable {
             state: record.state,
             reason: record.reason.clone().or_else(|| record.failure.as_ref().map(ConnectFailure::reason)),
         };
-        self.lock().iter().map(|(address, record)| (address.to_string(), view(record))).collect()
+        self.records.lock().iter().map(|(address, record)| (address.to_string(), view(record))).collect()
     }
 
     /// Changes whenever a link's state does.
@@ -151,25 +152,25 @@ impl LinkTable {
         let address = queue.address;
         let record = Record { queue, state: LinkState::Disconnected, reason: None, failure: None };
         self.status.know_peer(address);
-        self.lock().insert(address, record);
+        self.records.lock().insert(address, record);
     }
 
     /// Whether there is to be a link.
     pub fn has(&self, address: SocketAddr) -> bool {
-        self.lock().contains_key(&address)
+        self.records.lock().contains_key(&address)
     }
 
     /// A link has ended.
     pub fn remove(&self, address: SocketAddr) {
         self.set(address, LinkState::Disconnected, None, None);
-        self.lock().remove(&address);
+        self.records.lock().remove(&address);
         self.status.forget_peer(address);
         self.changes.send_modify(|count| *count += 1);
     }
 
     /// A link's state has changed.
     pub fn set(&self, address: SocketAddr, state: LinkState, reason: Option<String>, failure: Option<ConnectFailure>) {
-        if let Some(record) = self.lock().get_mut(&address) {
+        if let Some(record) = self.records.lock().get_mut(&address) {
             let before = std::mem::replace(&mut record.state, state);
             record.reason = reason;
             if (before == LinkState::Connected) != (state == LinkState::Connected) {
@@ -185,7 +186,7 @@ impl LinkTable {
 
     /// What connecting has come to, once it has: a connection, or every link's failure.
     fn settled(&self) -> Option<Result<SocketAddr, ConnectFailure>> {
-        let records = self.lock();
+        let records = self.records.lock();
         if let Some(up) = records.values().find(|record| record.state == LinkState::Connected) {
             return Some(Ok(up.queue.address));
         }
@@ -195,7 +196,7 @@ impl LinkTable {
 
     fn timed_out(&self) -> ConnectFailure {
         let (host, port) = self.upstream.rsplit_once(':').unwrap_or((&self.upstream, "0"));
-        let known = !self.lock().is_empty();
+        let known = !self.records.lock().is_empty();
         let (errno, code, syscall) =
             if known { (-110, "ETIMEDOUT", "connect") } else { (-3008, "ENOTFOUND", "getaddrinfo") };
         ConnectFailure {
@@ -206,10 +207,6 @@ impl LinkTable {
             port: port.parse().unwrap_or_default(),
             message: None,
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, Record>> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -81,7 +81,7 @@ impl Requests {
 
     /// Ends a call, and the request with its last call.
     pub fn call_ended(&self, request_id: &str, link: SocketAddr, end: PartOutcome) {
-        self.end_call(&mut self.lock(), request_id, link, end);
+        self.end_call(&mut self.store.lock(), request_id, link, end);
     }
 
     pub(super) fn end_call(&self, store: &mut RequestStore, request_id: &str, link: SocketAddr, end: PartOutcome) {
@@ -111,7 +111,7 @@ impl Requests {
 
     /// Moves the call of a link whose connection is lost to another link. False if no other link can take it: then it stays.
     pub fn call_moved(&self, request_id: &str, link: SocketAddr, reason: &str) -> bool {
-        let movable = match self.lock().running.get(request_id) {
+        let movable = match self.store.lock().running.get(request_id) {
             Some(entry) => self.links.any(&entry.tried),
             None => true,
         };
@@ -169,7 +169,7 @@ impl Requests {
         link: SocketAddr,
         act: impl FnOnce(&mut ActiveRequest, &mut KeptRequests) -> Result<(), Problem>,
     ) {
-        let mut store = self.lock();
+        let mut store = self.store.lock();
         let RequestStore { running, kept, .. } = &mut *store;
         match running.get_mut(request_id) {
             Some(entry) if entry.calls.contains_key(&link) => {

@@ -4,9 +4,10 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::mem::size_of;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::{ActiveRequest, Ended, KeptRequests, NewRequest, News, PartOutcome, RequestProgress, Shown};
@@ -28,7 +29,7 @@ pub(super) struct RequestStore {
 
 /// Every request of this instance.
 pub struct Requests {
-    store: Mutex<RequestStore>,
+    pub(super) store: Mutex<RequestStore>,
     in_flight: watch::Sender<usize>,
     pub(super) links: Arc<LinkTable>,
     pub(super) status: Arc<InstanceStatus>,
@@ -62,7 +63,7 @@ impl Requests {
     /// # Errors
     /// The instance is draining, has no connection, or has `max_in_flight` requests or no memory left.
     pub fn submit(&self, new: NewRequest) -> Result<String, Problem> {
-        let mut store = self.lock();
+        let mut store = self.store.lock();
         let RequestStore { running, kept, accepted } = &mut *store;
         let problem = |code, message| Err(Problem { code, message });
         if self.status.is_draining() {
@@ -99,7 +100,7 @@ impl Requests {
 
     /// The progress of a request, from now on. `None` if there is no such request, or it is no longer kept.
     pub fn progress(&self, request_id: &str) -> Option<watch::Receiver<RequestProgress>> {
-        let store = self.lock();
+        let store = self.store.lock();
         if let Some(entry) = store.running.get(request_id) {
             return Some(entry.progress.subscribe());
         }
@@ -126,7 +127,7 @@ impl Requests {
             return Some(News::Ended(ended.clone()));
         }
         drop(now);
-        let store = self.lock();
+        let store = self.store.lock();
         // If the request has ended just now, the next call returns its end.
         let replies = store.running.get(request_id).map(|entry| entry.view.replies[known..].to_vec());
         Some(News::Replies(replies.unwrap_or_default()))
@@ -134,7 +135,7 @@ impl Requests {
 
     /// Calls `look` with a request's current view. `None` if there is no such request, or it is no longer kept.
     pub fn look<T>(&self, request_id: &str, look: impl FnOnce(&RequestView) -> T) -> Option<T> {
-        let store = self.lock();
+        let store = self.store.lock();
         if let Some(entry) = store.running.get(request_id) {
             return Some(look(&entry.view));
         }
@@ -147,7 +148,7 @@ impl Requests {
     /// instance; `Some(false)` if the event is refused, because only this instance publishes such events.
     pub fn take(&self, event: &Event) -> Option<bool> {
         let id = event.request_id()?;
-        let mut store = self.lock();
+        let mut store = self.store.lock();
         let RequestStore { running, kept, .. } = &mut *store;
         let Some(entry) = running.get_mut(id) else { return kept.by_id.contains_key(id).then_some(true) };
         match event {
@@ -167,7 +168,7 @@ impl Requests {
 
     /// Calls `act` while the store is locked, so that no request changes. Its argument lists all requests, newest first.
     pub fn hold<T>(&self, act: impl FnOnce(&dyn Fn() -> Vec<Shown>) -> T) -> T {
-        let store = self.lock();
+        let store = self.store.lock();
         act(&|| {
             let running = store.running.values().map(|entry| (entry.number, Shown::of(&entry.view, SHOWN_BODY)));
             let ended = store.kept.by_id.values().map(|ended| (ended.number, Shown::Ended(ended.clone())));
@@ -190,7 +191,7 @@ impl Requests {
 
     /// Ends every active request with the replies it has; returns their number.
     pub fn end_all(&self, problem: &Problem) -> usize {
-        let mut store = self.lock();
+        let mut store = self.store.lock();
         let (ended, running) = (store.running.len(), store.running.iter());
         let calls: Vec<_> =
             running.flat_map(|(id, entry)| entry.calls.keys().map(|link| (id.clone(), *link))).collect();
@@ -281,9 +282,5 @@ impl Requests {
             }
             false => "please connect the socket before making a request: GET /api/v1/dispatcher/connect".to_owned(),
         }
-    }
-
-    pub(super) fn lock(&self) -> MutexGuard<'_, RequestStore> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
