@@ -2,7 +2,7 @@
 //! empty frame.
 
 use crate::runtime::zeromq::Frames;
-use crate::wire::RETURNED;
+use crate::wire::RETURNED_MESSAGE;
 
 /// The frames up to and including the empty one, as a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -45,7 +45,7 @@ impl Envelope {
     /// The message that a worker has returned in a reply, with its envelope; taken out of the reply.
     pub fn returned(&self, reply: &mut Frames) -> Option<Frames> {
         let marker = self.frames + 1;
-        if reply.get(marker).is_none_or(|frame| &frame[..] != RETURNED) || reply.len() <= marker + 1 {
+        if reply.get(marker).is_none_or(|frame| &frame[..] != RETURNED_MESSAGE) || reply.len() <= marker + 1 {
             return None;
         }
         let message = reply.split_off(marker + 1);
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_returned_message_is_complete() {
-        let mut reply = frames_of([b"id", b"", b"error", RETURNED, b"json", b"extra"]);
+        let mut reply = frames_of([b"id", b"", b"error", RETURNED_MESSAGE, b"json", b"extra"]);
         let message = Envelope::of(&reply).unwrap().returned(&mut reply).unwrap();
         assert_eq!(message, frames_of([b"id", b"", b"json", b"extra"]));
         let mut reply = frames_of([b"id", b"", b"json", b"extra"]);

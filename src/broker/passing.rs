@@ -95,7 +95,7 @@ impl Broker {
     fn answer(&mut self, frames: &Frames, envelope: &Envelope, code: ErrorCode, reason: &str) -> io::Result<()> {
         let reply = match Message::parse(&frames[envelope.json_at()]) {
             Ok(message) if message.attempt.is_some() => message.error(NO_RESPONDER, code, reason),
-            Ok(message) => message.error(NO_RESPONDER, code, reason).plain(),
+            Ok(message) => message.error(NO_RESPONDER, code, reason).into_article_format(),
             Err(error) => {
                 warn!(self.log, "dropped a message that cannot be parsed"; "error" => %error, "reason" => reason);
                 return Ok(());

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 
 use crate::runtime::InstanceStatus;
-use crate::runtime::zeromq::{Contexts, Frames, PeerEvent, PeerNews, Renewal, Socket, connect, poll_peer};
+use crate::runtime::zeromq::{ConnectionChange, Contexts, Frames, PeerEvent, Renewal, Socket, connect, poll_peer};
 
 /// The type of a requester worker's sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,12 +129,12 @@ impl Brokers {
         let make = |kind| match self.monitors {
             true => {
                 let status = self.status.clone();
-                let on_news = move |address, news| match news {
+                let on_change = move |address, change| match change {
                     // `poll_next` reports these two, for the sockets of all workers.
-                    PeerNews::Up | PeerNews::Lost => {}
-                    news => status.peer_news(address, news),
+                    ConnectionChange::Up | ConnectionChange::Lost => {}
+                    change => status.connection_change(address, change),
                 };
-                self.contexts.watched_socket(kind, "requester worker", on_news)
+                self.contexts.watched_socket(kind, "requester worker", on_change)
             }
             false => self.contexts.socket(kind),
         };

@@ -174,7 +174,7 @@ impl RequestCoordinator {
         log: &Logger,
     ) -> (Vec<Arc<PendingMessage>>, mpsc::UnboundedReceiver<Completed>) {
         let (sender, replies) = mpsc::unbounded_channel();
-        let reply_to = ReplyTo { sender, memory: self.memory.clone(), plain: !request.is_extended() };
+        let reply_to = ReplyTo { sender, memory: self.memory.clone(), article_format: !request.is_extended() };
         let now = Instant::now();
         let deadline = now + request.timeout_ms.map_or(self.timeout, Duration::from_millis);
         let make = |requester_id: &str| {
@@ -238,7 +238,7 @@ async fn refuse(request: &Request, sink: &Sink, code: ErrorCode, reason: &str) {
         true => Frame::Refused { request_id: Some(request_id), error: Problem { code, message: reason.to_owned() } },
         false => {
             let message = request.message(Uuid::new_v4().to_string(), String::new());
-            let reply = message.error(NO_RESPONDER, code, reason).plain();
+            let reply = message.error(NO_RESPONDER, code, reason).into_article_format();
             Frame::Set { request_id, replies: vec![reply] }
         }
     };

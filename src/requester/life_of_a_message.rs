@@ -67,7 +67,7 @@ impl Pool {
         let queues = WorkerQueues::new(size.subscribe(), QUEUE);
         let windows = (0..WORKERS).map(|index| InFlightWindow::new(queues.worker_queue(index))).collect();
         let (sender, replies) = mpsc::unbounded_channel();
-        let reply_to = ReplyTo { sender, memory: Arc::new(Memory::new(1 << 20)), plain: false };
+        let reply_to = ReplyTo { sender, memory: Arc::new(Memory::new(1 << 20)), article_format: false };
         Self { size, queues, windows, messages: vec![], replies, reply_to, status: status() }
     }
 

@@ -19,7 +19,7 @@ pub struct ReplyTo {
     pub sender: mpsc::UnboundedSender<Completed>,
     pub memory: Arc<Memory>,
     /// Send only the fields that the article's program has.
-    pub plain: bool,
+    pub article_format: bool,
 }
 
 /// The reply that ended a message.
@@ -108,7 +108,7 @@ impl PendingMessage {
     }
 
     fn json(&self, reply: Reply) -> String {
-        let reply = if self.reply_to.plain { reply.plain() } else { reply };
+        let reply = if self.reply_to.article_format { reply.into_article_format() } else { reply };
         // Infallible: a reply consists of texts, numbers and JSON values.
         serde_json::to_string(&reply).unwrap_or_default()
     }

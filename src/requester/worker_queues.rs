@@ -95,7 +95,7 @@ mod tests {
         status: &Arc<crate::runtime::InstanceStatus>,
     ) -> (Arc<PendingMessage>, mpsc::UnboundedReceiver<Completed>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let reply_to = ReplyTo { sender, memory: Arc::new(Memory::new(MEMORY)), plain: false };
+        let reply_to = ReplyTo { sender, memory: Arc::new(Memory::new(MEMORY)), article_format: false };
         let message = Message { message_id: format!("m{}", worker_queues.waiting()), ..Message::default() };
         let now = Instant::now();
         (PendingMessage::new(message, now, now + Duration::from_secs(1), reply_to, status.clone()), receiver)

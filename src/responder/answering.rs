@@ -141,7 +141,7 @@ impl Job {
     /// requester that reads them.
     fn stamped(&self, mut reply: Reply, service: Duration) -> Reply {
         if self.message.attempt.is_none() {
-            return reply.plain();
+            return reply.into_article_format();
         }
         let instance = &self.context.status.instance;
         reply.node = Some(instance.node.clone());
@@ -218,7 +218,7 @@ mod tests {
     #[tokio::test]
     async fn only_messages_with_attempt_get_the_optional_fields() {
         let (reply, answer) = answer(&message(""), Delay::NONE, 0).await;
-        assert_eq!((answer.outcome, reply.clone()), (Some(Outcome::Response), reply.plain()));
+        assert_eq!((answer.outcome, reply.clone()), (Some(Outcome::Response), reply.into_article_format()));
         let (reply, answer) = self::answer(&message(r#","attempt":1"#), Delay::NONE, 0).await;
         assert!(reply.node.is_some() && reply.service.is_some());
         assert_eq!(reply.timings.unwrap().service_us, Some(answer.service.as_micros() as u64));

@@ -13,8 +13,10 @@ use tokio::time::Instant;
 
 use super::BrokerAddress;
 use crate::runtime::InstanceStatus;
-use crate::runtime::zeromq::{Contexts, Frames, PeerEvent, PeerNews, Renewal, Socket, connect, poll_peer, renew};
-use crate::wire::{LEAVE, READY, RETURNED};
+use crate::runtime::zeromq::{
+    ConnectionChange, Contexts, Frames, PeerEvent, Renewal, Socket, connect, poll_peer, renew,
+};
+use crate::wire::{LEAVE, READY, RETURNED_MESSAGE};
 
 /// The result of [`BrokerConnections::poll_next`].
 pub enum FromBroker {
@@ -118,10 +120,10 @@ impl BrokerConnections {
             BrokerAddress::Inproc { .. } => self.contexts.inproc_socket(zmq::DEALER)?,
             BrokerAddress::Tcp(_) if self.monitors => {
                 let status = self.status.clone();
-                let told = move |address, news| match news {
+                let told = move |address, change| match change {
                     // Whether it is up the socket tells by itself, as those of the other workers do.
-                    PeerNews::Up | PeerNews::Lost => {}
-                    news => status.peer_news(address, news),
+                    ConnectionChange::Up | ConnectionChange::Lost => {}
+                    change => status.connection_change(address, change),
                 };
                 self.contexts.watched_socket(zmq::DEALER, "worker", told)?
             }
@@ -309,7 +311,7 @@ impl Connection {
         let _lock = dealer.map(|dealer| dealer.lock());
         while let Some(frames) = self.socket.try_recv()? {
             if let Taken::Message(ReplyTo { envelope: mut reply, .. }, message) = self.take(frames) {
-                reply.extend([returned(&message)?.into(), RETURNED.into()]);
+                reply.extend([returned(&message)?.into(), RETURNED_MESSAGE.into()]);
                 reply.extend(message);
                 self.socket.try_send(reply)?;
             }

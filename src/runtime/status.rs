@@ -10,7 +10,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::usage;
 use crate::runtime::telemetry::EventSink;
-use crate::runtime::zeromq::PeerNews;
+use crate::runtime::zeromq::ConnectionChange;
 use crate::wire::{
     Delay, Dispatch, Event, Faults, HopCounters, Instance, InstanceState, LedgerCounters, PeerView, Snapshot,
     WorkerState, WorkerView, now_ms,
@@ -198,22 +198,22 @@ impl InstanceStatus {
 
     /// Records that a connection to the address came up, or was lost (`false`).
     pub fn peer(&self, address: SocketAddr, connected: bool) {
-        self.peer_news(address, if connected { PeerNews::Up } else { PeerNews::Lost });
+        self.connection_change(address, if connected { ConnectionChange::Up } else { ConnectionChange::Lost });
     }
 
     /// Records a change of a connection to the address, or why the peer refused it.
-    pub fn peer_news(&self, address: SocketAddr, news: PeerNews) {
+    pub fn connection_change(&self, address: SocketAddr, change: ConnectionChange) {
         let mut peers = self.peers.lock();
-        if news == PeerNews::Up {
+        if change == ConnectionChange::Up {
             peers.entry(address).or_default();
         }
-        // Late news of an address that `forget_peer` removed are ignored.
+        // Late changes of an address that `forget_peer` removed are ignored.
         let Some(peer) = peers.get_mut(&address) else { return };
-        match news {
-            PeerNews::Up => (peer.up, peer.refusal) = (peer.up + 1, None),
-            PeerNews::Lost => peer.up = peer.up.saturating_sub(1),
-            PeerNews::Refused(reason) => peer.refusal = Some(reason.to_owned()),
-            PeerNews::Away => peer.refusal = None,
+        match change {
+            ConnectionChange::Up => (peer.up, peer.refusal) = (peer.up + 1, None),
+            ConnectionChange::Lost => peer.up = peer.up.saturating_sub(1),
+            ConnectionChange::Refused(reason) => peer.refusal = Some(reason.to_owned()),
+            ConnectionChange::Away => peer.refusal = None,
         }
     }
 

@@ -44,7 +44,7 @@ impl Feed {
         self.watched.load(Ordering::Relaxed)
     }
 
-    /// Says whether there is a dashboard.
+    /// Sets whether there is a dashboard.
     pub fn watch(&self, watched: bool) {
         self.watched.store(watched, Ordering::Relaxed);
     }

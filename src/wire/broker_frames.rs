@@ -65,7 +65,7 @@ pub const EXPIRED: &[u8] = b"swarmq-expired";
 
 /// The frame after a reply's JSON with which a worker that leaves a DEALER returns a message that it has not begun; the message's
 /// own frames follow. A broker without support for it passes the reply on, an error with the code `draining`.
-pub const RETURNED: &[u8] = b"swarmq-return";
+pub const RETURNED_MESSAGE: &[u8] = b"swarmq-return";
 
 /// The only frame with which a worker announces itself to a least-busy broker, as ready for one message. libzmq sends it for each
 /// new connection (ZMQ_PROBE_ROUTER). The broker's answer and the heartbeats of both sides are the same frame.
@@ -84,7 +84,7 @@ mod tests {
         let frame = DeliveryFrame { delivery_id: Uuid::from_u128(7), host: 1 << 40, deadline_us: u64::MAX, left_ms: 9 };
         let bytes = frame.encode();
         assert_eq!(DeliveryFrame::parse(&bytes), Some(frame));
-        for other in [&bytes[1..], &bytes[..bytes.len() - 1], b"", b"swarmq-delivery", RETURNED, EXPIRED] {
+        for other in [&bytes[1..], &bytes[..bytes.len() - 1], b"", b"swarmq-delivery", RETURNED_MESSAGE, EXPIRED] {
             assert_eq!(DeliveryFrame::parse(other), None, "{other:?}");
         }
     }

@@ -23,7 +23,8 @@ pub struct Ledger {
     pub late: u64,
     /// Messages sent again.
     pub retries: u64,
-    /// Messages that expired before a worker started on them; also counted in `timeouts`.
+    /// Messages whose deadline passed in a queue, at the broker, or before the end of their delay and task; also counted in
+    /// `timeouts`.
     pub expired: u64,
 }
 

@@ -122,6 +122,6 @@ mod tests {
         assert_eq!((reply.responder_id, reply.filename.as_deref()), (-1, None));
         assert_eq!(reply.body, "request: d5f2 timed out.");
         assert_eq!(reply.outcome(), Outcome::Timeout);
-        assert_eq!(reply.plain().outcome(), Outcome::Timeout);
+        assert_eq!(reply.into_article_format().outcome(), Outcome::Timeout);
     }
 }

@@ -24,7 +24,7 @@ mod topology;
 mod whole;
 mod work;
 
-pub use broker_frames::{BrokerStamp, DeliveryFrame, EXPIRED, LEAVE, READY, RETURNED};
+pub use broker_frames::{BrokerStamp, DeliveryFrame, EXPIRED, LEAVE, READY, RETURNED_MESSAGE};
 pub use control::{DispatchChoice, PoolSize, Stall};
 pub use delay::{Delay, DelayError, DelayShape};
 pub use event::{Event, LinkState, OutcomeCounts, RequestStatus, Sample};

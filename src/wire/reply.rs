@@ -228,7 +228,7 @@ impl Reply {
     }
 
     /// The reply without the fields that the article's program does not have; unknown fields stay.
-    pub fn plain(mut self) -> Self {
+    pub fn into_article_format(mut self) -> Self {
         self.code = None;
         self.detail = None;
         self.body_bytes = None;
@@ -278,7 +278,11 @@ mod tests {
             let error = serde_json::to_string(&reply.too_large(2_000, 1_000)).unwrap();
             assert!(error.len() < 1_000, "{error}");
         }
-        assert_eq!(short.plain().too_large(2_000, 1_000).code, None, "the article's program has no codes");
+        assert_eq!(
+            short.into_article_format().too_large(2_000, 1_000).code,
+            None,
+            "the article's program has no codes"
+        );
     }
 
     #[test]

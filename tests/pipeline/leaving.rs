@@ -253,7 +253,7 @@ async fn a_broker_that_leaves_answers_what_it_has_and_gets_nothing_new() {
         let life = Life::unsupervised(slot(&status));
         let worker = RequesterWorker::new(life, worker_queue.clone(), Arc::new(context)).start();
         let (sender, mut told) = mpsc::unbounded_channel();
-        let reply_to = ReplyTo { sender, memory, plain: false };
+        let reply_to = ReplyTo { sender, memory, article_format: false };
         let send = |id: &str| {
             let message = Message { message_id: id.into(), requested_at: now_ms(), ..Message::default() };
             let now = Instant::now();

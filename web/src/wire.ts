@@ -545,7 +545,7 @@ export interface Expected {
   /**
    * A message's mean wait in the requester, in milliseconds.
    */
-  laneWaitMs: number;
+  requesterWaitMs: number;
   /**
    * The offered load is above capacity.
    */
@@ -1215,7 +1215,8 @@ export interface Ledger {
   duplicates: number;
   errors: number;
   /**
-   * Messages that expired before a worker started on them; also counted in `timeouts`.
+   * Messages whose deadline passed in a queue, at the broker, or before the end of their delay and task; also counted in
+   * `timeouts`.
    */
   expired: number;
   inFlight: number;

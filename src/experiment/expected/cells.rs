@@ -59,7 +59,7 @@ pub struct Expected {
     /// The offered load is above capacity.
     pub saturated: bool,
     /// A message's mean wait in the requester, in milliseconds.
-    pub lane_wait_ms: f64,
+    pub requester_wait_ms: f64,
     /// A message's mean wait at the broker, in milliseconds.
     pub broker_wait_ms: f64,
     /// A message's mean service time, in milliseconds.
@@ -206,7 +206,7 @@ fn pooled(simulated: &[Expectation], service_ms: f64, plan: &Plan) -> Expected {
         utilisation: middle(&|one| one.utilisation),
         capacity_per_s: first.and_then(|first| first.capacity_per_s),
         saturated: simulated.iter().filter(|one| one.saturated).count() * 2 > simulated.len(),
-        lane_wait_ms: middle(&|one| one.lane_wait_ms),
+        requester_wait_ms: middle(&|one| one.requester_wait_ms),
         broker_wait_ms: middle(&|one| one.broker_wait_ms),
         service_ms,
         formulas: first.map(|first| first.formulas.iter().map(formula).collect()).unwrap_or_default(),

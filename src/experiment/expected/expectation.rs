@@ -33,7 +33,7 @@ pub struct Expectation {
     /// Latency of requests, until the last reply.
     pub latency: LatencySummary,
     /// A message's mean wait in the requester, for its worker.
-    pub lane_wait_ms: f64,
+    pub requester_wait_ms: f64,
     /// A message's mean wait at the broker, for a responder worker.
     pub broker_wait_ms: f64,
     /// Sum of both waits.
@@ -92,7 +92,7 @@ pub fn expect_load(
         requests_per_s: simulated.requests_per_s(),
         messages_per_s: simulated.messages_per_s(),
         latency,
-        lane_wait_ms: simulated.lane_wait_ms,
+        requester_wait_ms: simulated.requester_wait_ms,
         broker_wait_ms: simulated.broker_wait_ms,
         mean_wait_ms: simulated.mean_wait_ms(),
         utilisation: if busy.is_finite() { busy.clamp(0.0, 1.0) } else { 0.0 },

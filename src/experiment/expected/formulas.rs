@@ -101,7 +101,7 @@ impl Case<'_> {
 
     /// True if no message waited for its requester worker's window.
     fn has_room(&self) -> bool {
-        self.is_negligible(self.simulated.lane_wait_ms)
+        self.is_negligible(self.simulated.requester_wait_ms)
     }
 
     /// True if the brokers together act like one that sends to all workers round-robin.
@@ -149,16 +149,16 @@ impl Case<'_> {
     fn wait(&self) -> Candidate {
         let Arrivals::Poisson { rate } = self.scenario.arrivals else { return None };
         let (rate, mean, scv) = (rate / 1000.0, self.delay.average_ms(), self.delay.variability());
-        let (lanes, window) = (self.scenario.all_requester_workers(), self.scenario.window);
+        let (requester_workers, window) = (self.scenario.all_requester_workers(), self.scenario.window);
         let workers = self.scenario.all_responder_workers();
         let single = self.scenario.messages_per_request() == 1;
         // A requester worker with a window of 1, whose messages never wait at the broker, is a single server.
-        let is_lane_alone = window == 1
-            && (lanes == 1 || self.scenario.messages_per_request() == lanes)
+        let is_single_server = window == 1
+            && (requester_workers == 1 || self.scenario.messages_per_request() == requester_workers)
             && self.is_negligible(self.simulated.broker_wait_ms);
-        let (servers, in_turn) = if is_lane_alone || single && workers == 1 {
+        let (servers, in_turn) = if is_single_server || single && workers == 1 {
             (1, false)
-        } else if single && self.is_shared() && (self.has_room() || lanes == 1 && window >= workers) {
+        } else if single && self.is_shared() && (self.has_room() || requester_workers == 1 && window >= workers) {
             (workers, false)
         } else if single && self.is_in_turn() && self.has_room() {
             (workers, true)
@@ -245,8 +245,9 @@ mod tests {
 
     #[test]
     fn a_worker_that_sends_one_at_a_time_is_the_server_itself() {
-        let lanes = Scenario { window: 1, fan_out: FanOut::All, requests: 150_000, ..scenario(true, poisson(0.7, 1)) };
-        let expectation = expect_kind(&lanes, DelayShape::Uniform);
+        let requester_workers =
+            Scenario { window: 1, fan_out: FanOut::All, requests: 150_000, ..scenario(true, poisson(0.7, 1)) };
+        let expectation = expect_kind(&requester_workers, DelayShape::Uniform);
         assert_formula(&expectation, "M/G/1", 0.03);
         // The requester limits it to four messages at a time.
         assert_eq!(expectation.capacity_per_s, Some(2.0));

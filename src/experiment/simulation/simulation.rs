@@ -184,7 +184,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
             ended: self.now,
             instance,
             missing: queues.len(),
-            lane_wait: 0.0,
+            requester_wait: 0.0,
             broker_wait: 0.0,
             service: 0.0,
         });
@@ -210,7 +210,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
             self.queues.all[queue].turn = broker + 1;
             self.queues.all[queue].in_flight += 1;
             (message.broker, message.sent) = (broker, self.now);
-            self.calls[message.request].lane_wait += self.now - self.calls[message.request].arrived;
+            self.calls[message.request].requester_wait += self.now - self.calls[message.request].arrived;
             self.dispatch(message);
         }
     }

@@ -34,7 +34,7 @@ fn a_request_for_one_goes_to_the_least_loaded() {
     let burst = Scenario { arrivals: Arrivals::closed(5), requests: 5, ..scenario() };
     let simulated = simulate(&burst, || 100.0).unwrap();
     assert_eq!(simulated.latencies, [100.0, 100.0, 100.0, 100.0, 200.0]);
-    assert_eq!((simulated.lane_wait_ms, simulated.broker_wait_ms), (20.0, 0.0));
+    assert_eq!((simulated.requester_wait_ms, simulated.broker_wait_ms), (20.0, 0.0));
 }
 
 #[test]

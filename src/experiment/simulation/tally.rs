@@ -23,7 +23,7 @@ pub struct Simulated {
     /// When the last request was made.
     pub last_ms: f64,
     /// A message's mean wait in the requester.
-    pub lane_wait_ms: f64,
+    pub requester_wait_ms: f64,
     /// A message's mean wait at the broker and in its worker's queue.
     pub broker_wait_ms: f64,
     /// A message's mean service time.
@@ -52,7 +52,7 @@ impl Simulated {
 
     /// Mean wait of a message, in the requester and at the broker.
     pub fn mean_wait_ms(&self) -> f64 {
-        self.lane_wait_ms + self.broker_wait_ms
+        self.requester_wait_ms + self.broker_wait_ms
     }
 }
 
@@ -62,7 +62,7 @@ pub struct Call {
     pub ended: f64,
     pub instance: usize,
     pub missing: usize,
-    pub lane_wait: f64,
+    pub requester_wait: f64,
     pub broker_wait: f64,
     pub service: f64,
 }
@@ -130,7 +130,7 @@ pub fn summary(calls: &[Call], window: Window, sojourns: Latency, messages_per_r
         backlog: counted.iter().filter(|call| call.arrived >= middle).count().saturating_sub(ended_after(middle)),
         requests: calls.len(),
         last_ms: calls.last().map_or(0.0, |call| call.arrived),
-        lane_wait_ms: mean(|call| call.lane_wait),
+        requester_wait_ms: mean(|call| call.requester_wait),
         broker_wait_ms: mean(|call| call.broker_wait),
         service_ms: mean(|call| call.service),
     }
@@ -178,7 +178,7 @@ mod tests {
             prop_assert!(simulated.latencies.iter().zip(&slowest).all(|(latency, slowest)| *latency >= slowest - 1e-6));
             let time = simulated.span_ms * scenario.all_responder_workers() as f64;
             prop_assert!((-1e-6..=time + 1e-6).contains(&simulated.busy_ms));
-            prop_assert!(simulated.lane_wait_ms >= 0.0 && simulated.broker_wait_ms >= 0.0);
+            prop_assert!(simulated.requester_wait_ms >= 0.0 && simulated.broker_wait_ms >= 0.0);
             let served = services.iter().sum::<f64>() / services.len() as f64;
             prop_assert!((simulated.service_ms - served).abs() < 1e-6);
         }

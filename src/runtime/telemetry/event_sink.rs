@@ -118,7 +118,7 @@ impl EventSink {
         room
     }
 
-    /// Says whether there is one.
+    /// Sets whether there is a web instance in another process.
     pub fn hear_elsewhere(&self, heard: bool) {
         self.0.elsewhere.store(heard, Ordering::Relaxed);
     }

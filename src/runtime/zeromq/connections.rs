@@ -66,7 +66,7 @@ pub const CONNECTIONS: u16 =
 
 /// A change of an outgoing connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PeerNews {
+pub enum ConnectionChange {
     /// The handshake has succeeded.
     Up,
     /// A connection that was up is lost.
@@ -103,25 +103,25 @@ impl Connections {
     }
 
     /// Handles an event; returns the address and the change, if its connection's state has changed.
-    pub fn take(&mut self, message: &Told) -> Option<(SocketAddr, PeerNews)> {
+    pub fn take(&mut self, message: &Told) -> Option<(SocketAddr, ConnectionChange)> {
         let Told::Event { event, value, address: Some(address) } = *message else { return None };
         let before = self.phases.remove(&address);
-        let (phase, news) = match event {
+        let (phase, change) = match event {
             CONNECTED => (Some(Phase::Handshake), None),
-            HANDSHAKE_SUCCEEDED => (Some(Phase::Up), Some(PeerNews::Up)),
+            HANDSHAKE_SUCCEEDED => (Some(Phase::Up), Some(ConnectionChange::Up)),
             HANDSHAKE_FAILED_PROTOCOL | HANDSHAKE_FAILED_AUTH => match refusal(event, value, self.has_key) {
-                Some(reason) => (Some(Phase::Refused), Some(PeerNews::Refused(reason))),
+                Some(reason) => (Some(Phase::Refused), Some(ConnectionChange::Refused(reason))),
                 None => (before, None),
             },
-            DISCONNECTED if before == Some(Phase::Up) => (None, Some(PeerNews::Lost)),
-            DISCONNECTED if before == Some(Phase::Handshake) => (None, Some(PeerNews::Refused(NO_HANDSHAKE))),
-            CLOSED => (None, Some(PeerNews::Away)),
+            DISCONNECTED if before == Some(Phase::Up) => (None, Some(ConnectionChange::Lost)),
+            DISCONNECTED if before == Some(Phase::Handshake) => (None, Some(ConnectionChange::Refused(NO_HANDSHAKE))),
+            CLOSED => (None, Some(ConnectionChange::Away)),
             _ => (None, None),
         };
         if let Some(phase) = phase {
             self.phases.insert(address, phase);
         }
-        Some(address).zip(news)
+        Some(address).zip(change)
     }
 
     /// Call after the socket was closed. Returns the addresses whose connections were up.
@@ -145,26 +145,29 @@ mod tests {
     use super::*;
 
     /// The changes that a connection's events cause.
-    fn news<const N: usize>(events: [(u16, u32); N]) -> Vec<PeerNews> {
+    fn changes_of<const N: usize>(events: [(u16, u32); N]) -> Vec<ConnectionChange> {
         let address = SocketAddr::from(([10, 0, 0, 2], 5432));
         let mut connections = Connections::new(false);
         let event = |(event, value)| Told::Event { event, value, address: Some(address) };
-        events.into_iter().filter_map(|values| connections.take(&event(values)).map(|(_, news)| news)).collect()
+        events.into_iter().filter_map(|values| connections.take(&event(values)).map(|(_, change)| change)).collect()
     }
 
     #[test]
     fn a_connection_comes_up_and_is_lost_once() {
         let events = [(CONNECTED, 0), (HANDSHAKE_SUCCEEDED, 0), (DISCONNECTED, 0), (DISCONNECTED, 0)];
-        assert_eq!(news(events), [PeerNews::Up, PeerNews::Lost]);
-        assert_eq!(news([(CLOSED, 0), (CLOSED, 0)]), [PeerNews::Away, PeerNews::Away]);
+        assert_eq!(changes_of(events), [ConnectionChange::Up, ConnectionChange::Lost]);
+        assert_eq!(changes_of([(CLOSED, 0), (CLOSED, 0)]), [ConnectionChange::Away, ConnectionChange::Away]);
     }
 
     #[test]
     fn a_failed_handshake_is_reported_once_with_its_reason() {
         const MECHANISM_MISMATCH: u32 = 0x1100_0002;
-        let changes = news([(CONNECTED, 0), (HANDSHAKE_FAILED_PROTOCOL, MECHANISM_MISMATCH), (DISCONNECTED, 0)]);
-        assert!(matches!(changes[..], [PeerNews::Refused(reason)] if reason.contains("has a key")), "{changes:?}");
-        let changes = news([(CONNECTED, 0), (DISCONNECTED, 0), (CONNECTED, 0), (HANDSHAKE_SUCCEEDED, 0)]);
-        assert_eq!(changes, [PeerNews::Refused(NO_HANDSHAKE), PeerNews::Up]);
+        let changes = changes_of([(CONNECTED, 0), (HANDSHAKE_FAILED_PROTOCOL, MECHANISM_MISMATCH), (DISCONNECTED, 0)]);
+        assert!(
+            matches!(changes[..], [ConnectionChange::Refused(reason)] if reason.contains("has a key")),
+            "{changes:?}"
+        );
+        let changes = changes_of([(CONNECTED, 0), (DISCONNECTED, 0), (CONNECTED, 0), (HANDSHAKE_SUCCEEDED, 0)]);
+        assert_eq!(changes, [ConnectionChange::Refused(NO_HANDSHAKE), ConnectionChange::Up]);
     }
 }

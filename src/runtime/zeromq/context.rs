@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use slog::Logger;
 
 use super::{
-    CONNECTIONS, Connections, FRAME_OVERHEAD, PeerNews, REFUSALS, RefusalLog, RenewalPolicy, Told, bind_with,
+    CONNECTIONS, ConnectionChange, Connections, FRAME_OVERHEAD, REFUSALS, RefusalLog, RenewalPolicy, Told, bind_with,
     bound_unfinished, connect_with, context_for, monitor, refusal, set_tcp_user_timeout, start_authenticator, watch,
 };
 use crate::config::CurveKey;
@@ -78,7 +78,7 @@ impl Contexts {
         &self,
         kind: zmq::SocketType,
         here: &'static str,
-        mut told: impl FnMut(SocketAddr, PeerNews) + 'static,
+        mut told: impl FnMut(SocketAddr, ConnectionChange) + 'static,
     ) -> io::Result<zmq::Socket> {
         let (socket, events) = self.with_room(|context| {
             let socket = self.connecting(context.socket(kind)?)?;
@@ -89,13 +89,13 @@ impl Contexts {
         let mut refusals = RefusalLog::new(here, self.log.clone());
         watch(events, self.log.clone(), move |event| {
             if let Told::Closed = event {
-                connections.close().into_iter().for_each(|address| told(address, PeerNews::Lost));
+                connections.close().into_iter().for_each(|address| told(address, ConnectionChange::Lost));
             }
-            let Some((address, news)) = connections.take(&event) else { return };
-            if let PeerNews::Refused(reason) = news {
+            let Some((address, change)) = connections.take(&event) else { return };
+            if let ConnectionChange::Refused(reason) = change {
                 refusals.tell(reason, Some(address));
             }
-            told(address, news);
+            told(address, change);
         })?;
         Ok(socket)
     }

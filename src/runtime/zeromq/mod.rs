@@ -12,7 +12,7 @@ mod shared_dealer;
 mod socket;
 mod unfinished;
 
-pub use connections::PeerNews;
+pub use connections::ConnectionChange;
 use connections::{CONNECTIONS, Connections, Told, monitor, watch};
 pub use context::{Contexts, SocketOptions};
 use curve::{FRAME_OVERHEAD, REFUSALS, RefusalLog, bind_with, connect_with, refusal, start_authenticator};

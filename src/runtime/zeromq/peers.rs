@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{PeerNews, Renewal, RenewalPolicy, connect, endpoint, renew};
+use super::{ConnectionChange, Renewal, RenewalPolicy, connect, endpoint, renew};
 
 /// The addresses that a socket connects to. An address that discovery does not list any more is kept while its connection is
 /// up: a swarm removes a task from its DNS before it stops it, and replies may still be on their way.
@@ -65,9 +65,9 @@ impl Peers {
 }
 
 /// Updates the set of addresses whose connections are up.
-pub fn follow_up(up: &watch::Sender<BTreeSet<SocketAddr>>, address: SocketAddr, news: PeerNews) {
-    up.send_if_modified(|up| match news {
-        PeerNews::Up => up.insert(address),
+pub fn follow_up(up: &watch::Sender<BTreeSet<SocketAddr>>, address: SocketAddr, change: ConnectionChange) {
+    up.send_if_modified(|up| match change {
+        ConnectionChange::Up => up.insert(address),
         _ => up.remove(&address),
     });
 }

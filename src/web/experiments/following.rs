@@ -27,7 +27,7 @@ impl Drop for Following {
 
 impl Following {
     pub fn new(experiments: Arc<Experiments>) -> Self {
-        let reason = "a fault of the web tier ended it: its log has the reason".to_owned();
+        let reason = "the web tier failed and ended the experiment: its log says why".to_owned();
         Self { experiments, end: (ExperimentState::Failed, Some(reason)) }
     }
 

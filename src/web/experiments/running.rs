@@ -256,10 +256,10 @@ mod tests {
         SubmittedPlan { plan: "repetitions = 1".into(), name: "quick".into(), target: Target::Running }
     }
 
-    fn assert_failed_by_a_fault(view: Option<ExperimentView>) {
+    fn assert_failed(view: Option<ExperimentView>) {
         let view = view.unwrap();
         assert!(view.state == ExperimentState::Failed && view.ended_at.is_some(), "{view:?}");
-        assert!(view.reason.as_ref().unwrap().contains("a fault of the web tier"), "{view:?}");
+        assert!(view.reason.as_ref().unwrap().contains("the web tier failed"), "{view:?}");
     }
 
     #[actix_rt::test]
@@ -281,7 +281,7 @@ mod tests {
         assert!(experiments.start(&plan()).await.is_err(), "one runs");
         jobs.send(CrashChildren).await.unwrap();
         experiments.busy.subscribe().wait_for(|busy| !busy).await.unwrap();
-        assert_failed_by_a_fault(experiments.view());
+        assert_failed(experiments.view());
         let state = || fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
         while state().split(')').nth(1).is_some_and(|rest| !rest.starts_with(" Z")) {
             tokio::task::yield_now().await;
@@ -305,7 +305,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let experiments = experiments(dir.path(), "exec sleep 1000", &ended_supervisor());
         for _ in 0..2 {
-            assert_failed_by_a_fault(experiments.start(&plan()).await.ok());
+            assert_failed(experiments.start(&plan()).await.ok());
         }
         experiments.drain().await;
     }

@@ -89,7 +89,7 @@ async fn request(requests: Data<Requests>, answers: Data<Answers>) -> HttpRespon
             ApiError { problem: problem.clone(), request_id: Some(request_id) }.error_response()
         }
         _ => {
-            let replies: Vec<Reply> = ended.view.replies.iter().cloned().map(Reply::plain).collect();
+            let replies: Vec<Reply> = ended.view.replies.iter().cloned().map(Reply::into_article_format).collect();
             answers.json(&BTreeMap::from([(request_id, replies)])).unwrap_or_else(|error| error.error_response())
         }
     }

@@ -170,7 +170,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
 fn refusal(frame: &Frame) -> Option<String> {
     match frame {
         Frame::Refused { request_id: None, error } if error.code == ErrorCode::Overloaded => {
-            Some(format!("the requester says: {}", error.message))
+            Some(format!("the requester refused the connection: {}", error.message))
         }
         _ => None,
     }
@@ -217,7 +217,7 @@ mod tests {
         assert!(matches!(silent.probation(PROBATION).await, Ok(None)));
         let (mut peer, mut full) = connection(1_000);
         peer.write_all(NO_PLACE).await.unwrap();
-        assert_eq!(full.probation(PROBATION).await.unwrap_err(), "the requester says: no place");
+        assert_eq!(full.probation(PROBATION).await.unwrap_err(), "the requester refused the connection: no place");
         let (peer, mut closed) = connection(1_000);
         drop(peer);
         assert_eq!(closed.probation(PROBATION).await.unwrap_err(), "the requester closed the connection");
@@ -250,6 +250,9 @@ mod tests {
         let Ok(Came::Frame(frame)) = poll_fn(|cx| connection.poll(cx)).await else { panic!() };
         connection.note(&frame);
         assert!(!connection.was_of_use(Duration::from_secs(1)));
-        assert_eq!(poll_fn(|cx| connection.poll(cx)).await.unwrap_err(), "the requester says: no place");
+        assert_eq!(
+            poll_fn(|cx| connection.poll(cx)).await.unwrap_err(),
+            "the requester refused the connection: no place"
+        );
     }
 }

@@ -46,7 +46,7 @@ pub struct Links {
 /// The addresses of the requester tier have changed.
 struct AddressesChanged(BTreeSet<SocketAddr>);
 
-/// Whether connections shall be made: see [`LinkTable::wanted`].
+/// Whether the web tier is to be connected: see [`LinkTable::wanted`].
 pub struct Wanted(pub bool);
 
 impl Links {
@@ -56,7 +56,7 @@ impl Links {
         Self { context, known, wanted, life }
     }
 
-    /// Tells each link whether it is still wanted, and starts those that are missing.
+    /// Sets the goal of each link, and starts those that are missing.
     fn reconcile(&self, ctx: &mut Context<Self>) {
         let mut kept = self.context.kept.0.lock();
         for (address, link) in &*kept {

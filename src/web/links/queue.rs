@@ -54,7 +54,7 @@ pub struct LinkQueue {
 #[derive(Default)]
 struct Waiting {
     requests: VecDeque<QueuedRequest>,
-    /// The link, to be told when there is something again.
+    /// Gets a `Requested` when the first request is in the queue.
     link: Option<Recipient<Requested>>,
     closed: bool,
 }

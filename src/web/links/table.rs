@@ -62,10 +62,10 @@ struct Record {
     failure: Option<ConnectFailure>,
 }
 
-/// Every link, and whether there shall be any.
+/// The links of a web tier, and whether it is to be connected.
 pub struct LinkTable {
     records: Mutex<BTreeMap<SocketAddr, Record>>,
-    /// True when connections shall be made.
+    /// True while the web tier is to be connected.
     wanted: watch::Sender<bool>,
     /// Changes whenever a link's state does.
     changes: watch::Sender<u64>,
@@ -84,7 +84,7 @@ impl LinkTable {
         Self { records: Mutex::default(), wanted, changes, status, upstream, connect_timeout, tie_breaker }
     }
 
-    /// Whether connections shall be made.
+    /// Whether the web tier is to be connected.
     pub fn wanted(&self) -> watch::Receiver<bool> {
         self.wanted.subscribe()
     }
@@ -147,7 +147,7 @@ impl LinkTable {
         self.changes.subscribe()
     }
 
-    /// There is to be a link.
+    /// Adds a link, which is not connected yet.
     pub fn add(&self, queue: Arc<LinkQueue>) {
         let address = queue.address;
         let record = Record { queue, state: LinkState::Disconnected, reason: None, failure: None };
@@ -155,12 +155,12 @@ impl LinkTable {
         self.records.lock().insert(address, record);
     }
 
-    /// Whether there is to be a link.
+    /// True until the link to the address has left.
     pub fn has(&self, address: SocketAddr) -> bool {
         self.records.lock().contains_key(&address)
     }
 
-    /// A link has ended.
+    /// Removes a link that has ended.
     pub fn remove(&self, address: SocketAddr) {
         self.set(address, LinkState::Disconnected, None, None);
         self.records.lock().remove(&address);
@@ -168,7 +168,7 @@ impl LinkTable {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// A link's state has changed.
+    /// Sets a link's state, why it is in it, and why no connection could be made.
     pub fn set(&self, address: SocketAddr, state: LinkState, reason: Option<String>, failure: Option<ConnectFailure>) {
         if let Some(record) = self.records.lock().get_mut(&address) {
             let before = std::mem::replace(&mut record.state, state);

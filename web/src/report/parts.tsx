@@ -112,7 +112,7 @@ export function WhereTimeGoes({ report }: { report: Report }) {
       times[kind] ? [{ kind, size: times[kind], said: `${label} ${duration(times[kind])}` }] : [],
     );
   const expected = ({ expected: all }: CellSummary): Part[] =>
-    all ? parts({ queued: all.laneWaitMs, broker: all.brokerWaitMs, service: all.serviceMs }) : [];
+    all ? parts({ queued: all.requesterWaitMs, broker: all.brokerWaitMs, service: all.serviceMs }) : [];
   const sum = (all: Part[]): number => all.reduce((total, { size }) => total + size, 0);
   const most = Math.max(...cells.flatMap((cell) => [sum(parts(cell.hops)), sum(expected(cell))]));
   const scale = linear(0, most);
