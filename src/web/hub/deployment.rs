@@ -18,7 +18,7 @@ use super::{
 };
 use crate::experiment::expected::IdleExpectation;
 use crate::runtime::telemetry::{Report, TelemetryError, place};
-use crate::web::links::LinkTable;
+use crate::web::links::{LINK_ENDED, LinkTable};
 use crate::web::requests::{Requests, Shown};
 use crate::web::{Feed, Load, LoadView};
 use crate::wire::{
@@ -202,7 +202,7 @@ impl Deployment {
         // A link that was removed is shown once more, as disconnected.
         links.retain(|address, view| now.contains_key(address) || view.state != LinkState::Disconnected);
         let gone = links.keys().filter(|address| !now.contains_key(*address)).map(|address| {
-            let reason = "it was disconnected, or its address left the name".to_owned();
+            let reason = LINK_ENDED.to_owned();
             (address.clone(), LinkView { state: LinkState::Disconnected, reason: Some(reason) })
         });
         let gone: Vec<_> = gone.collect();

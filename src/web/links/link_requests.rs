@@ -4,7 +4,7 @@ use parking_lot::MutexGuard;
 use slog::{debug, info, warn};
 use tokio::time::Instant;
 
-use super::{Link, Pending, Phase};
+use super::{LINK_ENDED, Link, Pending, Phase};
 use crate::web::requests::PartOutcome;
 use crate::wire::{ErrorCode, Frame, LinkState, Problem};
 
@@ -89,13 +89,12 @@ impl Link {
     /// Ends the requests that wait or are under way, and leaves the table at last: a link in the table that dies has a
     /// successor.
     pub(super) fn leave(&mut self) {
-        let reason =
-            format!("the link to {} has ended: it was disconnected, or its address left the name", self.address);
-        self.context.table.set(self.address, LinkState::Disconnected, Some(reason.clone()), None);
+        self.context.table.set(self.address, LinkState::Disconnected, Some(LINK_ENDED.to_owned()), None);
         let mut pending = self.pending();
         self.queue.close().into_iter().for_each(|request| pending.hold(request));
         let ids = pending.ids();
         drop(pending);
+        let reason = format!("the link to {} has ended: {LINK_ENDED}", self.address);
         self.end(ids, &PartOutcome::Gone(reason));
         self.context.table.remove(self.address);
     }

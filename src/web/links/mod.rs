@@ -15,4 +15,4 @@ pub use links::{KeptLinks, Links, LinksContext};
 use queue::Pending;
 pub use queue::{LinkQueue, QueuedRequest};
 use table::LinkGoal;
-pub use table::{ConnectFailure, LinkTable};
+pub use table::{ConnectFailure, LINK_ENDED, LinkTable};

@@ -42,6 +42,9 @@ impl ConnectFailure {
     }
 }
 
+/// Why a link has ended.
+pub const LINK_ENDED: &str = "it was disconnected, or its address left the name";
+
 /// The desired state of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkGoal {
