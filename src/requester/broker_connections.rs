@@ -2,7 +2,9 @@
 //!
 //! libzmq does not report by which connection of a socket a message left. With a socket per broker, a lost connection identifies
 //! the messages to send again. With ZMQ_IMMEDIATE a socket is writable only while its peer is connected, so that the
-//! connection's state needs no monitor.
+//! connection's state needs no monitor. A connection that is lost and made again between two looks is not noticed: libzmq counts
+//! connections nowhere else, and a monitor for each socket would be two more sockets. Its messages wait for
+//! `requester.retry_after`.
 
 use std::collections::BTreeSet;
 use std::io;
