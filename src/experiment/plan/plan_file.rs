@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use super::{Combined, Factor, Located, MAX_TRIALS, OneEach, Order, Place, Plan, SourceMap, Tables, Target, combine};
+use crate::config::SECRETS;
 use crate::runtime::http::web_url;
 
 /// The plans that are part of the program, by name.
@@ -193,6 +194,12 @@ pub fn read_plan(name: &str, file: &str, text: &str, flags: &PlanFlags) -> Resul
         let Some((key, value)) = setting.split_once('=') else { return place.wrong("give KEY=VALUE") };
         settings.insert(key.trim().to_owned(), value.trim().to_owned());
     }
+    if let Some(key) = settings.keys().find(|key| SECRETS.contains(&key.as_str())) {
+        return places.whole(()).wrong(format!(
+            "{key} is a secret, and results and reports repeat a plan's settings: write it to a file, and give the file's path \
+             as {key}_file"
+        ));
+    }
     if !settings.is_empty() && target == Target::Running {
         return places.whole(()).wrong("the target `running` is already running: remove the plan's settings");
     }
@@ -288,6 +295,15 @@ mod tests {
         let plan = plan("[factors]\ndelay = [\"none\", \"fixed 1ms\"]\n[fixed]\nresponders = 8", &flags).unwrap();
         assert_eq!(plan.factors, [(Factor::Responders, vec!["1".to_owned(), "2".to_owned()])]);
         assert_eq!((plan.cells[0].setup.delay.average_ms(), plan.duration_ms, plan.seed), (5.0, 2_000, 9));
+    }
+
+    #[test]
+    fn secrets_do_not_get_into_results() {
+        for key in SECRETS {
+            let error =
+                plan("", &PlanFlags { settings: vec![format!("{key}=s3cret")], ..PlanFlags::default() }).unwrap_err();
+            assert!(error.contains(&format!("{key}_file")) && !error.contains("s3cret"), "{error}");
+        }
     }
 
     #[test]
