@@ -8,12 +8,14 @@ use swarmq::experiment::statistics::Metric;
 
 use crate::plan_of;
 
+type Load = (f64, f64, f64, std::ops::Range<u64>, [f64; 2]);
+
 /// Utilisations; seconds of warm-up for one worker, several times the relaxation time of M/M/1, `20 ms / (1 - sqrt(rho))^2`;
 /// messages of a trial, many times that; and plans' seeds, of which each simulates up to 25 trials, or 200,000 messages.
 ///
 /// The last figures are the largest standard errors that tell anything, as shares of the exact value: of one worker and of
 /// eight. At 0.3 of eight few messages wait.
-const LOADS: [(f64, f64, f64, std::ops::Range<u64>, [f64; 2]); 3] = [
+const LOADS: [Load; 3] = [
     (0.3, 5.0, 7_500.0, 1..2, [0.05, 0.15]),
     (0.7, 10.0, 7_500.0, 1..2, [0.05, 0.05]),
     (0.95, 120.0, 48_000.0, 1..5, [0.15, 0.15]),

@@ -252,11 +252,14 @@ impl Checked {
         let cells: Vec<usize> = (0..self.run.cells()).filter(has).collect();
         let points = self.run.load_points(&cells);
         let is_within = |share: f64, times: f64| share >= 0.95 && times <= 3.0;
-        let highest = |is: &dyn Fn(&(f64, [f64; 3], [f64; 3])) -> bool| points.iter().rposition(is);
-        let knee = highest(&|(_, share, times)| is_within(share[0], times[0])).unwrap();
+        // By the estimates (0), the lower (1) or upper (2) ends of both intervals.
+        let highest = |share: usize, times: usize| {
+            points.iter().rposition(|(_, shares, ratios)| is_within(shares[share], ratios[times]))
+        };
+        let knee = highest(0, 0).unwrap();
         assert_numbers(sustained, &[points[knee].0]);
-        let least = highest(&|(_, share, times)| is_within(share[1], times[2])).map(|at| points[at].0);
-        let most = points[highest(&|(_, share, times)| is_within(share[2], times[1])).unwrap()].0;
+        let least = highest(1, 2).map(|at| points[at].0);
+        let most = points[highest(2, 1).unwrap()].0;
         let capacity = self.run.capacity(cells[0]);
         let mut limits = vec![];
         if found[1].contains("by the intervals") {
