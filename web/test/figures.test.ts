@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { brief, duration, percent, rate, short } from '../src/format.ts';
-import { foldRates } from '../src/rates.ts';
-import { FRESH, loadFrom, requestFrom, type SendForm } from '../src/send-form.ts';
-import { NOTHING } from '../src/topology.ts';
+import { brief, duration, percent, rate, short } from '../src/ui/format.ts';
+import { foldRates } from '../src/domain/rates.ts';
+import { FRESH, loadFrom, requestFrom, type SendForm } from '../src/features/live/send-form.ts';
+import { NOTHING } from '../src/domain/topology.ts';
 import type { Event, Snapshot, Topology } from '../src/wire.ts';
 
 test('durations come in the unit that suits them', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { layOut, markAt, markCentre, type Panel } from '../src/picture/layout.ts';
-import { neighbour } from '../src/picture/neighbour.ts';
+import { layOut, markAt, markCentre, type Panel } from '../src/map/layout.ts';
+import { neighbour } from '../src/map/neighbour.ts';
 import type { InstanceView, Tier } from '../src/wire.ts';
 
 function instance(tier: Tier, node: string, slot: number, workers: number): InstanceView {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { ALL, matches, nodesOf } from '../src/filter.ts';
-import { foldRequests, outcomeOf, REQUESTS_KEPT, requestsFrom } from '../src/requests.ts';
+import { ALL, matches, nodesOf } from '../src/domain/filter.ts';
+import { foldRequests, outcomeOf, REQUESTS_KEPT, requestsFrom } from '../src/domain/requests.ts';
 import type { Event, Reply, RequestView } from '../src/wire.ts';
 
 // The server's tests run the same log.

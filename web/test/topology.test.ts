@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { foldTopology, forget, isBalanced, ledgerOf, linksOf, living, nameOf, NOTHING } from '../src/topology.ts';
+import { foldTopology, forget, isBalanced, ledgerOf, linksOf, living, nameOf, NOTHING } from '../src/domain/topology.ts';
 import type { Event, InstanceView, Topology } from '../src/wire.ts';
 
 interface Log {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { waterfall } from '../src/waterfall.ts';
+import { waterfall } from '../src/domain/waterfall.ts';
 import type { Reply, RequestView } from '../src/wire.ts';
 
 const request: RequestView = {

@@ -1,7 +1,7 @@
 /** A chart over the last minutes: uPlot, the theme's colours, and the figures in words beside it. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
-import { dark } from '../preferences.ts';
+import { dark } from '../state/preferences.ts';
 
 /** One curve. Dashes tell the curves apart where colours do not. */
 export interface Curve {

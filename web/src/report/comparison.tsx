@@ -1,6 +1,6 @@
 /** Two runs side by side. */
-import { plural } from '../format.ts';
-import { keysOf } from '../keys.ts';
+import { plural } from '../ui/format.ts';
+import { keysOf } from '../domain/keys.ts';
 import type { Comparison, Metric, Side } from '../wire.ts';
 import { METRICS, verdict } from './metrics.ts';
 import { compared, RatioChart } from './ratios.tsx';

@@ -1,5 +1,5 @@
 /** Row charts: measured against expected, pairs, where the time goes, who did the work, what it took. */
-import { brief, duration, percent } from '../format.ts';
+import { brief, duration, percent } from '../ui/format.ts';
 import type { CellSummary, Estimate, Hop, Metric, Report, UsageSummary } from '../wire.ts';
 import { bytes, METRICS, times } from './metrics.ts';
 import { compared, RatioChart } from './ratios.tsx';

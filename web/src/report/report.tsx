@@ -1,7 +1,7 @@
 /** The report of a run: what it shows, first in words, then in charts, then in every figure. */
-import { Fact, Facts } from '../facts.tsx';
-import { plural } from '../format.ts';
-import { keysOf } from '../keys.ts';
+import { Fact, Facts } from '../ui/facts.tsx';
+import { plural } from '../ui/format.ts';
+import { keysOf } from '../domain/keys.ts';
 import type { Delay, Plan, Report, Setup } from '../wire.ts';
 import { Curves, Knees } from './curves.tsx';
 import { HeatMaps } from './heat-map.tsx';

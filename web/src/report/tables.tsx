@@ -1,6 +1,6 @@
 /** All figures as tables, what went wrong, and what it was measured on. */
-import { Facts } from '../facts.tsx';
-import { count, percent, rate } from '../format.ts';
+import { Facts } from '../ui/facts.tsx';
+import { count, percent, rate } from '../ui/format.ts';
 import type { CellSummary, Environment, Estimate, Figure, Formula, Metric, Plan, Report } from '../wire.ts';
 import { bytes, METRICS, spread } from './metrics.ts';
 import { cellName } from './shape.ts';

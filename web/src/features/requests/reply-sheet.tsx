@@ -1,0 +1,132 @@
+/** All that is known of one message and its reply. */
+import { readRequest } from '../../transport/api.ts';
+import { Fact, Facts } from '../../ui/facts.tsx';
+import { clock, count, duration } from '../../ui/format.ts';
+import { outcomeOf } from '../../domain/requests.ts';
+import { remember, requests } from '../../state/store.ts';
+import { STRETCH_TITLES } from '../../domain/waterfall.ts';
+import type { Reply, Timings } from '../../wire.ts';
+import { useAction } from '../../ui/action.tsx';
+import { Copy } from '../../ui/copy.tsx';
+import { Sheet } from '../../ui/sheet.tsx';
+
+const TIMES: [keyof Timings, string][] = [
+  ['queuedUs', STRETCH_TITLES.queued],
+  ['wireUs', 'on the wire, both ways'],
+  ['brokerUs', STRETCH_TITLES.broker],
+  ['serviceUs', STRETCH_TITLES.service],
+  ['totalUs', 'in all'],
+];
+
+/** The sheet of a message; it fills as the reply arrives. */
+export function ReplySheet({ requestId, messageId }: { requestId: string; messageId: string }) {
+  const request = requests.value.get(requestId);
+  const message = request?.messages.find((known) => known.messageId === messageId);
+  const reply = request?.replies.find((known) => known.messageId === messageId);
+  const unanswered = request?.status === 'pending' ? 'pending' : 'untold';
+  const state = reply ? outcomeOf(reply) : message?.lost !== undefined ? 'lost' : unanswered;
+  const heading = {
+    response: 'Response',
+    error: 'Error',
+    timeout: 'Timeout',
+    lost: 'Lost message',
+    pending: 'Waiting for the reply',
+    untold: 'Reply left out',
+  };
+  return (
+    <Sheet title={heading[state]} subtitle={reply && `after ${duration(reply.respondedAt - reply.requestedAt)}`}>
+      <Facts>
+        <Id name="Request id" value={requestId} />
+        <Id name="Message id" value={messageId} />
+        {message && <Id name="Requester id" value={message.requesterId} />}
+        {message && <Fact name="Requester">{message.instance}</Fact>}
+        {message?.lost !== undefined && <Fact name="Lost">{message.lost}</Fact>}
+        {reply && <ReplyFacts reply={reply} promised={message !== undefined} />}
+      </Facts>
+      {state === 'untold' && (
+        <p>
+          Too much happened at once for the page to be told all. <LoadWhole requestId={requestId} what="Load the reply" />
+        </p>
+      )}
+      {reply && <Content reply={reply} />}
+    </Sheet>
+  );
+}
+
+/** What was answered. Of a long body the page has the beginning until the whole is asked for. */
+function Content({ reply }: { reply: Reply }) {
+  return (
+    <>
+      <h3>
+        Content <Copy text={reply.body} label="the content" />
+      </h3>
+      {reply.bodyBytes !== undefined && (
+        <p>
+          The first {count(reply.body.length)} characters of {count(reply.bodyBytes)} bytes.{' '}
+          <LoadWhole requestId={reply.requestId} what="Load the whole" />
+        </p>
+      )}
+      <pre class="content" tabIndex={0}>
+        {reply.body || '(empty)'}
+      </pre>
+      <p>
+        <Copy text={JSON.stringify(reply, null, 2)} label="the whole reply as JSON" /> the whole reply as JSON
+      </p>
+    </>
+  );
+}
+
+/** Asks the API for what the page was not told. */
+function LoadWhole({ requestId, what }: { requestId: string; what: string }) {
+  const action = useAction();
+  const load = (): Promise<void> => action.run(async () => (remember(await readRequest(requestId)), ''));
+  return (
+    <>
+      <button type="button" class="link" disabled={action.busy} onClick={load}>
+        {what}
+      </button>{' '}
+      <span class="is-problem" role="status">
+        {action.problem}
+      </span>
+    </>
+  );
+}
+
+function ReplyFacts({ reply, promised }: { reply: Reply; promised: boolean }) {
+  return (
+    <>
+      {!promised && <Id name="Requester id" value={reply.requesterId} />}
+      {reply.responderId === -1 ? (
+        <Fact name="Responder id">none answered</Fact>
+      ) : (
+        <Id name="Responder id" value={String(reply.responderId)} />
+      )}
+      {reply.node && <Fact name="Node">{reply.node}</Fact>}
+      {reply.service && <Fact name="Service">{reply.slot ? `${reply.service}.${reply.slot}` : reply.service}</Fact>}
+      {reply.task && <Fact name="Task">{reply.task}</Fact>}
+      {reply.filename && <Fact name="File">{reply.filename}</Fact>}
+      {reply.code && <Fact name="Code">{reply.code}</Fact>}
+      {reply.detail && <Fact name="Detail">{reply.detail}</Fact>}
+      {reply.attempt !== undefined && reply.attempt > 1 && <Fact name="Attempt">{reply.attempt}</Fact>}
+      <Fact name="Sent">{clock(reply.requestedAt)}</Fact>
+      <Fact name="Answered">{clock(reply.respondedAt)}</Fact>
+      <Fact name="Delay">{duration(reply.respondedAt - reply.requestedAt)}</Fact>
+      {TIMES.map(([key, title]) => {
+        const us = reply.timings?.[key];
+        return us === undefined ? null : (
+          <Fact key={key} name={title}>
+            {duration(us / 1_000)}
+          </Fact>
+        );
+      })}
+    </>
+  );
+}
+
+function Id({ name, value }: { name: string; value: string }) {
+  return (
+    <Fact name={name}>
+      <code>{value}</code> <Copy text={value} label={`the ${name.toLowerCase()}`} />
+    </Fact>
+  );
+}

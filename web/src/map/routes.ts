@@ -1,0 +1,56 @@
+/** Which instance passes messages to which, and how many: the links of the picture. */
+import type { Rates } from '../domain/rates.ts';
+import { linksOf, living } from '../domain/topology.ts';
+import type { InstanceView, Topology } from '../wire.ts';
+
+/** A link between two instances of neighbouring tiers. */
+export interface Route {
+  from: string;
+  to: string;
+  up: boolean;
+  /** Messages a second. */
+  perS: number;
+}
+
+/** The links between the living instances, with what flows over them. */
+export function routesOf(topology: Topology, rates: Rates): Route[] {
+  const [webs, requesters, brokers, responders] = (['web', 'requester', 'broker', 'responder'] as const).map((tier) =>
+    living(topology, tier),
+  ) as [InstanceView[], InstanceView[], InstanceView[], InstanceView[]];
+  const linked = linksOf(topology).some((link) => link.state === 'connected');
+  const brokered = (requester: InstanceView): boolean => requester.peers.some((peer) => peer.connected);
+  return [
+    ...cross(webs, requesters, rates, () => linked),
+    ...cross(requesters, brokers, rates, brokered),
+    ...responders.flatMap((responder) => cross(brokersOf(responder, brokers), [responder], rates, () => true)),
+  ];
+}
+
+/** The brokers that give a responder its messages: the one in its own process, or else every one. */
+export function brokersOf(responder: InstanceView, brokers: readonly InstanceView[]): InstanceView[] {
+  const { node, pid } = responder.instance;
+  const own = brokers.filter((broker) => broker.instance.node === node && broker.instance.pid === pid);
+  return own.length > 0 ? own : [...brokers];
+}
+
+/**
+ * Every one of `from` with every one of `to`. Instances count their messages, not by peer: a link's share is taken as
+ * that of both its ends, which is what rotation over the peers gives.
+ */
+function cross(
+  from: readonly InstanceView[],
+  to: readonly InstanceView[],
+  rates: Rates,
+  up: (from: InstanceView, to: InstanceView) => boolean,
+): Route[] {
+  const rateOf = (view: InstanceView): number => rates[view.instance.id] ?? 0;
+  const total = from.reduce((sum, view) => sum + rateOf(view), 0);
+  return from.flatMap((source) =>
+    to.map((target) => ({
+      from: source.instance.id,
+      to: target.instance.id,
+      up: up(source, target),
+      perS: total > 0 ? (rateOf(target) * rateOf(source)) / total : 0,
+    })),
+  );
+}
