@@ -31,13 +31,16 @@ export async function openPage(browser, url, { route = '/', prepare, ...options 
   page.on('pageerror', (error) => errors.push(error.stack));
   await prepare?.(page);
   await page.goto(`${url}/#${route}`);
-  await page.locator('.connection.is-open').waitFor();
+  await connected(page);
   page.finish = async () => {
     await context.close();
     assert.deepEqual(errors, []);
   };
   return page;
 }
+
+/** Waits until the page shows what the server sends. */
+export const connected = (page) => page.getByRole('status').filter({ hasText: /^Connected$/ }).waitFor();
 
 /** Enters the control token. */
 export async function permit(page, token) {

@@ -1,6 +1,7 @@
 // The WebSocket: lost, late, and what it must never lead to.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { connected } from './browser.mjs';
 import { startProgram } from './program.mjs';
 import { useSite } from './site.mjs';
 
@@ -17,7 +18,7 @@ test(
     await page.getByText('The connection to the server is lost').waitFor();
     assert.match(await page.title(), /Connection lost/);
     site.program = await startProgram(port);
-    await page.locator('.connection.is-open').waitFor();
+    await connected(page);
     await page.locator('.banner').waitFor({ state: 'detached' });
     await page.locator('.links .is-connected').first().waitFor();
     await page.getByRole('button', { name: 'Send request' }).click();
@@ -56,7 +57,7 @@ test('a page that missed something starts over with a snapshot', { timeout: 60_0
   const page = await site.open({ prepare });
   await page.evaluate(() => (window.sameDocument = true));
   await startedOver;
-  await page.locator('.connection.is-open').waitFor();
+  await connected(page);
   await page.getByRole('button', { name: 'Send request' }).click();
   await page.locator('.live-latest .request.is-complete').first().waitFor();
   assert.ok(await page.evaluate(() => window.sameDocument));

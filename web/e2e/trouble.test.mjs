@@ -143,7 +143,11 @@ test('delay and dispatch are changed', async () => {
   await delay.getByLabel('Mean, ms').fill('40');
   await delay.getByRole('button', { name: 'Apply' }).click();
   await delay.getByText('The delay is set on every responder').waitFor();
-  await page.getByText('Least busy').click();
+  const dispatch = page.getByRole('region', { name: 'Dispatch' });
+  await dispatch.getByText('Least busy').click();
+  // Nothing is changed by a choice alone.
+  assert.ok(await dispatch.getByRole('button', { name: 'Apply' }).isEnabled());
+  await dispatch.getByRole('button', { name: 'Apply' }).click();
   await page.getByText('The dispatch is set on every broker').waitFor();
   await page.getByLabel('Least busy').and(page.locator(':checked')).waitFor({ state: 'attached' });
   await endsWith(page, '3 responses');

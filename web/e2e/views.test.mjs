@@ -1,7 +1,7 @@
 // What the views show, and what is remembered.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { permit } from './browser.mjs';
+import { connected, permit } from './browser.mjs';
 import { TOKEN } from './program.mjs';
 import { useSite } from './site.mjs';
 
@@ -86,7 +86,7 @@ test('the theme is chosen, and remembered', async () => {
   const light = await ground();
   assert.notEqual(light, dark);
   await page.reload();
-  await page.locator('.connection.is-open').waitFor();
+  await connected(page);
   assert.equal(await ground(), light);
   await page.getByLabel('Theme').selectOption('dark');
   assert.equal(await ground(), dark);

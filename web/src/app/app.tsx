@@ -1,22 +1,28 @@
 /** The frame around the views: navigation, connection, theme, and the sheet for details. */
-import { effect } from '@preact/signals';
-import { theme, type Theme } from '../state/preferences.ts';
-import { selection } from '../state/selection.ts';
-import { connection, version } from '../state/store.ts';
-import { pageTitle } from './title.ts';
-import { ConnectionBanner, ConnectionMark, ReloadBanner } from './connection.tsx';
+import { computed, effect } from '@preact/signals';
+import { useLayoutEffect } from 'preact/hooks';
 import { InstanceSheet } from '../features/live/instance-sheet.tsx';
-import { view, VIEWS } from './views.ts';
 import { ReplySheet } from '../features/requests/reply-sheet.tsx';
+import { linkTo } from '../domain/address.ts';
+import { connection } from '../state/connection.ts';
+import { lastScroll, linkToLast, sheet } from '../state/route.ts';
+import { version } from '../state/store.ts';
+import { theme, type Theme } from '../ui/theme.ts';
+import { ConnectionBanner, ConnectionMark, ReloadBanner } from './connection.tsx';
+import { ReplayBar } from './replay-bar.tsx';
+import { pageTitle } from './title.ts';
+import { view, VIEWS } from './views.ts';
 
+// Computed first, so that the browser is given a title only when it is another.
+const title = computed(pageTitle);
 effect(() => {
-  document.title = pageTitle();
+  document.title = title.value;
 });
 
 /** The whole page. */
 export function App() {
-  const { Page, title } = view.value;
-  const opened = selection.value;
+  const { name, Page, title: heading } = view.value;
+  useLayoutEffect(() => scrollTo(0, lastScroll(name)), [name]);
   return (
     <>
       <a class="skip" href="#main" onClick={skipToMain}>
@@ -26,7 +32,11 @@ export function App() {
         <Logo />
         <nav class="views" aria-label="Views">
           {VIEWS.map((one) => (
-            <a key={one.path} href={`#${one.path}`} aria-current={one === view.value ? 'page' : undefined}>
+            <a
+              key={one.name}
+              href={one === view.value ? linkTo({ view: one.name }) : linkToLast(one.name)}
+              aria-current={one === view.value ? 'page' : undefined}
+            >
               {one.title}
             </a>
           ))}
@@ -36,13 +46,23 @@ export function App() {
       </header>
       <ConnectionBanner />
       <ReloadBanner />
+      <ReplayBar />
       <main id="main" tabIndex={-1} class={connection.value.state === 'lost' ? 'stale' : undefined}>
-        <h1 class="unseen">{title}</h1>
+        <h1 class="unseen">{heading}</h1>
         <Page />
       </main>
-      {opened?.kind === 'message' && <ReplySheet requestId={opened.requestId} messageId={opened.messageId} />}
-      {opened?.kind === 'instance' && <InstanceSheet id={opened.id} />}
+      <OpenSheet />
     </>
+  );
+}
+
+function OpenSheet() {
+  const opened = sheet.value;
+  if (!opened) return null;
+  return 'instance' in opened ? (
+    <InstanceSheet key={opened.instance} id={opened.instance} />
+  ) : (
+    <ReplySheet key={opened.message} requestId={opened.request} messageId={opened.message} />
   );
 }
 

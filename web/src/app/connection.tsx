@@ -1,10 +1,10 @@
 /** How the page stands with the server, and the way back when it is lost or updated. */
-import { useEffect, useState } from 'preact/hooks';
+import { clock } from '../state/clock.ts';
+import { connection, reconnect, replayProblem } from '../state/connection.ts';
+import { failure } from '../state/store.ts';
 import { reloadOffered } from './reload.ts';
-import { connect } from '../transport/live.ts';
-import { connection } from '../state/store.ts';
 
-const WORDS = { connecting: 'Connecting', open: 'Connected', lost: 'Lost' };
+const WORDS = { connecting: 'Connecting', open: 'Connected', lost: 'Lost', replay: 'Recording' };
 
 /** A mark in the header. */
 export function ConnectionMark() {
@@ -27,15 +27,28 @@ export function ConnectionBanner() {
       <span>
         What you see is the last known state. <Countdown to={now.retryAt} />
       </span>
-      <button type="button" onClick={connect}>
+      <button type="button" onClick={reconnect}>
         Try now
       </button>
     </div>
   );
 }
 
-/** Says that the page is of another version than its server. */
+/** Says that the page and what it is sent do not fit, and how to go on. */
 export function ReloadBanner() {
+  if (replayProblem.value || failure.value) {
+    return (
+      <div class="banner" role="alert">
+        <strong>
+          {replayProblem.value ? 'The recording can’t be played.' : 'The page could not take in what it was sent.'}
+        </strong>
+        <span>{replayProblem.value || `What you see may be out of date: ${failure.value}`}</span>
+        <button type="button" onClick={() => location.reload()}>
+          Reload
+        </button>
+      </div>
+    );
+  }
   if (!reloadOffered.value) return null;
   return (
     <div class="banner" role="status">
@@ -49,11 +62,7 @@ export function ReloadBanner() {
 }
 
 function Countdown({ to }: { to: number }) {
-  const [left, setLeft] = useState(to - Date.now());
-  useEffect(() => {
-    const timer = setInterval(() => setLeft(to - Date.now()), 200);
-    return () => clearInterval(timer);
-  }, [to]);
+  const left = to - clock.tenths.value;
   // Read once, not counted down aloud.
   return <span aria-hidden="true">{left > 900 ? `Next attempt in ${Math.ceil(left / 1_000)} s.` : 'Trying…'}</span>;
 }

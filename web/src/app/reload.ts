@@ -1,5 +1,7 @@
 /** Reloads a page that is older than its server, but not while somebody types. */
-import { signal } from '@preact/signals';
+import { effect, signal } from '@preact/signals';
+import { connection } from '../state/connection.ts';
+import { servedPage } from '../state/store.ts';
 import { THIS_PAGE, updateFor } from './update.ts';
 
 /** The server serves another page than this one, and the person may reload. */
@@ -17,8 +19,14 @@ addEventListener('submit', () => {
   unsent = false;
 });
 
-/** Compares this page with the one that the server serves. */
-export function comparePages(served: string | null): void {
+/** Compares this page with the one that the server serves, each time the page is connected. */
+export function followServer(): void {
+  effect(() => {
+    if (connection.value.state === 'open') comparePages(servedPage.value);
+  });
+}
+
+function comparePages(served: string | null): void {
   const isTyping = unsent || document.activeElement?.matches(FIELDS) === true;
   const before = reloadedFor();
   const update = updateFor(THIS_PAGE, served, before, isTyping);

@@ -1,9 +1,13 @@
 /** Which requests are shown. */
+import type { RequestView, Topology } from '../wire.ts';
 import { outcomeOf } from './requests.ts';
-import type { RequestView } from '../wire.ts';
+import { inNaturalOrder } from './topology.ts';
+
+/** The outcomes that can be asked for. */
+export const OUTCOMES = ['pending', 'response', 'error', 'timeout'] as const;
 
 export interface Filter {
-  outcome: '' | 'pending' | 'response' | 'error' | 'timeout';
+  outcome: '' | (typeof OUTCOMES)[number];
   node: string;
   /** Part of a requester's or responder's id. */
   worker: string;
@@ -29,9 +33,12 @@ export function matches(request: RequestView, { outcome, node, worker }: Filter)
   );
 }
 
-/** The nodes that have replied, in order. */
-export function nodesOf(requests: Iterable<RequestView>): string[] {
-  const nodes = new Set<string>();
-  for (const { replies } of requests) for (const { node } of replies) if (node) nodes.add(node);
-  return [...nodes].sort(new Intl.Collator('en', { numeric: true }).compare);
+/** The filter that an address asks for. */
+export function filterFrom({ outcome, node = '', worker = '' }: Readonly<Record<string, string>>): Filter {
+  return { outcome: OUTCOMES.find((one) => one === outcome) ?? '', node, worker };
+}
+
+/** The nodes of all instances, in order. */
+export function nodesOf({ instances }: Topology): string[] {
+  return [...new Set(Object.values(instances).map(({ instance }) => instance.node))].sort(inNaturalOrder);
 }

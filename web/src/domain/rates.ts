@@ -1,34 +1,53 @@
-/** Messages a second through each instance, from the differences between its snapshots. */
-import type { Event, Topology } from '../wire.ts';
+/** Messages a second through each instance, from the counts of its snapshots. */
+import type { InstanceView, Topology } from '../wire.ts';
 
-/** Messages a second, by instance id. */
-export type Rates = Readonly<Record<string, number>>;
+/** The latest measurement of one instance. */
+export interface Measured {
+  /** Messages a second. */
+  perS: number;
+  /** What the instance had sent at `at`: where the next measurement begins. */
+  sent: number;
+  /** By the instance's own clock, in milliseconds: since its start, or since the epoch from versions that send no uptime. */
+  at: number;
+}
 
-/** Share of a new figure in the shown one: enough to follow within a second, without flicker. */
+/** Measurements by instance id. */
+export type Rates = Readonly<Record<string, Measured>>;
+
+/** Over less time than this a few messages would be a high rate; instances send their state twice a second. */
+const SHORTEST_MS = 400;
+
+/** Share of a new figure in the shown one: it follows within a second, without flicker. */
 const FRESH = 0.5;
 
-/** Below this a rate is nothing: the tail of the smoothing. */
+/** Below this a rate is shown as zero: the rest of the smoothing. */
 const NEGLIGIBLE = 0.05;
 
-/** Takes in the snapshots among the events; `before` is the topology before these events. */
-export function foldRates(rates: Rates, before: Topology, events: readonly Event[]): Rates {
-  let next: Record<string, number> | undefined;
-  for (const event of events) {
-    if (event.type === 'instance-gone') {
-      next ??= { ...rates };
-      delete next[event.id];
-    }
-    if (event.type !== 'instance') continue;
-    const { instance, at, ledger } = event.snapshot;
-    const last = before.instances[instance.id];
-    if (!last || at <= last.at) continue;
-    const measured = (Math.max(0, ledger.sent - last.ledger.sent) * 1_000) / (at - last.at);
-    const old = (next ?? rates)[instance.id] ?? 0;
-    const smooth = old + (measured - old) * FRESH;
-    const rate = smooth < NEGLIGIBLE ? 0 : smooth;
-    if (rate === old) continue;
-    next ??= { ...rates };
-    next[instance.id] = rate;
+/** Measures the instances whose snapshots are new; those that are gone or unknown have no rate. */
+export function foldRates(rates: Rates, { instances }: Topology): Rates {
+  let hasChanged = false;
+  const next: Record<string, Measured> = {};
+  for (const id in instances) {
+    const view = instances[id];
+    if (!view || view.state === 'gone') continue;
+    const last = rates[id];
+    const measured = measure(view, last);
+    hasChanged ||= measured !== last;
+    next[id] = measured;
   }
-  return next ?? rates;
+  return hasChanged || Object.keys(rates).length !== Object.keys(next).length ? next : rates;
 }
+
+function measure({ uptimeMs, at: wall, ledger: { sent } }: InstanceView, last: Measured | undefined): Measured {
+  const at = uptimeMs ?? wall;
+  // Counts fall and clocks go back only where another process has taken the id.
+  if (!last || at < last.at || sent < last.sent) return { perS: 0, sent, at };
+  if (at - last.at < SHORTEST_MS) return last;
+  const fresh = ((sent - last.sent) * 1_000) / (at - last.at);
+  const isFirst = last.perS === 0;
+  const smooth = isFirst ? fresh : last.perS + (fresh - last.perS) * FRESH;
+  return { perS: smooth < NEGLIGIBLE ? 0 : smooth, sent, at };
+}
+
+/** Messages a second through an instance; zero while nothing is measured. */
+export const rateOf = (rates: Rates, id: string): number => rates[id]?.perS ?? 0;

@@ -1,10 +1,10 @@
-/** The latest requests as a fold of events: the same as the server's (`src/wire/request_view.rs`). */
-import type { Event, OutcomeCounts, Reply, RequestView } from '../wire.ts';
+/** The latest requests as a fold of events, with the same result as the server's (`src/wire/request_fold.rs`). */
+import type { Event, Reply, RequestView } from '../wire.ts';
 
 /** How one message ended. */
 export type Outcome = 'response' | 'error' | 'timeout';
 
-/** How many requests the page remembers. */
+/** How many requests are kept where the server does not say how many it keeps. */
 export const REQUESTS_KEPT = 1_000;
 
 /** The latest requests by id, oldest first. */
@@ -16,71 +16,109 @@ export function requestsFrom(views: readonly RequestView[]): Requests {
 }
 
 /** Takes events in; those of requests that are not known (any more) change nothing. */
-export function foldRequests(requests: Requests, events: readonly Event[]): Requests {
+export function foldRequests(requests: Requests, events: readonly Event[], kept = REQUESTS_KEPT): Requests {
   let next: Map<string, RequestView> | undefined;
+  /** The requests that these events change, each copied once. */
+  const drafts = new Map<string, Draft>();
   for (const event of events) {
     const id = event.type === 'reply' ? event.reply.requestId : 'requestId' in event ? event.requestId : undefined;
     if (id === undefined) continue;
     const known = (next ?? requests).get(id);
-    const view = known ? step(known, event) : begin(event);
-    if (!view || view === known) continue;
+    if (event.type === 'request' ? known : !known) continue;
     next ??= new Map(requests);
-    next.set(id, view);
-    const oldest = next.keys().next();
-    if (next.size > REQUESTS_KEPT && !oldest.done) next.delete(oldest.value);
+    let draft = drafts.get(id);
+    if (!draft) drafts.set(id, (draft = new Draft(known ? { ...known } : begin(event as RequestEvent))));
+    draft.apply(event);
+    if (next.get(id) !== draft.view) next.set(id, draft.view);
+  }
+  for (const oldest of next?.keys() ?? []) {
+    if ((next?.size ?? 0) <= kept) break;
+    next?.delete(oldest);
   }
   return next ?? requests;
 }
 
-function begin(event: Event): RequestView | undefined {
-  if (event.type !== 'request') return undefined;
-  const { requestId, at, task, fanOut, timeoutMs, links } = event;
+type RequestEvent = Extract<Event, { type: 'request' }>;
+
+function begin({ requestId, at, task, fanOut, timeoutMs, links }: RequestEvent): RequestView {
   const counts = { responses: 0, errors: 0, timeouts: 0 };
   return { requestId, at, task, fanOut, timeoutMs, links, status: 'pending', messages: [], replies: [], counts };
 }
 
-/** The first batch after a snapshot may tell again what the snapshot had: a message or a reply counts once. */
-function step(view: RequestView, event: Event): RequestView {
-  switch (event.type) {
-    case 'accepted': {
-      const { instance, messages } = event.accepted;
-      const fresh = messages.filter(({ messageId }) => !isKnown(view, messageId));
-      return { ...view, messages: [...view.messages, ...fresh.map((message) => ({ ...message, instance }))] };
-    }
-    case 'dispatched': {
-      // Told by the requester, so that it often comes before the promise, which the web tier tells.
-      const { messageId, requesterId, instance, at } = event;
-      if (isKnown(view, messageId)) return withMessage(view, messageId, { dispatchedAt: at });
-      return { ...view, messages: [...view.messages, { messageId, requesterId, instance, dispatchedAt: at }] };
-    }
-    case 'reply': {
-      if (view.replies.some((known) => known.messageId === event.reply.messageId)) return view;
-      const counts = counted(view.counts, outcomeOf(event.reply));
-      return { ...view, replies: [...view.replies, event.reply], counts };
-    }
-    case 'lost':
-      return { ...withMessage(view, event.messageId, { lost: event.reason }), counts: counted(view.counts, 'error') };
-    case 'retry':
-      return event.messageId === undefined ? { ...view, reason: event.reason } : view;
-    case 'outcome': {
-      const { status, counts, totalUs, reason = view.reason } = event;
-      return { ...view, status, counts, totalUs, ...(reason !== undefined && { reason }) };
-    }
-    default:
-      return view;
+/** A request while a batch is folded in: a copy that is changed in place, with an index of its messages once needed. */
+class Draft {
+  readonly view: RequestView;
+  #places: Map<string, number> | undefined;
+  #ownsReplies = false;
+
+  constructor(view: RequestView) {
+    this.view = view;
   }
-}
 
-const isKnown = (view: RequestView, id: string): boolean => view.messages.some(({ messageId }) => messageId === id);
+  apply(event: Event): void {
+    switch (event.type) {
+      case 'accepted': {
+        const { instance, messages } = event.accepted;
+        for (const { messageId, requesterId } of messages) this.#message(messageId, requesterId, instance);
+        break;
+      }
+      case 'dispatched': {
+        // Sent by the requester, so that it often comes before the web tier's `accepted`.
+        const { messageId, requesterId, instance, at } = event;
+        const place = this.#message(messageId, requesterId, instance);
+        this.#change(place, { dispatchedAt: at });
+        break;
+      }
+      case 'reply':
+        this.#count(outcomeOf(event.reply));
+        if (!this.#ownsReplies) this.view.replies = [...this.view.replies];
+        this.#ownsReplies = true;
+        this.view.replies.push(event.reply);
+        break;
+      case 'lost': {
+        this.#count('error');
+        const place = this.#index().get(event.messageId);
+        if (place !== undefined) this.#change(place, { lost: event.reason });
+        break;
+      }
+      case 'retry':
+        if (event.messageId === undefined) this.view.reason = event.reason;
+        break;
+      case 'outcome': {
+        const { status, counts, totalUs, reason } = event;
+        Object.assign(this.view, { status, counts, totalUs }, reason !== undefined && { reason });
+        break;
+      }
+    }
+  }
 
-function withMessage(view: RequestView, id: string, change: { lost?: string; dispatchedAt?: number }): RequestView {
-  const messages = view.messages.map((message) => (message.messageId === id ? { ...message, ...change } : message));
-  return { ...view, messages };
-}
+  /** Copies the list of messages, and gives the places by message id. */
+  #index(): Map<string, number> {
+    if (!this.#places) {
+      this.view.messages = [...this.view.messages];
+      this.#places = new Map(this.view.messages.map(({ messageId }, place) => [messageId, place]));
+    }
+    return this.#places;
+  }
 
-function counted(counts: OutcomeCounts, outcome: Outcome): OutcomeCounts {
-  const key = `${outcome}s` as const;
-  return { ...counts, [key]: counts[key] + 1 };
+  /** The place of a message, which is added if it is new. */
+  #message(messageId: string, requesterId: string, instance: string): number {
+    const places = this.#index();
+    const known = places.get(messageId);
+    if (known !== undefined) return known;
+    places.set(messageId, this.view.messages.length);
+    return this.view.messages.push({ messageId, requesterId, instance }) - 1;
+  }
+
+  #change(place: number, change: { lost?: string; dispatchedAt?: number }): void {
+    const message = this.view.messages[place];
+    if (message) this.view.messages[place] = { ...message, ...change };
+  }
+
+  #count(outcome: Outcome): void {
+    const key = `${outcome}s` as const;
+    this.view.counts = { ...this.view.counts, [key]: this.view.counts[key] + 1 };
+  }
 }
 
 /** How the message that a reply answers ended. */

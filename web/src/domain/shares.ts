@@ -2,7 +2,7 @@
 import { living } from './topology.ts';
 import type { Topology } from '../wire.ts';
 
-/** One one's part of the work. */
+/** The part of the work that a worker or a node did. */
 export interface Share {
   name: string;
   handled: number;

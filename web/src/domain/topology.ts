@@ -1,6 +1,6 @@
 /**
- * The deployment as a fold of events: the same as the server's (`src/wire/topology.rs`), held together by the event
- * log in `tests/fixtures/events.json`, which both sides run.
+ * The deployment as a fold of events, with the same result as the server's (`src/wire/topology.rs`): both run the event
+ * log in `tests/fixtures/events.json`.
  */
 import type { Event, InstanceView, Ledger, LinkView, Tier, Topology, WorkerView } from '../wire.ts';
 
@@ -15,43 +15,65 @@ export const NOTHING: Topology = { instances: {}, links: {} };
 
 /** Takes events in; `now` is the receiver's clock. Gives the same object back when nothing changed. */
 export function foldTopology(topology: Topology, events: readonly Event[], now: number): Topology {
-  let next = topology;
-  for (const event of events) next = apply(next, event, now);
-  return next;
-}
-
-function apply(topology: Topology, event: Event, now: number): Topology {
-  switch (event.type) {
-    case 'instance':
-      return withInstance(topology, { ...event.snapshot, seenAt: now });
-    case 'instance-gone': {
-      const view = topology.instances[event.id];
-      if (!view) return topology;
-      const workers = view.workers.map((worker): WorkerView => ({ ...worker, state: 'gone' }));
-      return withInstance(topology, { ...view, seenAt: now, state: 'gone', reason: event.reason, workers });
+  let { instances, links } = topology;
+  /** Views that this fold made, which it may change in place: a batch copies each instance once. */
+  const own = new Set<InstanceView>();
+  const put = (view: InstanceView): void => {
+    if (instances === topology.instances) instances = { ...instances };
+    instances[view.instance.id] = view;
+    own.add(view);
+  };
+  for (const event of events) {
+    switch (event.type) {
+      case 'instance':
+        put({ ...event.snapshot, workers: inOrder(event.snapshot.workers), seenAt: now });
+        break;
+      case 'instance-gone': {
+        const view = instances[event.id];
+        if (!view) break;
+        const workers = view.workers.map((worker): WorkerView => ({ ...worker, state: 'gone' }));
+        put({ ...view, seenAt: now, state: 'gone', reason: event.reason, workers });
+        break;
+      }
+      case 'worker': {
+        let view = instances[event.instance];
+        if (!view) break;
+        if (!own.has(view)) put((view = { ...view, workers: [...view.workers] }));
+        const place = placeOf(view.workers, event.worker.index);
+        view.workers.splice(place, view.workers[place]?.index === event.worker.index ? 1 : 0, event.worker);
+        break;
+      }
+      case 'link': {
+        const link = { state: event.state, ...(event.reason !== undefined && { reason: event.reason }) };
+        links = { ...links, [event.address]: link };
+        break;
+      }
     }
-    case 'worker': {
-      const view = topology.instances[event.instance];
-      if (!view) return topology;
-      const place = view.workers.findIndex((known) => known.index === event.worker.index);
-      const workers = place < 0 ? [...view.workers, event.worker] : view.workers.with(place, event.worker);
-      return withInstance(topology, { ...view, workers });
-    }
-    case 'link': {
-      const link = { state: event.state, ...(event.reason !== undefined && { reason: event.reason }) };
-      return { ...topology, links: { ...topology.links, [event.address]: link } };
-    }
-    default:
-      return topology;
   }
+  return instances === topology.instances && links === topology.links ? topology : { instances, links };
 }
 
-function withInstance(topology: Topology, view: InstanceView): Topology {
-  return { ...topology, instances: { ...topology.instances, [view.instance.id]: view } };
+/** A copy of the workers, by index. */
+function inOrder(workers: readonly WorkerView[]): WorkerView[] {
+  return workers.toSorted((a, b) => a.index - b.index);
+}
+
+/** The place of the first worker whose index is not lower. */
+function placeOf(workers: readonly WorkerView[], index: number): number {
+  let [low, high] = [0, workers.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((workers[middle]?.index ?? 0) < index) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** Forgets instances that have been gone for half a minute. Gives the same object back when there is none. */
 export function forget(topology: Topology, now: number): Topology {
+  let isAnyGone = false;
+  for (const id in topology.instances) isAnyGone ||= topology.instances[id]?.state === 'gone';
+  if (!isAnyGone) return topology;
   const kept = Object.entries(topology.instances).filter(
     ([, view]) => view.state !== 'gone' || now - view.seenAt <= GONE_KEPT_MS,
   );
@@ -84,18 +106,24 @@ export interface LinkSummary extends LinkView {
   webs: number;
 }
 
+const byNumber = new Intl.Collator('en', { numeric: true });
+
+/** Orders names as people count: `pi-2` before `pi-10`. */
+export const inNaturalOrder = (a: string, b: string): number => byNumber.compare(a, b);
+
 /**
- * The links between the web tier and the requesters. An event of a link can be lost on its way, is not told again, and
- * is that of one web instance; the snapshots of each say again and again which addresses it is connected to.
+ * The links between the web tier and the requesters. An event of a link can be lost, is not sent again, and is that of
+ * one web instance; the snapshots of each web instance repeat which addresses it has links to.
  */
 export function linksOf(topology: Topology): LinkSummary[] {
   const webs = living(topology, 'web');
-  const addresses = new Set([
-    ...Object.keys(topology.links),
-    ...webs.flatMap((view) => view.peers.map(({ address }) => address)),
-  ]);
-  const order = new Intl.Collator('en', { numeric: true });
-  return [...addresses].sort(order.compare).map((address) => {
+  const listed = new Set(webs.flatMap((view) => view.peers.map(({ address }) => address)));
+  // Once no web instance lists it, a link that has ended is one whose requester has left. Where none lists any, somebody
+  // has disconnected them all.
+  const hasLeft = (address: string): boolean =>
+    listed.size > 0 && !listed.has(address) && topology.links[address]?.state === 'disconnected';
+  const addresses = new Set([...Object.keys(topology.links).filter((address) => !hasLeft(address)), ...listed]);
+  return [...addresses].sort(inNaturalOrder).map((address) => {
     const ups = webs.filter((view) => view.peers.some((peer) => peer.address === address && peer.connected));
     const told = topology.links[address];
     const link: LinkView =
@@ -130,4 +158,14 @@ export function ledgerOf(topology: Topology, tier: Tier): Ledger {
 /** True when every message sent has ended once or is in flight. */
 export function isBalanced(ledger: Ledger): boolean {
   return ledger.sent === ledger.responses + ledger.errors + ledger.timeouts + ledger.inFlight;
+}
+
+/**
+ * The living instances, of one tier or of all, whose ledgers do not balance. Each is judged by itself, as two that are
+ * off may seem balanced in sum; title, strip and table all go by this.
+ */
+export function unbalanced(topology: Topology, tier?: Tier): InstanceView[] {
+  return Object.values(topology.instances).filter(
+    ({ state, ledger, instance }) => state !== 'gone' && !isBalanced(ledger) && (!tier || instance.tier === tier),
+  );
 }

@@ -1,13 +1,13 @@
-/** Where the time of each message of a request went, as stretches on one scale. */
+/** Where the time of each message of a request went, as phases on one scale. */
 import { outcomeOf, type Outcome } from './requests.ts';
 import type { MessageView, Reply, RequestView } from '../wire.ts';
 
 /** The parts of a message's way, in their order. */
-export const STRETCHES = ['queued', 'wire', 'broker', 'service', 'back'] as const;
-export type StretchName = (typeof STRETCHES)[number];
+export const PHASES = ['queued', 'wire', 'broker', 'service', 'back'] as const;
+export type PhaseName = (typeof PHASES)[number];
 
 /** What each part is called. */
-export const STRETCH_TITLES: Record<StretchName | 'whole', string> = {
+export const PHASE_TITLES: Record<PhaseName | 'whole', string> = {
   queued: 'queued',
   wire: 'on the wire',
   broker: 'at the broker',
@@ -17,8 +17,8 @@ export const STRETCH_TITLES: Record<StretchName | 'whole', string> = {
 };
 
 /** One part, in milliseconds from the request's start. */
-export interface Stretch {
-  name: StretchName | 'whole';
+export interface Phase {
+  name: PhaseName | 'whole';
   from: number;
   to: number;
 }
@@ -27,10 +27,10 @@ export interface Stretch {
 export interface Line {
   messageId: string;
   requesterId: string;
-  /** `untold`: the request has ended, and what became of this message was left out under heavy load. */
-  outcome: Outcome | 'pending' | 'lost' | 'untold';
+  /** `notReported`: the request has ended, and no event said how this message did, as there were too many. */
+  outcome: Outcome | 'pending' | 'lost' | 'notReported';
   reply?: Reply;
-  stretches: Stretch[];
+  phases: Phase[];
   /** When it ended, in milliseconds from the request's start; for a pending one, now. */
   end: number;
 }
@@ -55,27 +55,29 @@ export function waterfall(request: RequestView, now: number, usual = 0): { lines
 function lineOf(request: RequestView, message: MessageView, reply: Reply | undefined, now: number): Line {
   const line = { messageId: message.messageId, requesterId: message.requesterId };
   if (reply) {
-    const stretches = stretchesOf(reply, request.at);
-    return { ...line, outcome: outcomeOf(reply), reply, stretches, end: stretches.at(-1)?.to ?? 0 };
+    const phases = phasesOf(reply, request.at);
+    return { ...line, outcome: outcomeOf(reply), reply, phases, end: phases.at(-1)?.to ?? 0 };
   }
   const elapsed = request.totalUs === undefined ? Math.max(0, now - request.at) : request.totalUs / 1_000;
-  const sent = message.dispatchedAt === undefined ? elapsed : clamp(message.dispatchedAt - request.at, 0, elapsed);
-  const stretches: Stretch[] = [
+  // Said by the requester's clock, while the request began by the web tier's: where they differ, it is not known.
+  const after = message.dispatchedAt === undefined ? elapsed : message.dispatchedAt - request.at;
+  const sent = after < 0 || after > elapsed ? 0 : after;
+  const phases: Phase[] = [
     { name: 'queued', from: 0, to: sent },
     { name: 'whole', from: sent, to: elapsed },
   ];
-  const outcome = message.lost !== undefined ? 'lost' : request.status === 'pending' ? 'pending' : 'untold';
-  return { ...line, outcome, stretches: stretches.filter(({ from, to }) => to > from), end: elapsed };
+  const outcome = message.lost !== undefined ? 'lost' : request.status === 'pending' ? 'pending' : 'notReported';
+  return { ...line, outcome, phases: phases.filter(({ from, to }) => to > from), end: elapsed };
 }
 
-function stretchesOf(reply: Reply, start: number): Stretch[] {
+function phasesOf(reply: Reply, start: number): Phase[] {
   const { queuedUs = 0, wireUs = 0, brokerUs = 0, serviceUs = 0, totalUs } = reply.timings ?? {};
   if (totalUs === undefined) {
     const from = Math.max(0, reply.requestedAt - start);
-    return [{ name: 'whole', from, to: Math.max(from, reply.respondedAt - start) }];
+    return [{ name: 'whole', from, to: from + (tookMs(reply) ?? 0) }];
   }
   // The wire is measured both ways together; what is left of the total is on the way back as well.
-  const lengths: Record<StretchName, number> = {
+  const lengths: Record<PhaseName, number> = {
     queued: queuedUs,
     wire: wireUs / 2,
     broker: brokerUs,
@@ -83,11 +85,18 @@ function stretchesOf(reply: Reply, start: number): Stretch[] {
     back: Math.max(wireUs / 2, totalUs - queuedUs - wireUs / 2 - brokerUs - serviceUs),
   };
   let from = 0;
-  return STRETCHES.map((name) => {
-    const stretch = { name, from, to: from + lengths[name] / 1_000 };
-    from = stretch.to;
-    return stretch;
-  }).filter((stretch) => stretch.to > stretch.from);
+  return PHASES.map((name) => {
+    const phase = { name, from, to: from + lengths[name] / 1_000 };
+    from = phase.to;
+    return phase;
+  }).filter((phase) => phase.to > phase.from);
 }
 
-const clamp = (value: number, low: number, high: number): number => Math.max(low, Math.min(high, value));
+/**
+ * Milliseconds from the requester's message to the reply: by the requester's clock where that was measured. From programs
+ * that measure nothing, such as the article's, the difference of two machines' clocks, unless that is less than nothing.
+ */
+export function tookMs({ timings, requestedAt, respondedAt }: Reply): number | undefined {
+  if (timings?.totalUs !== undefined) return timings.totalUs / 1_000;
+  return respondedAt >= requestedAt ? respondedAt - requestedAt : undefined;
+}

@@ -12,19 +12,23 @@ export type Curve = readonly [Point, Point, Point, Point];
 /** From the side of one panel to the facing side of the next, or from points within them. */
 export function curveBetween(from: Panel, to: Panel, across: boolean, start?: Point, end?: Point): Curve {
   // A message on its way back runs the same link the other way.
-  const back = across ? to.x < from.x : to.y < from.y;
-  const a = start ?? side(from, across, !back);
-  const b = end ?? side(to, across, back);
+  const isBack = across ? to.x < from.x : to.y < from.y;
+  return curve(start ?? side(from, across, !isBack), end ?? side(to, across, isBack), across);
+}
+
+/** From one point to another, leaving and arriving in the direction of the tiers. */
+export function curve(a: Point, b: Point, across: boolean): Curve {
   const bend = across ? (b.x - a.x) * 0.5 : (b.y - a.y) * 0.5;
   return across
     ? [a, { x: a.x + bend, y: a.y }, { x: b.x - bend, y: b.y }, b]
     : [a, { x: a.x, y: a.y + bend }, { x: b.x, y: b.y - bend }, b];
 }
 
-function side(panel: Panel, across: boolean, far: boolean): Point {
+/** The middle of a panel's side: the one towards the next tier, or the one towards the tier before. */
+export function side(panel: Panel, across: boolean, isFar: boolean): Point {
   return across
-    ? { x: panel.x + (far ? panel.width : 0), y: panel.y + panel.height / 2 }
-    : { x: panel.x + panel.width / 2, y: panel.y + (far ? panel.height : 0) };
+    ? { x: panel.x + (isFar ? panel.width : 0), y: panel.y + panel.height / 2 }
+    : { x: panel.x + panel.width / 2, y: panel.y + (isFar ? panel.height : 0) };
 }
 
 /** The point at a share (0 to 1) of the curve. */

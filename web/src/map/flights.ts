@@ -22,7 +22,7 @@ export interface Flight {
 export const LEG_MS = 380;
 
 /** More dots than this tell nothing more. */
-const MOST = 400;
+const MAX_DOTS = 400;
 
 /** The dots on their way. */
 export class Flights {
@@ -32,12 +32,12 @@ export class Flights {
   readonly #sentTo = new Map<string, string>();
 
   /** Starts a dot for each message that these events tell of. */
-  follow(events: readonly Event[], topology: Topology, now: number): void {
+  animate(events: readonly Event[], topology: Topology, now: number): void {
     for (const event of events) {
       const stops = this.#stopsOf(event, topology);
       const kind = event.type === 'reply' ? outcomeOf(event.reply) : 'message';
       for (const path of stops) {
-        if (path.length > 1 && this.#flights.length < MOST) this.#flights.push({ stops: path, start: now, kind });
+        if (path.length > 1 && this.#flights.length < MAX_DOTS) this.#flights.push({ stops: path, start: now, kind });
       }
     }
   }
@@ -57,7 +57,7 @@ export class Flights {
       }
       case 'dispatched': {
         // Messages that get no reply would stay here for ever.
-        if (this.#sentTo.size > MOST) this.#sentTo.clear();
+        if (this.#sentTo.size > MAX_DOTS) this.#sentTo.clear();
         this.#sentTo.set(event.messageId, event.broker);
         const broker = this.#brokerAt.get(event.broker) ?? living(topology, 'broker')[0]?.instance.id;
         return broker ? [[workerOf(topology.instances[event.instance], event.requesterId), { id: broker }]] : [];
@@ -86,6 +86,8 @@ export class Flights {
       if (broker) {
         stops.push({ id: broker.instance.id });
         const address = this.#sentTo.get(reply.messageId);
+        // Each restarted broker may have a new address.
+        if (this.#brokerAt.size > MAX_DOTS) this.#brokerAt.clear();
         if (address !== undefined) this.#brokerAt.set(address, broker.instance.id);
       }
     }

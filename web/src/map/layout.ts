@@ -1,5 +1,5 @@
 /** Where everything in the picture of the tiers stands: tiers as columns, or as rows where there is no width. */
-import { TIERS } from '../domain/topology.ts';
+import { inNaturalOrder, TIERS } from '../domain/topology.ts';
 import type { InstanceView, Tier } from '../wire.ts';
 
 /** An instance's place. Marks stand in a grid of `columns`, each in a cell of `cell` pixels. */
@@ -129,15 +129,17 @@ type Nodes = { node: string; instances: InstanceView[] }[];
 function byNode(instances: readonly InstanceView[]): Nodes {
   const nodes = new Map<string, InstanceView[]>();
   for (const view of instances) nodes.set(view.instance.node, [...(nodes.get(view.instance.node) ?? []), view]);
-  const order = new Intl.Collator('en', { numeric: true });
   const name = ({ instance }: InstanceView): string => `${instance.service}.${instance.slot ?? ''} ${instance.id}`;
   return [...nodes]
-    .sort(([a], [b]) => order.compare(a, b))
-    .map(([node, members]) => ({ node, instances: members.sort((a, b) => order.compare(name(a), name(b))) }));
+    .sort(([a], [b]) => inNaturalOrder(a, b))
+    .map(([node, members]) => ({ node, instances: members.sort((a, b) => inNaturalOrder(name(a), name(b))) }));
 }
 
+/** The places that an instance needs: its workers stand by their index, and one whose event was lost leaves a gap. */
+export const placesOf = ({ workers }: InstanceView): number => (workers.at(-1)?.index ?? -1) + 1;
+
 const workersIn = (nodes: Nodes): number =>
-  nodes.reduce((sum, node) => sum + node.instances.reduce((all, view) => all + view.workers.length, 0), 0);
+  nodes.reduce((sum, node) => sum + node.instances.reduce((all, view) => all + placesOf(view), 0), 0);
 
 /** Tiers with many workers get more of the width. */
 function weightOf(tier: Tier, workers: number): number {
@@ -184,7 +186,7 @@ const columnsIn = (tier: Plan, scale: number): number =>
   Math.max(1, Math.floor((tier.panelWidth - 2 * PAD * scale) / tier.cell));
 
 function panelHeight(tier: Plan, view: InstanceView, scale: number): number {
-  const rows = Math.ceil(view.workers.length / columnsIn(tier, scale));
+  const rows = Math.ceil(placesOf(view) / columnsIn(tier, scale));
   const header = isNamed(tier.panelWidth, scale) ? HEADER : PAD;
   return (header + (rows > 0 ? PAD : 4)) * scale + rows * tier.cell;
 }

@@ -1,9 +1,9 @@
 /** What the marks and dots of the picture mean. */
 import { useEffect, useRef } from 'preact/hooks';
-import { dark } from '../state/preferences.ts';
+import { dark } from '../ui/theme.ts';
 import type { WorkerState } from '../wire.ts';
 import { paintMark } from './marks.ts';
-import { readPalette } from './palette.ts';
+import { paletteOf } from './palette.ts';
 
 const STATES: WorkerState[] = ['idle', 'busy', 'starting', 'restarting', 'draining', 'gone'];
 const SIZE = 14;
@@ -47,7 +47,7 @@ export function Mark({ state }: { state: WorkerState }) {
     if (!context) return;
     context.setTransform(2, 0, 0, 2, 0, 0);
     context.clearRect(0, 0, SIZE, SIZE);
-    paintMark(context, state, SIZE / 2, SIZE / 2, SIZE * 0.74, readPalette());
+    paintMark(context, state, SIZE / 2, SIZE / 2, SIZE * 0.74, paletteOf(isDark));
   }, [state, isDark]);
   return <canvas ref={canvas} class="mark" width={SIZE * 2} height={SIZE * 2} aria-hidden="true" />;
 }

@@ -1,36 +1,41 @@
 /** Draws the workers: a mark each, told apart by shape as well as by colour. */
-import type { Topology, WorkerState } from '../wire.ts';
+import type { WorkerState, WorkerView } from '../wire.ts';
 import { CHANGE_MS, type Changes } from './changes.ts';
-import { markCentre, type Layout, type Panel } from './layout.ts';
+import { markCentre, type Panel } from './layout.ts';
 import type { Palette } from './palette.ts';
 
 /** Below this cell size a mark is too small for an outline. */
 const TINY = 9;
 
-/** Draws every worker of the topology, and those that just left. */
-export function paintMarks(
+/** Draws the workers of one instance, and those that just left it, within its panel. */
+export function paintWorkers(
   context: CanvasRenderingContext2D,
-  layout: Layout,
-  topology: Topology,
+  panel: Panel,
+  workers: readonly WorkerView[],
   changes: Changes,
   palette: Palette,
   now: number,
 ): void {
-  for (const panel of layout.panels.values()) {
-    const workers = topology.instances[panel.id]?.workers ?? [];
-    for (const { index, state } of workers) {
-      const arrived = changes.arrived(panel.id, index, now);
-      const { x, y } = markCentre(panel, index);
-      const size = panel.marks.cell * 0.74 * ease(arrived);
-      paintMark(context, state, x, y, size, palette);
-      if (arrived < 1) ring(context, x, y, panel.marks.cell * (0.5 + 0.5 * arrived), palette.busy, 1 - arrived);
-    }
+  context.clearRect(panel.x, panel.y, panel.width, panel.height);
+  const isChanging = changes.touches(panel.id);
+  if (isChanging) {
+    // What grows around a mark stays off the neighbours.
+    context.save();
+    context.beginPath();
+    context.rect(panel.x, panel.y, panel.width, panel.height);
+    context.clip();
   }
+  for (const { index, state } of workers) {
+    const arrived = isChanging ? changes.arrived(panel.id, index, now) : 1;
+    const { x, y } = markCentre(panel, index);
+    paintMark(context, state, x, y, panel.marks.cell * 0.74 * ease(arrived), palette);
+    if (arrived < 1) ring(context, x, y, panel.marks.cell * (0.5 + 0.5 * arrived), palette.busy, 1 - arrived);
+  }
+  if (!isChanging) return;
   for (const { id, place, at } of changes.departures) {
-    const panel = layout.panels.get(id);
-    if (panel) leave(context, panel, place, Math.max(0, 1 - (now - at) / CHANGE_MS), palette);
+    if (id === panel.id) leave(context, panel, place, Math.max(0, 1 - (now - at) / CHANGE_MS), palette);
   }
-  context.globalAlpha = 1;
+  context.restore();
 }
 
 /** Draws one mark around a point; the legend uses it too. */

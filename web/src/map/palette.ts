@@ -16,8 +16,15 @@ const NAMES = [
 
 export type Palette = Record<(typeof NAMES)[number], string>;
 
-/** Reads the colours as they are now; they change with the theme. */
-export function readPalette(): Palette {
+let last: { isDark: boolean; palette: Palette } | undefined;
+
+/** The colours as the page has them, dark or light. */
+export function paletteOf(isDark: boolean): Palette {
+  if (last?.isDark !== isDark) last = { isDark, palette: readPalette() };
+  return last.palette;
+}
+
+function readPalette(): Palette {
   const style = getComputedStyle(document.documentElement);
   return Object.fromEntries(NAMES.map((name) => [name, style.getPropertyValue(`--${name}`).trim()])) as Palette;
 }

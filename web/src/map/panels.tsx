@@ -1,7 +1,9 @@
 /** An instance in the picture: its frame, its name and what is said of it. */
-import { plural, rate, short } from '../ui/format.ts';
+import { useComputed, type ReadonlySignal } from '@preact/signals';
+import { rateOf, type Rates } from '../domain/rates.ts';
 import { hasPool, nameOf } from '../domain/topology.ts';
-import type { InstanceView, WorkerState } from '../wire.ts';
+import { plural, rate, short } from '../ui/format.ts';
+import type { InstanceView, Topology, WorkerState } from '../wire.ts';
 import type { Layout, Panel } from './layout.ts';
 
 /** The queue that fills a panel's bar; the bar grows with the logarithm. */
@@ -9,17 +11,19 @@ const FULL_QUEUE = 1_000;
 
 interface Props {
   panel: Panel;
-  view: InstanceView;
-  perS: number;
-  tabStop: boolean;
-  onOpen: () => void;
-  onFocus: () => void;
-  onPoint: (event: PointerEvent) => void;
-  onLeave: () => void;
+  topology: ReadonlySignal<Topology>;
+  rates: ReadonlySignal<Rates>;
+  /** Which of the buttons the tab key stops at. */
+  tabStop: () => string | undefined;
 }
 
-/** The frame of an instance, which opens its details. */
-export function PanelButton({ panel, view, perS, tabStop, onOpen, onFocus, onPoint, onLeave }: Props) {
+/** The frame of an instance, which opens its details. It is rendered when this instance changes. */
+export function PanelButton({ panel, topology, rates, tabStop }: Props) {
+  const view = useComputed(() => topology.value.instances[panel.id]).value;
+  // As it is shown: most changes of a rate are smaller.
+  const perS = useComputed(() => rate(rateOf(rates.value, panel.id))).value;
+  const isTabStop = tabStop() === panel.id;
+  if (!view) return null;
   const busy = view.workers.filter((worker) => worker.state === 'busy').length;
   const classes = ['panel', `is-${view.state}`, (view.faults || view.stalled) && 'is-faulty'];
   const fill = Math.min(1, Math.log1p(view.queue) / Math.log1p(FULL_QUEUE));
@@ -30,12 +34,7 @@ export function PanelButton({ panel, view, perS, tabStop, onOpen, onFocus, onPoi
       class={classes.filter(Boolean).join(' ')}
       style={place}
       data-id={panel.id}
-      tabIndex={tabStop ? 0 : -1}
-      onClick={onOpen}
-      onFocus={onFocus}
-      onBlur={onLeave}
-      onPointerMove={onPoint}
-      onPointerLeave={onLeave}
+      tabIndex={isTabStop ? 0 : -1}
     >
       {panel.named && (
         <span class="panel-head">
@@ -44,7 +43,7 @@ export function PanelButton({ panel, view, perS, tabStop, onOpen, onFocus, onPoi
           {view.faults && <em>fault</em>}
           {view.queue > 0 && <span class="panel-queue">{short(view.queue)} q</span>}
           <span class="panel-figure">
-            {hasPool(view.instance.tier) ? `${busy}/${view.workers.length}` : `${rate(perS)}/s`}
+            {hasPool(view.instance.tier) ? `${busy}/${view.workers.length}` : `${perS}/s`}
           </span>
         </span>
       )}
@@ -57,14 +56,14 @@ export function PanelButton({ panel, view, perS, tabStop, onOpen, onFocus, onPoi
 }
 
 /** What the picture shows of an instance, in words. */
-function describe(view: InstanceView, perS: number): string {
+function describe(view: InstanceView, perS: string): string {
   const states = Object.entries(statesOf(view)).map(([state, number]) => `${number} ${state}`);
   const parts = [
     `${view.instance.tier} on ${view.instance.node}`,
     view.reason ? `${view.state}: ${view.reason}` : view.state,
     view.workers.length > 0 ? `${plural(view.workers.length, 'worker')}: ${states.join(', ')}` : '',
     `${view.queue} queued`,
-    `${rate(perS)} messages a second`,
+    `${perS} messages a second`,
     view.faults ? 'with faults set' : '',
   ];
   return parts.filter(Boolean).join('; ');

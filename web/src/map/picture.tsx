@@ -1,15 +1,27 @@
 /** The live picture of the tiers. */
+import { effect, useComputed, useSignal, type ReadonlySignal } from '@preact/signals';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { dark } from '../state/preferences.ts';
-import { openInstance } from '../state/selection.ts';
-import { rates, topology, watchEvents } from '../state/store.ts';
-import { layOut, markAt, type Layout } from './layout.ts';
+import type { Rates } from '../domain/rates.ts';
+import { dark } from '../ui/theme.ts';
+import type { Event, Topology } from '../wire.ts';
+import { layOut, markAt, placesOf, type Layout } from './layout.ts';
 import { Legend } from './legend.tsx';
 import { neighbour } from './neighbour.ts';
+import { paletteOf } from './palette.ts';
 import { PanelButton, Tip } from './panels.tsx';
-import { routesOf } from './routes.ts';
+import { routeShape, routesOf } from './routes.ts';
 import { Scene } from './scene.ts';
 import { TierTitles } from './tier-titles.tsx';
+
+interface Props {
+  topology: ReadonlySignal<Topology>;
+  rates: ReadonlySignal<Rates>;
+  /** Calls back with the events of each change, until the function given back is called. */
+  watchEvents: (watcher: (events: readonly Event[]) => void) => () => void;
+  /** The clock by which everything moves, in milliseconds. */
+  now: () => number;
+  onOpen: (id: string) => void;
+}
 
 interface Hover {
   id: string;
@@ -17,119 +29,177 @@ interface Hover {
 }
 
 /** The picture with its legend. The canvases draw; the buttons over them are for pointers, keys and screen readers. */
-export function Picture() {
-  const ground = useRef<HTMLDivElement>(null);
-  const { width, target, scale } = useRoom(ground);
-  const known = topology.value;
-  const instances = Object.values(known.instances);
-  const shape = instances.map((view) => `${view.instance.id} ${view.workers.length}`).join();
-  // Laid out anew when something comes or goes, not whenever a worker changes its state.
-  const layout = useMemo(() => layOut(instances, width, target, scale), [shape, width, target, scale]);
-  const routes = useMemo(() => routesOf(known, rates.value), [known, rates.value]);
-  const scene = useScene(ground);
-  useEffect(() => scene.current?.update({ layout, topology: known, routes, scale }), [layout, known, routes]);
+export function Picture({ topology, rates, watchEvents, now, onOpen }: Props) {
+  const stage = useRef<HTMLDivElement>(null);
+  const room = useRoom(stage);
+  const { width, target, scale } = room;
+  const shape = useComputed(() =>
+    Object.values(topology.value.instances)
+      .map((view) => `${view.instance.id} ${placesOf(view)}`)
+      .join(),
+  ).value;
+  // Made again when something comes or goes, not whenever a worker changes its state.
+  const layout = useMemo(
+    () => layOut(Object.values(topology.peek().instances), width, target, scale),
+    [shape, width, target, scale],
+  );
+  useScene(stage, { topology, rates, watchEvents, now }, layout, room);
 
-  const [hover, setHover] = useState<Hover>();
-  const [current, setCurrent] = useState<string>();
+  const hover = useSignal<Hover | undefined>(undefined);
+  const current = useSignal<string | undefined>(undefined);
   const first = layout.panels.keys().next().value;
-  const tabStop = current !== undefined && layout.panels.has(current) ? current : first;
-  const point = (id: string, event: PointerEvent): void => setHover({ id, worker: workerAt(layout, id, event) });
+  const tabStop = useMemo(
+    () => (): string | undefined => (current.value !== undefined && layout.panels.has(current.value) ? current.value : first),
+    [layout],
+  );
   const move = (event: KeyboardEvent): void => {
-    const next = tabStop && neighbour(layout, tabStop, event.key);
+    const from = tabStop();
+    const next = from && neighbour(layout, from, event.key);
     if (!next) return;
     event.preventDefault();
-    setCurrent(next);
-    ground.current?.querySelector<HTMLElement>(`[data-id="${CSS.escape(next)}"]`)?.focus();
+    current.value = next;
+    stage.current?.querySelector<HTMLElement>(`[data-id="${CSS.escape(next)}"]`)?.focus();
   };
+  const focus = ({ target: on }: FocusEvent): void => {
+    const id = idOf(on);
+    if (id === undefined) return;
+    current.value = id;
+    hover.value = { id };
+  };
+  const point = (event: PointerEvent): void => {
+    const id = idOf(event.target);
+    hover.value = id === undefined ? undefined : { id, worker: workerAt(layout, id, event) };
+  };
+  const open = ({ target: on }: MouseEvent): void => {
+    const id = idOf(on);
+    if (id !== undefined) onOpen(id);
+  };
+  // Their elements stay the same ones while instances only change; each button follows its own instance.
+  const panels = useMemo(
+    () =>
+      [...layout.panels.values()].map((panel) => (
+        <PanelButton key={panel.id} panel={panel} topology={topology} rates={rates} tabStop={tabStop} />
+      )),
+    [layout, tabStop],
+  );
 
   return (
     <section class="picture" aria-label="The tiers">
       <div
-        class={`ground ${layout.across ? 'is-across' : 'is-down'}`}
-        ref={ground}
+        class={`stage ${layout.across ? 'is-across' : 'is-down'}`}
+        ref={stage}
         style={{ height: `${layout.height}px` }}
         onKeyDown={move}
+        onClick={open}
+        onFocusIn={focus}
+        onFocusOut={() => (hover.value = undefined)}
+        onPointerMove={point}
+        onPointerLeave={() => (hover.value = undefined)}
       >
-        <canvas class="under" aria-hidden="true" />
-        <TierTitles layout={layout} topology={known} rates={rates.value} />
-        {layout.nodes.map(({ key, node, x, y, width }) => (
-          <span
-            key={key}
-            class="node"
-            style={{ left: `${x}px`, top: `${y}px`, maxWidth: `${width}px` }}
-            aria-hidden="true"
-          >
+        <canvas data-layer="links" aria-hidden="true" />
+        <TierTitles layout={layout} topology={topology} rates={rates} />
+        {layout.nodes.map(({ key, node, x, y, width: wide }) => (
+          <span key={key} class="node" style={{ left: `${x}px`, top: `${y}px`, maxWidth: `${wide}px` }} aria-hidden="true">
             {node}
           </span>
         ))}
         <div role="group" aria-label="Instances; the arrow keys move between them">
-          {[...layout.panels.values()].map((panel) => {
-            const view = known.instances[panel.id];
-            return (
-              view && (
-                <PanelButton
-                  key={panel.id}
-                  panel={panel}
-                  view={view}
-                  perS={rates.value[panel.id] ?? 0}
-                  tabStop={panel.id === tabStop}
-                  onOpen={() => openInstance(panel.id)}
-                  onFocus={() => (setCurrent(panel.id), setHover({ id: panel.id }))}
-                  onPoint={(event) => point(panel.id, event)}
-                  onLeave={() => setHover(undefined)}
-                />
-              )
-            );
-          })}
+          {panels}
         </div>
-        <canvas class="over" aria-hidden="true" />
-        {hover && <Tip layout={layout} view={known.instances[hover.id]} worker={hover.worker} />}
+        <canvas data-layer="marks" aria-hidden="true" />
+        <canvas data-layer="dots" aria-hidden="true" />
+        <PointedTip layout={layout} topology={topology} hover={hover} />
       </div>
       <Legend />
     </section>
   );
 }
 
-function workerAt(layout: Layout, id: string, event: PointerEvent): number | undefined {
-  const panel = layout.panels.get(id);
-  const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
-  return panel && markAt(panel, panel.x + event.clientX - box.left, panel.y + event.clientY - box.top);
+function PointedTip({
+  layout,
+  topology,
+  hover,
+}: {
+  layout: Layout;
+  topology: ReadonlySignal<Topology>;
+  hover: ReadonlySignal<Hover | undefined>;
+}) {
+  const pointed = hover.value;
+  return pointed ? <Tip layout={layout} view={topology.value.instances[pointed.id]} worker={pointed.worker} /> : null;
 }
 
-/** The room there is, in pixels, and the size of the root font against the usual one. */
-function useRoom(ground: { current: HTMLElement | null }) {
-  const [room, setRoom] = useState({ width: 800, target: 440, scale: 1 });
+/** The instance whose button an event was in. */
+const idOf = (target: EventTarget | null): string | undefined =>
+  target instanceof Element ? target.closest<HTMLElement>('[data-id]')?.dataset['id'] : undefined;
+
+function workerAt(layout: Layout, id: string, { target, clientX, clientY }: PointerEvent): number | undefined {
+  const panel = layout.panels.get(id);
+  const box = target instanceof Element ? target.closest('[data-id]')?.getBoundingClientRect() : undefined;
+  return panel && box && markAt(panel, panel.x + clientX - box.left, panel.y + clientY - box.top);
+}
+
+/** The room there is, in pixels, the size of the root font against the usual one, and the screen's pixels for each. */
+interface Room {
+  width: number;
+  target: number;
+  scale: number;
+  density: number;
+}
+
+function useRoom(stage: { current: HTMLElement | null }): Room {
+  const [room, setRoom] = useState<Room>({ width: 800, target: 440, scale: 1, density: 1 });
   useEffect(() => {
     const measure = (): void => {
       const scale = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
       const target = Math.max(320 * scale, innerHeight * 0.62);
-      setRoom({ width: ground.current?.clientWidth ?? 800, target, scale });
+      // More than two pixels nobody sees.
+      setRoom({ width: stage.current?.clientWidth ?? 800, target, scale, density: Math.min(2, devicePixelRatio) });
     };
     measure();
     const observer = new ResizeObserver(measure);
-    if (ground.current) observer.observe(ground.current);
-    return () => observer.disconnect();
+    if (stage.current) observer.observe(stage.current);
+    // The height of the window, and a screen of another density.
+    addEventListener('resize', measure);
+    return () => {
+      observer.disconnect();
+      removeEventListener('resize', measure);
+    };
   }, []);
   return room;
 }
 
-function useScene(ground: { current: HTMLElement | null }) {
+function useScene(
+  stage: { current: HTMLElement | null },
+  { topology, rates, watchEvents, now }: Omit<Props, 'onOpen'>,
+  layout: Layout,
+  { scale, density }: Room,
+): void {
   const scene = useRef<Scene>(null);
-  const isDark = dark.value;
+  const shape = useComputed(() => routeShape(topology.value));
+  const routes = useComputed(() => (void shape.value, routesOf(topology.peek())));
   useEffect(() => {
-    const [under, over] = ground.current?.querySelectorAll('canvas') ?? [];
-    if (!ground.current || !under || !over) return undefined;
-    const made = new Scene(under, over);
+    const canvas = (layer: string) => stage.current?.querySelector<HTMLCanvasElement>(`[data-layer=${layer}]`);
+    const [links, marks, dots] = [canvas('links'), canvas('marks'), canvas('dots')];
+    if (!stage.current || !links || !marks || !dots) return undefined;
+    const made = new Scene({ links, marks, dots }, now);
     scene.current = made;
-    const unwatch = watchEvents((events) => made.follow(events));
+    const unwatch = watchEvents((events) => made.animate(events));
     const observer = new IntersectionObserver(([entry]) => made.show(entry?.isIntersecting ?? true));
-    observer.observe(ground.current);
+    observer.observe(stage.current);
     return () => {
       unwatch();
       observer.disconnect();
       made.stop();
     };
   }, []);
-  useEffect(() => scene.current?.recolour(), [isDark]);
-  return scene;
+  // Not in the component: what the canvases draw needs no rendering of elements.
+  useEffect(
+    () =>
+      effect(() => {
+        const palette = paletteOf(dark.value);
+        const view = { layout, scale, density, palette, routes: routes.value, topology: topology.value, rates: rates.value };
+        scene.current?.update(view);
+      }),
+    [layout, scale, density],
+  );
 }

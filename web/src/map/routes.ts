@@ -1,56 +1,108 @@
-/** Which instance passes messages to which, and how many: the links of the picture. */
-import type { Rates } from '../domain/rates.ts';
+/** Which instance passes messages to which: the links of the picture. */
 import { linksOf, living } from '../domain/topology.ts';
-import type { InstanceView, Topology } from '../wire.ts';
+import { rateOf, type Rates } from '../domain/rates.ts';
+import type { InstanceView, Tier, Topology } from '../wire.ts';
 
-/** A link between two instances of neighbouring tiers. */
+/** A link between two instances of neighbouring tiers. In place of one of them it may have a hub. */
 export interface Route {
-  from: string;
-  to: string;
+  from: string | Hub;
+  to: string | Hub;
   up: boolean;
-  /** Messages a second. */
-  perS: number;
 }
 
-/** The links between the living instances, with what flows over them. */
-export function routesOf(topology: Topology, rates: Rates): Route[] {
+/** A point half way between two tiers, where the links of many instances meet. */
+export interface Hub {
+  before: Tier;
+  after: Tier;
+}
+
+/** More links than this between two tiers are drawn by way of a hub. */
+const MAX_DIRECT = 400;
+
+/** The links between the living instances. */
+export function routesOf(topology: Topology): Route[] {
   const [webs, requesters, brokers, responders] = (['web', 'requester', 'broker', 'responder'] as const).map((tier) =>
     living(topology, tier),
   ) as [InstanceView[], InstanceView[], InstanceView[], InstanceView[]];
-  const linked = linksOf(topology).some((link) => link.state === 'connected');
-  const brokered = (requester: InstanceView): boolean => requester.peers.some((peer) => peer.connected);
+  const isLinked = linksOf(topology).some((link) => link.state === 'connected');
+  const hasBroker = (requester: InstanceView): boolean => requester.peers.some((peer) => peer.connected);
+  const inProcess = brokersByProcess(brokers);
+  const apart = responders.filter((responder) => !inProcess.has(processOf(responder)));
   return [
-    ...cross(webs, requesters, rates, () => linked),
-    ...cross(requesters, brokers, rates, brokered),
-    ...responders.flatMap((responder) => cross(brokersOf(responder, brokers), [responder], rates, () => true)),
+    ...connectAll(webs, requesters, () => isLinked),
+    ...connectAll(requesters, brokers, hasBroker),
+    ...connectAll(brokers, apart, () => true),
+    ...responders.flatMap((responder) =>
+      (inProcess.get(processOf(responder)) ?? []).map((broker) => route(broker, responder, true)),
+    ),
   ];
+}
+
+/** What the routes depend on, as a text: they are made again when it changes, and not with every count. */
+export function routeShape({ instances, links }: Topology): string {
+  const parts = Object.values(instances).map(({ instance: { id }, state, peers }) =>
+    state === 'gone' ? '' : `${id}${peers.some((peer) => peer.connected) ? '+' : '-'}`,
+  );
+  return `${parts.join()} ${Object.values(links).map(({ state }) => state).join()}`;
 }
 
 /** The brokers that give a responder its messages: the one in its own process, or else every one. */
 export function brokersOf(responder: InstanceView, brokers: readonly InstanceView[]): InstanceView[] {
-  const { node, pid } = responder.instance;
-  const own = brokers.filter((broker) => broker.instance.node === node && broker.instance.pid === pid);
-  return own.length > 0 ? own : [...brokers];
+  const own = brokersByProcess(brokers).get(processOf(responder));
+  return own ?? [...brokers];
+}
+
+const processOf = ({ instance: { node, pid } }: InstanceView): string => `${pid} ${node}`;
+
+function brokersByProcess(brokers: readonly InstanceView[]): Map<string, InstanceView[]> {
+  const found = new Map<string, InstanceView[]>();
+  for (const broker of brokers) {
+    const process = processOf(broker);
+    found.set(process, [...(found.get(process) ?? []), broker]);
+  }
+  return found;
+}
+
+const route = (from: InstanceView, to: InstanceView, up: boolean): Route => ({
+  from: from.instance.id,
+  to: to.instance.id,
+  up,
+});
+
+/** Every one of `from` with every one of `to`, by way of a hub if they are many. */
+function connectAll(
+  from: readonly InstanceView[],
+  to: readonly InstanceView[],
+  isUp: (from: InstanceView) => boolean,
+): Route[] {
+  const [first, second] = [from[0], to[0]];
+  if (!first || !second) return [];
+  if (from.length * to.length <= MAX_DIRECT) {
+    return from.flatMap((source) => to.map((target) => route(source, target, isUp(source))));
+  }
+  const hub: Hub = { before: first.instance.tier, after: second.instance.tier };
+  return [
+    ...from.map((source) => ({ from: source.instance.id, to: hub, up: isUp(source) })),
+    ...to.map((target) => ({ from: hub, to: target.instance.id, up: true })),
+  ];
 }
 
 /**
- * Every one of `from` with every one of `to`. Instances count their messages, not by peer: a link's share is taken as
- * that of both its ends, which is what rotation over the peers gives.
+ * Messages a second over each route. Instances count their messages, not by peer: a link's share is taken as that of
+ * both its ends, which is what rotation over the peers gives.
  */
-function cross(
-  from: readonly InstanceView[],
-  to: readonly InstanceView[],
-  rates: Rates,
-  up: (from: InstanceView, to: InstanceView) => boolean,
-): Route[] {
-  const rateOf = (view: InstanceView): number => rates[view.instance.id] ?? 0;
-  const total = from.reduce((sum, view) => sum + rateOf(view), 0);
-  return from.flatMap((source) =>
-    to.map((target) => ({
-      from: source.instance.id,
-      to: target.instance.id,
-      up: up(source, target),
-      perS: total > 0 ? (rateOf(target) * rateOf(source)) / total : 0,
-    })),
-  );
+export function flowsOf(routes: readonly Route[], rates: Rates): number[] {
+  const rate = (end: string | Hub): number => (typeof end === 'string' ? rateOf(rates, end) : 0);
+  const sources = new Map<string, Set<string>>();
+  for (const { from, to } of routes) {
+    if (typeof from !== 'string' || typeof to !== 'string') continue;
+    sources.set(to, (sources.get(to) ?? new Set()).add(from));
+  }
+  const totals = new Map([...sources].map(([to, of]) => [to, [...of].reduce((sum, from) => sum + rate(from), 0)]));
+  return routes.map(({ from, to }) => {
+    if (typeof from !== 'string') return rate(to);
+    if (typeof to !== 'string') return rate(from);
+    const total = totals.get(to) ?? 0;
+    return total > 0 ? (rate(to) * rate(from)) / total : 0;
+  });
 }

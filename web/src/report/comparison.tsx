@@ -41,8 +41,8 @@ export function ComparisonView({ comparison }: { comparison: Comparison }) {
       <section class="abstract" aria-label="Abstract">
         <h2>What it shows</h2>
         <ul>
-          {broken.map((text) => (
-            <li key={text} class="is-warning">
+          {broken.map((text, index) => (
+            <li key={index} class="is-warning">
               <b>Broken: </b>
               {text}
             </li>

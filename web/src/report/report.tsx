@@ -33,8 +33,8 @@ export function ReportView({ report, head = true }: Props) {
       <section class="abstract" aria-label="Abstract">
         <h2>What it shows</h2>
         <ul>
-          {summary.abstract.map(({ isWarning, text }) => (
-            <li key={text} class={isWarning ? 'is-warning' : undefined}>
+          {summary.abstract.map(({ isWarning, text }, index) => (
+            <li key={index} class={isWarning ? 'is-warning' : undefined}>
               {isWarning && <b>Mind: </b>}
               {text}
             </li>

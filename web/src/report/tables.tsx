@@ -202,8 +202,8 @@ export function Troubles({ report }: { report: Report }) {
           <li key={cell.cell}>
             <h3>{cellName(plan, plan.cells[cell.cell]?.levels ?? {})}</h3>
             <ul>
-              {cell.problems.map((problem) => (
-                <li key={problem}>{problem}</li>
+              {cell.problems.map((problem, index) => (
+                <li key={index}>{problem}</li>
               ))}
               {Object.entries(cell.errors).map(([error, times]) => (
                 <li key={error}>

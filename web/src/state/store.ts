@@ -1,88 +1,80 @@
-/** What the page knows. Only the socket writes it; the views read it. */
-import { batch, computed, signal } from '@preact/signals';
-import { foldRates, type Rates } from '../domain/rates.ts';
-import { foldRequests, requestsFrom, type Requests } from '../domain/requests.ts';
-import { foldTopology, forget, NOTHING } from '../domain/topology.ts';
-import type {
-  DashboardMessage,
-  Event,
-  ExperimentView,
-  LoadView,
-  PageSettings,
-  RequestView,
-  Sample,
-  Topology,
-} from '../wire.ts';
+/** What the page knows. Only the source's frames change it; the views read it. */
+import { computed, signal, useComputed, type ReadonlySignal } from '@preact/signals';
+import { reduce, UNKNOWN, type Frame, type State } from '../domain/state.ts';
+import type { Source } from '../transport/source.ts';
+import type { Event, InstanceView, RequestView } from '../wire.ts';
+import { clock } from './clock.ts';
+import { onNextFrame } from './next-frame.ts';
 
-/** Seconds that the charts look back. */
-const SAMPLES_KEPT = 300;
+const state = signal<State>(UNKNOWN);
 
-/** How the page stands with the server. */
-export type Connection =
-  | { state: 'connecting' }
-  | { state: 'open' }
-  | { state: 'lost'; /** When the next attempt starts, by this page's clock. */ retryAt: number };
+/** A part of the state, which changes only when that part does. */
+const part = <K extends keyof State>(name: K): ReadonlySignal<State[K]> => computed(() => state.value[name]);
 
-export const connection = signal<Connection>({ state: 'connecting' });
-export const topology = signal<Topology>(NOTHING);
-export const requests = signal<Requests>(new Map());
-/** Older requests that the last snapshot had no room for. */
-export const requestsLeftOut = signal(0);
-export const samples = signal<readonly Sample[]>([]);
-export const settings = signal<PageSettings | undefined>(undefined);
-/** The experiment that the web tier runs, or ran last. */
-export const experiment = signal<ExperimentView | undefined>(undefined);
-export const version = signal('');
-/** The load that the server makes. */
-export const load = signal<LoadView>({ running: false, rate: null, count: null, sent: 0, refused: 0 });
-export const rates = signal<Rates>({});
+export const topology = part('topology');
+export const requests = part('requests');
+export const requestsLeftOut = part('requestsLeftOut');
+export const samples = part('samples');
+export const settings = part('settings');
+export const experiment = part('experiment');
+export const version = part('version');
+export const servedPage = part('page');
+export const load = part('load');
+export const rates = part('rates');
 
 /** Requests, newest first. */
 export const newest = computed(() => [...requests.value.values()].reverse());
 
-/** How far the server's clock is ahead of this page's. */
-let clockAhead = 0;
+/** One instance, for a component that is rendered when this instance changes, and not when others do. */
+export const useInstance = (id: string): ReadonlySignal<InstanceView | undefined> =>
+  useComputed(() => topology.value.instances[id]);
 
-/** The time by the server's clock. */
-export const serverNow = (): number => Date.now() + clockAhead;
+/** One request, for a component that is rendered when this request changes, and not when others do. */
+export const useRequest = (id: string): ReadonlySignal<RequestView | undefined> =>
+  useComputed(() => requests.value.get(id));
 
-/** Takes in a request as the API tells it, which leaves nothing out. */
-export function remember(view: RequestView): void {
-  if (requests.value.has(view.requestId)) requests.value = new Map(requests.value).set(view.requestId, view);
-}
+/** Why a frame could not be taken in, if that happened: this page and its server do not fit. */
+export const failure = signal('');
 
 type Watcher = (events: readonly Event[]) => void;
 const watchers = new Set<Watcher>();
 
-/** Calls `watcher` with each batch after it was folded in; for what shows the events themselves, such as motion. */
+/** Calls `watcher` with the events of each frame after they were folded in; for what shows events themselves, as motion. */
 export function watchEvents(watcher: Watcher): () => void {
   watchers.add(watcher);
   return () => watchers.delete(watcher);
 }
 
-/** Takes in what the server sent. */
-export function receive(message: DashboardMessage): void {
-  clockAhead = message.now - Date.now();
-  batch(() => {
-    load.value = message.load;
-    if (message.type === 'snapshot') {
-      topology.value = message.topology;
-      requests.value = requestsFrom(message.requests);
-      requestsLeftOut.value = message.requestsLeftOut;
-      samples.value = message.samples.slice(-SAMPLES_KEPT);
-      experiment.value = message.experiment ?? undefined;
-      settings.value = message.settings;
-      version.value = message.version;
-      rates.value = {};
-      return;
-    }
-    const { events, now } = message;
-    rates.value = foldRates(rates.value, topology.value, events);
-    topology.value = forget(foldTopology(topology.value, events, now), now);
-    requests.value = foldRequests(requests.value, events);
-    for (const event of events) if (event.type === 'experiment') experiment.value = event.experiment;
-    const fresh = events.flatMap((event) => (event.type === 'sample' ? [event.sample] : []));
-    if (fresh.length > 0) samples.value = [...samples.value, ...fresh].slice(-SAMPLES_KEPT);
+/** Shows what a source sends, until the function given back is called. Frames that come close together are one change. */
+export function show(source: Source, schedule: (task: () => void) => void = onNextFrame): () => void {
+  let waiting: Frame[] = [];
+  return source.frames((frame) => {
+    // Only a live source has a clock that this one should follow.
+    if (!source.seek) clock.follow(frame.now);
+    waiting.push(frame);
+    if (waiting.length > 1) return;
+    schedule(() => {
+      const frames = waiting;
+      waiting = [];
+      takeIn(frames);
+    });
   });
-  if (message.type === 'events') watchers.forEach((watcher) => watcher(message.events));
+}
+
+function takeIn(frames: readonly Frame[]): void {
+  try {
+    state.value = frames.reduce(reduce, state.peek());
+  } catch (error) {
+    // What is shown stays as it was before these frames.
+    failure.value = error instanceof Error ? error.message : String(error);
+    console.error(error);
+    return;
+  }
+  if (frames.some(({ type }) => type === 'snapshot')) {
+    failure.value = '';
+    // What was before a snapshot is shown as it is, without motion.
+    return;
+  }
+  const events = frames.flatMap((frame) => (frame.type === 'events' ? frame.events : []));
+  watchers.forEach((watcher) => watcher(events));
 }

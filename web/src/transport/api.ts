@@ -1,5 +1,5 @@
 /** The server's HTTP calls. A call that fails throws an `Error` whose message can be shown as it is. */
-import { token } from '../state/preferences.ts';
+import type { RequestBody } from '../domain/send-form.ts';
 import { unsendable } from './token.ts';
 import type {
   Changed,
@@ -14,7 +14,6 @@ import type {
   Faults,
   LoadView,
   NewLoad,
-  NewRequest,
   NewRun,
   NoConnection,
   Overview,
@@ -28,16 +27,21 @@ import type {
   Verdict,
 } from '../wire.ts';
 
-/** What a request may say; what it leaves out is as the program is configured. */
-export type RequestBody = Partial<NewRequest>;
+let tokenOf = (): string => '';
+
+/** Says where the control token is read from, which each call shows to the server; without one, none is shown. */
+export function authorizeWith(read: () => string): void {
+  tokenOf = read;
+}
 
 async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
   const headers: Record<string, string> = {};
   if (body !== undefined) headers['Content-Type'] = 'application/json';
-  if (token.value) {
-    const problem = unsendable(token.value);
+  const token = tokenOf();
+  if (token) {
+    const problem = unsendable(token);
     if (problem) throw new Error(problem);
-    headers['Authorization'] = `Bearer ${token.value}`;
+    headers['Authorization'] = `Bearer ${token}`;
   }
   let response: Response;
   try {

@@ -1,63 +1,88 @@
 /** The WebSocket to the server: opens it, reads it, and opens it again when it is lost. */
-import { comparePages } from '../app/reload.ts';
-import { connection, receive } from '../state/store.ts';
-import type { DashboardMessage } from '../wire.ts';
+import type { Frame } from '../domain/state.ts';
+import type { Source } from './source.ts';
+
+/** How the page stands with the server. */
+export type LinkStatus = { state: 'open' } | { state: 'lost'; /** Milliseconds until the next attempt. */ waitMs: number };
 
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 5_000;
-/** The server says something every second; a connection silent for so long is dead, though nobody closed it. */
-const SILENCE_MS = 6_000;
+/** The server sends something every second; a connection silent for so long is dead, though nobody has closed it. */
+export const SILENCE_MS = 6_000;
 
-let attempts = 0;
-let timer: ReturnType<typeof setTimeout> | undefined;
-let watchdog: ReturnType<typeof setTimeout> | undefined;
-let socket: WebSocket | undefined;
+/** What is sent by the server that `url` names. */
+export class Live implements Source {
+  readonly #url: URL;
+  readonly #onStatus: (status: LinkStatus) => void;
+  #on: (frame: Frame) => void = () => {};
+  #attempts = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #watchdog: ReturnType<typeof setTimeout> | undefined;
+  #socket: WebSocket | undefined;
 
-/** Connects now, also when a later attempt was planned. */
-export function connect(): void {
-  clearTimeout(timer);
-  socket?.close();
-  const opened = new WebSocket(new URL('ws', location.href.replace(/^http/, 'ws').replace(/#.*/, '')));
-  socket = opened;
-  let seq: number | undefined;
-  opened.onmessage = ({ data }) => {
-    const message = JSON.parse(data as string) as DashboardMessage;
-    if (message.type === 'events' && seq !== undefined && message.seq !== seq + 1) {
-      // Something was missed; what the page shows can only be right again after a new snapshot.
-      opened.close();
-      return;
-    }
-    seq = message.seq;
-    attempts = 0;
-    watch(opened);
-    receive(message);
-    if (message.type === 'snapshot') comparePages(message.page);
-    if (connection.value.state !== 'open') connection.value = { state: 'open' };
-  };
-  opened.onclose = () => lost(opened);
-}
+  constructor(url: URL, onStatus: (status: LinkStatus) => void) {
+    this.#url = url;
+    this.#onStatus = onStatus;
+  }
 
-function watch(opened: WebSocket): void {
-  clearTimeout(watchdog);
-  watchdog = setTimeout(() => {
-    // A dead connection takes its time to close; nobody need wait for that.
-    lost(opened);
-    opened.close();
-  }, SILENCE_MS);
-}
+  frames(on: (frame: Frame) => void): () => void {
+    this.#on = on;
+    this.connect();
+    return () => {
+      clearTimeout(this.#timer);
+      clearTimeout(this.#watchdog);
+      this.#on = () => {};
+      const socket = this.#socket;
+      this.#socket = undefined;
+      socket?.close();
+    };
+  }
 
-function lost(opened: WebSocket): void {
-  if (socket !== opened) return;
-  socket = undefined;
-  clearTimeout(watchdog);
-  retryLater();
-}
+  /** Connects now, also when a later attempt was planned. */
+  connect(): void {
+    clearTimeout(this.#timer);
+    this.#socket?.close();
+    const socket = new WebSocket(this.#url);
+    this.#socket = socket;
+    let seq: number | undefined;
+    socket.onmessage = ({ data }) => {
+      if (this.#socket !== socket) return;
+      const frame = JSON.parse(data as string) as Frame;
+      if (frame.type === 'events' && seq !== undefined && frame.seq !== seq + 1) {
+        // Something was missed: only a new snapshot can make the page right again.
+        socket.close();
+        return;
+      }
+      const isFirst = seq === undefined;
+      seq = frame.seq;
+      this.#attempts = 0;
+      this.#watch(socket);
+      this.#on(frame);
+      if (isFirst) this.#onStatus({ state: 'open' });
+    };
+    socket.onclose = () => this.#lost(socket);
+    // From the first moment: a server may accept the connection and then say nothing.
+    this.#watch(socket);
+  }
 
-function retryLater(): void {
-  const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** attempts);
-  attempts += 1;
-  // A random part, so that many pages do not all come back in the same moment.
-  const wait = longest * (0.7 + 0.3 * Math.random());
-  connection.value = { state: 'lost', retryAt: Date.now() + wait };
-  timer = setTimeout(connect, wait);
+  #watch(socket: WebSocket): void {
+    clearTimeout(this.#watchdog);
+    this.#watchdog = setTimeout(() => {
+      // A dead connection takes long to close; the next attempt does not wait for that.
+      this.#lost(socket);
+      socket.close();
+    }, SILENCE_MS);
+  }
+
+  #lost(socket: WebSocket): void {
+    if (this.#socket !== socket) return;
+    this.#socket = undefined;
+    clearTimeout(this.#watchdog);
+    const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#attempts);
+    this.#attempts += 1;
+    // A random part, so that many pages do not all come back in the same moment.
+    const waitMs = longest * (0.7 + 0.3 * Math.random());
+    this.#timer = setTimeout(() => this.connect(), waitMs);
+    this.#onStatus({ state: 'lost', waitMs });
+  }
 }

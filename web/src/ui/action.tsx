@@ -30,8 +30,8 @@ export function useAction(): Action {
   return { busy, problem, done, run };
 }
 
-/** Says what became of the last call. */
-export function Said({ action }: { action: Action }) {
+/** What became of the last call. */
+export function ActionStatus({ action }: { action: Action }) {
   return (
     <p class={action.problem ? 'said is-problem' : 'said'} role="status">
       {action.problem || action.done}

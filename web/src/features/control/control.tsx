@@ -1,14 +1,15 @@
 /** Changing the swarm while it runs. */
-import { Accidents } from './accidents.tsx';
+
 import { DelayControl, DispatchControl } from './delay.tsx';
 import { ActiveFaults, FaultControl } from './faults.tsx';
 import { PermissionNote } from './permission.tsx';
+import { WorkerFailures } from './worker-failures.tsx';
 import { WorkerCounts } from './workers.tsx';
-import { subject } from '../../state/route.ts';
+import { route } from '../../state/route.ts';
 
 /** The route `#/control`, or `#/control/<instance>` with that instance chosen. */
 export function ControlView() {
-  const preset = subject.value;
+  const preset = route.value.params[0] ?? '';
   return (
     <div class="control-view">
       <PermissionNote />
@@ -21,7 +22,7 @@ export function ControlView() {
         </div>
         <div>
           <FaultControl preset={preset} />
-          <Accidents preset={preset} />
+          <WorkerFailures preset={preset} />
         </div>
       </div>
     </div>

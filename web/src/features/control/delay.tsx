@@ -1,14 +1,17 @@
 /** The delay before each task, and how the brokers choose a worker. */
-import { useEffect, useState } from 'preact/hooks';
-import { setDelay, setDispatch } from '../../transport/api.ts';
-import { topology } from '../../state/store.ts';
 import { living } from '../../domain/topology.ts';
-import { Said, useAction } from '../../ui/action.tsx';
+import { permission } from '../../state/permission.ts';
+import { topology } from '../../state/store.ts';
+import { setDelay, setDispatch } from '../../transport/api.ts';
+import { ActionStatus, useAction } from '../../ui/action.tsx';
 import { Choice } from '../../ui/choice.tsx';
+import { numberFrom, useDraft } from '../../ui/draft.ts';
+import { NumberField } from '../../ui/number-field.tsx';
 import type { Delay, DelayShape, Dispatch } from '../../wire.ts';
-import { permission } from './permission.tsx';
 
-const KINDS: { value: DelayShape; label: string; fields: (keyof Delay)[] }[] = [
+type Field = Exclude<keyof Delay, 'kind'>;
+
+const KINDS: { value: DelayShape; label: string; fields: Field[] }[] = [
   { value: 'none', label: 'none', fields: [] },
   { value: 'fixed', label: 'fixed', fields: ['meanMs'] },
   { value: 'uniform', label: 'uniform', fields: ['minMs', 'maxMs'] },
@@ -16,13 +19,24 @@ const KINDS: { value: DelayShape; label: string; fields: (keyof Delay)[] }[] = [
   { value: 'log-normal', label: 'log-normal', fields: ['meanMs', 'sigma', 'capMs'] },
 ];
 
-const TITLES: Record<string, string> = {
+/** The longest delay that may be set, in milliseconds: ten minutes. */
+const LONGEST_MS = 600_000;
+
+/** The largest shape of the log-normal distribution that may be set. */
+const LARGEST_SIGMA = 3;
+
+const highest = (field: Field): number => (field === 'sigma' ? LARGEST_SIGMA : LONGEST_MS);
+
+const TITLES: Record<Field, string> = {
   minMs: 'Shortest, ms',
   maxMs: 'Longest, ms',
   meanMs: 'Mean, ms',
   sigma: 'Shape (sigma)',
   capMs: 'At most, ms',
 };
+
+/** Without a longest delay the program takes its own. */
+const isOptional = (field: Field): boolean => field === 'capMs';
 
 const DISPATCHES: { value: Dispatch; label: string }[] = [
   { value: 'round-robin', label: 'Each in turn' },
@@ -32,30 +46,44 @@ const DISPATCHES: { value: Dispatch; label: string }[] = [
 /** The delay of all responders. */
 export function DelayControl() {
   const configured = living(topology.value, 'responder').find((view) => view.delay)?.delay;
-  const [delay, setForm] = useState<Delay>();
+  return configured ? <DelayForm configured={configured} /> : null;
+}
+
+function DelayForm({ configured }: { configured: Delay }) {
+  const { kind: set, ...numbers } = configured;
+  const texts = Object.fromEntries(Object.entries(numbers).map(([name, value]) => [name, String(value)]));
+  const { fields, isChanged, change } = useDraft<Record<string, string>>({ kind: set, ...texts });
   const action = useAction();
-  useEffect(() => setForm(configured), [JSON.stringify(configured)]);
-  if (!delay) return null;
-  const kind = KINDS.find(({ value }) => value === delay.kind);
+  const kind = KINDS.find(({ value }) => value === fields['kind']);
   const disabled = action.busy || permission.value !== 'permitted';
-  const submit = (event: Event): void => {
-    event.preventDefault();
-    void action.run(async () => {
-      await setDelay(delay);
-      return 'The delay is set on every responder.';
-    });
+  const apply = async (): Promise<string> => {
+    const delay: Delay = { ...configured, kind: kind?.value ?? set };
+    for (const field of kind?.fields ?? []) {
+      const text = fields[field] ?? '';
+      if (isOptional(field) && text === '') continue;
+      delay[field] = numberFrom(TITLES[field], text, 0, highest(field));
+      change({ [field]: String(delay[field]) });
+    }
+    await setDelay(delay);
+    return 'The delay is set on every responder.';
   };
   return (
     <section aria-label="Delay">
       <h2>Delay</h2>
       <p class="hint">How long every responder waits before each task: the work that is only pretended.</p>
-      <form class="row" onSubmit={submit}>
+      <form
+        class="row"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void action.run(apply);
+        }}
+      >
         <label>
           Distribution
           <select
-            value={delay.kind}
+            value={fields['kind']}
             disabled={disabled}
-            onChange={(event) => setForm({ ...delay, kind: event.currentTarget.value as DelayShape })}
+            onChange={(event) => change({ kind: event.currentTarget.value })}
           >
             {KINDS.map(({ value, label }) => (
               <option key={value} value={value}>
@@ -65,49 +93,63 @@ export function DelayControl() {
           </select>
         </label>
         {kind?.fields.map((field) => (
-          <label key={field}>
-            {TITLES[field]}
-            <input
-              type="number"
-              min="0"
-              step={field === 'sigma' ? '0.1' : 'any'}
-              value={delay[field]}
-              disabled={disabled}
-              onInput={(event) => setForm({ ...delay, [field]: event.currentTarget.valueAsNumber || 0 })}
-            />
-          </label>
+          <NumberField
+            key={field}
+            label={TITLES[field]}
+            min={0}
+            max={highest(field)}
+            optional={isOptional(field)}
+            text={fields[field] ?? ''}
+            disabled={disabled}
+            onText={(text) => change({ [field]: text })}
+          />
         ))}
-        <button type="submit" disabled={disabled}>
+        <button type="submit" disabled={disabled || !isChanged}>
           Apply
         </button>
       </form>
-      <Said action={action} />
+      <ActionStatus action={action} />
     </section>
   );
 }
 
 /** Which worker a broker gives the next message. */
 export function DispatchControl() {
-  const action = useAction();
   const current = living(topology.value, 'broker').find((view) => view.dispatch)?.dispatch;
-  if (!current) return null;
+  return current ? <DispatchForm current={current} /> : null;
+}
+
+function DispatchForm({ current }: { current: Dispatch }) {
+  const { fields, isChanged, change } = useDraft<{ dispatch: Dispatch }>({ dispatch: current });
+  const action = useAction();
+  const disabled = action.busy || permission.value !== 'permitted';
+  const apply = async (): Promise<string> => {
+    await setDispatch(fields.dispatch);
+    return 'The dispatch is set on every broker.';
+  };
   return (
     <section aria-label="Dispatch">
       <h2>Dispatch</h2>
-      <p class="hint">How every broker deals messages out to its workers.</p>
-      <Choice
-        legend="The next message goes to"
-        value={current}
-        options={DISPATCHES}
-        disabled={action.busy || permission.value !== 'permitted'}
-        onChange={(dispatch) =>
-          action.run(async () => {
-            await setDispatch(dispatch);
-            return 'The dispatch is set on every broker.';
-          })
-        }
-      />
-      <Said action={action} />
+      <p class="hint">How every broker gives messages to its workers.</p>
+      <form
+        class="row"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void action.run(apply);
+        }}
+      >
+        <Choice
+          legend="The next message goes to"
+          value={fields.dispatch}
+          options={DISPATCHES}
+          disabled={disabled}
+          onChange={(dispatch) => change({ dispatch })}
+        />
+        <button type="submit" disabled={disabled || !isChanged}>
+          Apply
+        </button>
+      </form>
+      <ActionStatus action={action} />
     </section>
   );
 }

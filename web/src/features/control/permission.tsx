@@ -1,37 +1,23 @@
-/** Whether this page may control the swarm, and the token that lets it. */
-import { effect, signal } from '@preact/signals';
-import { readControl } from '../../transport/api.ts';
-import { token } from '../../state/preferences.ts';
-import { connection } from '../../state/store.ts';
+/** Says whether this page may control the swarm, and takes the token that lets it. */
+import { connection } from '../../state/connection.ts';
+import { askAgain, permission, token } from '../../state/permission.ts';
 import { unsendable } from '../../transport/token.ts';
-
-type Permission = 'unknown' | 'permitted' | 'needs-token' | 'wrong-token' | 'forbidden';
-
-export const permission = signal<Permission>('unknown');
-
-// Asked again whenever the token changes or the server comes back.
-effect(() => {
-  const given = token.value;
-  if (unsendable(given)) {
-    permission.value = 'wrong-token';
-    return;
-  }
-  if (connection.value.state !== 'open') return;
-  readControl().then(
-    ({ permitted, needsToken }) => {
-      if (permitted) permission.value = 'permitted';
-      else permission.value = needsToken ? (given ? 'wrong-token' : 'needs-token') : 'forbidden';
-    },
-    () => {
-      permission.value = 'unknown';
-    },
-  );
-});
 
 /** Says why the controls are off, if they are, and takes the token. */
 export function PermissionNote() {
   const now = permission.value;
+  if (connection.value.state === 'replay') return <p class="note is-off">This is a recording: there is nothing to control.</p>;
   if (now === 'unknown') return <p class="note">Asking the server whether controls are permitted…</p>;
+  if (now === 'unanswered') {
+    return (
+      <p class="note is-off">
+        The server did not answer whether controls are permitted.{' '}
+        <button type="button" class="link" onClick={askAgain}>
+          Ask again
+        </button>
+      </p>
+    );
+  }
   if (now === 'forbidden') {
     return (
       <p class="note is-off">
@@ -54,9 +40,20 @@ export function PermissionNote() {
 }
 
 /** Says in a line why something is off, with the way to have it. */
-export function WhyNot({ what }: { what: string }) {
+export function PermissionHint({ what }: { what: string }) {
   const now = permission.value;
   if (now === 'permitted') return null;
+  if (connection.value.state === 'replay') return <p class="hint">This is a recording: {what.toLowerCase()} are off.</p>;
+  if (now === 'unanswered') {
+    return (
+      <p class="hint">
+        The server did not answer whether {what.toLowerCase()} are permitted.{' '}
+        <button type="button" class="link" onClick={askAgain}>
+          Ask again
+        </button>
+      </p>
+    );
+  }
   if (now === 'unknown') return <p class="hint">Asking the server whether {what.toLowerCase()} are permitted…</p>;
   return (
     <p class="hint">

@@ -1,15 +1,17 @@
 /** How many workers each instance has. */
-import { useEffect, useState } from 'preact/hooks';
-import { setWorkers } from '../../transport/api.ts';
-import { plural } from '../../ui/format.ts';
-import { topology } from '../../state/store.ts';
+import { useState } from 'preact/hooks';
 import { living, nameOf } from '../../domain/topology.ts';
-import { Said, useAction } from '../../ui/action.tsx';
+import { permission } from '../../state/permission.ts';
+import { topology } from '../../state/store.ts';
+import { setWorkers } from '../../transport/api.ts';
+import { ActionStatus, useAction } from '../../ui/action.tsx';
+import { useDraft, wholeFrom } from '../../ui/draft.ts';
+import { plural } from '../../ui/format.ts';
+import { NumberField } from '../../ui/number-field.tsx';
 import type { InstanceView, Tier } from '../../wire.ts';
-import { permission } from './permission.tsx';
 
 /** The most workers that an instance may have. */
-const MOST = 10_000;
+const MAX_WORKERS = 10_000;
 
 /** Worker counts of the two tiers that have workers. */
 export function WorkerCounts() {
@@ -23,6 +25,9 @@ export function WorkerCounts() {
   );
 }
 
+/** The workers that an instance has: those that are gone are still listed for a while. */
+export const countOf = ({ workers }: InstanceView): number => workers.filter(({ state }) => state !== 'gone').length;
+
 function TierWorkers({ tier, title }: { tier: Tier; title: string }) {
   const instances = living(topology.value, tier);
   const action = useAction();
@@ -35,8 +40,9 @@ function TierWorkers({ tier, title }: { tier: Tier; title: string }) {
       </p>
     );
   }
-  const apply = (targets: InstanceView[], workers: number): Promise<void> =>
+  const apply = (targets: InstanceView[], text: string): Promise<void> =>
     action.run(async () => {
+      const workers = wholeFrom('The number of workers', text, 0, MAX_WORKERS);
       await Promise.all(targets.map((view) => setWorkers(view.instance.id, workers)));
       const whom =
         targets.length === 1 && targets[0] ? nameOf(targets[0]) : `each of ${plural(targets.length, 'instance')}`;
@@ -47,9 +53,9 @@ function TierWorkers({ tier, title }: { tier: Tier; title: string }) {
       <h3>{title}</h3>
       <Stepper
         label={instances.length === 1 ? nameOf(first) : `each of ${instances.length} instances`}
-        workers={first.workers.filter((worker) => worker.state !== 'gone').length}
+        workers={countOf(first)}
         busy={action.busy}
-        onApply={(workers) => apply(instances, workers)}
+        onApply={(text) => apply(instances, text)}
       />
       {instances.length > 1 && (
         <details open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
@@ -59,14 +65,14 @@ function TierWorkers({ tier, title }: { tier: Tier; title: string }) {
               <Stepper
                 key={view.instance.id}
                 label={`${nameOf(view)} on ${view.instance.node}`}
-                workers={view.workers.length}
+                workers={countOf(view)}
                 busy={action.busy}
-                onApply={(workers) => apply([view], workers)}
+                onApply={(text) => apply([view], text)}
               />
             ))}
         </details>
       )}
-      <Said action={action} />
+      <ActionStatus action={action} />
     </div>
   );
 }
@@ -75,41 +81,44 @@ interface StepperProps {
   label: string;
   workers: number;
   busy: boolean;
-  onApply: (workers: number) => void;
+  onApply: (text: string) => void;
 }
 
 function Stepper({ label, workers, busy, onApply }: StepperProps) {
-  const [wanted, setWanted] = useState(workers);
-  // Follows the instance, unless somebody is about to change it here.
-  useEffect(() => setWanted(workers), [workers]);
+  const { fields, isChanged, change } = useDraft({ workers: String(workers) });
   const disabled = busy || permission.value !== 'permitted';
-  const step = (by: number): void => setWanted(Math.max(0, Math.min(MOST, wanted + by)));
+  const step = (by: number): void => {
+    const wanted = Math.round(Number(fields.workers)) || 0;
+    change({ workers: String(Math.max(0, Math.min(MAX_WORKERS, wanted + by))) });
+  };
   return (
     <form
       class="stepper"
       aria-label={`Workers of ${label}`}
       onSubmit={(event) => {
         event.preventDefault();
-        onApply(wanted);
+        // As the instance will say it, so that the field is unchanged then.
+        change({ workers: String(Number(fields.workers)) });
+        onApply(fields.workers);
       }}
     >
       <span class="stepper-label">{label}</span>
-      <button type="button" aria-label="Fewer" disabled={disabled} onClick={() => step(-1)}>
+      <button type="button" aria-label={`Fewer workers of ${label}`} disabled={disabled} onClick={() => step(-1)}>
         −
       </button>
-      <input
-        type="number"
-        aria-label={`Workers of ${label}`}
-        min="0"
-        max={MOST}
-        value={wanted}
+      <NumberField
+        name={`Number of workers of ${label}`}
+        min={0}
+        max={MAX_WORKERS}
+        step={1}
+        text={fields.workers}
         disabled={disabled}
-        onInput={(event) => setWanted(event.currentTarget.valueAsNumber || 0)}
+        onText={(text) => change({ workers: text })}
       />
-      <button type="button" aria-label="More" disabled={disabled} onClick={() => step(1)}>
+      <button type="button" aria-label={`More workers of ${label}`} disabled={disabled} onClick={() => step(1)}>
         +
       </button>
-      <button type="submit" disabled={disabled || wanted === workers}>
+      <button type="submit" disabled={disabled || !isChanged}>
         Apply
       </button>
     </form>

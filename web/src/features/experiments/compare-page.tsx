@@ -1,5 +1,6 @@
 /** Two runs side by side. */
 import { useEffect, useState } from 'preact/hooks';
+import { linkTo } from '../../domain/address.ts';
 import { compareRuns } from '../../transport/api.ts';
 import type { Comparison } from '../../wire.ts';
 import { RunComparison } from './run-report.tsx';
@@ -23,11 +24,11 @@ export function ComparePage({ before, after }: { before: string; after: string }
     <article class="compare-page">
       <header>
         <h2>
-          <a href={`#/experiments/${before}`}>{before}</a> <span>and then</span>{' '}
-          <a href={`#/experiments/${after}`}>{after}</a>
+          <a href={linkTo({ view: 'experiments', params: [before] })}>{before}</a> <span>and then</span>{' '}
+          <a href={linkTo({ view: 'experiments', params: [after] })}>{after}</a>
         </h2>
         <p class="hint">
-          <a href={`#/experiments/${after}/${before}`}>The other way round</a>
+          <a href={linkTo({ view: 'experiments', params: [after, before] })}>The other way round</a>
         </p>
       </header>
       {found.state === 'reading' && <p class="empty">Comparing…</p>}

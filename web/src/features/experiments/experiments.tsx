@@ -1,28 +1,25 @@
 /** Experiments: a plan is started and watched, earlier runs are looked at and compared. */
 import { useEffect } from 'preact/hooks';
+import { linkTo } from '../../domain/address.ts';
+import { route } from '../../state/route.ts';
+import { experiment } from '../../state/store.ts';
 import { PermissionNote } from '../control/permission.tsx';
 import { ComparePage } from './compare-page.tsx';
 import { NewRun } from './new-run.tsx';
 import { isUnderWay } from './progress.ts';
 import { RunList } from './run-list.tsx';
 import { GrowingRun, RunPage } from './run-page.tsx';
-import { details, followExperiment, openRun, overview, refreshOverview, refreshRuns, runs } from './runs.ts';
+import { details, followExperiment, openRun, overview, runs } from './runs.ts';
 import { Watch } from './watch.tsx';
-import { subject } from '../../state/route.ts';
-import { experiment } from '../../state/store.ts';
 
 /** The routes `#/experiments`, `…/<run>`, `…/<run>/<run>` and `…/new/<run>`. */
 export function ExperimentsView() {
-  useEffect(() => {
-    void refreshOverview();
-    void refreshRuns();
-    return followExperiment();
-  }, []);
-  const [first, second] = subject.value.split('/').filter(Boolean);
+  useEffect(followExperiment, []);
+  const [first, second] = route.value.params;
   return (
     <div class="experiments-view">
       {first === undefined || first === 'new' ? (
-        <Bench given={second ?? ''} />
+        <ExperimentsHome given={second ?? ''} />
       ) : (
         <>
           <p class="back">
@@ -35,7 +32,7 @@ export function ExperimentsView() {
   );
 }
 
-function Bench({ given }: { given: string }) {
+function ExperimentsHome({ given }: { given: string }) {
   const now = experiment.value;
   const id = now?.id;
   useEffect(() => {
@@ -55,7 +52,7 @@ function Bench({ given }: { given: string }) {
           {shown.id === now.id && shown.state === 'read' && <GrowingRun details={shown.value} growing={isUnderWay(now)} />}
           {!isUnderWay(now) && (
             <p>
-              <a href={`#/experiments/${now.id}`}>Its page, with its report and files</a>
+              <a href={linkTo({ view: 'experiments', params: [now.id] })}>Its page, with its report and files</a>
             </p>
           )}
         </div>

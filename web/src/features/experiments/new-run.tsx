@@ -1,12 +1,14 @@
-/** A plan is picked, edited, checked as it is typed, and started. */
-import { useEffect, useRef, useState } from 'preact/hooks';
-import { checkPlan, readPlan, startExperiment } from '../../transport/api.ts';
-import { permission } from '../control/permission.tsx';
-import { plural } from '../../ui/format.ts';
+/** A plan is chosen, edited, checked as it is typed, and started. */
+import { useEffect, useState } from 'preact/hooks';
+import { planDraft, type PlanDraft } from '../../state/drafts.ts';
+import { permission } from '../../state/permission.ts';
 import { experiment } from '../../state/store.ts';
-import { Said, useAction } from '../../ui/action.tsx';
+import { checkPlan, readPlan, startExperiment } from '../../transport/api.ts';
+import { ActionStatus, useAction } from '../../ui/action.tsx';
 import { Choice } from '../../ui/choice.tsx';
+import { plural } from '../../ui/format.ts';
 import type { Overview, PlanText, RunView, Target, Verdict } from '../../wire.ts';
+import { choosePlan, Latest, type Plan } from './choose-plan.ts';
 import { PlanEditor } from './editor.tsx';
 import { targetOf } from './plan-text.ts';
 import { isUnderWay, roughly } from './progress.ts';
@@ -28,45 +30,44 @@ const MEANING: Record<Target, string> = {
   swarm: 'A deployed stack, scaled for each trial.',
 };
 
-interface Draft {
-  name: string;
-  text: string;
-  target: Target;
-}
-
-const plannedOf = ({ name, text, target }: Draft): PlanText => ({ plan: text, name, target });
+const plannedOf = ({ name, text, target }: Pick<PlanDraft, 'name' | 'text' | 'target'>): PlanText => ({
+  plan: text,
+  name,
+  target,
+});
 
 type CheckState = { state: 'unasked' } | { state: 'checking' } | { state: 'checked'; check: Verdict } | { state: 'failed'; problem: string };
-
-/** Kept while other views are shown. */
-let kept: Draft | undefined;
 
 /** The form. `given` is a run whose plan is to be used again. */
 export function NewRun({ overview, runs, given }: { overview: Overview; runs: RunView[]; given: string }) {
   const first = overview.plans[0];
-  const [draft, setDraft] = useState<Draft>(
-    () => kept ?? { name: first?.name ?? 'plan', text: first?.text ?? '', target: 'running' },
-  );
-  const [picked, setPicked] = useState(`plan:${draft.name}`);
-  const verdict = useVerdict(draft, permission.value === 'permitted');
+  const name = first?.name ?? 'plan';
+  const draft = planDraft.value ?? { origin: `plan:${name}`, name, text: first?.text ?? '', target: 'running' };
+  const change = (part: Partial<PlanDraft>): void => {
+    planDraft.value = { ...draft, ...planDraft.peek(), ...part };
+  };
+  const { verdict, isCurrent } = useVerdict(draft, permission.value === 'permitted');
   const action = useAction();
-  kept = draft;
+  const [latest] = useState(() => new Latest());
 
-  const pick = async (choice: string): Promise<void> => {
-    setPicked(choice);
-    const [kind, name = ''] = [choice.slice(0, choice.indexOf(':')), choice.slice(choice.indexOf(':') + 1)];
-    const run = kind === 'run' ? runs.find((one) => one.id === name) : undefined;
-    const plan = overview.plans.find((one) => one.name === name);
-    const text = kind === 'plan' ? (plan?.text ?? '') : await readPlan(name);
-    const found = { name: kind === 'plan' ? name : (run?.plan ?? name), text };
-    setDraft((current) => ({ ...current, ...found }));
-    const former = TARGETS.find(({ value }) => value === run?.target && !refusal(overview, value))?.value;
-    const target = former ?? (await fitting(found, overview));
-    // Unless the text has been changed while the server was asked.
-    setDraft((current) => (current.text === text ? { ...current, target } : current));
+  const choose = (origin: string): Promise<boolean> => {
+    change({ origin });
+    const run = runs.find((one) => `run:${one.id}` === origin);
+    return choosePlan(
+      latest.begin(),
+      () => loadPlan(origin, run, overview),
+      (plan) => targetFor(plan, run, overview),
+      change,
+    );
+  };
+  const type = (part: Partial<PlanDraft>): void => {
+    latest.begin();
+    change(part);
   };
   useEffect(() => {
-    if (given) void action.run(async () => (await pick(`run:${given}`), `The plan of ${given} is here to be changed.`));
+    if (given) {
+      void action.run(async () => ((await choose(`run:${given}`)) ? `The plan of ${given} is here to be changed.` : ''));
+    }
   }, [given]);
 
   const start = async (): Promise<string> => {
@@ -79,8 +80,8 @@ export function NewRun({ overview, runs, given }: { overview: Overview; runs: Ru
 
   const problem =
     verdict.state === 'checked' && 'problem' in verdict.check ? verdict.check.problem : undefined;
-  const blocked = blockedBy(overview);
-  const ready = verdict.state === 'checked' && !problem && !blocked && !action.busy;
+  const blocked = startBlockedReason(overview);
+  const ready = isCurrent && verdict.state === 'checked' && !problem && !blocked && !action.busy;
   return (
     <section class="new-run" aria-label="New experiment">
       <h2>New experiment</h2>
@@ -92,7 +93,10 @@ export function NewRun({ overview, runs, given }: { overview: Overview; runs: Ru
       >
         <label class="plan-choice">
           Start from
-          <select value={picked} onChange={(event) => void action.run(async () => (await pick(event.currentTarget.value), ''))}>
+          <select
+            value={draft.origin}
+            onChange={({ currentTarget: { value } }) => void action.run(async () => (await choose(value), ''))}
+          >
             <optgroup label="Ready-made plans">
               {overview.plans.map(({ name }) => (
                 <option key={name} value={`plan:${name}`}>
@@ -117,16 +121,16 @@ export function NewRun({ overview, runs, given }: { overview: Overview; runs: Ru
           text={draft.text}
           problem={problem}
           disabled={false}
-          onChange={(text) => setDraft({ ...draft, text })}
+          onChange={(text) => type({ text })}
         />
         <Choice
           legend="Run against"
           value={draft.target}
-          options={TARGETS.filter(({ value }) => !refusal(overview, value))}
-          onChange={(target) => setDraft({ ...draft, target })}
+          options={TARGETS.filter(({ value }) => !unavailableReason(overview, value))}
+          onChange={(target) => type({ target })}
         />
         <p class="hint">{MEANING[draft.target]}</p>
-        <Refused overview={overview} />
+        <UnavailableTargets overview={overview} />
         <div class="start">
           <button type="submit" class="primary" disabled={!ready}>
             Start
@@ -136,25 +140,25 @@ export function NewRun({ overview, runs, given }: { overview: Overview; runs: Ru
           </output>
         </div>
         {blocked && <p class="hint">{blocked}</p>}
-        <Said action={action} />
+        <ActionStatus action={action} />
       </form>
     </section>
   );
 }
 
-const refusal = (overview: Overview, target: Target): string | null =>
+const unavailableReason = (overview: Overview, target: Target): string | null =>
   overview.targets.find(({ name }) => name === target)?.refused ?? null;
 
 /** The targets that can't be chosen, and why. */
-function Refused({ overview }: { overview: Overview }) {
-  const refused = TARGETS.filter(({ value }) => refusal(overview, value));
+function UnavailableTargets({ overview }: { overview: Overview }) {
+  const refused = TARGETS.filter(({ value }) => unavailableReason(overview, value));
   if (refused.length === 0) return null;
   return (
     <details class="refused">
       <summary>Why not {refused.map(({ value }) => value).join(', ')}?</summary>
       {refused.map(({ value, label }) => (
         <p key={value} class="hint">
-          {label}: {refusal(overview, value)}
+          {label}: {unavailableReason(overview, value)}
         </p>
       ))}
     </details>
@@ -162,16 +166,29 @@ function Refused({ overview }: { overview: Overview }) {
 }
 
 /** Why nothing can be started now, whatever the plan is. */
-function blockedBy({ unwritable }: Overview): string {
+function startBlockedReason({ unwritable }: Overview): string {
   if (isUnderWay(experiment.value)) return 'One experiment runs at a time: the next can start when this one has ended.';
   if (unwritable) return `Nothing can be started: ${unwritable}.`;
   return permission.value === 'permitted' ? '' : 'To check a plan and to start it takes the same permission as the controls.';
 }
 
+/** The plan of `plan:` and a ready-made one's name, or of `run:` and a run's id. */
+async function loadPlan(origin: string, run: RunView | undefined, overview: Overview): Promise<Plan> {
+  const name = origin.slice(origin.indexOf(':') + 1);
+  if (origin.startsWith('run:')) return { name: run?.plan ?? name, text: await readPlan(name) };
+  return { name, text: overview.plans.find((one) => one.name === name)?.text ?? '' };
+}
+
+/** The target that a plan's former run had, or else one that suits it. */
+async function targetFor(plan: Plan, run: RunView | undefined, overview: Overview): Promise<Target> {
+  const former = TARGETS.find(({ value }) => value === run?.target && !unavailableReason(overview, value))?.value;
+  return former ?? suitableTarget(plan, overview);
+}
+
 /** The target that a plan names, or the first that can carry it out. */
-async function fitting({ name, text }: Omit<Draft, 'target'>, overview: Overview): Promise<Target> {
+async function suitableTarget({ name, text }: Plan, overview: Overview): Promise<Target> {
   const own = targetOf(text);
-  const usable = TARGETS.map(({ value }) => value).filter((value) => !refusal(overview, value));
+  const usable = TARGETS.map(({ value }) => value).filter((value) => !unavailableReason(overview, value));
   const candidates = [...usable].sort((a, b) => Number(b === own) - Number(a === own));
   if (permission.value !== 'permitted') return candidates[0] ?? 'running';
   for (const target of candidates) {
@@ -194,29 +211,35 @@ function VerdictLine({ verdict }: { verdict: CheckState }) {
   );
 }
 
-/** What the server says of a plan, a moment after it was last changed; it is asked by those who may start it. */
-function useVerdict({ name, text, target }: Draft, permitted: boolean): CheckState {
-  const [verdict, setVerdict] = useState<CheckState>({ state: 'unasked' });
-  const latest = useRef(0);
+/**
+ * What the server says of a plan, a moment after it was last changed; it is asked by those who may start it. Until it has
+ * answered, the last verdict stays: it is not current, so that no plan can be started that nobody has checked.
+ */
+function useVerdict(
+  { name, text, target }: PlanDraft,
+  isPermitted: boolean,
+): { verdict: CheckState; isCurrent: boolean } {
+  const [last, setLast] = useState<{ of: string; verdict: CheckState }>({ of: '', verdict: { state: 'checking' } });
+  const wanted = JSON.stringify([name, text, target]);
   useEffect(() => {
-    latest.current += 1;
-    const mine = latest.current;
-    const say = (said: CheckState): void => {
+    if (!isPermitted) return undefined;
+    let isLatest = true;
+    const say = (verdict: CheckState): void => {
       // Answers may overtake one another.
-      if (mine === latest.current) setVerdict(said);
+      if (isLatest) setLast({ of: wanted, verdict });
     };
-    if (!permitted) {
-      setVerdict({ state: 'unasked' });
-      return;
-    }
-    setVerdict((last) => (last.state === 'unasked' ? { state: 'checking' } : last));
     const timer = setTimeout(() => {
       checkPlan(plannedOf({ name, text, target })).then(
         (check) => say({ state: 'checked', check }),
         (error: Error) => say({ state: 'failed', problem: error.message }),
       );
     }, PAUSE_MS);
-    return () => clearTimeout(timer);
-  }, [name, text, target, permitted]);
-  return verdict;
+    return () => {
+      isLatest = false;
+      clearTimeout(timer);
+    };
+  }, [wanted, isPermitted]);
+  return isPermitted
+    ? { verdict: last.verdict, isCurrent: last.of === wanted }
+    : { verdict: { state: 'unasked' }, isCurrent: false };
 }

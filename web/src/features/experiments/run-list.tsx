@@ -1,15 +1,16 @@
 /** Earlier runs: what each was, what it showed, and two of them to be compared. */
-import { useState } from 'preact/hooks';
-import { count, plural, rate } from '../../ui/format.ts';
+import { linkTo } from '../../domain/address.ts';
+import { changeQuery, route } from '../../state/route.ts';
+import { count, dateTime, plural, rate, when } from '../../ui/format.ts';
 import type { RunView } from '../../wire.ts';
 
 /** The list, newest first. */
 export function RunList({ runs, dir }: { runs: RunView[]; dir: string }) {
-  const [chosen, setChosen] = useState<string[]>([]);
+  const chosen = (route.value.query['compare'] ?? '').split(',');
   const there = chosen.filter((id) => runs.some((run) => run.id === id));
   const toggle = (id: string): void =>
     // The third takes the place of the first.
-    setChosen(there.includes(id) ? there.filter((one) => one !== id) : [...there, id].slice(-2));
+    changeQuery({ compare: (there.includes(id) ? there.filter((one) => one !== id) : [...there, id].slice(-2)).join() });
   const [one, other] = [...there].sort((a, b) => startOf(runs, a) - startOf(runs, b));
   return (
     <section class="run-list" aria-label="Earlier runs">
@@ -25,7 +26,7 @@ export function RunList({ runs, dir }: { runs: RunView[]; dir: string }) {
       {runs.length > 1 && (
         <p class="compare-line">
           {one && other ? (
-            <a class="button" href={`#/experiments/${one}/${other}`}>
+            <a class="button" href={linkTo({ view: 'experiments', params: [one, other] })}>
               Compare {one} with {other}
             </a>
           ) : (
@@ -45,8 +46,8 @@ export function RunList({ runs, dir }: { runs: RunView[]; dir: string }) {
             />
             <div>
               <h3>
-                <a href={`#/experiments/${run.id}`}>{run.plan}</a>{' '}
-                <time dateTime={new Date(run.startedAt).toISOString()}>{when(run.startedAt)}</time>
+                <a href={linkTo({ view: 'experiments', params: [run.id] })}>{run.plan}</a>{' '}
+                <time dateTime={new Date(run.startedAt).toISOString()} title={dateTime(run.startedAt)}>{when(run.startedAt)}</time>
               </h3>
               <p class="run-figures">{figures(run)}</p>
               <p>{run.findings.find((finding) => !finding.isWarning)?.text ?? run.description}</p>
@@ -59,10 +60,6 @@ export function RunList({ runs, dir }: { runs: RunView[]; dir: string }) {
 }
 
 const startOf = (runs: RunView[], id: string): number => runs.find((run) => run.id === id)?.startedAt ?? 0;
-
-/** A time of another day, in full. */
-export const when = (at: number): string =>
-  new Date(at).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' });
 
 function figures({ target, trials, ended, finishedAt, problems, requestsPerS }: RunView): string {
   const parts = [target, finishedAt === null ? `${count(ended)} of ${plural(trials, 'trial')}` : plural(trials, 'trial')];

@@ -1,14 +1,16 @@
 /** One run: what it showed, its files, its trials. The same while it is under way and long after. */
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { deleteRun, fileOf, resumeExperiment } from '../../transport/api.ts';
-import { permission } from '../control/permission.tsx';
+import { linkTo } from '../../domain/address.ts';
+import { permission } from '../../state/permission.ts';
+import { go } from '../../state/route.ts';
 import { experiment } from '../../state/store.ts';
-import { Said, useAction } from '../../ui/action.tsx';
+import { deleteRun, fileOf, resumeExperiment } from '../../transport/api.ts';
+import { ActionStatus, useAction } from '../../ui/action.tsx';
+import { when } from '../../ui/format.ts';
 import type { RunView, TrialRow } from '../../wire.ts';
 import { isUnderWay } from './progress.ts';
 import { RunReport } from './run-report.tsx';
-import { when } from './run-list.tsx';
 import { details, openRun, refreshRuns, type RunDetails } from './runs.ts';
 import { Trials } from './trials.tsx';
 
@@ -91,12 +93,12 @@ function RunActions({ run }: { run: RunView }) {
   const remove = async (): Promise<string> => {
     await deleteRun(run.id);
     void refreshRuns();
-    location.hash = '#/experiments';
+    go({ view: 'experiments' });
     return '';
   };
   const resume = async (): Promise<string> => {
     await resumeExperiment(run.id);
-    location.hash = '#/experiments';
+    go({ view: 'experiments' });
     return '';
   };
   return (
@@ -116,7 +118,7 @@ function RunActions({ run }: { run: RunView }) {
             </a>
           ))}
       </span>
-      {run.files.includes('plan.toml') && <Link href={`#/experiments/new/${run.id}`}>Use its plan</Link>}
+      {run.files.includes('plan.toml') && <Link href={linkTo({ view: 'experiments', params: ['new', run.id] })}>Use its plan</Link>}
       {canResume && (
         <button type="button" disabled={!permitted} onClick={() => void action.run(resume)}>
           Go on with it
@@ -137,7 +139,7 @@ function RunActions({ run }: { run: RunView }) {
             Delete…
           </button>
         ))}
-      <Said action={action} />
+      <ActionStatus action={action} />
     </div>
   );
 }

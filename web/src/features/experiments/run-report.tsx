@@ -8,23 +8,23 @@ import type { Comparison, Report } from '../../wire.ts';
 /** A run's charts and tables. */
 export function RunReport({ report, head }: { report: Report; head: boolean }) {
   return (
-    <Apart>
+    <ShadowRoot>
       <ReportView report={report} head={head} />
-    </Apart>
+    </ShadowRoot>
   );
 }
 
 /** Two runs' figures side by side. */
 export function RunComparison({ comparison }: { comparison: Comparison }) {
   return (
-    <Apart>
+    <ShadowRoot>
       <ComparisonView comparison={comparison} />
-    </Apart>
+    </ShadowRoot>
   );
 }
 
-/** In a shadow tree, so that the styles of a page that stands alone and those of the dashboard leave one another be. */
-function Apart({ children }: { children: ComponentChildren }) {
+/** A shadow tree, which keeps the styles of the report and those of the dashboard apart. */
+function ShadowRoot({ children }: { children: ComponentChildren }) {
   const host = useRef<HTMLDivElement>(null);
   const [styled, setStyled] = useState(false);
   useEffect(() => {

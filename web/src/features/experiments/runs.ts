@@ -1,7 +1,8 @@
 /** The runs that are kept, and the one that is looked at: read from the server when something has changed. */
 import { effect, signal } from '@preact/signals';
+import { connection } from '../../state/connection.ts';
+import { experiment } from '../../state/store.ts';
 import { readExperiments, readReport, readRun, readRuns } from '../../transport/api.ts';
-import { connection, experiment } from '../../state/store.ts';
 import type { Overview, Report, RunView } from '../../wire.ts';
 
 /** What came of reading something: nothing yet, the thing, or why not. */
@@ -59,17 +60,28 @@ export async function openRun(id: string): Promise<void> {
   reading = undefined;
 }
 
-/** Follows the experiment while the view is shown: its details with each trial that ends, the list when it ends. */
+/**
+ * Follows the server while the view is shown: reads plans and runs now and each time the server comes back, the details of
+ * the experiment with each trial that ends, and the runs when it ends.
+ */
 export function followExperiment(): () => void {
-  let told = '';
-  return effect(() => {
-    if (connection.value.state !== 'open') return;
-    const now = experiment.value;
-    const news = now ? `${now.id} ${now.state} ${now.ended}` : 'none';
-    if (news === told) return;
-    const ended = now?.state !== told.split(' ')[1];
-    told = news;
-    if (ended) void refreshRuns();
-    if (now && details.peek().id === now.id) void openRun(now.id);
-  });
+  let last = '';
+  const unfollow = [
+    effect(() => {
+      if (connection.value.state !== 'open') return;
+      void refreshOverview();
+      void refreshRuns();
+    }),
+    effect(() => {
+      if (connection.value.state !== 'open') return;
+      const now = experiment.value;
+      const news = now ? `${now.id} ${now.state} ${now.ended}` : 'none';
+      if (news === last) return;
+      const hasEnded = now?.state !== last.split(' ')[1];
+      last = news;
+      if (hasEnded) void refreshRuns();
+      if (now && details.peek().id === now.id) void openRun(now.id);
+    }),
+  ];
+  return () => unfollow.forEach((stop) => stop());
 }

@@ -1,15 +1,15 @@
 /** The trials of a run, a line each, with small bars to compare them by. */
-import { duration, rate } from '../../ui/format.ts';
 import { keysOf } from '../../domain/keys.ts';
+import { duration, rate } from '../../ui/format.ts';
 import type { TrialRow } from '../../wire.ts';
 
 /** Lines that are shown before one asks for all. */
-const MOST = 200;
+const MAX_ROWS = 200;
 
 /** The table; the newest trial comes first while the run goes on. */
 export function Trials({ rows, newestFirst }: { rows: TrialRow[]; newestFirst: boolean }) {
   const factors = [...new Set(rows.flatMap(({ levels }) => keysOf(levels)))];
-  const shown = (newestFirst ? rows.toReversed() : rows).slice(0, MOST);
+  const shown = (newestFirst ? rows.toReversed() : rows).slice(0, MAX_ROWS);
   const highest = Math.max(...rows.map((row) => row.requestsPerS));
   const slowest = Math.max(...rows.map((row) => row.p99Us));
   if (rows.length === 0) return <p class="empty">No trial has ended yet: each appears here when it has.</p>;
@@ -67,9 +67,9 @@ export function Trials({ rows, newestFirst }: { rows: TrialRow[]; newestFirst: b
           ))}
         </tbody>
       </table>
-      {rows.length > MOST && (
+      {rows.length > MAX_ROWS && (
         <p class="hint">
-          {MOST} of {rows.length}: results.csv has them all.
+          {MAX_ROWS} of {rows.length}: results.csv has them all.
         </p>
       )}
     </div>

@@ -1,10 +1,9 @@
 /** The experiment that runs: how far it is, the trial under way, and the way to stop it. */
-import { useEffect, useState } from 'preact/hooks';
+import { clock } from '../../state/clock.ts';
+import { permission } from '../../state/permission.ts';
 import { stopExperiment } from '../../transport/api.ts';
-import { permission } from '../control/permission.tsx';
+import { ActionStatus, useAction } from '../../ui/action.tsx';
 import { count, duration, plural, rate } from '../../ui/format.ts';
-import { serverNow } from '../../state/store.ts';
-import { Said, useAction } from '../../ui/action.tsx';
 import type { ExperimentState, ExperimentView } from '../../wire.ts';
 import { isUnderWay, levelsInWords, partDone, roughly, timeLeft } from './progress.ts';
 
@@ -20,7 +19,7 @@ const WORDS: Record<ExperimentState, string> = {
 /** Progress while it runs, and what became of it afterwards. */
 export function Watch({ view }: { view: ExperimentView }) {
   const underWay = isUnderWay(view);
-  const now = useClock(underWay);
+  const now = underWay ? clock.tenths.value : 0;
   const action = useAction();
   const done = partDone(view);
   const stop = async (): Promise<string> => {
@@ -58,7 +57,7 @@ export function Watch({ view }: { view: ExperimentView }) {
       </p>
       {underWay && <TrialLine view={view} />}
       {view.reason && <pre class="reason">{view.reason}</pre>}
-      <Said action={action} />
+      <ActionStatus action={action} />
     </section>
   );
 }
@@ -80,15 +79,4 @@ function TrialLine({ view: { trial, trials } }: { view: ExperimentView }) {
       )}
     </p>
   );
-}
-
-/** The server's time, again and again while it is wanted. */
-function useClock(wanted: boolean): number {
-  const [now, setNow] = useState(serverNow);
-  useEffect(() => {
-    if (!wanted) return undefined;
-    const timer = setInterval(() => setNow(serverNow()), 500);
-    return () => clearInterval(timer);
-  }, [wanted]);
-  return now;
 }

@@ -1,33 +1,33 @@
 /** All that is known of one instance. */
-import { inWords } from '../control/faults.tsx';
-import { Facts } from '../../ui/facts.tsx';
-import { clock, count, duration } from '../../ui/format.ts';
-import { Mark } from '../../map/legend.tsx';
-import { selection } from '../../state/selection.ts';
-import { serverNow, topology } from '../../state/store.ts';
+import { linkTo } from '../../domain/address.ts';
 import { hasPool, isBalanced, nameOf } from '../../domain/topology.ts';
-import type { InstanceView } from '../../wire.ts';
+import { Mark } from '../../map/legend.tsx';
+import { clock } from '../../state/clock.ts';
+import { closeSheet } from '../../state/route.ts';
+import { useInstance } from '../../state/store.ts';
+import { Facts } from '../../ui/facts.tsx';
+import { count, dateTime, duration } from '../../ui/format.ts';
 import { Sheet } from '../../ui/sheet.tsx';
+import type { InstanceView } from '../../wire.ts';
+import { describeFaults } from '../control/describe-faults.ts';
 
 /** The sheet of an instance. */
 export function InstanceSheet({ id }: { id: string }) {
-  const view = topology.value.instances[id];
+  const view = useInstance(id).value;
   if (!view) {
     return (
-      <Sheet title={id}>
+      <Sheet title={id} onClose={closeSheet}>
         <p>It has been gone for a while, and is forgotten.</p>
       </Sheet>
     );
   }
   const { tier, node, version } = view.instance;
   return (
-    <Sheet title={nameOf(view)} subtitle={`${tier} on ${node}, version ${version}`}>
+    <Sheet title={nameOf(view)} subtitle={`${tier} on ${node}, version ${version}`} onClose={closeSheet}>
       <InstanceFacts view={view} />
       {hasPool(tier) && view.state !== 'gone' && (
         <p>
-          <a href={`#/control/${encodeURIComponent(id)}`} onClick={() => (selection.value = undefined)}>
-            Change its workers or faults
-          </a>
+          <a href={linkTo({ view: 'control', params: [id] })}>Change its workers or faults</a>
         </p>
       )}
       {view.workers.length > 0 && <Workers view={view} />}
@@ -51,7 +51,7 @@ function InstanceFacts({ view }: { view: InstanceView }) {
   const { ledger, instance } = view;
   const rows: [string, string][] = [
     ['State', view.reason ? `${view.state}: ${view.reason}` : view.state],
-    ['Up', `${duration(Math.max(0, serverNow() - instance.startedAt))}, since ${clock(instance.startedAt)}`],
+    ['Up', `${duration(Math.max(0, uptimeOf(view)))}, since ${dateTime(instance.startedAt)}`],
     ['Process', `${instance.pid}${instance.admin ? `, admin server ${instance.admin}` : ''}`],
     ['Id', instance.id],
     ['Restarts', count(view.restarts ?? 0)],
@@ -66,10 +66,13 @@ function InstanceFacts({ view }: { view: InstanceView }) {
       `${count(ledger.duplicates)} duplicates, ${count(ledger.late)} late, ${count(ledger.retries)} sent again`,
     ],
   ];
-  if (view.faults || view.stalled) rows.push(['Faults', inWords(view)]);
+  if (view.faults || view.stalled) rows.push(['Faults', describeFaults(view)]);
   if (view.droppedEvents > 0) rows.push(['Left out', `${count(view.droppedEvents)} single-message events`]);
   return <Facts rows={rows} />;
 }
+
+/** How long it has been up: by its own clock, where it says so. */
+const uptimeOf = ({ uptimeMs, instance }: InstanceView): number => uptimeMs ?? clock.now() - instance.startedAt;
 
 function Workers({ view }: { view: InstanceView }) {
   return (

@@ -1,9 +1,10 @@
 /** The links between the web tier and the requesters, to connect and to disconnect as in the article. */
-import { connectLinks, disconnectLinks } from '../../transport/api.ts';
-import { permission, WhyNot } from '../control/permission.tsx';
-import { topology } from '../../state/store.ts';
 import { linksOf } from '../../domain/topology.ts';
-import { Said, useAction } from '../../ui/action.tsx';
+import { permission } from '../../state/permission.ts';
+import { topology } from '../../state/store.ts';
+import { connectLinks, disconnectLinks } from '../../transport/api.ts';
+import { ActionStatus, useAction } from '../../ui/action.tsx';
+import { PermissionHint } from '../control/permission.tsx';
 
 /** The links and their two buttons. */
 export function Links() {
@@ -34,8 +35,8 @@ export function Links() {
           Disconnect
         </button>
       </div>
-      <WhyNot what="Disconnections" />
-      <Said action={action} />
+      <PermissionHint what="Disconnections" />
+      <ActionStatus action={action} />
       {links.length === 0 && (
         <p class="hint">
           No requester is known: start one with <code>swarmq requester</code>, then connect.

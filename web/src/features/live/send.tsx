@@ -1,13 +1,14 @@
 /** Sending: one request, a burst, or a steady rate. */
-import { signal } from '@preact/signals';
-import { sendRequest, startLoad, stopLoad } from '../../transport/api.ts';
-import { permission, WhyNot } from '../control/permission.tsx';
-import { brief, count, plural, rate } from '../../ui/format.ts';
-import { FRESH, LARGEST_BURST, loadFrom, requestFrom, TASKS, type Mode, type SendForm } from './send-form.ts';
+import { sendForm } from '../../state/drafts.ts';
+import { permission } from '../../state/permission.ts';
 import { load, settings } from '../../state/store.ts';
-import type { FanOut } from '../../wire.ts';
-import { Said, useAction } from '../../ui/action.tsx';
+import { sendRequest, startLoad, stopLoad } from '../../transport/api.ts';
+import { ActionStatus, useAction } from '../../ui/action.tsx';
 import { Choice } from '../../ui/choice.tsx';
+import { brief, count, plural, rate } from '../../ui/format.ts';
+import type { FanOut } from '../../wire.ts';
+import { PermissionHint } from '../control/permission.tsx';
+import { LARGEST_BURST, loadFrom, requestFrom, TASKS, type Mode, type SendForm } from '../../domain/send-form.ts';
 
 const MODES: { value: Mode; label: string }[] = [
   { value: 'one', label: 'One' },
@@ -20,15 +21,12 @@ const FAN_OUTS: { value: FanOut; label: string }[] = [
   { value: 'one', label: 'One worker' },
 ];
 
-/** What was typed stays while other views are looked at. */
-const typed = signal<SendForm>(FRESH);
-
 /** The form. */
 export function Send() {
-  const form = typed.value;
+  const form = sendForm.value;
   const action = useAction();
   const change = (part: Partial<SendForm>): void => {
-    typed.value = { ...typed.value, ...part };
+    sendForm.value = { ...sendForm.value, ...part };
   };
   const submit = (event: Event): void => {
     event.preventDefault();
@@ -36,8 +34,8 @@ export function Send() {
   };
   const stop = (): void =>
     void action.run(async () => {
-      load.value = await stopLoad();
-      return `Stopped after ${plural(load.value.sent, 'request')}.`;
+      const { sent } = await stopLoad();
+      return `Stopped after ${plural(sent, 'request')}.`;
     });
   const running = load.value.running;
   // Load goes on when this page is closed: it is a control. A single request is not.
@@ -87,9 +85,9 @@ export function Send() {
           </button>
         )}
       </div>
-      {refused && (running || form.mode !== 'one') && <WhyNot what="Bursts and steady rates" />}
+      {refused && (running || form.mode !== 'one') && <PermissionHint what="Bursts and steady rates" />}
       <Running />
-      <Said action={action} />
+      <ActionStatus action={action} />
       <details class="send-more">
         <summary>Task, fan-out, timeout</summary>
         <Fields form={form} change={change} />
@@ -103,7 +101,7 @@ async function send(form: SendForm): Promise<string> {
     const { requestId } = await sendRequest(requestFrom(form));
     return `Sent ${brief(requestId)}.`;
   }
-  load.value = await startLoad(loadFrom(form));
+  await startLoad(loadFrom(form));
   return form.mode === 'burst' ? `A burst of ${plural(Number(form.burst), 'request')} is on its way.` : 'Started; it goes on until it is stopped.';
 }
 

@@ -1,8 +1,8 @@
 /** The charts: what each shows, out of the samples. */
-import { count, duration, rate } from '../../ui/format.ts';
-import { samples, settings } from '../../state/store.ts';
-import type { IdleExpectation, Sample } from '../../wire.ts';
 import { Chart } from '../../charts/chart.tsx';
+import { samples, settings } from '../../state/store.ts';
+import { count, duration, rate } from '../../ui/format.ts';
+import type { IdleExpectation, Sample } from '../../wire.ts';
 
 interface Props {
   small?: boolean;

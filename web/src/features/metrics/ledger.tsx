@@ -1,7 +1,7 @@
 /** The ledger: an equation that holds at any moment, and is red when it does not. */
-import { count } from '../../ui/format.ts';
+import { ledgerOf, living, TIERS, unbalanced } from '../../domain/topology.ts';
 import { topology } from '../../state/store.ts';
-import { isBalanced, ledgerOf, living, TIERS } from '../../domain/topology.ts';
+import { count } from '../../ui/format.ts';
 import type { Ledger, Tier } from '../../wire.ts';
 
 const TERMS: { key: keyof Ledger; title: string; sign: string }[] = [
@@ -21,7 +21,7 @@ const BESIDES: { key: keyof Ledger; title: string }[] = [
 /** The messages of the requester tier, as one line of figures. */
 export function LedgerStrip() {
   const ledger = ledgerOf(topology.value, 'requester');
-  const off = unbalanced();
+  const off = unbalanced(topology.value).map((view) => view.instance.id);
   const balanced = off.length === 0;
   return (
     <section class={balanced ? 'ledger' : 'ledger is-off'} aria-label="Ledger">
@@ -43,13 +43,6 @@ export function LedgerStrip() {
       <p role="status">{balanced ? '✓ balanced' : `✗ does not balance: ${off.join(', ')}`}</p>
     </section>
   );
-}
-
-/** The instances whose ledgers do not balance. */
-function unbalanced(): string[] {
-  return Object.values(topology.value.instances)
-    .filter((view) => view.state !== 'gone' && !isBalanced(view.ledger))
-    .map((view) => view.instance.id);
 }
 
 /** The ledgers of all tiers, as a table. */
@@ -80,7 +73,7 @@ export function LedgerTable() {
 
 function LedgerRow({ tier }: { tier: Tier }) {
   const ledger = ledgerOf(topology.value, tier);
-  const balanced = isBalanced(ledger);
+  const balanced = unbalanced(topology.value, tier).length === 0;
   return (
     <tr class={balanced ? undefined : 'is-off'}>
       <th scope="row">{tier}</th>

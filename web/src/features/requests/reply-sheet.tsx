@@ -1,29 +1,33 @@
 /** All that is known of one message and its reply. */
-import { readRequest } from '../../transport/api.ts';
-import { Fact, Facts } from '../../ui/facts.tsx';
-import { clock, count, duration } from '../../ui/format.ts';
 import { outcomeOf } from '../../domain/requests.ts';
-import { remember, requests } from '../../state/store.ts';
-import { STRETCH_TITLES } from '../../domain/waterfall.ts';
-import type { Reply, Timings } from '../../wire.ts';
+import { PHASE_TITLES, tookMs } from '../../domain/waterfall.ts';
+import { loaded, loadRequest } from '../../state/loaded.ts';
+import { closeSheet } from '../../state/route.ts';
+import { useRequest } from '../../state/store.ts';
 import { useAction } from '../../ui/action.tsx';
 import { Copy } from '../../ui/copy.tsx';
+import { Fact, Facts } from '../../ui/facts.tsx';
+import { clock, count, dateTime, duration } from '../../ui/format.ts';
 import { Sheet } from '../../ui/sheet.tsx';
+import type { Reply, Timings } from '../../wire.ts';
 
 const TIMES: [keyof Timings, string][] = [
-  ['queuedUs', STRETCH_TITLES.queued],
+  ['queuedUs', PHASE_TITLES.queued],
   ['wireUs', 'on the wire, both ways'],
-  ['brokerUs', STRETCH_TITLES.broker],
-  ['serviceUs', STRETCH_TITLES.service],
+  ['brokerUs', PHASE_TITLES.broker],
+  ['serviceUs', PHASE_TITLES.service],
   ['totalUs', 'in all'],
 ];
 
 /** The sheet of a message; it fills as the reply arrives. */
 export function ReplySheet({ requestId, messageId }: { requestId: string; messageId: string }) {
-  const request = requests.value.get(requestId);
-  const message = request?.messages.find((known) => known.messageId === messageId);
-  const reply = request?.replies.find((known) => known.messageId === messageId);
-  const unanswered = request?.status === 'pending' ? 'pending' : 'untold';
+  const request = useRequest(requestId).value;
+  const whole = loaded.value.get(requestId);
+  const isThis = (known: { messageId: string }): boolean => known.messageId === messageId;
+  const message = request?.messages.find(isThis) ?? whole?.messages.find(isThis);
+  // What was loaded has its body whole.
+  const reply = whole?.replies.find(isThis) ?? request?.replies.find(isThis);
+  const unanswered = request?.status === 'pending' ? 'pending' : 'notReported';
   const state = reply ? outcomeOf(reply) : message?.lost !== undefined ? 'lost' : unanswered;
   const heading = {
     response: 'Response',
@@ -31,10 +35,10 @@ export function ReplySheet({ requestId, messageId }: { requestId: string; messag
     timeout: 'Timeout',
     lost: 'Lost message',
     pending: 'Waiting for the reply',
-    untold: 'Reply left out',
+    notReported: 'Reply not reported',
   };
   return (
-    <Sheet title={heading[state]} subtitle={reply && `after ${duration(reply.respondedAt - reply.requestedAt)}`}>
+    <Sheet title={heading[state]} subtitle={reply && took(reply)} onClose={closeSheet}>
       <Facts>
         <Id name="Request id" value={requestId} />
         <Id name="Message id" value={messageId} />
@@ -43,14 +47,19 @@ export function ReplySheet({ requestId, messageId }: { requestId: string; messag
         {message?.lost !== undefined && <Fact name="Lost">{message.lost}</Fact>}
         {reply && <ReplyFacts reply={reply} promised={message !== undefined} />}
       </Facts>
-      {state === 'untold' && (
+      {state === 'notReported' && (
         <p>
-          Too much happened at once for the page to be told all. <LoadWhole requestId={requestId} what="Load the reply" />
+          Too much happened at once for the server to send it all. <LoadWhole requestId={requestId} what="Load the reply" />
         </p>
       )}
       {reply && <Content reply={reply} />}
     </Sheet>
   );
+}
+
+function took(reply: Reply): string | undefined {
+  const ms = tookMs(reply);
+  return ms === undefined ? undefined : `after ${duration(ms)}`;
 }
 
 /** What was answered. Of a long body the page has the beginning until the whole is asked for. */
@@ -76,10 +85,10 @@ function Content({ reply }: { reply: Reply }) {
   );
 }
 
-/** Asks the API for what the page was not told. */
+/** Asks the API for what no frame had. */
 function LoadWhole({ requestId, what }: { requestId: string; what: string }) {
   const action = useAction();
-  const load = (): Promise<void> => action.run(async () => (remember(await readRequest(requestId)), ''));
+  const load = (): Promise<void> => action.run(async () => (await loadRequest(requestId), ''));
   return (
     <>
       <button type="button" class="link" disabled={action.busy} onClick={load}>
@@ -93,6 +102,7 @@ function LoadWhole({ requestId, what }: { requestId: string; what: string }) {
 }
 
 function ReplyFacts({ reply, promised }: { reply: Reply; promised: boolean }) {
+  const ms = tookMs(reply);
   return (
     <>
       {!promised && <Id name="Requester id" value={reply.requesterId} />}
@@ -108,9 +118,13 @@ function ReplyFacts({ reply, promised }: { reply: Reply; promised: boolean }) {
       {reply.code && <Fact name="Code">{reply.code}</Fact>}
       {reply.detail && <Fact name="Detail">{reply.detail}</Fact>}
       {reply.attempt !== undefined && reply.attempt > 1 && <Fact name="Attempt">{reply.attempt}</Fact>}
-      <Fact name="Sent">{clock(reply.requestedAt)}</Fact>
-      <Fact name="Answered">{clock(reply.respondedAt)}</Fact>
-      <Fact name="Delay">{duration(reply.respondedAt - reply.requestedAt)}</Fact>
+      <Fact name="Sent">
+        <time title={`${dateTime(reply.requestedAt)}, by the requester's clock`}>{clock(reply.requestedAt)}</time>
+      </Fact>
+      <Fact name="Answered">
+        <time title={`${dateTime(reply.respondedAt)}, by the responder's clock`}>{clock(reply.respondedAt)}</time>
+      </Fact>
+      <Fact name="Delay">{ms === undefined ? 'not known: the two clocks differ' : duration(ms)}</Fact>
       {TIMES.map(([key, title]) => {
         const us = reply.timings?.[key];
         return us === undefined ? null : (

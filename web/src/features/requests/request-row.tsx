@@ -1,28 +1,36 @@
 /** One request: what it was, how it stands, and a line for each of its messages. */
-import { useEffect, useMemo, useState } from 'preact/hooks';
-import { brief, clock, duration, plural } from '../../ui/format.ts';
-import { openMessage } from '../../state/selection.ts';
-import { connection, serverNow, settings } from '../../state/store.ts';
-import { STRETCH_TITLES, waterfall, type Line } from '../../domain/waterfall.ts';
+import { useMemo, useState } from 'preact/hooks';
+import { PHASE_TITLES, waterfall, type Line } from '../../domain/waterfall.ts';
+import { clock } from '../../state/clock.ts';
+import { connection } from '../../state/connection.ts';
+import { openSheet } from '../../state/route.ts';
+import { settings, useRequest } from '../../state/store.ts';
+import { brief, clock as clockTime, dateTime, duration, plural } from '../../ui/format.ts';
 import type { RequestView } from '../../wire.ts';
 
 /** Messages shown until all are asked for. */
-const FEW = 6;
+const MAX_LINES = 6;
 
-/** A request with its waterfall. */
-export function RequestRow({ request }: { request: RequestView }) {
-  const now = useNow(request.status === 'pending' && connection.value.state === 'open');
+/** The row of a request, which is rendered when this request changes. */
+export function RequestRow({ id }: { id: string }) {
+  const request = useRequest(id).value;
+  return request ? <Waterfall request={request} /> : null;
+}
+
+function Waterfall({ request }: { request: RequestView }) {
+  // Its lines grow while it is pending, unless nothing more is heard of it.
+  const isGrowing = request.status === 'pending' && connection.value.state !== 'lost';
+  const now = isGrowing ? clock.tenths.value : clock.tenths.peek();
   const [all, setAll] = useState(false);
   const usual = settings.value?.expected?.fanOutHighMs ?? 0;
-  // A request that has ended is drawn once, however often the list around it changes.
   return useMemo(() => {
     const { lines, span } = waterfall(request, now, usual);
-    const shown = all ? lines : lines.slice(0, FEW);
+    const shown = all ? lines : lines.slice(0, MAX_LINES);
     return (
       <article class={`request is-${request.status}`}>
         <h3>
           <code title={request.requestId}>{brief(request.requestId)}</code>
-          <time>{clock(request.at)}</time>
+          <time title={dateTime(request.at)}>{clockTime(request.at)}</time>
           <span class="task">{request.task ?? settings.value?.task}</span>
           <Counts request={request} />
           <span class="span">{duration(request.totalUs === undefined ? Math.max(0, now - request.at) : request.totalUs / 1_000)}</span>
@@ -38,14 +46,14 @@ export function RequestRow({ request }: { request: RequestView }) {
             </li>
           ))}
         </ol>
-        {lines.length > FEW && (
+        {lines.length > MAX_LINES && (
           <button type="button" class="quiet more" aria-expanded={all} onClick={() => setAll(!all)}>
-            {all ? 'Show fewer' : `Show ${plural(lines.length - FEW, 'more message')}`}
+            {all ? 'Show fewer' : `Show ${plural(lines.length - MAX_LINES, 'more message')}`}
           </button>
         )}
       </article>
     );
-  }, [request, now, usual, all]);
+  }, [request, isGrowing && now, usual, all]);
 }
 
 function Counts({ request: { counts, status, messages } }: { request: RequestView }) {
@@ -68,38 +76,27 @@ function Counts({ request: { counts, status, messages } }: { request: RequestVie
 }
 
 function MessageLine({ request, line, span }: { request: RequestView; line: Line; span: number }) {
-  const { reply, outcome, stretches } = line;
+  const { reply, outcome, phases } = line;
   const by = reply && reply.responderId !== -1 ? brief(String(reply.responderId)) : '–';
-  const where = reply?.node ?? { pending: '', untold: 'left out' }[outcome as string] ?? outcome;
+  const where = reply?.node ?? { pending: '', notReported: 'not reported' }[outcome as string] ?? outcome;
   const took = duration(line.end);
   return (
-    <button type="button" class={`line is-${outcome}`} onClick={() => openMessage(request.requestId, line.messageId)}>
+    <button type="button" class={`line is-${outcome}`} onClick={() => openSheet({ request: request.requestId, message: line.messageId })}>
       <span class="unseen">{outcome}</span>
       <span class="who">{brief(line.requesterId)}</span>
       <span class="track">
-        {stretches.map(({ name, from, to }) => (
+        {phases.map(({ name, from, to }) => (
           <i
             key={name}
-            class={`stretch is-${name}`}
-            title={`${STRETCH_TITLES[name]}: ${duration(to - from)}`}
+            class={`phase is-${name}`}
+            title={`${PHASE_TITLES[name]}: ${duration(to - from)}`}
             style={{ left: `${(from / span) * 100}%`, width: `${((to - from) / span) * 100}%` }}
           />
         ))}
       </span>
       <span class="by">{outcome === 'pending' ? '' : by}</span>
       <span class="where">{where}</span>
-      <span class="took">{outcome === 'pending' || outcome === 'untold' ? '' : took}</span>
+      <span class="took">{outcome === 'pending' || outcome === 'notReported' ? '' : took}</span>
     </button>
   );
-}
-
-/** The time, kept up while `running`. */
-function useNow(running: boolean): number {
-  const [now, setNow] = useState(serverNow);
-  useEffect(() => {
-    if (!running) return undefined;
-    const timer = setInterval(() => setNow(serverNow()), 100);
-    return () => clearInterval(timer);
-  }, [running]);
-  return now;
 }

@@ -1,78 +1,43 @@
 /** All requests the page remembers, newest first. */
-import { signal } from '@preact/signals';
+import { useComputed } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { ALL, matches, nodesOf, type Filter } from '../../domain/filter.ts';
+import { filterFrom, matches, nodesOf, OUTCOMES, type Filter } from '../../domain/filter.ts';
+import { changeQuery, route } from '../../state/route.ts';
+import { newest, requests, requestsLeftOut, topology } from '../../state/store.ts';
 import { count, plural } from '../../ui/format.ts';
-import { newest, requestsLeftOut, topology } from '../../state/store.ts';
-import { STRETCH_TITLES, STRETCHES } from '../../domain/waterfall.ts';
-import type { RequestView } from '../../wire.ts';
+import { PhaseLegend } from './phase-legend.tsx';
 import { RequestRow } from './request-row.tsx';
 
 /** Rows that are added each time the end of the list comes into sight. */
 const PAGE = 30;
 
-/** It stays while other views are looked at. */
-const chosen = signal<Filter>(ALL);
-
-/** The route `#/requests`. */
+/** The route `#/requests`, with the filter in its query. */
 export function RequestsView() {
-  const filter = chosen.value;
-  const setFilter = (next: Filter): void => {
-    chosen.value = next;
-  };
-  const [held, setHeld] = useState<readonly RequestView[]>();
+  const filter = filterFrom(route.value.query);
+  const [held, setHeld] = useState<readonly string[]>();
   const known = newest.value;
-  // While held, the list stands still but its requests go on.
-  const current = new Map(known.map((request) => [request.requestId, request]));
-  const listed = held ? held.map((request) => current.get(request.requestId) ?? request) : known;
-  const shown = listed.filter((request) => matches(request, filter));
-  const change = (part: Partial<Filter>): void => setFilter({ ...filter, ...part });
-  const waiting = held ? known.findIndex((request) => request.requestId === held[0]?.requestId) : 0;
+  const shown = (held ? held.flatMap((id) => requests.value.get(id) ?? []) : known).filter((request) =>
+    matches(request, filter),
+  );
+  const all = held?.length ?? known.length;
+  const waiting = held ? known.findIndex((request) => request.requestId === held[0]) : 0;
   return (
     <section class="requests-view">
       <form class="filters" aria-label="Filter" onSubmit={(event) => event.preventDefault()}>
-        <label>
-          Outcome
-          <select
-            value={filter.outcome}
-            onChange={(event) => change({ outcome: event.currentTarget.value as Filter['outcome'] })}
-          >
-            <option value="">any</option>
-            <option value="pending">pending</option>
-            <option value="response">response</option>
-            <option value="error">error</option>
-            <option value="timeout">timeout</option>
-          </select>
-        </label>
-        <label>
-          Node
-          <select value={filter.node} onChange={(event) => change({ node: event.currentTarget.value })}>
-            <option value="">any</option>
-            {nodesOf(known).map((node) => (
-              <option key={node}>{node}</option>
-            ))}
-          </select>
-        </label>
-        <label>
-          Worker
-          <input
-            type="search"
-            placeholder="requester or responder id"
-            value={filter.worker}
-            onInput={(event) => change({ worker: event.currentTarget.value.trim() })}
-          />
-        </label>
-        <button type="button" aria-pressed={held !== undefined} onClick={() => setHeld(held ? undefined : known)}>
+        <FilterFields filter={filter} />
+        <button
+          type="button"
+          aria-pressed={held !== undefined}
+          onClick={() => setHeld(held ? undefined : known.map(({ requestId }) => requestId))}
+        >
           {held ? `Resume${waiting > 0 ? ` (${count(waiting)} new)` : ''}` : 'Hold the list'}
         </button>
         <output>
-          {shown.length === listed.length
-            ? plural(shown.length, 'request')
-            : `${count(shown.length)} of ${plural(listed.length, 'request')}`}
+          {shown.length === all ? plural(shown.length, 'request') : `${count(shown.length)} of ${plural(all, 'request')}`}
         </output>
       </form>
       <h2 class="unseen">Newest first</h2>
-      <StretchLegend />
+      <PhaseLegend />
       <LeftOut />
       {known.length === 0 ? (
         <p class="empty">
@@ -82,25 +47,66 @@ export function RequestsView() {
         shown.length === 0 && (
           <p class="empty">
             No request matches.{' '}
-            <button type="button" class="link" onClick={() => setFilter(ALL)}>
+            <button type="button" class="link" onClick={() => changeQuery({ outcome: '', node: '', worker: '' })}>
               Show all
             </button>
           </p>
         )
       )}
-      <RequestList requests={shown} />
+      <RequestList ids={shown.map(({ requestId }) => requestId)} />
     </section>
+  );
+}
+
+function FilterFields({ filter }: { filter: Filter }) {
+  const nodes = useComputed(() => nodesOf(topology.value).join('\n'));
+  // A node that has left may still be asked for.
+  const names = [...new Set([...nodes.value.split('\n'), filter.node])].filter(Boolean);
+  return (
+    <>
+      <label>
+        Outcome
+        <select value={filter.outcome} onChange={(event) => changeQuery({ outcome: event.currentTarget.value })}>
+          <option value="">any</option>
+          {OUTCOMES.map((outcome) => (
+            <option key={outcome} value={outcome}>
+              {outcome}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label>
+        Node
+        <select value={filter.node} onChange={(event) => changeQuery({ node: event.currentTarget.value })}>
+          <option value="">any</option>
+          {names.map((node) => (
+            <option key={node}>{node}</option>
+          ))}
+        </select>
+      </label>
+      <label>
+        Worker
+        <input
+          type="search"
+          placeholder="requester or responder id"
+          value={filter.worker}
+          onInput={(event) => changeQuery({ worker: event.currentTarget.value.trim() })}
+        />
+      </label>
+    </>
   );
 }
 
 /** Says that not everything is listed, where that is so. */
 function LeftOut() {
-  const dropped = Object.values(topology.value.instances).reduce((sum, { droppedEvents }) => sum + droppedEvents, 0);
+  const dropped = useComputed(() =>
+    Object.values(topology.value.instances).reduce((sum, { droppedEvents }) => sum + droppedEvents, 0),
+  ).value;
   return (
     <>
       {dropped > 0 && (
         <p class="hint">
-          {plural(dropped, 'event')} of single messages could not be told to the page (
+          {plural(dropped, 'event')} of single messages could not be sent to the page (
           <code>telemetry.events_per_second</code>), so that some are missing here. Ledger and charts count every message.
         </p>
       )}
@@ -114,21 +120,7 @@ function LeftOut() {
   );
 }
 
-/** What the colours in the lines mean. */
-export function StretchLegend() {
-  return (
-    <p class="legend">
-      {([...STRETCHES, 'whole'] as const).map((name) => (
-        <span key={name}>
-          <i class={`swatch is-${name}`} />
-          {STRETCH_TITLES[name]}
-        </span>
-      ))}
-    </p>
-  );
-}
-
-function RequestList({ requests }: { requests: readonly RequestView[] }) {
+function RequestList({ ids }: { ids: readonly string[] }) {
   const [rows, setRows] = useState(PAGE);
   const end = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -138,10 +130,10 @@ function RequestList({ requests }: { requests: readonly RequestView[] }) {
   }, [rows]);
   return (
     <div class="requests">
-      {requests.slice(0, rows).map((request) => (
-        <RequestRow key={request.requestId} request={request} />
+      {ids.slice(0, rows).map((id) => (
+        <RequestRow key={id} id={id} />
       ))}
-      {rows < requests.length && <div ref={end} class="list-end" />}
+      {rows < ids.length && <div ref={end} class="list-end" />}
     </div>
   );
 }

@@ -1,19 +1,24 @@
 /** What can happen to a single worker: a panic, a stall. Both pass by themselves. */
 import { useEffect, useState } from 'preact/hooks';
-import { panicWorker, stallWorker } from '../../transport/api.ts';
-import { brief, plural } from '../../ui/format.ts';
-import { topology } from '../../state/store.ts';
 import { living, nameOf } from '../../domain/topology.ts';
-import { Said, useAction } from '../../ui/action.tsx';
+import { permission } from '../../state/permission.ts';
+import { topology } from '../../state/store.ts';
+import { panicWorker, stallWorker } from '../../transport/api.ts';
+import { ActionStatus, useAction } from '../../ui/action.tsx';
+import { wholeFrom } from '../../ui/draft.ts';
+import { brief, plural } from '../../ui/format.ts';
+import { NumberField } from '../../ui/number-field.tsx';
 import { InstanceChoice } from './instance-choice.tsx';
-import { permission } from './permission.tsx';
+
+/** The longest stall, in milliseconds: ten minutes. */
+const LONGEST_STALL_MS = 600_000;
 
 /** Panics or stalls one worker. */
-export function Accidents({ preset }: { preset: string }) {
+export function WorkerFailures({ preset }: { preset: string }) {
   const instances = [...living(topology.value, 'responder'), ...living(topology.value, 'requester')];
   const [target, setTarget] = useState(preset);
   const [worker, setWorker] = useState(0);
-  const [ms, setMs] = useState(5_000);
+  const [ms, setMs] = useState('5000');
   const action = useAction();
   useEffect(() => setTarget(preset), [preset]);
   const chosen = instances.find((view) => view.instance.id === target) ?? instances[0];
@@ -47,24 +52,29 @@ export function Accidents({ preset }: { preset: string }) {
             ))}
           </select>
         </label>
-        <label>
-          <span>
-            Stall, ms<small>{canStall ? 'that its next message is held up' : 'of a responder only'}</small>
-          </span>
-          <input
-            type="number"
-            min="1"
-            max="600000"
-            value={ms}
-            disabled={disabled || !canStall}
-            onInput={(event) => setMs(event.currentTarget.valueAsNumber || 1)}
-          />
-        </label>
+        <NumberField
+          label={
+            <span>
+              Stall, ms<small>{canStall ? 'that its next message is held up' : 'of a responder only'}</small>
+            </span>
+          }
+          min={1}
+          max={LONGEST_STALL_MS}
+          step={1}
+          text={ms}
+          disabled={disabled || !canStall}
+          onText={setMs}
+        />
         <div class="buttons">
           <button
             type="button"
             disabled={disabled || !canStall}
-            onClick={() => act((id) => stallWorker(id, at, ms), `stalls for ${ms} ms on its next message.`)}
+            onClick={() =>
+              act(
+                (id) => stallWorker(id, at, wholeFrom('The stall', ms, 1, LONGEST_STALL_MS)),
+                `stalls for ${ms} ms on its next message.`,
+              )
+            }
           >
             Stall
           </button>
@@ -78,7 +88,7 @@ export function Accidents({ preset }: { preset: string }) {
           </button>
         </div>
       </form>
-      <Said action={action} />
+      <ActionStatus action={action} />
       {chosen && (
         <p class="hint">
           {plural(restarts, 'restart')} in {nameOf(chosen)} so far.

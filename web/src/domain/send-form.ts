@@ -1,6 +1,8 @@
 /** What the Send form holds, and what it asks the server for. */
-import type { RequestBody } from '../../transport/api.ts';
-import type { FanOut, TaskName } from '../../wire.ts';
+import type { FanOut, NewRequest, TaskName } from '../wire.ts';
+
+/** What a request may say; what it leaves out is as the program is configured. */
+export type RequestBody = Partial<NewRequest>;
 
 export type Mode = 'one' | 'burst' | 'steady';
 

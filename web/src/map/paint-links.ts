@@ -1,9 +1,9 @@
-/** Draws what lies between the instances: links, flows and the dots on them. */
-import { curveBetween, pointOn, type Curve, type Point } from './curve.ts';
+/** Draws what is between the instances: links, flows and the dots on them. */
+import { curve, curveBetween, pointOn, side, type Curve, type Point } from './curve.ts';
 import { LEG_MS, type Flight, type Stop } from './flights.ts';
 import { markCentre, type Layout } from './layout.ts';
 import type { Palette } from './palette.ts';
-import type { Route } from './routes.ts';
+import type { Hub, Route } from './routes.ts';
 
 /** Pixels that the stripes of a flow move in a second. */
 const FLOW_SPEED = 60;
@@ -13,40 +13,58 @@ export function paintLinks(
   context: CanvasRenderingContext2D,
   layout: Layout,
   routes: readonly Route[],
+  /** Messages a second over each route. */
+  flows: readonly number[],
   flowing: boolean,
   palette: Palette,
   scale: number,
   now: number,
 ): void {
-  const total = Math.max(1, ...totals(layout, routes));
+  const total = Math.max(1, ...totals(layout, routes, flows));
   const widest = Math.min(36, 5 * Math.log2(1 + total / 8)) * scale;
   // Many links are drawn lighter, or they would grow together.
   const lineAlpha = Math.max(0.25, Math.min(1, 24 / routes.length));
-  for (const route of routes) {
-    const from = layout.panels.get(route.from);
-    const to = layout.panels.get(route.to);
-    if (!from || !to) continue;
-    const curve = curveBetween(from, to, layout.across);
+  routes.forEach((route, place) => {
+    const line = curveOf(layout, route);
+    if (!line) return;
+    const perS = flows[place] ?? 0;
     context.globalAlpha = route.up ? lineAlpha : lineAlpha * 0.8;
     context.strokeStyle = palette.line;
     context.lineWidth = scale;
     context.setLineDash(route.up ? [] : [4 * scale, 5 * scale]);
-    stroke(context, curve);
-    if (!flowing || route.perS === 0) continue;
-    const width = Math.max(1.2 * scale, (widest * route.perS) / total);
+    stroke(context, line);
+    if (!flowing || perS === 0) return;
+    const width = Math.max(1.2 * scale, (widest * perS) / total);
     context.setLineDash([]);
     context.strokeStyle = palette.flow;
     context.globalAlpha = 0.34;
     context.lineWidth = width;
-    stroke(context, curve);
+    stroke(context, line);
     context.globalAlpha = 0.7;
     context.lineWidth = Math.min(width, 2 * scale);
     context.setLineDash([3 * scale, 15 * scale]);
     context.lineDashOffset = (-now / 1_000) * FLOW_SPEED * scale;
-    stroke(context, curve);
-  }
+    stroke(context, line);
+  });
   context.globalAlpha = 1;
   context.setLineDash([]);
+}
+
+function curveOf(layout: Layout, { from, to }: Route): Curve | undefined {
+  const end = (one: string | Hub, isFar: boolean): Point | undefined => {
+    if (typeof one !== 'string') return hubPoint(layout, one);
+    const panel = layout.panels.get(one);
+    return panel && side(panel, layout.across, isFar);
+  };
+  const [start, goal] = [end(from, true), end(to, false)];
+  return start && goal && curve(start, goal, layout.across);
+}
+
+function hubPoint({ tiers, across, width, height }: Layout, { before, after }: Hub): Point | undefined {
+  const [one, other] = [tiers.find(({ tier }) => tier === before), tiers.find(({ tier }) => tier === after)];
+  if (!one || !other) return undefined;
+  // Rows have their headings between them: the hub is just above the next one.
+  return across ? { x: (one.x + one.width + other.x) / 2, y: height / 2 } : { x: width / 2, y: other.y };
 }
 
 /** Draws the dots: round on the way there and for a response, a square for an error, a ring for a timeout. */
@@ -62,9 +80,9 @@ export function paintFlights(
     const passed = Math.max(0, now - start) / LEG_MS;
     const leg = Math.floor(passed);
     const [from, to] = [stops[leg], stops[leg + 1]];
-    const curve = from && to && legOf(layout, from, to);
-    if (!curve) continue;
-    const { x, y } = pointOn(curve, easeInOut(passed - leg));
+    const path = from && to && legOf(layout, from, to);
+    if (!path) continue;
+    const { x, y } = pointOn(path, easeInOut(passed - leg));
     const radius = 3.6 * scale;
     context.beginPath();
     context.fillStyle = context.strokeStyle = palette[kind];
@@ -93,12 +111,14 @@ function legOf(layout: Layout, from: Stop, to: Stop): Curve | undefined {
   return curveBetween(source, target, layout.across, place(from), place(to));
 }
 
-function totals(layout: Layout, routes: readonly Route[]): number[] {
+/** Messages a second into each tier. */
+function totals(layout: Layout, routes: readonly Route[], flows: readonly number[]): number[] {
   const perTier = new Map<string, number>();
-  for (const { to, perS } of routes) {
+  routes.forEach(({ to }, place) => {
+    if (typeof to !== 'string') return;
     const tier = layout.panels.get(to)?.tier ?? '';
-    perTier.set(tier, (perTier.get(tier) ?? 0) + perS);
-  }
+    perTier.set(tier, (perTier.get(tier) ?? 0) + (flows[place] ?? 0));
+  });
   return [...perTier.values()];
 }
 
