@@ -62,7 +62,7 @@ const snapshot = (seq) => ({
   seq,
   now: Date.now(),
   topology: swarm.topology(),
-  requests: [...requests.values()].reverse(),
+  requests: [...requests.values()].toReversed(),
   requestsLeftOut: 0,
   samples: samples.slice(-300),
   settings: swarm.settings(BATCH_MS),

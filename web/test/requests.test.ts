@@ -55,7 +55,7 @@ test('the event log gives the requests that the server has', () => {
     events.map(({ event }) => event),
   );
   // As JSON, which knows no undefined.
-  assert.deepEqual(JSON.parse(JSON.stringify([...folded.values()].reverse())), requests);
+  assert.deepEqual(JSON.parse(JSON.stringify([...folded.values()].toReversed())), requests);
 });
 
 test('a message is known when it is sent, also before it is promised', () => {

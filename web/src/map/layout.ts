@@ -172,8 +172,8 @@ function plan(nodes: Nodes, width: number, target: number, scale: number, larges
   for (const named of [true, false]) {
     const fitting = candidates.filter(({ panelWidth }) => isNamed(panelWidth, scale) === named);
     const readable = fitting.filter(({ cell }) => cell >= READABLE * scale);
-    for (const [stretch, list] of STEPS.map(({ stretch, small }) => [stretch, small ? fitting : readable] as const)) {
-      const found = list.find(({ height }) => height <= target * stretch);
+    for (const { stretch, small } of STEPS) {
+      const found = (small ? fitting : readable).find(({ height }) => height <= target * stretch);
       if (found) return found;
     }
   }
@@ -203,7 +203,7 @@ function nodeHeight(tier: Plan, instances: InstanceView[], scale: number): numbe
 function put(
   layout: Layout,
   tier: Tier,
-  plan: Plan,
+  tierPlan: Plan,
   x: number,
   title: number,
   width: number,
@@ -211,28 +211,28 @@ function put(
   scale: number,
 ): void {
   layout.tiers.push({ tier, x, y: title, width });
-  const columns = columnsIn(plan, scale);
-  const named = isNamed(plan.panelWidth, scale);
+  const columns = columnsIn(tierPlan, scale);
+  const named = isNamed(tierPlan.panelWidth, scale);
   let y = top;
-  for (const { node, instances } of plan.nodes) {
+  for (const { node, instances } of tierPlan.nodes) {
     layout.nodes.push({ key: `${tier}/${node}`, node, x, y, width });
     let rowTop = y + NODE_TITLE * scale;
-    for (let first = 0; first < instances.length; first += plan.perRow) {
-      const row = instances.slice(first, first + plan.perRow);
-      const height = Math.max(...row.map((view) => panelHeight(plan, view, scale)));
+    for (let first = 0; first < instances.length; first += tierPlan.perRow) {
+      const row = instances.slice(first, first + tierPlan.perRow);
+      const height = Math.max(...row.map((view) => panelHeight(tierPlan, view, scale)));
       row.forEach((view, place) => {
-        const left = x + place * (plan.panelWidth + PANEL_GAP * scale);
+        const left = x + place * (tierPlan.panelWidth + PANEL_GAP * scale);
         const marks = {
           x: left + PAD * scale,
           y: rowTop + (named ? HEADER : PAD) * scale,
           columns,
-          cell: plan.cell,
+          cell: tierPlan.cell,
         };
         const { id } = view.instance;
-        layout.panels.set(id, { id, tier, x: left, y: rowTop, width: plan.panelWidth, height, named, marks });
+        layout.panels.set(id, { id, tier, x: left, y: rowTop, width: tierPlan.panelWidth, height, named, marks });
       });
       rowTop += height + PANEL_GAP * scale;
     }
-    y += nodeHeight(plan, instances, scale);
+    y += nodeHeight(tierPlan, instances, scale);
   }
 }

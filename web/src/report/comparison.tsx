@@ -102,17 +102,17 @@ export function ComparisonView({ comparison }: { comparison: Comparison }) {
             </thead>
             <tbody>
               {cells.flatMap(({ levels, before: first, after: second }) =>
-                [first, second].map((figures, index) => (
+                [first, second].map((side, index) => (
                   <tr key={`${name(levels)} ${index}`}>
                     <th scope="row">{name(levels)}</th>
                     <td>{index === 0 ? 'first' : 'second'}</td>
                     {TABLE.map((metric) => (
                       <td
                         key={metric}
-                        class={fewness(figures[metric]) ? 'number is-few' : 'number'}
-                        title={fewness(figures[metric])}
+                        class={fewness(side[metric]) ? 'number is-few' : 'number'}
+                        title={fewness(side[metric])}
                       >
-                        <FigureText metric={metric} figure={figures[metric]} />
+                        <FigureText metric={metric} figure={side[metric]} />
                       </td>
                     ))}
                   </tr>

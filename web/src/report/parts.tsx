@@ -107,9 +107,9 @@ const HOPS: { kind: Hop; label: string }[] = [
 export function WhereTimeGoes({ report }: { report: Report }) {
   const cells = measured(report).filter(({ hops }) => Object.keys(hops).length > 0);
   if (cells.length === 0) return null;
-  const parts = (times: Partial<Record<Hop, number>>): Part[] =>
+  const parts = (spent: Partial<Record<Hop, number>>): Part[] =>
     HOPS.flatMap(({ kind, label }) =>
-      times[kind] ? [{ kind, size: times[kind], said: `${label} ${duration(times[kind])}` }] : [],
+      spent[kind] ? [{ kind, size: spent[kind], said: `${label} ${duration(spent[kind])}` }] : [],
     );
   const expected = ({ expected: all }: CellSummary): Part[] =>
     all ? parts({ queued: all.requesterWaitMs, broker: all.brokerWaitMs, service: all.serviceMs }) : [];

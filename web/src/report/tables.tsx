@@ -21,7 +21,7 @@ export const MEASURED: Metric[] = [
 ];
 
 /** Metrics of requests with all of their replies. */
-const LATENCIES: Metric[] = ['mean', 'p50', 'p90', 'p95', 'p99', 'p999', 'max'];
+const LATENCIES: ReadonlySet<Metric> = new Set<Metric>(['mean', 'p50', 'p90', 'p95', 'p99', 'p999', 'max']);
 
 /** Medians of every cell, with half of their intervals. */
 export function AllFigures({ report }: { report: Report }) {
@@ -99,7 +99,7 @@ export function AllFigures({ report }: { report: Report }) {
 
 /** Why a figure is not what it is called; undefined where it is. */
 function doubt(cell: CellSummary, metric: Metric): string | undefined {
-  if (!LATENCIES.includes(metric)) return undefined;
+  if (!LATENCIES.has(metric)) return undefined;
   if (cell.isOverloaded || cell.isUnsteady) return 'no steady state: it depends on warm-up and duration';
   if (cell.messages.timeouts > 0) return 'cut off by timeouts: the true one is higher';
   return fewness(cell.figures[metric]);

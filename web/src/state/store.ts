@@ -23,7 +23,7 @@ export const load = part('load');
 export const rates = part('rates');
 
 /** Requests, newest first. */
-export const newest = computed(() => [...requests.value.values()].reverse());
+export const newest = computed(() => [...requests.value.values()].toReversed());
 
 /** One instance, for a component that is rendered when this instance changes, and not when others do. */
 export const useInstance = (id: string): ReadonlySignal<InstanceView | undefined> =>

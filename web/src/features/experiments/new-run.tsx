@@ -36,13 +36,17 @@ const plannedOf = ({ name, text, target }: Pick<PlanDraft, 'name' | 'text' | 'ta
   target,
 });
 
+/** The first ready-made plan, which is in the editor until something else is. */
+function firstDraft({ plans: [first] }: Overview): PlanDraft {
+  const name = first?.name ?? 'plan';
+  return { origin: `plan:${name}`, name, text: first?.text ?? '', target: 'running' };
+}
+
 type CheckState = { state: 'unasked' } | { state: 'checking' } | { state: 'checked'; check: Verdict } | { state: 'failed'; problem: string };
 
 /** The form. `given` is a run whose plan is to be used again. */
 export function NewRun({ overview, runs, given }: { overview: Overview; runs: RunView[]; given: string }) {
-  const first = overview.plans[0];
-  const name = first?.name ?? 'plan';
-  const draft = planDraft.value ?? { origin: `plan:${name}`, name, text: first?.text ?? '', target: 'running' };
+  const draft = planDraft.value ?? firstDraft(overview);
   const change = (part: Partial<PlanDraft>): void => {
     planDraft.value = { ...draft, ...planDraft.peek(), ...part };
   };

@@ -1,4 +1,5 @@
 /** All that is known of one instance. */
+import { useRef } from 'preact/hooks';
 import { linkTo } from '../../domain/address.ts';
 import { hasPool, isBalanced, nameOf } from '../../domain/topology.ts';
 import { Mark } from '../../map/legend.tsx';
@@ -8,8 +9,12 @@ import { useInstance } from '../../state/store.ts';
 import { Facts } from '../../ui/facts.tsx';
 import { count, dateTime, duration } from '../../ui/format.ts';
 import { Sheet } from '../../ui/sheet.tsx';
+import { useRowsWithin } from '../../ui/virtual.ts';
 import type { InstanceView } from '../../wire.ts';
 import { describeFaults } from '../control/describe-faults.ts';
+
+/** About the height of a worker's row, in pixels. */
+const ROW_PX = 29;
 
 /** The sheet of an instance. */
 export function InstanceSheet({ id }: { id: string }) {
@@ -74,14 +79,18 @@ function InstanceFacts({ view }: { view: InstanceView }) {
 /** How long it has been up: by its own clock, where it says so. */
 const uptimeOf = ({ uptimeMs, instance }: InstanceView): number => uptimeMs ?? clock.now() - instance.startedAt;
 
-function Workers({ view }: { view: InstanceView }) {
+function Workers({ view: { workers } }: { view: InstanceView }) {
+  const scroller = useRef<HTMLDivElement>(null);
+  const keyOf = (place: number): string => String(workers[place]?.index);
+  const list = { count: workers.length, keyOf, estimate: ROW_PX };
+  const { rows, before, after, measure } = useRowsWithin(list, scroller);
   return (
     <>
       <h3>Workers</h3>
-      <div class="scroll" tabIndex={0} role="region" aria-label="Workers">
-        <table>
+      <div class="scroll worker-table" ref={scroller} tabIndex={0} role="region" aria-label="Workers">
+        <table aria-rowcount={workers.length + 1}>
           <thead>
-            <tr>
+            <tr aria-rowindex={1}>
               <th scope="col">Worker</th>
               <th scope="col">State</th>
               <th scope="col" class="number">
@@ -94,22 +103,34 @@ function Workers({ view }: { view: InstanceView }) {
             </tr>
           </thead>
           <tbody>
-            {view.workers.map((worker) => (
-              <tr key={worker.index}>
-                <td class="number">{worker.index}</td>
-                <td>
-                  <Mark state={worker.state} /> {worker.state}
-                </td>
-                <td class="number">{count(worker.handled)}</td>
-                <td class="number">{worker.restarts}</td>
-                <td>
-                  <code>{worker.id}</code>
-                </td>
-              </tr>
-            ))}
+            <Room height={before} />
+            {rows.map(({ index, key }) => {
+              const worker = workers[index];
+              return (
+                worker && (
+                  <tr key={key} data-index={index} aria-rowindex={index + 2} ref={measure}>
+                    <td class="number">{worker.index}</td>
+                    <td>
+                      <Mark state={worker.state} /> {worker.state}
+                    </td>
+                    <td class="number">{count(worker.handled)}</td>
+                    <td class="number">{worker.restarts}</td>
+                    <td>
+                      <code>{worker.id}</code>
+                    </td>
+                  </tr>
+                )
+              );
+            })}
+            <Room height={after} />
           </tbody>
         </table>
       </div>
     </>
   );
+}
+
+/** The room of rows that are not made. */
+function Room({ height }: { height: number }) {
+  return height > 0 ? <tr class="room" aria-hidden="true" style={{ height: `${height}px` }} /> : null;
 }

@@ -43,7 +43,7 @@ export function LiveView() {
 
 function LatestRequests() {
   // By id: the list is made again when another request comes, its rows when theirs changes.
-  const ids = useComputed(() => [...requests.value.keys()].slice(-LATEST).reverse().join('\n'));
+  const ids = useComputed(() => [...requests.value.keys()].slice(-LATEST).toReversed().join('\n'));
   const latest = ids.value === '' ? [] : ids.value.split('\n');
   return (
     <section class="live-latest" aria-label="Latest requests">

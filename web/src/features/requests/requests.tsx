@@ -1,15 +1,16 @@
 /** All requests the page remembers, newest first. */
 import { useComputed } from '@preact/signals';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { filterFrom, matches, nodesOf, OUTCOMES, type Filter } from '../../domain/filter.ts';
 import { changeQuery, route } from '../../state/route.ts';
 import { newest, requests, requestsLeftOut, topology } from '../../state/store.ts';
 import { count, plural } from '../../ui/format.ts';
+import { usePageRows } from '../../ui/virtual.ts';
 import { PhaseLegend } from './phase-legend.tsx';
 import { RequestRow } from './request-row.tsx';
 
-/** Rows that are added each time the end of the list comes into sight. */
-const PAGE = 30;
+/** About the height of a row, in pixels. */
+const ROW_PX = 110;
 
 /** The route `#/requests`, with the filter in its query. */
 export function RequestsView() {
@@ -121,19 +122,21 @@ function LeftOut() {
 }
 
 function RequestList({ ids }: { ids: readonly string[] }) {
-  const [rows, setRows] = useState(PAGE);
-  const end = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    const observer = new IntersectionObserver(([entry]) => entry?.isIntersecting && setRows((before) => before + PAGE));
-    if (end.current) observer.observe(end.current);
-    return () => observer.disconnect();
-  }, [rows]);
+  const list = useRef<HTMLDivElement>(null);
+  const [top, setTop] = useState(0);
+  // What is above the list comes and goes.
+  useLayoutEffect(() => {
+    if (list.current) setTop(Math.round(list.current.getBoundingClientRect().top + scrollY));
+  });
+  const keyOf = (index: number): string => ids[index] ?? '';
+  const { rows, before, after, measure } = usePageRows({ count: ids.length, keyOf, estimate: ROW_PX }, top);
   return (
-    <div class="requests">
-      {ids.slice(0, rows).map((id) => (
-        <RequestRow key={id} id={id} />
+    <div class="requests" ref={list} style={{ paddingTop: `${before}px`, paddingBottom: `${after}px` }}>
+      {rows.map(({ index, key }) => (
+        <div key={key} data-index={index} ref={measure}>
+          <RequestRow id={key} />
+        </div>
       ))}
-      {rows < ids.length && <div ref={end} class="list-end" />}
     </div>
   );
 }
