@@ -25,6 +25,10 @@ async function openControl() {
   return page;
 }
 
+/** Waits until a field shows a text. */
+const shows = async (field, text) =>
+  field.page().waitForFunction(([input, wanted]) => input.value === wanted, [await field.elementHandle(), text]);
+
 test('fractions are typed key by key, and set as they were typed', async () => {
   const page = await openControl();
   const field = page.getByLabel('Errors, %');
@@ -50,7 +54,7 @@ test('a number that is being changed stays, whatever happens to its instance', a
   const { instance } = await responder();
   await call('PUT', `control/instances/${encodeURIComponent(instance.id)}/workers`, { workers: 5 });
   await call('PUT', 'control/delay', { kind: 'uniform', minMs: 100, maxMs: 900, meanMs: 0, sigma: 0.5 });
-  await page.getByRole('region', { name: 'Delay' }).getByLabel('Shortest, ms').and(page.locator('[value="100"]')).waitFor();
+  await shows(page.getByRole('region', { name: 'Delay' }).getByLabel('Shortest, ms'), '100');
   assert.equal(await field.inputValue(), '12');
   assert.equal(await mean.inputValue(), '1234.5');
   // Applied, it is what is set, and follows that again.
@@ -59,7 +63,7 @@ test('a number that is being changed stays, whatever happens to its instance', a
   await page.getByText('12 workers asked for').waitFor();
   await form.getByRole('button', { name: 'Apply', disabled: true }).waitFor();
   await call('PUT', `control/instances/${encodeURIComponent(instance.id)}/workers`, { workers: 3 });
-  await page.waitForFunction((input) => input.value === '3', await field.elementHandle());
+  await shows(field, '3');
   await page.finish();
 });
 

@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import { time } from '../ui/format.ts';
-import { dark } from '../ui/theme.ts';
+import { coloursOf, dark } from '../ui/theme.ts';
 
 /** One curve. Dashes tell the curves apart where colours do not. */
 export interface Curve {
@@ -115,9 +115,9 @@ function optionsOf(
   whole: boolean,
   onPoint: (at: number | undefined) => void,
 ): uPlot.Options {
-  const style = getComputedStyle(document.documentElement);
-  const colour = (name: string): string => style.getPropertyValue(`--${name}`).trim();
-  const size = parseFloat(style.fontSize) / 16;
+  const colours = coloursOf(['muted', 'grid', 'band', 'band-edge', ...curves.map((curve) => curve.colour)]);
+  const colour = (name: string): string => colours[name] ?? '';
+  const size = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
   const axis = {
     stroke: colour('muted'),
     font: `${11 * size}px system-ui, sans-serif`,

@@ -1,4 +1,5 @@
 /** The colours of the theme, for the canvas. */
+import { coloursOf } from '../ui/theme.ts';
 
 const NAMES = [
   'idle',
@@ -20,11 +21,6 @@ let last: { isDark: boolean; palette: Palette } | undefined;
 
 /** The colours as the page has them, dark or light. */
 export function paletteOf(isDark: boolean): Palette {
-  if (last?.isDark !== isDark) last = { isDark, palette: readPalette() };
+  if (last?.isDark !== isDark) last = { isDark, palette: coloursOf(NAMES) };
   return last.palette;
-}
-
-function readPalette(): Palette {
-  const style = getComputedStyle(document.documentElement);
-  return Object.fromEntries(NAMES.map((name) => [name, style.getPropertyValue(`--${name}`).trim()])) as Palette;
 }

@@ -16,6 +16,19 @@ night.addEventListener('change', ({ matches }) => {
 /** True when the page is shown dark. */
 export const dark = computed(() => (theme.value === 'system' ? systemDark.value : theme.value === 'dark'));
 
+/** The theme's colours by name, as a canvas takes them: a custom property alone would give both its light and its dark one. */
+export function coloursOf<N extends string>(names: readonly N[]): Record<N, string> {
+  const probe = document.createElement('i');
+  document.documentElement.append(probe);
+  const style = getComputedStyle(probe);
+  const found = names.map((name) => {
+    probe.style.color = `var(--${name})`;
+    return [name, style.color] as const;
+  });
+  probe.remove();
+  return Object.fromEntries(found) as Record<N, string>;
+}
+
 effect(() => {
   if (theme.value === 'system') delete document.documentElement.dataset['theme'];
   else document.documentElement.dataset['theme'] = theme.value;
