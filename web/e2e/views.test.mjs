@@ -124,3 +124,20 @@ test('the last thousand requests are kept', async () => {
   assert.ok((await page.locator('.request').count()) < 200, 'rows are made as they come into sight');
   await page.finish();
 });
+
+test('the picture follows the height of the window and the density of the screen', async () => {
+  const page = await site.open();
+  const devtools = await page.context().newCDPSession(page);
+  const screen = (height, deviceScaleFactor) =>
+    devtools.send('Emulation.setDeviceMetricsOverride', { width: 1440, height, deviceScaleFactor, mobile: false });
+  const drawn = (density) =>
+    page.waitForFunction((wanted) => {
+      const { width, clientWidth } = document.querySelector('canvas[data-layer=marks]');
+      return width === wanted * clientWidth;
+    }, density);
+  await screen(900, 1);
+  await drawn(1);
+  await screen(900, 2);
+  await drawn(2);
+  await page.finish();
+});

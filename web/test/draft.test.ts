@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { choosePlan, Latest } from '../src/features/experiments/choose-plan.ts';
+import { faultsFrom, textsOf } from '../src/features/control/faults.tsx';
 import { difference, numberFrom, overlay, wholeFrom } from '../src/ui/draft.ts';
 
 test('what is typed goes before what is set, whatever is set meanwhile', () => {
@@ -47,4 +48,11 @@ test('what is typed while a plan’s target is looked for keeps its own', async 
   const late = choosePlan(latest.begin(), () => Promise.reject(new Error('x')), target, () => {});
   latest.begin();
   assert.equal(await late, false);
+});
+
+test('the faults that are set are what was typed, to the digit', () => {
+  for (const errorPercent of ['7', '1.5', '0.5', '33.3', '0.07', '100']) {
+    const typed = { errorPercent, extraLatencyMs: '250', failing: 'no' };
+    assert.deepEqual(textsOf(faultsFrom(typed)), typed);
+  }
 });

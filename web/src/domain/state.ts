@@ -15,7 +15,7 @@ import { foldTopology, forget, NOTHING } from './topology.ts';
 export type Frame = DashboardMessage;
 
 /** Seconds that the charts look back. */
-export const SAMPLES_KEPT = 300;
+const SAMPLES_KEPT = 300;
 
 /** Everything that frames say. */
 export interface State {

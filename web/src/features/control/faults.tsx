@@ -135,7 +135,8 @@ export function FaultControl({ preset }: { preset: string }) {
   );
 }
 
-const textsOf = ({ errorRate, extraLatencyMs, failing }: Faults) => ({
+/** Faults as a form's texts. */
+export const textsOf = ({ errorRate, extraLatencyMs, failing }: Faults) => ({
   // As many digits as a share has that was typed as a percentage: 0.07 * 100 is 7.000000000000001.
   errorPercent: String(Number((errorRate * 100).toPrecision(12))),
   extraLatencyMs: String(extraLatencyMs),

@@ -28,7 +28,7 @@ async function read<T>(call: () => Promise<T>): Promise<Read<T>> {
   }
 }
 
-export async function refreshOverview(): Promise<void> {
+async function refreshOverview(): Promise<void> {
   overview.value = await read(readExperiments);
 }
 
