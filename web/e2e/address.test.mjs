@@ -39,6 +39,25 @@ test('Back closes a sheet and leaves the view, and the sheet has a link', async 
   await page.finish();
 });
 
+test('the sheet of a request that is not in the page loads it', async () => {
+  const { requestId, replies } = await ask();
+  const { messageId } = replies[0];
+  // As one that did not fit into the snapshot.
+  const prepare = (page) =>
+    page.routeWebSocket(/\/ws$/, (socket) => {
+      const server = socket.connectToServer();
+      server.onMessage((text) => {
+        const message = JSON.parse(text);
+        socket.send(JSON.stringify(message.type === 'snapshot' ? { ...message, requests: [] } : message));
+      });
+    });
+  const page = await site.open({ route: `/?request=${requestId}&message=${messageId}`, prepare });
+  const sheet = page.getByRole('dialog');
+  await sheet.getByRole('button', { name: 'Load it' }).click();
+  await sheet.getByRole('heading', { name: 'Response' }).waitFor();
+  await page.finish();
+});
+
 test('a filter has a link, and typing it makes no history', async () => {
   await ask();
   const page = await site.open();

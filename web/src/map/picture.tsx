@@ -155,14 +155,22 @@ function useRoom(stage: { current: HTMLElement | null }): Room {
       // More than two pixels nobody sees.
       setRoom({ width: stage.current?.clientWidth ?? 800, target, scale, density: Math.min(2, devicePixelRatio) });
     };
-    measure();
+    const left = new AbortController();
+    const { signal } = left;
+    const followDensity = (): void => {
+      measure();
+      // True until the window is moved to a screen of another density.
+      const isSame = matchMedia(`(resolution: ${devicePixelRatio}dppx)`);
+      isSame.addEventListener('change', followDensity, { once: true, signal });
+    };
+    followDensity();
     const observer = new ResizeObserver(measure);
     if (stage.current) observer.observe(stage.current);
-    // The height of the window, and a screen of another density.
-    addEventListener('resize', measure);
+    // The height of the window.
+    addEventListener('resize', measure, { signal });
     return () => {
       observer.disconnect();
-      removeEventListener('resize', measure);
+      left.abort();
     };
   }, []);
   return room;

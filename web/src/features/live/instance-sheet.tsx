@@ -4,6 +4,7 @@ import { linkTo } from '../../domain/address.ts';
 import { hasPool, isBalanced, nameOf } from '../../domain/topology.ts';
 import { Mark } from '../../map/legend.tsx';
 import { clock } from '../../state/clock.ts';
+import { connection } from '../../state/connection.ts';
 import { closeSheet } from '../../state/route.ts';
 import { useInstance } from '../../state/store.ts';
 import { Facts } from '../../ui/facts.tsx';
@@ -22,7 +23,11 @@ export function InstanceSheet({ id }: { id: string }) {
   if (!view) {
     return (
       <Sheet title={id} onClose={closeSheet}>
-        <p>It has been gone for a while, and is forgotten.</p>
+        <p>
+          {connection.value.state === 'connecting'
+            ? 'Asking the server…'
+            : 'No such instance is known: it has been gone for more than half a minute.'}
+        </p>
       </Sheet>
     );
   }

@@ -27,7 +27,7 @@ export function ReplySheet({ requestId, messageId }: { requestId: string; messag
   const message = request?.messages.find(isThis) ?? whole?.messages.find(isThis);
   // What was loaded has its body whole.
   const reply = whole?.replies.find(isThis) ?? request?.replies.find(isThis);
-  const unanswered = request?.status === 'pending' ? 'pending' : 'notReported';
+  const unanswered = !(request ?? whole) ? 'unknown' : request?.status === 'pending' ? 'pending' : 'notReported';
   const state = reply ? outcomeOf(reply) : message?.lost !== undefined ? 'lost' : unanswered;
   const heading = {
     response: 'Response',
@@ -36,6 +36,7 @@ export function ReplySheet({ requestId, messageId }: { requestId: string; messag
     lost: 'Lost message',
     pending: 'Waiting for the reply',
     notReported: 'Reply not reported',
+    unknown: 'Message',
   };
   return (
     <Sheet title={heading[state]} subtitle={reply && took(reply)} onClose={closeSheet}>
@@ -47,6 +48,12 @@ export function ReplySheet({ requestId, messageId }: { requestId: string; messag
         {message?.lost !== undefined && <Fact name="Lost">{message.lost}</Fact>}
         {reply && <ReplyFacts reply={reply} promised={message !== undefined} />}
       </Facts>
+      {state === 'unknown' && (
+        <p>
+          The page has no such request: it may be older than what it was sent.{' '}
+          <LoadWhole requestId={requestId} what="Load it" />
+        </p>
+      )}
       {state === 'notReported' && (
         <p>
           Too much happened at once for the server to send it all. <LoadWhole requestId={requestId} what="Load the reply" />
