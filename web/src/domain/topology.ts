@@ -81,9 +81,19 @@ export function forget(topology: Topology, now: number): Topology {
   return { ...topology, instances: Object.fromEntries(kept) };
 }
 
-/** The living instances of a tier. */
-export function living(topology: Topology, tier: Tier): InstanceView[] {
-  return Object.values(topology.instances).filter((view) => view.instance.tier === tier && view.state !== 'gone');
+const byTier = new WeakMap<Topology, Map<Tier, InstanceView[]>>();
+
+/** The living instances of a tier; a topology is gone through once for all tiers. */
+export function living(topology: Topology, tier: Tier): readonly InstanceView[] {
+  let tiers = byTier.get(topology);
+  if (!tiers) {
+    tiers = new Map(TIERS.map((one) => [one, []]));
+    for (const view of Object.values(topology.instances)) {
+      if (view.state !== 'gone') tiers.get(view.instance.tier)?.push(view);
+    }
+    byTier.set(topology, tiers);
+  }
+  return tiers.get(tier) ?? [];
 }
 
 /** What a swarm puts before the name that a service has in its stack file: "swarmq_" of "swarmq_responder". */

@@ -3,7 +3,7 @@ import { nameOf } from '../../domain/topology.ts';
 import type { InstanceView } from '../../wire.ts';
 
 interface Props {
-  instances: InstanceView[];
+  instances: readonly InstanceView[];
   value: string;
   /** What choosing none means; without it one must be chosen. */
   all?: string;

@@ -40,7 +40,7 @@ function TierWorkers({ tier, title }: { tier: Tier; title: string }) {
       </p>
     );
   }
-  const apply = (targets: InstanceView[], text: string): Promise<void> =>
+  const apply = (targets: readonly InstanceView[], text: string): Promise<void> =>
     action.run(async () => {
       const workers = wholeFrom('The number of workers', text, 0, MAX_WORKERS);
       await Promise.all(targets.map((view) => setWorkers(view.instance.id, workers)));
