@@ -1,6 +1,7 @@
 // The address is the state of the interface: what it shows can be linked to, and Back undoes the last step.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { responseIn } from './browser.mjs';
 import { useSite } from './site.mjs';
 
 const site = useSite({ 'task.delay.kind': 'none' });
@@ -17,7 +18,7 @@ test('Back closes a sheet and leaves the view, and the sheet has a link', async 
   await ask();
   const page = await site.open();
   await page.getByRole('navigation').getByRole('link', { name: 'Requests' }).click();
-  await page.getByRole('button', { name: /^response/ }).first().click();
+  await responseIn(page).click();
   const sheet = page.getByRole('dialog');
   await sheet.getByText('Message id').waitFor();
   const link = new URL(page.url()).hash.slice(1);

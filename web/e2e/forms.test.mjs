@@ -1,7 +1,7 @@
 // Forms keep what a person is typing, and nothing changes the deployment before Apply.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { permit } from './browser.mjs';
+import { instancesIn, permit } from './browser.mjs';
 import { TOKEN } from './program.mjs';
 import { useSite } from './site.mjs';
 
@@ -84,7 +84,7 @@ test('arrow keys choose a dispatch, and Apply alone sets it', async () => {
 
 test('a selection that ends beside a sheet leaves it open, and a click beside it closes it', async () => {
   const page = await site.open();
-  await page.getByRole('group', { name: /^Instances/ }).getByRole('button').last().click();
+  await instancesIn(page).last().click();
   const sheet = page.getByRole('dialog');
   const { x, y } = await sheet.getByRole('heading').first().boundingBox();
   await page.mouse.move(x + 5, y + 5);
