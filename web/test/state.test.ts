@@ -14,7 +14,7 @@ const log = JSON.parse(readFileSync('../../tests/fixtures/events.json', 'utf8'))
 };
 const load = { running: false, rate: null, count: null, sent: 0, refused: 0 };
 const settings = { task: 'file' } as PageSettings;
-const snapshot = (part: object = {}): Frame => ({
+const snapshot = (part: object = {}) => ({
   type: 'snapshot',
   seq: 0,
   now: 1_000,
@@ -28,7 +28,7 @@ const snapshot = (part: object = {}): Frame => ({
   version: '1',
   page: null,
   ...part,
-});
+}) as Frame;
 const batch = (events: Event[], now = 1_000): Frame => ({ type: 'events', seq: 1, now, load, events });
 
 /** Long after the events: what is gone by then is forgotten, whenever exactly it went. */
