@@ -53,6 +53,7 @@ impl RequesterTier {
             Socket::Req => RequesterSocket::Req,
             Socket::Dealer => RequesterSocket::Dealer(settings.window.usize()),
         };
+        status.set_listens(address);
         status.set_window(socket.window());
         let context = Arc::new(RequesterContext {
             socket,

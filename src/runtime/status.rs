@@ -126,6 +126,7 @@ struct WorkState {
     faults: Option<FaultState>,
     dispatch: Option<Dispatch>,
     window: Option<usize>,
+    listens: Option<SocketAddr>,
     /// Mean time of the latest tasks, in microseconds.
     task_us: Option<f64>,
 }
@@ -272,6 +273,11 @@ impl InstanceStatus {
         self.work.lock().window = Some(window);
     }
 
+    /// Sets where a requester or broker takes the connections of the tier before it.
+    pub fn set_listens(&self, address: SocketAddr) {
+        self.work.lock().listens = Some(address);
+    }
+
     /// Records the time of a responder's task, without delay and faults.
     pub fn task(&self, time: Duration) {
         let (mut work, us) = (self.work.lock(), time.as_secs_f64() * 1e6);
@@ -322,6 +328,7 @@ impl InstanceStatus {
             restarts: self.restarts.load(Ordering::Relaxed),
             queue: self.depth.get().map_or(0, |depth| depth() as u64),
             requests: (self.instance.tier == Tier::Web).then(|| self.requests.load(Ordering::Relaxed)),
+            listens: work.listens,
             window: work.window.map(|window| window as u64),
             task_us: work.task_us.map(|mean| mean.round() as u64),
             queue_bytes: self.queue_bytes.get().map(|bytes| bytes() as u64),

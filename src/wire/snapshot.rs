@@ -140,6 +140,10 @@ pub struct Snapshot {
     /// Of a web instance: requests that it accepted since its start. None from earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<u64>,
+    /// Of a requester or broker: where it takes the connections of the tier before it. In its own snapshots: as seen from its host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "10.0.1.7:5678")]
+    pub listens: Option<SocketAddr>,
     /// Of a requester: messages that each worker may have in flight, 1 with REQ. None from earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<u64>,

@@ -25,6 +25,7 @@ pub fn snapshot(id: &str, tier: Tier) -> Snapshot {
         restarts: 0,
         queue: 0,
         requests: None,
+        listens: None,
         window: None,
         task_us: None,
         queue_bytes: None,

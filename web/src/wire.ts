@@ -1298,6 +1298,10 @@ export interface Snapshot {
   };
   instance: Instance;
   ledger: Ledger;
+  /**
+   * Of a requester or broker: where it takes the connections of the tier before it. In its own snapshots: as seen from its host.
+   */
+  listens?: string;
   peers: PeerView[];
   /**
    * Messages that no worker has begun. For a separate broker with round-robin dispatch: all in flight.
