@@ -1,12 +1,13 @@
 /** What the page knows. Only the socket writes it; the views read it. */
 import { batch, computed, signal } from '@preact/signals';
-import { foldRates, type Rates } from './rates.ts';
+import type { Rates } from './rates.ts';
 import { foldRequests, requestsFrom, type Requests } from './requests.ts';
 import { foldTopology, forget, NOTHING } from './topology.ts';
 import type {
   DashboardMessage,
   Event,
   ExperimentView,
+  Figures,
   LoadView,
   PageSettings,
   RequestView,
@@ -35,7 +36,9 @@ export const experiment = signal<ExperimentView | undefined>(undefined);
 export const version = signal('');
 /** The load that the server makes. */
 export const load = signal<LoadView>({ running: false, rate: null, count: null, sent: 0, refused: 0 });
-export const rates = signal<Rates>({});
+/** The deployment's figures, as the server makes them. */
+export const figures = signal<Figures | undefined>(undefined);
+export const rates = computed<Rates>(() => figures.value?.rates ?? {});
 
 /** Requests, newest first. */
 export const newest = computed(() => [...requests.value.values()].reverse());
@@ -73,14 +76,16 @@ export function receive(message: DashboardMessage): void {
       experiment.value = message.experiment ?? undefined;
       settings.value = message.settings;
       version.value = message.version;
-      rates.value = {};
+      figures.value = message.figures;
       return;
     }
     const { events, now } = message;
-    rates.value = foldRates(rates.value, topology.value, events);
     topology.value = forget(foldTopology(topology.value, events, now), now);
     requests.value = foldRequests(requests.value, events);
-    for (const event of events) if (event.type === 'experiment') experiment.value = event.experiment;
+    for (const event of events) {
+      if (event.type === 'experiment') experiment.value = event.experiment;
+      if (event.type === 'figures') figures.value = event.figures;
+    }
     const fresh = events.flatMap((event) => (event.type === 'sample' ? [event.sample] : []));
     if (fresh.length > 0) samples.value = [...samples.value, ...fresh].slice(-SAMPLES_KEPT);
   });

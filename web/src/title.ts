@@ -1,7 +1,6 @@
 /** The page's title: the state in a few words, legible in a tab. */
 import { short } from './format.ts';
-import { connection, topology } from './store.ts';
-import { isBalanced, ledgerOf, living } from './topology.ts';
+import { connection, figures } from './store.ts';
 import { view } from './views/registry.ts';
 
 /** Reads the state; meant for an effect, which follows it. */
@@ -12,8 +11,9 @@ export function pageTitle(): string {
 function state(): string {
   if (connection.value.state === 'connecting') return 'Connecting…';
   if (connection.value.state === 'lost') return '⚠ Connection lost';
-  if (living(topology.value, 'requester').length === 0) return 'No requester';
-  const ledger = ledgerOf(topology.value, 'requester');
-  if (!isBalanced(ledger)) return '⚠ Ledger off';
-  return ledger.inFlight > 0 ? `${short(ledger.inFlight)} in flight` : 'Idle';
+  const tiers = figures.value?.tiers ?? [];
+  const requesters = tiers.find(({ tier }) => tier === 'requester');
+  if (!requesters || requesters.instances === 0) return 'No requester';
+  if (tiers.some(({ balanced }) => !balanced)) return '⚠ Ledger off';
+  return requesters.ledger.inFlight > 0 ? `${short(requesters.ledger.inFlight)} in flight` : 'Idle';
 }

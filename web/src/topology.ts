@@ -2,7 +2,7 @@
  * The deployment as a fold of events: the same as the server's (`src/wire/topology.rs`), held together by the event
  * log in `tests/fixtures/events.json`, which both sides run.
  */
-import type { Event, InstanceView, Ledger, LinkView, Tier, Topology, WorkerView } from './wire.ts';
+import type { Event, InstanceView, LinkView, Tier, Topology, WorkerView } from './wire.ts';
 
 /** The tiers in the order in which a request passes them. */
 export const TIERS: readonly Tier[] = ['web', 'requester', 'broker', 'responder'];
@@ -106,28 +106,4 @@ export function linksOf(topology: Topology): LinkSummary[] {
           : { state: 'disconnected' };
     return { address, ...link, connected: ups.length, webs: webs.length };
   });
-}
-
-/** The counts of all living instances of a tier. */
-export function ledgerOf(topology: Topology, tier: Tier): Ledger {
-  const sum: Ledger = {
-    sent: 0,
-    responses: 0,
-    errors: 0,
-    timeouts: 0,
-    inFlight: 0,
-    duplicates: 0,
-    late: 0,
-    retries: 0,
-    expired: 0,
-  };
-  for (const { ledger } of living(topology, tier)) {
-    for (const key of Object.keys(sum) as (keyof Ledger)[]) sum[key] += ledger[key];
-  }
-  return sum;
-}
-
-/** True when every message sent has ended once or is in flight. */
-export function isBalanced(ledger: Ledger): boolean {
-  return ledger.sent === ledger.responses + ledger.errors + ledger.timeouts + ledger.inFlight;
 }

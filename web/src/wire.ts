@@ -1230,10 +1230,6 @@ export interface PageSettings {
  */
 export interface IdleExpectation {
   /**
-   * Messages per second that all responder workers can serve.
-   */
-  capacityPerS: number;
-  /**
    * 90th percentile of the time of a request.
    */
   fanOutHighMs: number;

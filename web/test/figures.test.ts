@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { brief, duration, percent, rate, short } from '../src/format.ts';
-import { foldRates } from '../src/rates.ts';
+import { rateOf } from '../src/rates.ts';
 import { FRESH, loadFrom, requestFrom, type SendForm } from '../src/send-form.ts';
-import { NOTHING } from '../src/topology.ts';
-import type { Event, Snapshot, Topology } from '../src/wire.ts';
 
 test('durations come in the unit that suits them', () => {
   const said = [0, 0.48, 1.5, 12.4, 2_310, 45_000, 240_000, 7_200_000].map(duration);
@@ -33,21 +31,6 @@ test('a form says what it asks for, and what is wrong', () => {
   assert.throws(() => loadFrom({ ...FRESH, mode: 'steady', rate: '2000' }), /0.1 to 1000/);
 });
 
-test('rates follow the difference of snapshots, and end', () => {
-  const snapshot = (at: number, sent: number): Snapshot =>
-    ({ instance: { id: 'i' }, at, ledger: { sent } }) as Snapshot;
-  const told = (at: number, sent: number): Event => ({ type: 'instance', snapshot: snapshot(at, sent) });
-  const before = (at: number, sent: number): Topology => ({
-    ...NOTHING,
-    instances: { i: { ...snapshot(at, sent), seenAt: at } },
-  });
-  let rates = foldRates({}, NOTHING, [told(0, 0)]);
-  assert.deepEqual(rates, {});
-  rates = foldRates(rates, before(0, 0), [told(500, 100)]);
-  assert.deepEqual(rates, { i: 100 });
-  rates = foldRates(rates, before(500, 100), [told(1_000, 200)]);
-  assert.deepEqual(rates, { i: 150 });
-  for (let n = 0; n < 20; n += 1) rates = foldRates(rates, before(1_000, 200), [told(1_500, 200)]);
-  assert.deepEqual(rates, { i: 0 });
-  assert.deepEqual(foldRates(rates, NOTHING, [{ type: 'instance-gone', id: 'i', at: 1, reason: '' }]), {});
+test('rates say their unit', () => {
+  assert.deepEqual([rateOf('web', 3), rateOf('requester', 27)], ['3 requests/s', '27 messages/s']);
 });

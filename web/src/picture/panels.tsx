@@ -1,5 +1,6 @@
 /** An instance in the picture: its frame, its name and what is said of it. */
 import { plural, rate, short } from '../format.ts';
+import { rateOf } from '../rates.ts';
 import { hasPool, nameOf } from '../topology.ts';
 import type { InstanceView, WorkerState } from '../wire.ts';
 import type { Layout, Panel } from './layout.ts';
@@ -64,7 +65,7 @@ function describe(view: InstanceView, perS: number): string {
     view.reason ? `${view.state}: ${view.reason}` : view.state,
     view.workers.length > 0 ? `${plural(view.workers.length, 'worker')}: ${states.join(', ')}` : '',
     `${view.queue} queued`,
-    `${rate(perS)} messages a second`,
+    rateOf(view.instance.tier, perS),
     view.faults ? 'with faults set' : '',
   ];
   return parts.filter(Boolean).join('; ');

@@ -28,8 +28,11 @@ export function routesOf(topology: Topology, rates: Rates): Route[] {
 
 /** The brokers that give a responder its messages: the one in its own process, or else every one. */
 export function brokersOf(responder: InstanceView, brokers: readonly InstanceView[]): InstanceView[] {
-  const { node, pid } = responder.instance;
-  const own = brokers.filter((broker) => broker.instance.node === node && broker.instance.pid === pid);
+  // Of containers on one node each has the same process id.
+  const { node, pid, admin } = responder.instance;
+  const own = brokers.filter(
+    ({ instance }) => instance.node === node && instance.pid === pid && instance.admin === admin,
+  );
   return own.length > 0 ? own : [...brokers];
 }
 

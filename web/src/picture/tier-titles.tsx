@@ -1,6 +1,6 @@
 /** The heads of the tiers, and what to do where a tier has nobody. */
-import { count, plural, rate } from '../format.ts';
-import type { Rates } from '../rates.ts';
+import { count, plural } from '../format.ts';
+import { rateOf, type Rates } from '../rates.ts';
 import { hasPool, living } from '../topology.ts';
 import type { Tier, Topology } from '../wire.ts';
 import type { Layout } from './layout.ts';
@@ -30,7 +30,8 @@ export function TierTitles({ layout, topology, rates }: { layout: Layout; topolo
             </h2>
             <p>
               {hasPool(tier) && workers.length > 0 && `${busy} of ${plural(workers.length, 'worker')} busy · `}
-              {rate(perS)}/s{queue > 0 && ` · ${count(queue)} queued`}
+              {rateOf(tier, perS)}
+              {queue > 0 && ` · ${count(queue)} queued`}
             </p>
             {!shown && (
               <p class="nobody">

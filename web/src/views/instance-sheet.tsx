@@ -4,8 +4,8 @@ import { Facts } from '../facts.tsx';
 import { clock, count, duration } from '../format.ts';
 import { Mark } from '../picture/legend.tsx';
 import { selection } from '../selection.ts';
-import { serverNow, topology } from '../store.ts';
-import { hasPool, isBalanced, nameOf } from '../topology.ts';
+import { figures, serverNow, topology } from '../store.ts';
+import { hasPool, nameOf } from '../topology.ts';
 import type { InstanceView } from '../wire.ts';
 import { Sheet } from './sheet.tsx';
 
@@ -47,6 +47,10 @@ export function InstanceSheet({ id }: { id: string }) {
   );
 }
 
+/** As the server judges it. */
+const isUnbalanced = (view: InstanceView): boolean =>
+  figures.value?.tiers.some(({ unbalanced }) => unbalanced.includes(nameOf(view))) ?? false;
+
 function InstanceFacts({ view }: { view: InstanceView }) {
   const { ledger, instance } = view;
   const rows: [string, string][] = [
@@ -59,7 +63,7 @@ function InstanceFacts({ view }: { view: InstanceView }) {
     [
       'Ledger',
       `${count(ledger.sent)} sent = ${count(ledger.responses)} responses + ${count(ledger.errors)} errors + ` +
-        `${count(ledger.timeouts)} timeouts + ${count(ledger.inFlight)} in flight${isBalanced(ledger) ? '' : ': does not balance'}`,
+        `${count(ledger.timeouts)} timeouts + ${count(ledger.inFlight)} in flight${isUnbalanced(view) ? ': does not balance' : ''}`,
     ],
     [
       'Besides',

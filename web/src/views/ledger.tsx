@@ -1,15 +1,15 @@
-/** The ledger: an equation that holds at any moment, and is red when it does not. */
-import { count } from '../format.ts';
-import { topology } from '../store.ts';
-import { isBalanced, ledgerOf, living, TIERS } from '../topology.ts';
-import type { Ledger, Tier } from '../wire.ts';
+/** The ledger: an equation that holds at any moment, by the totals of the server. */
+import { clock, count, plural, rate } from '../format.ts';
+import { figures } from '../store.ts';
+import type { Figures, Ledger, TierFigures } from '../wire.ts';
 
-const TERMS: { key: keyof Ledger; title: string; sign: string }[] = [
+const TERMS: { key: keyof Ledger | 'lost'; title: string; sign: string }[] = [
   { key: 'sent', title: 'sent', sign: '' },
   { key: 'responses', title: 'responses', sign: '=' },
   { key: 'errors', title: 'errors', sign: '+' },
   { key: 'timeouts', title: 'timeouts', sign: '+' },
   { key: 'inFlight', title: 'in flight', sign: '+' },
+  { key: 'lost', title: 'lost', sign: '+' },
 ];
 
 const BESIDES: { key: keyof Ledger; title: string }[] = [
@@ -18,42 +18,67 @@ const BESIDES: { key: keyof Ledger; title: string }[] = [
   { key: 'retries', title: 'sent again' },
 ];
 
-/** The messages of the requester tier, as one line of figures. */
+/** A term, which is in the colour of its outcome where there is any. */
+const classOf = (key: string, value: number): string => (value > 0 ? `is-${key} is-some` : `is-${key}`);
+
+const valueOf = (tier: TierFigures, key: keyof Ledger | 'lost'): number =>
+  key === 'lost' ? tier.lost : tier.ledger[key];
+
+/** The messages of the requester tier as one line of figures, and what the deployment can do. */
 export function LedgerStrip() {
-  const ledger = ledgerOf(topology.value, 'requester');
-  const off = unbalanced();
-  const balanced = off.length === 0;
+  const known = figures.value;
+  const requesters = known?.tiers.find(({ tier }) => tier === 'requester');
+  if (!known || !requesters) return null;
+  const off = known.tiers.flatMap(({ unbalanced }) => unbalanced);
+  const { errors, timeouts, sent } = requesters.ledger;
+  const failed = errors + timeouts + requesters.lost;
+  // A tier from which nothing is lost needs no term for it.
+  const terms = TERMS.filter(({ key }) => key !== 'lost' || requesters.lost > 0);
   return (
-    <section class={balanced ? 'ledger' : 'ledger is-off'} aria-label="Ledger">
+    <section class={off.length === 0 ? 'ledger' : 'ledger is-off'} aria-label="Ledger">
       <dl>
-        {TERMS.map(({ key, title, sign }) => (
-          <div key={key} class={`is-${key}`}>
+        {terms.map(({ key, title, sign }) => (
+          <div key={key} class={classOf(key, valueOf(requesters, key))}>
             {sign && <span aria-hidden="true">{sign}</span>}
             <dt>{title}</dt>
-            <dd>{count(ledger[key])}</dd>
+            <dd>{count(valueOf(requesters, key))}</dd>
           </div>
         ))}
         {BESIDES.map(({ key, title }) => (
           <div key={key} class="is-besides">
             <dt>{title}</dt>
-            <dd>{count(ledger[key])}</dd>
+            <dd>{count(requesters.ledger[key])}</dd>
           </div>
         ))}
       </dl>
-      <p role="status">{balanced ? '✓ balanced' : `✗ does not balance: ${off.join(', ')}`}</p>
+      <p role="status" class={failed > 0 ? 'is-mixed' : undefined}>
+        {off.length > 0 ? `✗ does not balance: ${off.join(', ')}` : '✓ balanced'}
+        {failed > 0 && `, ${count(failed)} of ${count(sent)} failed`}, since {clock(known.since).slice(0, 8)}
+      </p>
+      {requesters.lost > 0 && <p class="ledger-more is-lost">Lost with {lostWith(requesters)}.</p>}
+      <p class="ledger-more">{capacityOf(known)}</p>
     </section>
   );
 }
 
-/** The instances whose ledgers do not balance. */
-function unbalanced(): string[] {
-  return Object.values(topology.value.instances)
-    .filter((view) => view.state !== 'gone' && !isBalanced(view.ledger))
-    .map((view) => view.instance.id);
+/** With which instances something was lost: "requester.1: 6 at 17:50:51.120". */
+function lostWith({ lost, lostWith: latest }: TierFigures): string {
+  const others = lost - latest.reduce((sum, one) => sum + one.lost, 0);
+  const named = latest.map((one) => `${one.name}: ${count(one.lost)} at ${clock(one.at)}`);
+  return [...named, ...(others > 0 ? [`earlier ones: ${count(others)}`] : [])].join('; ');
+}
+
+/** What is asked, done and possible: "offered 48, served 40, possible 40 messages/s: requesters limit this: ...". */
+export function capacityOf({ offeredPerS, servedPerS, capacityPerS, bottleneck, messagesPerRequest }: Figures): string {
+  const possible = capacityPerS === null ? '' : `, possible ${rate(capacityPerS)}`;
+  const why = bottleneck === null ? '' : `: ${bottleneck.text}`;
+  const each = messagesPerRequest > 0 ? `; ${plural(messagesPerRequest, 'message')} a request` : '';
+  return `Offered ${rate(offeredPerS)}, served ${rate(servedPerS)}${possible} messages/s${why}${each}`;
 }
 
 /** The ledgers of all tiers, as a table. */
 export function LedgerTable() {
+  const known = figures.value?.tiers.filter(({ instances, ledger }) => instances > 0 || ledger.sent > 0) ?? [];
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label="Ledger by tier">
       <table>
@@ -69,8 +94,8 @@ export function LedgerTable() {
           </tr>
         </thead>
         <tbody>
-          {TIERS.filter((tier) => living(topology.value, tier).length > 0).map((tier) => (
-            <LedgerRow key={tier} tier={tier} />
+          {known.map((tier) => (
+            <LedgerRow key={tier.tier} figures={tier} />
           ))}
         </tbody>
       </table>
@@ -78,18 +103,16 @@ export function LedgerTable() {
   );
 }
 
-function LedgerRow({ tier }: { tier: Tier }) {
-  const ledger = ledgerOf(topology.value, tier);
-  const balanced = isBalanced(ledger);
+function LedgerRow({ figures }: { figures: TierFigures }) {
   return (
-    <tr class={balanced ? undefined : 'is-off'}>
-      <th scope="row">{tier}</th>
+    <tr class={figures.balanced ? undefined : 'is-off'}>
+      <th scope="row">{figures.tier}</th>
       {[...TERMS, ...BESIDES].map(({ key }) => (
-        <td key={key} class="number">
-          {count(ledger[key])}
+        <td key={key} class={`number ${classOf(key, valueOf(figures, key))}`}>
+          {count(valueOf(figures, key))}
         </td>
       ))}
-      <td>{balanced ? '✓ balanced' : '✗ off'}</td>
+      <td>{figures.balanced ? '✓ balanced' : '✗ off'}</td>
     </tr>
   );
 }
