@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { brokersOf } from '../src/picture/routes.ts';
+import { brokersOf, routesOf } from '../src/picture/routes.ts';
 import type { InstanceView, Tier, Topology } from '../src/wire.ts';
 
 const { expected } = JSON.parse(readFileSync('../../tests/fixtures/events.json', 'utf8')) as { expected: Topology };
@@ -12,6 +12,26 @@ const instance = (id: string, tier: Tier, more: Partial<InstanceView> = {}, admi
   peers: [],
   ...more,
   instance: { ...example.instance, id, tier, admin },
+});
+
+test('a line shows the state of that very connection', () => {
+  const peers = [
+    { address: '10.0.0.1:5678', connected: true },
+    { address: '10.0.0.2:5678', connected: false },
+  ];
+  const views = [
+    instance('web', 'web', { peers }),
+    instance('up', 'requester', { listens: '10.0.0.1:5678' }),
+    instance('down', 'requester', { listens: '10.0.0.2:5678' }),
+    instance('unknown', 'requester'),
+  ];
+  const topology = { instances: Object.fromEntries(views.map((view) => [view.instance.id, view])), links: {} };
+  const ups = routesOf(topology, {}).map(({ to, up }) => [to, up]);
+  assert.deepEqual(ups, [
+    ['up', true],
+    ['down', false],
+    ['unknown', true],
+  ]);
 });
 
 test('the broker of a responder is that of its own container, though all on a node have one process id', () => {

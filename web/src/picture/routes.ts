@@ -1,6 +1,6 @@
 /** Which instance passes messages to which, and how many: the links of the picture. */
 import type { Rates } from '../rates.ts';
-import { linksOf, living } from '../topology.ts';
+import { living } from '../topology.ts';
 import type { InstanceView, Topology } from '../wire.ts';
 
 /** A link between two instances of neighbouring tiers. */
@@ -17,13 +17,17 @@ export function routesOf(topology: Topology, rates: Rates): Route[] {
   const [webs, requesters, brokers, responders] = (['web', 'requester', 'broker', 'responder'] as const).map((tier) =>
     living(topology, tier),
   ) as [InstanceView[], InstanceView[], InstanceView[], InstanceView[]];
-  const linked = linksOf(topology).some((link) => link.state === 'connected');
-  const brokered = (requester: InstanceView): boolean => requester.peers.some((peer) => peer.connected);
   return [
-    ...cross(webs, requesters, rates, () => linked),
-    ...cross(requesters, brokers, rates, brokered),
+    ...cross(webs, requesters, rates, isConnected),
+    ...cross(requesters, brokers, rates, isConnected),
     ...responders.flatMap((responder) => cross(brokersOf(responder, brokers), [responder], rates, () => true)),
   ];
+}
+
+/** Whether one is connected to the other; where that one's address is not among its peers, whether it is to any. */
+function isConnected(from: InstanceView, to: InstanceView): boolean {
+  const peer = from.peers.find(({ address }) => address === to.listens);
+  return peer ? peer.connected : from.peers.some(({ connected }) => connected);
 }
 
 /** The brokers that give a responder its messages: the one in its own process, or else every one. */
