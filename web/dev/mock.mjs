@@ -65,6 +65,7 @@ const snapshot = (seq) => ({
   requests: [...requests.values()].toReversed(),
   requestsLeftOut: 0,
   samples: samples.slice(-300),
+  figures: swarm.figures(),
   settings: swarm.settings(BATCH_MS),
   load: swarm.load,
   version: '0.1.0',

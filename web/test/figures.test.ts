@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { foldRates, rateOf } from '../src/domain/rates.ts';
 import { FRESH, loadFrom, requestFrom, type SendForm } from '../src/domain/send-form.ts';
-import { NOTHING } from '../src/domain/topology.ts';
+import { rateOf } from '../src/map/rates.ts';
 import { brief, duration, percent, rate, short } from '../src/ui/format.ts';
-import type { InstanceView, Topology } from '../src/wire.ts';
 
 test('durations come in the unit that suits them', () => {
   const written = [0, 0.48, 1.5, 12.4, 2_310, 45_000, 240_000, 7_200_000].map(duration);
@@ -52,40 +50,6 @@ test('a form says what it asks for, and what is wrong', () => {
   assert.throws(() => loadFrom({ ...FRESH, mode: 'steady', rate: '2000' }), /0.1 to 1000/);
 });
 
-/** A deployment of one instance that has sent so much at a time. */
-const after = (uptimeMs: number, sent: number, state = 'ready'): Topology => ({
-  ...NOTHING,
-  instances: { i: { instance: { id: 'i' }, at: 0, uptimeMs, state, ledger: { sent } } as InstanceView },
-});
-
-test('a rate is that of the counts from its first measurement on', () => {
-  let rates = foldRates({}, after(0, 0));
-  assert.equal(rateOf(rates, 'i'), 0);
-  for (let n = 1; n <= 10; n += 1) {
-    rates = foldRates(rates, after(n * 500, n * 100));
-    assert.equal(rateOf(rates, 'i'), 200, `measurement ${n}`);
-  }
-});
-
-test('counts that come twice in a short time are no high rate', () => {
-  let rates = foldRates(foldRates({}, after(0, 0)), after(500, 50));
-  assert.equal(rateOf(rates, 'i'), 100);
-  rates = foldRates(rates, after(502, 51));
-  assert.equal(rateOf(rates, 'i'), 100);
-  rates = foldRates(rates, after(1_002, 101));
-  assert.ok(Math.abs(rateOf(rates, 'i') - 101) < 1.5);
-});
-
-test('a rate falls to zero, and ends with its instance', () => {
-  let rates = foldRates(foldRates({}, after(0, 0)), after(500, 100));
-  for (let n = 2; n < 30; n += 1) rates = foldRates(rates, after(n * 500, 100));
-  assert.equal(rateOf(rates, 'i'), 0);
-  assert.equal(foldRates(rates, after(14_500, 100)), rates, 'without news it is the same object');
-  assert.deepEqual(foldRates(rates, after(15_000, 100, 'gone')), {});
-  assert.deepEqual(foldRates(rates, NOTHING), {});
-});
-
-test('counts that begin again give no negative rate', () => {
-  const rates = foldRates(foldRates({}, after(0, 0)), after(60_000, 6_000));
-  assert.equal(rateOf(foldRates(rates, after(500, 10)), 'i'), 0);
+test('rates say their unit', () => {
+  assert.deepEqual([rateOf('web', 3), rateOf('requester', 27)], ['3 requests/s', '27 messages/s']);
 });

@@ -7,13 +7,14 @@ import { clock } from '../src/state/clock.ts';
 import { connection } from '../src/state/connection.ts';
 import { permission, watchPermission } from '../src/state/permission.ts';
 import { failure, newest, show, topology, watchEvents } from '../src/state/store.ts';
-import type { ControlAccess, Event, PageSettings, Sample } from '../src/wire.ts';
+import type { ControlAccess, Event, Figures, PageSettings, Sample } from '../src/wire.ts';
 
 const log = JSON.parse(readFileSync('../../tests/fixtures/events.json', 'utf8')) as {
   events: { event: Event; now: number }[];
 };
 const load = { running: false, rate: null, count: null, sent: 0, refused: 0 };
 const settings = { task: 'file' } as PageSettings;
+const figures = { rates: {}, tiers: [] } as unknown as Figures;
 const snapshot = (part: object = {}) => ({
   type: 'snapshot',
   seq: 0,
@@ -27,6 +28,7 @@ const snapshot = (part: object = {}) => ({
   load,
   version: '1',
   page: null,
+  figures,
   ...part,
 }) as Frame;
 const batch = (events: Event[], now = 1_000): Frame => ({ type: 'events', seq: 1, now, load, events });
@@ -71,7 +73,7 @@ test('a frame leaves the state before it as it was, and what it does not change 
     state = next;
   }
   const next = reduce(state, LAST);
-  for (const part of ['topology', 'requests', 'samples', 'rates'] as const) assert.equal(next[part], state[part], part);
+  for (const part of ['topology', 'requests', 'samples', 'figures'] as const) assert.equal(next[part], state[part], part);
 });
 
 test('samples are kept for as long as the charts look back', () => {
@@ -97,6 +99,13 @@ test('as many requests are kept as the server keeps', () => {
     return reduce(start, batch(many)).requests.size;
   };
   assert.deepEqual([kept(100), kept(5_000)], [100, 1_200]);
+});
+
+test('figures are those of the last that came', () => {
+  const later = { ...figures, at: 5 };
+  const state = reduce(reduce(UNKNOWN, snapshot()), batch([{ type: 'figures', figures: later }]));
+  assert.equal(state.figures, later);
+  assert.equal(reduce(state, batch([])).figures, later);
 });
 
 /** A source whose frames the test sends, and a screen whose next frame it draws. */

@@ -1,7 +1,6 @@
 /** The page's title: the state in a few words, legible in a tab. */
-import { ledgerOf, living, unbalanced } from '../domain/topology.ts';
 import { connection } from '../state/connection.ts';
-import { topology } from '../state/store.ts';
+import { figures } from '../state/store.ts';
 import { short } from '../ui/format.ts';
 import { view } from './views.ts';
 
@@ -13,8 +12,9 @@ export function pageTitle(): string {
 function state(): string {
   if (connection.value.state === 'connecting') return 'Connecting…';
   if (connection.value.state === 'lost') return '⚠ Connection lost';
-  if (living(topology.value, 'requester').length === 0) return 'No requester';
-  if (unbalanced(topology.value).length > 0) return '⚠ Ledger off';
-  const { inFlight } = ledgerOf(topology.value, 'requester');
-  return inFlight > 0 ? `${short(inFlight)} in flight` : 'Idle';
+  const tiers = figures.value?.tiers ?? [];
+  const requesters = tiers.find(({ tier }) => tier === 'requester');
+  if (!requesters || requesters.instances === 0) return 'No requester';
+  if (tiers.some(({ balanced }) => !balanced)) return '⚠ Ledger off';
+  return requesters.ledger.inFlight > 0 ? `${short(requesters.ledger.inFlight)} in flight` : 'Idle';
 }

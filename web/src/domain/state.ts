@@ -2,12 +2,12 @@
 import type {
   DashboardMessage,
   ExperimentView,
+  Figures,
   LoadView,
   PageSettings,
   Sample,
   Topology,
 } from '../wire.ts';
-import { foldRates, type Rates } from './rates.ts';
 import { foldRequests, REQUESTS_KEPT, requestsFrom, type Requests } from './requests.ts';
 import { foldTopology, forget, NOTHING } from './topology.ts';
 
@@ -33,7 +33,8 @@ export interface State {
   version: string;
   /** The id of the page that the server serves; `null`: it serves none, or nothing is known of it. */
   page: string | null;
-  rates: Rates;
+  /** The deployment's figures, as the server makes them. */
+  figures: Figures | undefined;
 }
 
 /** Before the first frame. */
@@ -47,14 +48,14 @@ export const UNKNOWN: State = {
   load: { running: false, rate: null, count: null, sent: 0, refused: 0 },
   version: '',
   page: null,
-  rates: {},
+  figures: undefined,
 };
 
 /** The state after a frame. Parts that the frame does not change are the same objects as before. */
 export function reduce(state: State, frame: Frame): State {
   const { now, load } = frame;
   if (frame.type === 'snapshot') {
-    const { topology, requests, requestsLeftOut, settings, version, page } = frame;
+    const { topology, requests, requestsLeftOut, settings, version, page, figures } = frame;
     return {
       topology,
       requests: requestsFrom(requests),
@@ -65,14 +66,15 @@ export function reduce(state: State, frame: Frame): State {
       load,
       version,
       page,
-      rates: foldRates(state.rates, topology),
+      figures,
     };
   }
   const topology = forget(foldTopology(state.topology, frame.events, now), now);
-  let { samples, experiment } = state;
+  let { samples, experiment, figures } = state;
   const settings = ('settings' in frame && (frame.settings as PageSettings | null)) || state.settings;
   for (const event of frame.events) {
     if (event.type === 'experiment') experiment = event.experiment;
+    if (event.type === 'figures') figures = event.figures;
     if (event.type === 'sample') samples = [...samples, event.sample].slice(-SAMPLES_KEPT);
   }
   return {
@@ -83,7 +85,7 @@ export function reduce(state: State, frame: Frame): State {
     settings,
     experiment,
     load,
-    rates: foldRates(state.rates, topology),
+    figures,
   };
 }
 

@@ -2,7 +2,7 @@
  * The deployment as a fold of events, with the same result as the server's (`src/wire/topology.rs`): both run the event
  * log in `tests/fixtures/events.json`.
  */
-import type { Event, InstanceView, Ledger, LinkView, Tier, Topology, WorkerView } from '../wire.ts';
+import type { Event, InstanceView, LinkView, Tier, Topology, WorkerView } from '../wire.ts';
 
 /** The tiers in the order in which a request passes them. */
 export const TIERS: readonly Tier[] = ['web', 'requester', 'broker', 'responder'];
@@ -144,38 +144,4 @@ export function linksOf(topology: Topology): LinkSummary[] {
           : { state: 'disconnected' };
     return { address, ...link, connected: ups.length, webs: webs.length };
   });
-}
-
-/** The counts of all living instances of a tier. */
-export function ledgerOf(topology: Topology, tier: Tier): Ledger {
-  const sum: Ledger = {
-    sent: 0,
-    responses: 0,
-    errors: 0,
-    timeouts: 0,
-    inFlight: 0,
-    duplicates: 0,
-    late: 0,
-    retries: 0,
-    expired: 0,
-  };
-  for (const { ledger } of living(topology, tier)) {
-    for (const key of Object.keys(sum) as (keyof Ledger)[]) sum[key] += ledger[key];
-  }
-  return sum;
-}
-
-/** True when every message sent has ended once or is in flight. */
-export function isBalanced(ledger: Ledger): boolean {
-  return ledger.sent === ledger.responses + ledger.errors + ledger.timeouts + ledger.inFlight;
-}
-
-/**
- * The living instances, of one tier or of all, whose ledgers do not balance. Each is judged by itself, as two that are
- * off may seem balanced in sum; title, strip and table all go by this.
- */
-export function unbalanced(topology: Topology, tier?: Tier): InstanceView[] {
-  return Object.values(topology.instances).filter(
-    ({ state, ledger, instance }) => state !== 'gone' && !isBalanced(ledger) && (!tier || instance.tier === tier),
-  );
 }

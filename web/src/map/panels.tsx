@@ -1,10 +1,10 @@
 /** An instance in the picture: its frame, its name and what is said of it. */
 import { useComputed, type ReadonlySignal } from '@preact/signals';
-import { rateOf, type Rates } from '../domain/rates.ts';
 import { hasPool, nameOf } from '../domain/topology.ts';
 import { plural, rate, short } from '../ui/format.ts';
 import type { InstanceView, Topology, WorkerState } from '../wire.ts';
 import type { Layout, Panel } from './layout.ts';
+import { rateOf, type Rates } from './rates.ts';
 
 /** The queue that fills a panel's bar; the bar grows with the logarithm. */
 const FULL_QUEUE = 1_000;
@@ -21,7 +21,7 @@ interface Props {
 export function PanelButton({ panel, topology, rates, tabStop }: Props) {
   const view = useComputed(() => topology.value.instances[panel.id]).value;
   // As it is shown: most changes of a rate are smaller.
-  const perS = useComputed(() => rate(rateOf(rates.value, panel.id))).value;
+  const perS = useComputed(() => rate(rates.value[panel.id] ?? 0)).value;
   const isTabStop = tabStop() === panel.id;
   if (!view) return null;
   const busy = view.workers.filter((worker) => worker.state === 'busy').length;
@@ -48,7 +48,7 @@ export function PanelButton({ panel, topology, rates, tabStop }: Props) {
         </span>
       )}
       <span class="unseen">
-        {!panel.named && nameOf(view)} {describe(view, perS)}
+        {!panel.named && nameOf(view)} {describe(view, rateOf(view.instance.tier, rates.peek()[panel.id] ?? 0))}
       </span>
       <span class="panel-bar" style={{ width: `${fill * 100}%` }} />
     </button>
@@ -56,14 +56,14 @@ export function PanelButton({ panel, topology, rates, tabStop }: Props) {
 }
 
 /** What the picture shows of an instance, in words. */
-function describe(view: InstanceView, perS: string): string {
+function describe(view: InstanceView, speed: string): string {
   const states = Object.entries(statesOf(view)).map(([state, number]) => `${number} ${state}`);
   const parts = [
     `${view.instance.tier} on ${view.instance.node}`,
     view.reason ? `${view.state}: ${view.reason}` : view.state,
     view.workers.length > 0 ? `${plural(view.workers.length, 'worker')}: ${states.join(', ')}` : '',
     `${view.queue} queued`,
-    `${perS} messages a second`,
+    speed,
     view.faults ? 'with faults set' : '',
   ];
   return parts.filter(Boolean).join('; ');

@@ -1,7 +1,6 @@
 /** The live picture of the tiers. */
 import { effect, useComputed, useSignal, type ReadonlySignal } from '@preact/signals';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import type { Rates } from '../domain/rates.ts';
 import { dark } from '../ui/theme.ts';
 import type { Event, Topology } from '../wire.ts';
 import { layOut, markAt, placesOf, type Layout } from './layout.ts';
@@ -9,6 +8,7 @@ import { Legend } from './legend.tsx';
 import { neighbour } from './neighbour.ts';
 import { paletteOf } from './palette.ts';
 import { PanelButton, Tip } from './panels.tsx';
+import type { Rates } from './rates.ts';
 import { routeShape, routesOf } from './routes.ts';
 import { Scene } from './scene.ts';
 import { TierTitles } from './tier-titles.tsx';

@@ -1,7 +1,7 @@
 /** Which instance passes messages to which: the links of the picture. */
-import { linksOf, living } from '../domain/topology.ts';
-import { rateOf, type Rates } from '../domain/rates.ts';
+import { living } from '../domain/topology.ts';
 import type { InstanceView, Tier, Topology } from '../wire.ts';
+import type { Rates } from './rates.ts';
 
 /** A link between two instances of neighbouring tiers. In place of one of them it may have a hub. */
 export interface Route {
@@ -24,13 +24,11 @@ export function routesOf(topology: Topology): Route[] {
   const [webs, requesters, brokers, responders] = (['web', 'requester', 'broker', 'responder'] as const).map((tier) =>
     living(topology, tier),
   ) as [InstanceView[], InstanceView[], InstanceView[], InstanceView[]];
-  const isLinked = linksOf(topology).some((link) => link.state === 'connected');
-  const hasBroker = (requester: InstanceView): boolean => requester.peers.some((peer) => peer.connected);
   const inProcess = brokersByProcess(brokers);
   const apart = responders.filter((responder) => !inProcess.has(processOf(responder)));
   return [
-    ...connectAll(webs, requesters, () => isLinked),
-    ...connectAll(requesters, brokers, hasBroker),
+    ...connectAll(webs, requesters, isConnected),
+    ...connectAll(requesters, brokers, isConnected),
     ...connectAll(brokers, apart, () => true),
     ...responders.flatMap((responder) =>
       (inProcess.get(processOf(responder)) ?? []).map((broker) => route(broker, responder, true)),
@@ -39,11 +37,18 @@ export function routesOf(topology: Topology): Route[] {
 }
 
 /** What the routes depend on, as a text: they are made again when it changes, and not with every count. */
-export function routeShape({ instances, links }: Topology): string {
-  const parts = Object.values(instances).map(({ instance: { id }, state, peers }) =>
-    state === 'gone' ? '' : `${id}${peers.some((peer) => peer.connected) ? '+' : '-'}`,
-  );
-  return `${parts.join()} ${Object.values(links).map(({ state }) => state).join()}`;
+export function routeShape({ instances }: Topology): string {
+  return Object.values(instances)
+    .map(({ instance: { id }, state, peers, listens = '' }) =>
+      state === 'gone' ? '' : `${id} ${listens} ${peers.map(({ connected }) => (connected ? '+' : '-')).join('')}`,
+    )
+    .join();
+}
+
+/** Whether one is connected to the other; where that one's address is not among its peers, whether it is to any. */
+function isConnected(from: InstanceView, to?: InstanceView): boolean {
+  const peer = to && from.peers.find(({ address }) => address === to.listens);
+  return peer ? peer.connected : from.peers.some(({ connected }) => connected);
 }
 
 /** The brokers that give a responder its messages: the one in its own process, or else every one. */
@@ -52,7 +57,8 @@ export function brokersOf(responder: InstanceView, brokers: readonly InstanceVie
   return own ?? [...brokers];
 }
 
-const processOf = ({ instance: { node, pid } }: InstanceView): string => `${pid} ${node}`;
+/** Of containers on one node each has the same process id. */
+const processOf = ({ instance: { node, pid, admin } }: InstanceView): string => `${pid} ${admin} ${node}`;
 
 function brokersByProcess(brokers: readonly InstanceView[]): Map<string, InstanceView[]> {
   const found = new Map<string, InstanceView[]>();
@@ -73,12 +79,12 @@ const route = (from: InstanceView, to: InstanceView, up: boolean): Route => ({
 function connectAll(
   from: readonly InstanceView[],
   to: readonly InstanceView[],
-  isUp: (from: InstanceView) => boolean,
+  isUp: (from: InstanceView, to?: InstanceView) => boolean,
 ): Route[] {
   const [first, second] = [from[0], to[0]];
   if (!first || !second) return [];
   if (from.length * to.length <= MAX_DIRECT) {
-    return from.flatMap((source) => to.map((target) => route(source, target, isUp(source))));
+    return from.flatMap((source) => to.map((target) => route(source, target, isUp(source, target))));
   }
   const hub: Hub = { before: first.instance.tier, after: second.instance.tier };
   return [
@@ -92,7 +98,7 @@ function connectAll(
  * both its ends, which is what rotation over the peers gives.
  */
 export function flowsOf(routes: readonly Route[], rates: Rates): number[] {
-  const rate = (end: string | Hub): number => (typeof end === 'string' ? rateOf(rates, end) : 0);
+  const rate = (end: string | Hub): number => (typeof end === 'string' ? (rates[end] ?? 0) : 0);
   const sources = new Map<string, Set<string>>();
   for (const { from, to } of routes) {
     if (typeof from !== 'string' || typeof to !== 'string') continue;

@@ -1,5 +1,4 @@
 /** The three canvases of the picture: links beneath the panels; marks of the workers, and dots of messages, above them. */
-import { rateOf, type Rates } from '../domain/rates.ts';
 import type { Event, InstanceView, Topology } from '../wire.ts';
 import { Changes } from './changes.ts';
 import { Flights, type Flight } from './flights.ts';
@@ -7,6 +6,7 @@ import { paintFlights, paintLinks } from './paint-links.ts';
 import type { Layout } from './layout.ts';
 import { paintWorkers } from './marks.ts';
 import type { Palette } from './palette.ts';
+import type { Rates } from './rates.ts';
 import { flowsOf, type Route } from './routes.ts';
 
 /** Messages a second above which single ones are no longer drawn, and below which they are again. */
@@ -104,7 +104,7 @@ export class Scene {
 
   #measure({ topology, rates }: View): void {
     let load = 0;
-    for (const id in rates) if (topology.instances[id]?.instance.tier === 'requester') load += rateOf(rates, id);
+    for (const id in rates) if (topology.instances[id]?.instance.tier === 'requester') load += rates[id] ?? 0;
     this.#isHeavy = load > (this.#isHeavy ? HEAVY.below : HEAVY.above);
   }
 

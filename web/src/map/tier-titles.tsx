@@ -1,10 +1,10 @@
 /** The heads of the tiers, and what to do where a tier has nobody. */
 import { useComputed, type ReadonlySignal } from '@preact/signals';
-import { rateOf, type Rates } from '../domain/rates.ts';
 import { hasPool, living } from '../domain/topology.ts';
-import { count, plural, rate } from '../ui/format.ts';
+import { count, plural } from '../ui/format.ts';
 import type { Tier, Topology } from '../wire.ts';
 import type { Layout, TierBox } from './layout.ts';
+import { rateOf, type Rates } from './rates.ts';
 
 const TITLES: Record<Tier, string> = {
   web: 'Web',
@@ -58,9 +58,9 @@ function figuresOf(topology: Topology, rates: Rates, tier: Tier): string {
   for (const view of living(topology, tier)) {
     workers += view.workers.length;
     for (const { state } of view.workers) if (state === 'busy') busy += 1;
-    perS += rateOf(rates, view.instance.id);
+    perS += rates[view.instance.id] ?? 0;
     queue += view.queue;
   }
   const pool = hasPool(tier) && workers > 0 ? `${busy} of ${plural(workers, 'worker')} busy · ` : '';
-  return `${pool}${rate(perS)}/s${queue > 0 ? ` · ${count(queue)} queued` : ''}`;
+  return `${pool}${rateOf(tier, perS)}${queue > 0 ? ` · ${count(queue)} queued` : ''}`;
 }

@@ -20,7 +20,8 @@ export const experiment = part('experiment');
 export const version = part('version');
 export const servedPage = part('page');
 export const load = part('load');
-export const rates = part('rates');
+export const figures = part('figures');
+export const rates = computed(() => figures.value?.rates ?? {});
 
 /** Requests, newest first. */
 export const newest = computed(() => [...requests.value.values()].toReversed());

@@ -1,12 +1,12 @@
 /** All that is known of one instance. */
 import { useRef } from 'preact/hooks';
 import { linkTo } from '../../domain/address.ts';
-import { hasPool, isBalanced, nameOf } from '../../domain/topology.ts';
+import { hasPool, nameOf } from '../../domain/topology.ts';
 import { Mark } from '../../map/legend.tsx';
 import { clock } from '../../state/clock.ts';
 import { connection } from '../../state/connection.ts';
 import { closeSheet } from '../../state/route.ts';
-import { useInstance } from '../../state/store.ts';
+import { figures, useInstance } from '../../state/store.ts';
 import { Facts } from '../../ui/facts.tsx';
 import { count, dateTime, duration } from '../../ui/format.ts';
 import { Sheet } from '../../ui/sheet.tsx';
@@ -57,6 +57,10 @@ export function InstanceSheet({ id }: { id: string }) {
   );
 }
 
+/** As the server judges it. */
+const isUnbalanced = (view: InstanceView): boolean =>
+  figures.value?.tiers.some(({ unbalanced }) => unbalanced.includes(nameOf(view))) ?? false;
+
 function InstanceFacts({ view }: { view: InstanceView }) {
   const { ledger, instance } = view;
   const rows: [string, string][] = [
@@ -69,7 +73,7 @@ function InstanceFacts({ view }: { view: InstanceView }) {
     [
       'Ledger',
       `${count(ledger.sent)} sent = ${count(ledger.responses)} responses + ${count(ledger.errors)} errors + ` +
-        `${count(ledger.timeouts)} timeouts + ${count(ledger.inFlight)} in flight${isBalanced(ledger) ? '' : ': does not balance'}`,
+        `${count(ledger.timeouts)} timeouts + ${count(ledger.inFlight)} in flight${isUnbalanced(view) ? ': does not balance' : ''}`,
     ],
     [
       'Besides',

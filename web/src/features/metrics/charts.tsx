@@ -1,6 +1,6 @@
 /** The charts: what each shows, out of the samples. */
 import { Chart } from '../../charts/chart.tsx';
-import { samples, settings } from '../../state/store.ts';
+import { figures, samples, settings } from '../../state/store.ts';
 import { count, duration, rate } from '../../ui/format.ts';
 import type { IdleExpectation, Sample } from '../../wire.ts';
 
@@ -19,10 +19,10 @@ const times = (list: readonly Sample[]): number[] => list.map(({ at }) => at / 1
 const milliseconds = (us: number | undefined): number | null => (us === undefined ? null : us / 1_000);
 const perSecond = (value: number): string => `${rate(value)}/s`;
 
-/** Messages that ended each second, by outcome, and how many the workers could do. */
+/** Messages that ended each second, by outcome, and how many the deployment could do. */
 export function ThroughputChart({ small }: Props) {
   const list = shown(small);
-  const capacity = settings.value?.expected?.capacityPerS;
+  const capacity = figures.value?.capacityPerS;
   return (
     <Chart
       title="Throughput"

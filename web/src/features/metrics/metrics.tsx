@@ -1,16 +1,17 @@
 /** The last minutes as curves, and who did the work. */
 import { InFlightChart, LatencyChart, QueueChart, ThroughputChart } from './charts.tsx';
 import { ShareBars } from '../../charts/share-bars.tsx';
-import { duration, rate } from '../../ui/format.ts';
+import { duration } from '../../ui/format.ts';
 import { sharesByNode, sharesByWorker } from '../../domain/shares.ts';
-import { settings, topology } from '../../state/store.ts';
-import { LedgerTable } from './ledger.tsx';
+import { figures, settings, topology } from '../../state/store.ts';
+import { capacityOf, LedgerTable } from './ledger.tsx';
 
 /** The route `#/charts`. */
 export function ChartsView() {
   return (
     <div class="charts-view">
       <ExpectedLine />
+      {figures.value && <p class="hint">{capacityOf(figures.value)}</p>}
       <div class="charts-grid">
         <ThroughputChart />
         <LatencyChart />
@@ -37,8 +38,7 @@ function ExpectedLine() {
     <p class="hint">
       With this delay and these workers, and one request at a time, half of the messages should be answered within{' '}
       {duration(expected.messageP50Ms)} and nearly all within {duration(expected.messageP99Ms)}; a request to every
-      worker should take {duration(expected.fanOutLowMs)} to {duration(expected.fanOutHighMs)}. The responders can do{' '}
-      {rate(expected.capacityPerS)} messages a second.
+      worker should take {duration(expected.fanOutLowMs)} to {duration(expected.fanOutHighMs)}.
     </p>
   );
 }
