@@ -139,7 +139,7 @@ fn embed(bundle: &Path, out: &Path) -> Result<(), Box<dyn error::Error>> {
         if name == "app.js" {
             let script = String::from_utf8(bytes)?;
             if !script.contains(PAGE_PLACE) {
-                return Err(format!("{name} has no `{PAGE_PLACE}`, see web/src/update.ts").into());
+                return Err(format!("{name} has no `{PAGE_PLACE}`, see web/src/app/update.ts").into());
             }
             bytes = script.replace(PAGE_PLACE, &page).into_bytes();
         }

@@ -11,8 +11,9 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use super::DeploymentMetrics;
 use crate::runtime::InstanceStatus;
-use crate::wire::{InstanceState, Latency, Snapshot};
+use crate::wire::{Figures, InstanceState, Latency, Snapshot};
 
 /// The content type of `/metrics`.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -21,9 +22,12 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const BUCKETS: [f64; 16] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// The metrics of all instances of the process. Fails only if formatting fails.
-pub fn text(instances: &[Arc<InstanceStatus>]) -> Result<String, fmt::Error> {
+/// The metrics of all instances of the process, and with the web tier those of the deployment. Fails only if formatting fails.
+pub fn text(instances: &[Arc<InstanceStatus>], deployment: Option<Figures>) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("swarmq");
+    if let Some(figures) = deployment {
+        registry.register_collector(Box::new(DeploymentMetrics(figures)));
+    }
     let instances = instances.iter().map(|status| status.snapshot());
     registry.register_collector(Box::new(AllMetrics(instances.collect())));
     let mut text = String::new();
@@ -183,7 +187,7 @@ mod tests {
 
     #[test]
     fn special_characters_of_an_id_are_escaped() {
-        let text = text(&[status("küche \"1\"\\a\nb{},=")]).unwrap();
+        let text = text(&[status("küche \"1\"\\a\nb{},=")], None).unwrap();
         let sample = r#"swarmq_ready{tier="responder",instance="küche \"1\"\\a\nb{},="} 1"#;
         assert!(text.lines().any(|line| line == sample), "{text}");
         assert!(text.lines().all(|line| line.starts_with("# ") || line.starts_with("swarmq_")), "{text}");
@@ -191,7 +195,7 @@ mod tests {
 
     #[test]
     fn every_metric_has_one_help_line_with_its_full_name() {
-        let text = text(&[status("a"), status("b")]).unwrap();
+        let text = text(&[status("a"), status("b")], None).unwrap();
         let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
         assert!(types.len() > 10, "{text}");
         for (name, kind) in types {
@@ -207,7 +211,7 @@ mod tests {
         status.of_component().add_worker(0).restarting("panicked".to_owned());
         let snapshot = status.snapshot();
         assert_eq!((snapshot.restarts, snapshot.workers.len()), (1, 0));
-        assert_eq!(value(&text(&[status]).unwrap(), "swarmq_worker_restarts_total"), 1.0);
+        assert_eq!(value(&text(&[status], None).unwrap(), "swarmq_worker_restarts_total"), 1.0);
     }
 
     #[test]
@@ -220,13 +224,13 @@ mod tests {
         let mut sum = 0.0;
         for micros in [3_599_000_000, 1, 7, 0, 123_456, 0] {
             status.hops.record(Hop::Total, Duration::from_micros(micros));
-            let now = value(&text(std::slice::from_ref(&status)).unwrap(), "swarmq_hop_seconds_sum");
+            let now = value(&text(std::slice::from_ref(&status), None).unwrap(), "swarmq_hop_seconds_sum");
             assert!(now >= sum, "{now} after {sum}");
             sum = now;
         }
         for _ in cells {
             status.drop_worker();
-            let text = text(std::slice::from_ref(&status)).unwrap();
+            let text = text(std::slice::from_ref(&status), None).unwrap();
             assert_eq!(value(&text, "swarmq_worker_restarts_total"), 2.0, "{text}");
         }
     }

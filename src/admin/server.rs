@@ -16,6 +16,7 @@ use super::{Control, ControlError, metrics};
 use crate::responder::ChangeError;
 use crate::runtime::http::{Access, ApiError, Guard, HttpLimits, Route, answer, guard as check_access, headers};
 use crate::runtime::{InstanceStatus, Memory};
+use crate::web::hub::Deployment;
 use crate::wire::{Delay, DispatchChoice, ErrorCode, Faults, InstanceState, PoolSize, Stall};
 
 /// Maximum simultaneous connections. Health checks, scrapes and controls are all short.
@@ -33,6 +34,8 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Instances {
     pub controls: Vec<Control>,
     pub instances: Vec<Arc<InstanceStatus>>,
+    /// What the web instance of the process knows of all others; None without one.
+    pub deployment: Option<Arc<Deployment>>,
 }
 
 impl Instances {
@@ -87,7 +90,8 @@ async fn readyz(instances: Data<Instances>) -> HttpResponse {
 /// Metrics in Prometheus' text format.
 #[get("/metrics")]
 async fn read_metrics(instances: Data<Instances>) -> HttpResponse {
-    match metrics::text(&instances.instances) {
+    let figures = instances.deployment.as_ref().map(|deployment| deployment.figures());
+    match metrics::text(&instances.instances, figures) {
         Ok(text) => HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(text),
         Err(error) => ApiError::new(ErrorCode::Internal, error.to_string()).error_response(),
     }

@@ -126,6 +126,7 @@ impl App {
         let instances = Arc::new(Instances {
             controls: controls(requester.as_ref(), broker.as_ref(), responder.as_ref()),
             instances: process.instances.clone(),
+            deployment: web.as_ref().map(|tier| tier.deployment.clone()),
         });
         let guard = Arc::new(Guard::new(
             process.settings.admin.bind,

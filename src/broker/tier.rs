@@ -65,6 +65,7 @@ impl BrokerTier {
         };
         let status = process.status(Tier::Broker, false, true);
         status.set_dispatch(settings.dispatch);
+        status.set_listens(address);
         let [waiting, workers, bytes]: [Arc<AtomicUsize>; 3] = Default::default();
         if separate && settings.dispatch == Dispatch::LeastBusy {
             let workers = workers.clone();

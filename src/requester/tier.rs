@@ -49,11 +49,14 @@ impl RequesterTier {
         let memory = Arc::new(Memory::new(max_memory - max_memory / 4));
         let queued = worker_queues.clone();
         status.watch_queue(move || queued.waiting());
+        let socket = match settings.socket {
+            Socket::Req => RequesterSocket::Req,
+            Socket::Dealer => RequesterSocket::Dealer(settings.window.usize()),
+        };
+        status.set_listens(address);
+        status.set_window(socket.window());
         let context = Arc::new(RequesterContext {
-            socket: match settings.socket {
-                Socket::Req => RequesterSocket::Req,
-                Socket::Dealer => RequesterSocket::Dealer(settings.window.usize()),
-            },
+            socket,
             retry: RetryPolicy { after: settings.retry_after.get(), max_attempts: settings.max_attempts.get() as u32 },
             contexts: process.contexts.clone(),
             brokers: process.follow(&settings.responder, &status),

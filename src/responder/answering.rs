@@ -119,8 +119,11 @@ impl Job {
             };
             self.context.tasks.get(message.task.as_deref())?.run(input).await
         };
+        let begun = Instant::now();
         // A panic ends the task, not the worker: the reply goes out by the same socket.
-        match AssertUnwindSafe(work).catch_unwind().await {
+        let done = AssertUnwindSafe(work).catch_unwind().await;
+        self.context.status.task(begun.elapsed());
+        match done {
             Ok(Ok(output)) => {
                 let mut reply = message.reply(self.responder_id, output.body);
                 reply.filename = output.filename.or(reply.filename);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -12,9 +12,12 @@ use super::usage;
 use crate::runtime::telemetry::EventSink;
 use crate::runtime::zeromq::ConnectionChange;
 use crate::wire::{
-    Delay, Dispatch, Event, Faults, HopCounters, Instance, InstanceState, LedgerCounters, PeerView, Snapshot,
+    Delay, Dispatch, Event, Faults, HopCounters, Instance, InstanceState, LedgerCounters, PeerView, Snapshot, Tier,
     WorkerState, WorkerView, now_ms,
 };
+
+/// Weight of a task in the mean time of the latest tasks: about the last thirty count.
+const TASK_WEIGHT: f64 = 1.0 / 32.0;
 
 /// The status of one worker, kept across its restarts.
 pub struct WorkerStatus {
@@ -97,6 +100,8 @@ pub struct InstanceStatus {
     depth: OnceLock<QueueSize>,
     queue_bytes: OnceLock<QueueSize>,
     lack: OnceLock<Lack>,
+    /// Requests accepted; of a web instance.
+    requests: AtomicU64,
     /// True if the instance is ready only with a connected peer.
     needs_peer: bool,
     /// True if the instance is ready only with a running worker.
@@ -120,6 +125,10 @@ struct WorkState {
     delay: Option<Delay>,
     faults: Option<FaultState>,
     dispatch: Option<Dispatch>,
+    window: Option<usize>,
+    listens: Option<SocketAddr>,
+    /// Mean time of the latest tasks, in microseconds.
+    task_us: Option<f64>,
 }
 
 impl InstanceStatus {
@@ -137,6 +146,7 @@ impl InstanceStatus {
             peers: Mutex::default(),
             depth: OnceLock::new(),
             queue_bytes: OnceLock::new(),
+            requests: AtomicU64::new(0),
             lack: OnceLock::new(),
             needs_peer,
             needs_worker,
@@ -258,6 +268,27 @@ impl InstanceStatus {
         self.work.lock().dispatch = Some(dispatch);
     }
 
+    /// Sets how many messages each worker of a requester may have in flight.
+    pub fn set_window(&self, window: usize) {
+        self.work.lock().window = Some(window);
+    }
+
+    /// Sets where a requester or broker takes the connections of the tier before it.
+    pub fn set_listens(&self, address: SocketAddr) {
+        self.work.lock().listens = Some(address);
+    }
+
+    /// Records the time of a responder's task, without delay and faults.
+    pub fn task(&self, time: Duration) {
+        let (mut work, us) = (self.work.lock(), time.as_secs_f64() * 1e6);
+        work.task_us = Some(work.task_us.map_or(us, |mean| mean + (us - mean) * TASK_WEIGHT));
+    }
+
+    /// Counts a request that a web instance accepted.
+    pub fn request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub fn is_draining(&self) -> bool {
         *self.draining.lock()
     }
@@ -296,6 +327,10 @@ impl InstanceStatus {
             workers: workers.iter().map(|status| status.view()).collect(),
             restarts: self.restarts.load(Ordering::Relaxed),
             queue: self.depth.get().map_or(0, |depth| depth() as u64),
+            requests: (self.instance.tier == Tier::Web).then(|| self.requests.load(Ordering::Relaxed)),
+            listens: work.listens,
+            window: work.window.map(|window| window as u64),
+            task_us: work.task_us.map(|mean| mean.round() as u64),
             queue_bytes: self.queue_bytes.get().map(|bytes| bytes() as u64),
             peers: peers
                 .iter()

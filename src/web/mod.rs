@@ -2,6 +2,7 @@
 
 pub mod experiments;
 mod feed;
+mod figures;
 pub mod http;
 pub mod hub;
 pub mod links;

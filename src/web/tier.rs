@@ -38,7 +38,7 @@ pub struct WebTier {
     requests: Arc<Requests>,
     load: Arc<Load>,
     experiments: Arc<Experiments>,
-    deployment: Arc<Deployment>,
+    pub deployment: Arc<Deployment>,
     status: Arc<InstanceStatus>,
     server: Addr<Supervisor>,
     /// In the order in which they are drained.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Accepted, ExperimentView, FanOut, Outcome, Reply, Snapshot, WorkerView};
+use super::{Accepted, ExperimentView, FanOut, Figures, Outcome, Reply, Snapshot, WorkerView};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -156,6 +156,8 @@ pub enum Event {
     },
     /// The deployment's figures for the second that has just ended.
     Sample { sample: Sample },
+    /// The deployment's figures, when they have changed.
+    Figures { figures: Box<Figures> },
     /// The complete state of the experiment that the web tier runs, or ran last.
     Experiment { experiment: Box<ExperimentView> },
 }
@@ -176,6 +178,7 @@ impl Event {
             | Self::Worker { .. }
             | Self::Link { .. }
             | Self::Sample { .. }
+            | Self::Figures { .. }
             | Self::Experiment { .. } => None,
         }
     }

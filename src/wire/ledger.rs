@@ -31,7 +31,17 @@ pub struct Ledger {
 impl Ledger {
     /// True if sent = responses + errors + timeouts + in flight.
     pub fn is_balanced(&self) -> bool {
-        self.sent == self.responses + self.errors + self.timeouts + self.in_flight
+        let ended = self.responses.saturating_add(self.errors).saturating_add(self.timeouts);
+        self.sent == ended.saturating_add(self.in_flight)
+    }
+
+    /// True if no count is lower in `later`, as in a later state of the same instance's ledger. In flight is no count.
+    pub fn grows_to(&self, later: &Self) -> bool {
+        let counts = |ledger: &Self| {
+            let Self { sent, responses, errors, timeouts, duplicates, late, retries, expired, in_flight: _ } = *ledger;
+            [sent, responses, errors, timeouts, duplicates, late, retries, expired]
+        };
+        counts(self).iter().zip(counts(later)).all(|(before, after)| *before <= after)
     }
 
     /// The counts since an earlier state of the same instance's ledger.
@@ -51,15 +61,15 @@ impl Ledger {
 
     /// Adds another instance's counts to these.
     pub fn add(&mut self, other: &Self) {
-        self.sent += other.sent;
-        self.responses += other.responses;
-        self.errors += other.errors;
-        self.timeouts += other.timeouts;
-        self.in_flight += other.in_flight;
-        self.duplicates += other.duplicates;
-        self.late += other.late;
-        self.retries += other.retries;
-        self.expired += other.expired;
+        self.sent = self.sent.saturating_add(other.sent);
+        self.responses = self.responses.saturating_add(other.responses);
+        self.errors = self.errors.saturating_add(other.errors);
+        self.timeouts = self.timeouts.saturating_add(other.timeouts);
+        self.in_flight = self.in_flight.saturating_add(other.in_flight);
+        self.duplicates = self.duplicates.saturating_add(other.duplicates);
+        self.late = self.late.saturating_add(other.late);
+        self.retries = self.retries.saturating_add(other.retries);
+        self.expired = self.expired.saturating_add(other.expired);
     }
 }
 

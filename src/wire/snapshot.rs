@@ -17,6 +17,9 @@ pub enum Tier {
 }
 
 impl Tier {
+    /// Every tier, in the order in which a request passes them.
+    pub const ALL: [Self; 4] = [Self::Web, Self::Requester, Self::Broker, Self::Responder];
+
     /// The name in ids, logs and messages.
     pub fn name(self) -> &'static str {
         match self {
@@ -48,6 +51,15 @@ pub struct Instance {
     /// Address of its admin server. In the instance's own snapshots: as seen from its host.
     #[schema(required, value_type = Option<String>, example = "10.0.1.7:9090")]
     pub admin: Option<SocketAddr>,
+}
+
+impl Instance {
+    /// Its name for people: its service, without what a swarm puts before it, and slot, or its id where it has no slot.
+    pub fn name(&self) -> String {
+        let Some(slot) = &self.slot else { return self.id.clone() };
+        let own = self.service.rsplit_once('_').filter(|(_, last)| Tier::ALL.iter().any(|tier| tier.name() == *last));
+        format!("{}.{slot}", own.map_or(&*self.service, |(_, last)| last))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -125,6 +137,19 @@ pub struct Snapshot {
     pub restarts: u64,
     /// Messages that no worker has begun. For a separate broker with round-robin dispatch: all in flight.
     pub queue: u64,
+    /// Of a web instance: requests that it accepted since its start. None from earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u64>,
+    /// Of a requester or broker: where it takes the connections of the tier before it. In its own snapshots: as seen from its host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "10.0.1.7:5678")]
+    pub listens: Option<SocketAddr>,
+    /// Of a requester: messages that each worker may have in flight, 1 with REQ. None from earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<u64>,
+    /// Of a responder: mean time of its latest tasks, without delay and faults, in microseconds. None before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_us: Option<u64>,
     /// Of a broker: bytes of the messages in it and at its workers, and of replies that requesters have not read yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_bytes: Option<u64>,

@@ -14,6 +14,7 @@ mod experiments;
 mod experiments_page;
 mod experiments_running;
 mod faults;
+mod figures;
 mod foreign_fields;
 mod http_habits;
 mod leaving;

@@ -14,6 +14,7 @@ const zero = () => ({ sent: 0, responses: 0, errors: 0, timeouts: 0, inFlight: 0
 export class Deployment {
   constructor(mode, tell) {
     this.tell = tell;
+    this.since = Date.now();
     this.instances = new Map();
     this.links = {};
     this.ended = [];
@@ -27,6 +28,7 @@ export class Deployment {
     for (let n = 0; n < responders[0]; n += 1) this.startResponder(node(n), n + 1, responders[1]);
     this.connect();
     setInterval(() => this.all().forEach((one) => this.tell({ type: 'instance', snapshot: this.snapshot(one) })), 500);
+    setInterval(() => this.tell({ type: 'figures', figures: this.figures() }), 500);
     setInterval(() => this.tell({ type: 'sample', sample: this.sample() }), 1000);
   }
 
@@ -119,8 +121,20 @@ export class Deployment {
     };
   }
 
+  /** The deployment's figures; without rates and capacity. */
+  figures() {
+    const tiers = ['web', 'requester', 'broker', 'responder'].map((tier) => {
+      const ledger = { ...zero(), expired: 0 };
+      this.all(tier).forEach((one) => Object.keys(one.ledger).forEach((key) => (ledger[key] += one.ledger[key])));
+      const instances = this.all(tier).length;
+      return { tier, instances, perS: 0, ledger, lost: 0, lostWith: [], balanced: true, unbalanced: [] };
+    });
+    const messagesPerRequest = this.all('requester').reduce((sum, one) => sum + one.workers.length, 0);
+    const rates = { rates: {}, requests: 0, messagesPerRequest, offeredPerS: 0, servedPerS: 0 };
+    return { at: Date.now(), since: this.since, tiers, ...rates, capacityPerS: null, bottleneck: null, nodes: [] };
+  }
+
   settings(batchMs) {
-    const workers = this.all('responder').reduce((sum, one) => sum + one.workers.length, 0);
     const mean =
       this.delay.kind === 'none'
         ? 1
@@ -134,7 +148,6 @@ export class Deployment {
       fanOutMeanMs: mean * 1.25,
       fanOutLowMs: mean * 0.9,
       fanOutHighMs: mean * 1.5,
-      capacityPerS: (workers * 1000) / mean,
     };
     return {
       delay: this.delay,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
-import { assertAccessible } from './browser.mjs';
+import { assertAccessible, ended, instancesIn, latest, responseIn } from './browser.mjs';
 import { useSite } from './site.mjs';
 
 const ROUTES = ['/', '/requests', '/charts', '/control', '/experiments'];
@@ -13,7 +13,7 @@ const PHONE = { width: 390, height: 844 };
 const site = useSite({}, async ({ open }) => {
   const page = await open();
   await page.getByRole('button', { name: 'Send request' }).click();
-  await page.locator('.live-latest .request.is-complete').first().waitFor();
+  await ended(latest(page)).first().waitFor();
   await page.finish();
 });
 
@@ -36,10 +36,13 @@ for (const colorScheme of ['light', 'dark']) {
 
 test('axe finds nothing in the sheets', async () => {
   const page = await site.open({ bypassCSP: true, reducedMotion: 'reduce' });
-  for (const opener of ['.live-latest .line', '.panel[data-id]']) {
-    await page.locator(opener).last().click();
+  for (const [what, opener] of [
+    ['a reply', responseIn(latest(page).last())],
+    ['an instance', instancesIn(page).last()],
+  ]) {
+    await opener.click();
     await page.getByRole('dialog').waitFor();
-    await assertAccessible(page, opener);
+    await assertAccessible(page, what);
     await page.keyboard.press('Escape');
   }
   await page.finish();
@@ -58,14 +61,14 @@ test('send, look and leave by keyboard alone', async () => {
   await reach(/Skip to the content/);
   await reach(/^Send request$/);
   await page.keyboard.press('Enter');
-  await page.locator('.said', { hasText: 'Sent' }).waitFor();
-  await page.locator('.live-latest .request').first().locator('.line.is-response').first().waitFor();
+  await page.getByText(/^Sent /).waitFor();
+  await responseIn(latest(page).first()).waitFor();
   await reach(/response/);
   await page.keyboard.press('Enter');
   await page.getByRole('dialog').waitFor();
   await page.keyboard.press('Escape');
   await page.getByRole('dialog').waitFor({ state: 'detached' });
-  const first = page.locator('.panel').first();
+  const first = instancesIn(page).first();
   await first.focus();
   await page.keyboard.press('ArrowRight');
   assert.notEqual(await focused(), await first.textContent());
@@ -83,8 +86,8 @@ for (const [name, options] of [
     await mkdir(IMAGES, { recursive: true });
     const page = await site.open(options);
     await page.getByRole('button', { name: 'Send request' }).click();
-    const id = /Sent (\w+)/.exec(await page.locator('.said', { hasText: 'Sent' }).textContent())[1];
-    await page.locator('.live-latest .request', { hasText: id }).locator('.line.is-response').first().waitFor();
+    const id = /Sent (\w+)/.exec(await page.getByText(/^Sent /).textContent())[1];
+    await responseIn(latest(page).filter({ hasText: id })).waitFor();
     await page.screenshot({ path: `${IMAGES}${name}.png` });
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     assert.ok(overflow <= 0, `${overflow} pixels too wide`);

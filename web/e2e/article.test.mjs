@@ -1,7 +1,7 @@
 // What the article's page did: connect, request, see the replies.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { permit } from './browser.mjs';
+import { latest, permit, responseIn } from './browser.mjs';
 import { TOKEN } from './program.mjs';
 import { useSite } from './site.mjs';
 
@@ -11,13 +11,13 @@ test('connect, request, and everything the article showed', async () => {
   const page = await site.open({ route: '/control' });
   await permit(page, TOKEN);
   await page.goto(`${site.url}/#/`);
+  const links = page.getByRole('region', { name: 'Links' });
   await page.getByRole('button', { name: 'Disconnect' }).click();
-  await page.locator('.links .is-disconnected').first().waitFor();
+  await links.getByText('disconnected', { exact: true }).first().waitFor();
   await page.getByRole('button', { name: 'Connect', exact: true }).click();
-  await page.locator('.links .is-connected').first().waitFor();
+  await links.getByText('connected', { exact: true }).first().waitFor();
   await page.getByRole('button', { name: 'Send request' }).click();
-  const request = page.locator('.live-latest .request').first();
-  await request.locator('.line.is-response').first().click();
+  await responseIn(latest(page).first()).click();
   const sheet = page.getByRole('dialog');
   for (const fact of ['Request id', 'Message id', 'Requester id', 'Responder id', 'Delay']) {
     const value = sheet.locator('dt', { hasText: new RegExp(`^${fact}$`) }).locator('+ dd');

@@ -31,13 +31,28 @@ export async function openPage(browser, url, { route = '/', prepare, ...options 
   page.on('pageerror', (error) => errors.push(error.stack));
   await prepare?.(page);
   await page.goto(`${url}/#${route}`);
-  await page.locator('.connection.is-open').waitFor();
+  await connected(page);
   page.finish = async () => {
     await context.close();
     assert.deepEqual(errors, []);
   };
   return page;
 }
+
+/** Waits until the page shows what the server sends. */
+export const connected = (page) => page.getByRole('status').filter({ hasText: /^Connected$/ }).waitFor();
+
+/** The rows of the latest requests in the Live view. */
+export const latest = (page) => page.getByRole('region', { name: 'Latest requests' }).getByRole('article');
+
+/** Those of some rows whose requests have ended: they say with what. */
+export const ended = (rows) => rows.filter({ hasText: /\d (responses?|errors?|timeouts?)/ });
+
+/** The line of a message that has a response. */
+export const responseIn = (row) => row.getByRole('button', { name: /^response/ }).first();
+
+/** The buttons of the instances in the picture. */
+export const instancesIn = (page) => page.getByRole('group', { name: /^Instances/ }).getByRole('button');
 
 /** Enters the control token. */
 export async function permit(page, token) {

@@ -1,6 +1,7 @@
 // The WebSocket: lost, late, and what it must never lead to.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { connected } from './browser.mjs';
 import { startProgram } from './program.mjs';
 import { useSite } from './site.mjs';
 
@@ -17,7 +18,7 @@ test(
     await page.getByText('The connection to the server is lost').waitFor();
     assert.match(await page.title(), /Connection lost/);
     site.program = await startProgram(port);
-    await page.locator('.connection.is-open').waitFor();
+    await connected(page);
     await page.locator('.banner').waitFor({ state: 'detached' });
     await page.locator('.links .is-connected').first().waitFor();
     await page.getByRole('button', { name: 'Send request' }).click();
@@ -56,7 +57,7 @@ test('a page that missed something starts over with a snapshot', { timeout: 60_0
   const page = await site.open({ prepare });
   await page.evaluate(() => (window.sameDocument = true));
   await startedOver;
-  await page.locator('.connection.is-open').waitFor();
+  await connected(page);
   await page.getByRole('button', { name: 'Send request' }).click();
   await page.locator('.live-latest .request.is-complete').first().waitFor();
   assert.ok(await page.evaluate(() => window.sameDocument));
@@ -65,18 +66,17 @@ test('a page that missed something starts over with a snapshot', { timeout: 60_0
 });
 
 test('a ledger that does not balance is red, and the title says it', async () => {
-  let lost = 0;
-  const miscounted = (snapshot) => {
-    if (snapshot.instance.tier === 'requester') snapshot.ledger.sent += lost;
-  };
+  let unbalanced = [];
+  const miscounted = (figures) => Object.assign(figures.tiers[1], { balanced: unbalanced.length === 0, unbalanced });
   const prepare = through((message) => {
-    if (message.type === 'snapshot') Object.values(message.topology.instances).forEach(miscounted);
-    else message.events.forEach((event) => event.type === 'instance' && miscounted(event.snapshot));
+    if (message.type === 'snapshot') miscounted(message.figures);
+    else message.events.forEach((event) => event.type === 'figures' && miscounted(event.figures));
     return message;
   });
   const page = await site.open({ prepare });
   await page.getByText('✓ balanced').waitFor();
-  lost = 1;
+  unbalanced = ['requester-1'];
+  await page.getByRole('button', { name: 'Send request' }).click();
   await page.locator('.ledger.is-off', { hasText: 'does not balance: requester-' }).waitFor();
   assert.match(await page.title(), /Ledger off/);
   await page.finish();

@@ -1,7 +1,7 @@
 // Names that people give to instances, nodes, services and slots, with what HTML, URLs and labels use for themselves.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { permit } from './browser.mjs';
+import { ended, instancesIn, latest, permit } from './browser.mjs';
 import { TOKEN } from './program.mjs';
 import { useSite } from './site.mjs';
 
@@ -19,8 +19,8 @@ test('odd names are shown as they are, and what has them is looked at, filtered 
   const page = await site.open();
   await page.getByText(NODE, { exact: true }).first().waitFor();
   await page.getByRole('button', { name: 'Send request' }).click();
-  await page.locator('.live-latest .request.is-complete').first().waitFor();
-  await page.locator('.panel[data-id]').last().click();
+  await ended(latest(page)).first().waitFor();
+  await instancesIn(page).last().click();
   const sheet = page.getByRole('dialog');
   await sheet.getByText('pi "1"/a?b#ü<b>%2F-responder', { exact: true }).waitFor();
   await sheet.getByRole('link', { name: 'Change its workers or faults' }).click();
@@ -32,7 +32,7 @@ test('odd names are shown as they are, and what has them is looked at, filtered 
   await responders.getByText('4 workers asked for').waitFor();
   await page.goto(`${site.url}/#/requests`);
   await page.getByLabel('Node').selectOption(NODE);
-  await page.locator('.request').first().waitFor();
-  assert.equal(await page.locator('.request').count(), 1);
+  await page.getByRole('article').first().waitFor();
+  assert.equal(await page.getByRole('article').count(), 1);
   await page.finish();
 });

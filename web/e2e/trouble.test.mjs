@@ -1,11 +1,13 @@
 // When something goes wrong: a worker, an instance, the server itself.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { permit } from './browser.mjs';
+import { instancesIn, latest, permit } from './browser.mjs';
 import { TOKEN } from './program.mjs';
 import { useSite } from './site.mjs';
 
 const site = useSite();
+
+const faultsOf = (page) => page.getByRole('region', { name: 'Faults that are set' });
 
 test('controls are off without the token, and say so', async () => {
   const page = await site.open({ route: '/control' });
@@ -60,23 +62,24 @@ test('workers come and go', async () => {
 /** Sends a request and gives its row. */
 async function send(page) {
   await page.goto(`${site.url}/#/`);
-  const before = await page.locator('.send .said').textContent();
+  const status = page.getByRole('form', { name: 'Send' }).getByRole('status');
+  const before = await status.textContent();
   await page.getByRole('button', { name: 'Send request' }).click();
-  const said = page.locator('.send .said', { hasText: 'Sent' }).and(page.locator(`:not(:text-is("${before}"))`));
+  const said = status.filter({ hasText: 'Sent' }).and(page.locator(`:not(:text-is("${before}"))`));
   const id = /Sent (\w+)/.exec(await said.textContent())[1];
-  return page.locator('.live-latest .request', { hasText: id });
+  return latest(page).filter({ hasText: id });
 }
 
 async function endsWith(page, outcome) {
   const request = await send(page);
-  await request.and(page.locator('.is-complete')).locator('.counts', { hasText: outcome }).waitFor();
+  await request.filter({ hasText: outcome }).waitFor();
 }
 
 async function backToNormal(page) {
   await page.goto(`${site.url}/#/control`);
   await page.getByRole('button', { name: 'Everything back to normal' }).click();
   await page.getByText('Everything is back to normal').waitFor();
-  await page.locator('.active-faults').waitFor({ state: 'detached' });
+  await faultsOf(page).waitFor({ state: 'detached' });
 }
 
 for (const [name, set, said] of [
@@ -92,9 +95,9 @@ for (const [name, set, said] of [
     await permit(page, TOKEN);
     await set(page);
     await page.getByRole('button', { name: 'Set faults' }).click();
-    await page.getByText(said, { exact: true }).or(page.locator('.active-faults', { hasText: said })).first().waitFor();
+    await faultsOf(page).filter({ hasText: said }).waitFor();
     await endsWith(page, '3 errors');
-    await page.locator('.panel.is-faulty').waitFor();
+    await instancesIn(page).filter({ hasText: 'with faults set' }).waitFor();
     await backToNormal(page);
     await endsWith(page, '3 responses');
     await page.finish();
@@ -125,12 +128,12 @@ for (const [name, set, said, replies] of [
     const page = await site.open({ route: '/control' });
     await permit(page, TOKEN);
     await set(page);
-    await page.locator('.active-faults', { hasText: said }).waitFor();
+    await faultsOf(page).filter({ hasText: said }).waitFor();
     const request = await send(page);
-    await request.locator('.counts', { hasText: `${replies} of 3` }).waitFor();
+    await request.filter({ hasText: `${replies} of 3` }).waitFor();
     await backToNormal(page);
     await page.goto(`${site.url}/#/`);
-    await request.and(page.locator('.is-complete')).locator('.counts', { hasText: '3 responses' }).waitFor();
+    await request.filter({ hasText: '3 responses' }).waitFor();
     await page.finish();
   });
 }
@@ -143,9 +146,13 @@ test('delay and dispatch are changed', async () => {
   await delay.getByLabel('Mean, ms').fill('40');
   await delay.getByRole('button', { name: 'Apply' }).click();
   await delay.getByText('The delay is set on every responder').waitFor();
-  await page.getByText('Least busy').click();
+  const dispatch = page.getByRole('region', { name: 'Dispatch' });
+  await dispatch.getByText('Least busy').click();
+  // Nothing is changed by a choice alone.
+  assert.ok(await dispatch.getByRole('button', { name: 'Apply' }).isEnabled());
+  await dispatch.getByRole('button', { name: 'Apply' }).click();
   await page.getByText('The dispatch is set on every broker').waitFor();
-  await page.getByLabel('Least busy').and(page.locator(':checked')).waitFor({ state: 'attached' });
+  await page.getByRole('radio', { name: 'Least busy', checked: true }).waitFor({ state: 'attached' });
   await endsWith(page, '3 responses');
   await page.goto(`${site.url}/#/charts`);
   await page.getByText('half of the messages should be answered within 40 ms').waitFor();

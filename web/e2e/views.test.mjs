@@ -1,7 +1,7 @@
 // What the views show, and what is remembered.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { permit } from './browser.mjs';
+import { connected, ended, latest, permit, responseIn } from './browser.mjs';
 import { TOKEN } from './program.mjs';
 import { useSite } from './site.mjs';
 
@@ -12,6 +12,9 @@ const ask = async (request) => {
   const headers = { 'Content-Type': 'application/json' };
   return (await fetch(`${site.url}/api/v1/requests`, { method: 'POST', headers, body })).json();
 };
+
+/** How many requests are listed. */
+const listed = (page) => page.getByRole('form', { name: 'Filter' }).getByRole('status');
 
 test('every view has a link, and an address that names none shows the first', async () => {
   const page = await site.open();
@@ -32,9 +35,9 @@ test('requests are filtered by outcome, node and worker', async () => {
   const good = await ask({ task: 'echo', fanOut: 'one' });
   const bad = await ask({ task: 'cpu', parameters: { rounds: 'many' }, fanOut: 'one' });
   const page = await site.open({ route: '/requests' });
-  const rows = page.locator('.request');
+  const rows = page.getByRole('article');
   const shown = async (count) => {
-    await page.locator('.filters output', { hasText: new RegExp(`^${count} `) }).waitFor();
+    await listed(page).filter({ hasText: new RegExp(`^${count} `) }).waitFor();
     assert.equal(await rows.count(), count);
   };
   await shown(2);
@@ -62,7 +65,7 @@ test('a reply is copied, and a long one is loaded whole when it is asked for', a
   const { requestId } = await ask({ task: 'echo', parameters: { payload }, fanOut: 'one' });
   const permissions = ['clipboard-read', 'clipboard-write'];
   const page = await site.open({ route: '/requests', permissions });
-  await page.locator('.request', { hasText: requestId.slice(0, 8) }).locator('.line').click();
+  await responseIn(page.getByRole('article').filter({ hasText: requestId.slice(0, 8) })).click();
   const sheet = page.getByRole('dialog');
   const copied = async (name) => {
     const button = sheet.getByRole('button', { name, exact: true });
@@ -86,7 +89,7 @@ test('the theme is chosen, and remembered', async () => {
   const light = await ground();
   assert.notEqual(light, dark);
   await page.reload();
-  await page.locator('.connection.is-open').waitFor();
+  await connected(page);
   assert.equal(await ground(), light);
   await page.getByLabel('Theme').selectOption('dark');
   assert.equal(await ground(), dark);
@@ -96,7 +99,7 @@ test('the theme is chosen, and remembered', async () => {
 test('nothing moves where the system asks for less motion', async () => {
   const page = await site.open({ reducedMotion: 'reduce' });
   await page.getByRole('button', { name: 'Send request' }).click();
-  await page.locator('.live-latest .request.is-complete').first().waitFor();
+  await ended(latest(page)).first().waitFor();
   const moving = await page.evaluate(() =>
     document.getAnimations().filter(({ effect }) => effect.getComputedTiming().duration > 10).map(String),
   );
@@ -110,7 +113,7 @@ test('the last thousand requests are kept', async () => {
   await page.goto(`${site.url}/#/`);
   await page.getByText('Burst', { exact: true }).click();
   await page.getByText('Task, fan-out, timeout').click();
-  await page.locator('.send').getByLabel('Task').selectOption('echo');
+  await page.getByRole('form', { name: 'Send' }).getByLabel('Task').selectOption('echo');
   await page.getByLabel('requests at once').fill('600');
   const figure = (key) => page.locator(`.ledger .is-${key} dd`);
   for (let left = 2; left > 0; left -= 1) {
@@ -120,7 +123,25 @@ test('the last thousand requests are kept', async () => {
     await figure('inFlight').filter({ hasText: /^0$/ }).waitFor();
   }
   await page.goto(`${site.url}/#/requests`);
-  await page.locator('.filters output', { hasText: /^1,000 requests$/ }).waitFor();
-  assert.ok((await page.locator('.request').count()) < 200, 'rows are made as they come into sight');
+  await listed(page).filter({ hasText: /^1,000 requests$/ }).waitFor();
+  assert.ok((await page.getByRole('article').count()) < 60, 'rows are made as they come into sight');
+  await page.finish();
+});
+
+test('the picture follows the density of the screen', async () => {
+  const page = await site.open();
+  const devtools = await page.context().newCDPSession(page);
+  // Of another height too: the browser tells a page of no other change that is pretended.
+  const screen = (deviceScaleFactor) =>
+    devtools.send('Emulation.setDeviceMetricsOverride', { width: 1440, height: 900 + deviceScaleFactor, deviceScaleFactor, mobile: false });
+  const drawn = (density) =>
+    page.waitForFunction((wanted) => {
+      const { width, clientWidth } = document.querySelector('canvas[data-layer=marks]');
+      return width === wanted * clientWidth;
+    }, density);
+  await screen(1);
+  await drawn(1);
+  await screen(2);
+  await drawn(2);
   await page.finish();
 });

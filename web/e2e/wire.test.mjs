@@ -85,6 +85,7 @@ test('the answers of the calls', async () => {
   await call('Changed', `${responder}/workers/0/stall`, 'POST', { ms: 300 });
   await call('Changed', `${responder}/workers/1/panic`, 'POST');
   await call('Topology', 'topology');
+  await call('Figures', 'figures');
   await call('LoadView', 'load', 'POST', { count: 5, request: { task: 'echo' } });
   await call('LoadView', 'load');
   const { requestId } = await call('TakenOn', 'requests', 'POST', { fanOut: 'all', timeoutMs: 900 });
@@ -123,5 +124,5 @@ test('the messages of the WebSocket', async () => {
   messages.forEach((message) => assertIs('DashboardMessage', message));
   const types = new Set(messages.flatMap(({ type, events = [] }) => [type, ...events.map((one) => one.type)]));
   const usual = ['snapshot', 'events', 'instance', 'worker', 'request', 'accepted', 'dispatched', 'reply', 'outcome'];
-  for (const type of [...usual, 'sample', 'experiment']) assert.ok(types.has(type), `no ${type} came`);
+  for (const type of [...usual, 'sample', 'figures', 'experiment']) assert.ok(types.has(type), `no ${type} came`);
 });

@@ -31,6 +31,7 @@ export type ErrorCode =
   | 'conflict'
   | 'forbidden'
   | 'internal';
+export type Tier = 'web' | 'requester' | 'broker' | 'responder';
 /**
  * Distribution of the delay before each task.
  */
@@ -59,7 +60,6 @@ export type Measure = 'mean-wait' | 'mean-latency' | 'throughput';
  * The verdict on a ratio.
  */
 export type RatioVerdict = 'higher' | 'lower' | 'alike' | 'unclear';
-export type Tier = 'web' | 'requester' | 'broker' | 'responder';
 /**
  * Where trials run.
  */
@@ -91,6 +91,7 @@ export type DashboardMessage =
        * The one that this web tier runs, or ran last.
        */
       experiment: ExperimentView | null;
+      figures: Figures;
       load: LoadView;
       /**
        * Milliseconds since the epoch.
@@ -278,6 +279,10 @@ export type Event =
       type: 'sample';
     }
   | {
+      figures: Figures;
+      type: 'figures';
+    }
+  | {
       experiment: ExperimentView;
       type: 'experiment';
     };
@@ -374,6 +379,28 @@ export interface Problem {
    * What is wrong, where it came from, and what to do.
    */
   message: string;
+}
+/**
+ * What limits a deployment's capacity.
+ */
+export interface Bottleneck {
+  /**
+   * Messages that it can have under way at one time: workers of responders, windows of requester workers.
+   */
+  atOnce: number;
+  /**
+   * The instance's id where a single one is the limit.
+   */
+  instance: string | null;
+  /**
+   * One sentence with the figures.
+   */
+  text: string;
+  tier: Tier;
+  /**
+   * Mean time for which a message takes one of these places, in milliseconds.
+   */
+  timeMs: number;
 }
 /**
  * A combination of levels, one of each factor.
@@ -920,6 +947,152 @@ export interface TrialView {
   totalMs: number | null;
 }
 /**
+ * The figures of the whole deployment, as one web instance knows them.
+ */
+export interface Figures {
+  /**
+   * When they were made, in milliseconds since the epoch.
+   */
+  at: number;
+  /**
+   * What limits `capacity_per_s`.
+   */
+  bottleneck: Bottleneck | null;
+  /**
+   * Messages a second that could end as responses without a queue that grows, with the workers, delays and faults in effect.
+   * None: not known, as messages take less than a millisecond or an instance of an earlier version does not report enough.
+   */
+  capacityPerS: number | null;
+  /**
+   * Messages that a request to all requester workers makes.
+   */
+  messagesPerRequest: number;
+  nodes: NodeFigures[];
+  /**
+   * Messages a second that requesters accepted.
+   */
+  offeredPerS: number;
+  /**
+   * Of the living instances, by id: requests a second of a web instance, messages a second of the others.
+   */
+  rates: {
+    [k: string]: number;
+  };
+  /**
+   * Requests that web instances accepted. Never falls.
+   */
+  requests: number;
+  /**
+   * Messages a second that ended as responses.
+   */
+  servedPerS: number;
+  /**
+   * Since when `requests` and the `ledger` of each tier count: this web instance's start, in milliseconds since the epoch.
+   */
+  since: number;
+  /**
+   * Every tier, in the order in which a request passes them.
+   */
+  tiers: TierFigures[];
+}
+/**
+ * Resource usage on a node, of the processes of this deployment.
+ */
+export interface NodeFigures {
+  /**
+   * CPU seconds a second: 1.0 is one core. None where no process reports it, or not twice yet.
+   */
+  cpus: number | null;
+  /**
+   * Living instances.
+   */
+  instances: number;
+  node: string;
+  /**
+   * Resident memory, in bytes. None where no process reports it.
+   */
+  residentBytes: number | null;
+}
+/**
+ * The figures of a tier.
+ */
+export interface TierFigures {
+  /**
+   * Every instance's sent = responses + errors + timeouts + in flight or lost.
+   */
+  balanced: boolean;
+  /**
+   * Living instances.
+   */
+  instances: number;
+  ledger: Ledger;
+  /**
+   * Messages that were in flight in instances that have ended, as far as these had reported. Falls when an instance that was
+   * silent is back.
+   */
+  lost: number;
+  /**
+   * The instances with which most recently something was lost, latest first.
+   */
+  lostWith: LostWith[];
+  /**
+   * Requests a second of the web tier, messages a second of the others.
+   */
+  perS: number;
+  tier: Tier;
+  /**
+   * The names of instances whose counts do not balance.
+   */
+  unbalanced: string[];
+}
+/**
+ * One tier's counts since its instance started.
+ *
+ * Requester, broker and responder count messages; the web tier counts a request once for each link.
+ */
+export interface Ledger {
+  /**
+   * Second and further replies to one message.
+   */
+  duplicates: number;
+  errors: number;
+  /**
+   * Messages whose deadline passed in a queue, at the broker, or before the end of their delay and task; also counted in
+   * `timeouts`.
+   */
+  expired: number;
+  inFlight: number;
+  /**
+   * Replies to messages that had ended without one.
+   */
+  late: number;
+  responses: number;
+  /**
+   * Messages sent again.
+   */
+  retries: number;
+  sent: number;
+  timeouts: number;
+}
+/**
+ * What was lost with an instance.
+ */
+export interface LostWith {
+  /**
+   * When it was found to be gone, in milliseconds since the epoch.
+   */
+  at: number;
+  /**
+   * Messages that were in flight in it.
+   */
+  lost: number;
+  /**
+   * Its name: service and slot, or its id.
+   */
+  name: string;
+  node: string;
+}
+/**
  * How far a load is.
  */
 export interface LoadView {
@@ -1057,10 +1230,6 @@ export interface PageSettings {
  */
 export interface IdleExpectation {
   /**
-   * Messages per second that all responder workers can serve.
-   */
-  capacityPerS: number;
-  /**
    * 90th percentile of the time of a request.
    */
   fanOutHighMs: number;
@@ -1125,6 +1294,10 @@ export interface Snapshot {
   };
   instance: Instance;
   ledger: Ledger;
+  /**
+   * Of a requester or broker: where it takes the connections of the tier before it. In its own snapshots: as seen from its host.
+   */
+  listens?: string;
   peers: PeerView[];
   /**
    * Messages that no worker has begun. For a separate broker with round-robin dispatch: all in flight.
@@ -1139,6 +1312,10 @@ export interface Snapshot {
    */
   reason?: string;
   /**
+   * Of a web instance: requests that it accepted since its start. None from earlier versions.
+   */
+  requests?: number;
+  /**
    * Restarts of its workers and of its other components since its start. Never falls.
    */
   restarts: number;
@@ -1148,6 +1325,10 @@ export interface Snapshot {
   stalled?: number[];
   state: InstanceState;
   /**
+   * Of a responder: mean time of its latest tasks, without delay and faults, in microseconds. None before the first.
+   */
+  taskUs?: number;
+  /**
    * Milliseconds since the instance's start, by a monotonic clock, with which rates are computed. None from earlier versions.
    */
   uptimeMs?: number;
@@ -1155,6 +1336,10 @@ export interface Snapshot {
    * Usage of its process, which may have other instances too: those have the same `admin` address.
    */
   usage?: Usage;
+  /**
+   * Of a requester: messages that each worker may have in flight, 1 with REQ. None from earlier versions.
+   */
+  window?: number;
   workers: WorkerView[];
 }
 /**
@@ -1202,35 +1387,6 @@ export interface Instance {
   startedAt: number;
   tier: Tier;
   version: string;
-}
-/**
- * One tier's counts since its instance started.
- *
- * Requester, broker and responder count messages; the web tier counts a request once for each link.
- */
-export interface Ledger {
-  /**
-   * Second and further replies to one message.
-   */
-  duplicates: number;
-  errors: number;
-  /**
-   * Messages whose deadline passed in a queue, at the broker, or before the end of their delay and task; also counted in
-   * `timeouts`.
-   */
-  expired: number;
-  inFlight: number;
-  /**
-   * Replies to messages that had ended without one.
-   */
-  late: number;
-  responses: number;
-  /**
-   * Messages sent again.
-   */
-  retries: number;
-  sent: number;
-  timeouts: number;
 }
 /**
  * An address this instance connects to.

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { inShort, startOfLine, targetOf } from '../src/experiments/plan-text.ts';
-import { isUnderWay, levelsInWords, partDone, roughly, timeLeft } from '../src/experiments/progress.ts';
+import { inShort, startOfLine, targetOf } from '../src/features/experiments/plan-text.ts';
+import { isUnderWay, levelsInWords, partDone, roughly, timeLeft } from '../src/features/experiments/progress.ts';
 import type { ExperimentView } from '../src/wire.ts';
 
 const view = (changes: Partial<ExperimentView>): ExperimentView => ({

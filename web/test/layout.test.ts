@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { layOut, markAt, markCentre, type Panel } from '../src/picture/layout.ts';
-import { neighbour } from '../src/picture/neighbour.ts';
+import { Changes } from '../src/map/changes.ts';
+import { layOut, markAt, markCentre, type Panel } from '../src/map/layout.ts';
+import { neighbour } from '../src/map/neighbour.ts';
+import { flowsOf, routesOf } from '../src/map/routes.ts';
 import type { InstanceView, Tier } from '../src/wire.ts';
 
 function instance(tier: Tier, node: string, slot: number, workers: number): InstanceView {
@@ -83,4 +85,37 @@ test('the arrow keys reach the next instance', () => {
   assert.equal(neighbour(layout, 'broker-1', 'ArrowDown'), 'broker-2');
   assert.equal(neighbour(layout, 'web-1', 'ArrowLeft'), undefined);
   assert.equal(neighbour(layout, 'web-1', 'Enter'), undefined);
+});
+
+test('an instance with a gap among its workers has room for the last of them', () => {
+  const [web, requester] = swarm(1, 1);
+  assert.ok(web && requester);
+  const sparse = { ...requester, workers: requester.workers.filter(({ index }) => index === 0 || index === 49) };
+  const panel = layOut([web, sparse], 1_000, 560, 1).panels.get('requester-1') as Panel;
+  const { x, y } = markCentre(panel, 49);
+  assert.ok(x < panel.x + panel.width && y < bottom(panel));
+});
+
+test('what came or went is forgotten, also where nothing is drawn', () => {
+  const changes = new Changes();
+  const topology = (workers: number) => ({ instances: { r: instance('responder', 'n', 1, workers) }, links: {} });
+  changes.update(topology(2), 0);
+  for (let turn = 1; turn <= 100; turn += 1) changes.update(topology(turn % 2 === 0 ? 2 : 5), turn * 1_000);
+  assert.equal(changes.departures.length, 3);
+  assert.ok(changes.touches('r'));
+  changes.update(topology(2), 200_000);
+  assert.equal(changes.departures.length, 0);
+  assert.deepEqual([...changes.active(201_000)], []);
+});
+
+test('links between many instances meet in a hub, and carry as much', () => {
+  const requesters = Array.from({ length: 50 }, (_, n) => instance('requester', 'n', n, 1));
+  const brokers = Array.from({ length: 50 }, (_, n) => instance('broker', 'n', n, 0));
+  const instances = Object.fromEntries([...requesters, ...brokers].map((view) => [view.instance.id, view]));
+  const routes = routesOf({ instances, links: {} });
+  assert.equal(routes.length, 100);
+  const rates = Object.fromEntries(Object.keys(instances).map((id) => [id, 3]));
+  assert.ok(flowsOf(routes, rates).every((perS) => perS === 3));
+  const few = routesOf({ instances: { a: requesters[0] as InstanceView, b: brokers[0] as InstanceView }, links: {} });
+  assert.deepEqual(few.map(({ from, to }) => [from, to]), [['requester-0', 'broker-0']]);
 });

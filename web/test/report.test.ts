@@ -4,6 +4,7 @@ import { seriesOf } from '../src/report/curves.tsx';
 import { strength } from '../src/report/heat-map.tsx';
 import { bytes, times, valueOf, verdict } from '../src/report/metrics.ts';
 import type { Cell, CellSummary, Estimate, Factor, Ratio, Report } from '../src/wire.ts';
+import { Bar } from '../src/report/rows.tsx';
 import { chosen, linear, logarithmic, nines, roomy, roundly, suited, symmetric } from '../src/report/scale.ts';
 import { axes, cellName, grids, layout, levelName, spreadOut } from '../src/report/shape.ts';
 
@@ -140,4 +141,19 @@ test('a ratio is better or worse by what its metric should be', () => {
 test('a colour is as strong as its figure', () => {
   assert.deepEqual([strength(1, 1, 3), strength(2, 1, 3), strength(3, 1, 3), strength(5, 5, 5)], [0, 0.5, 1, 0.5]);
   assert.ok(Math.abs(strength(10, 1, 100) - 0.5) < 1e-9);
+});
+
+/** The keys that two siblings have. */
+function keysTwice(node: unknown): unknown[] {
+  if (Array.isArray(node)) {
+    const keys = node.map((one) => (one as { key?: unknown } | null)?.key).filter((key) => key != null);
+    return [...keys.filter((key, place) => keys.indexOf(key) !== place), ...node.flatMap(keysTwice)];
+  }
+  const props = (node as { props?: { children?: unknown } } | null)?.props;
+  return props ? keysTwice(props.children) : [];
+}
+
+test('two parts of one kind are two elements', () => {
+  const parts = ['first', 'second'].map((said) => ({ kind: 'all', size: 1, said }));
+  assert.deepEqual(keysTwice(Bar({ most: 2, parts, expected: parts, text: '' })), []);
 });

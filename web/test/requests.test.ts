@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { ALL, matches, nodesOf } from '../src/filter.ts';
-import { foldRequests, outcomeOf, REQUESTS_KEPT, requestsFrom } from '../src/requests.ts';
-import type { Event, Reply, RequestView } from '../src/wire.ts';
+import { ALL, filterFrom, matches, nodesOf } from '../src/domain/filter.ts';
+import { foldRequests, outcomeOf, requestsFrom } from '../src/domain/requests.ts';
+import type { Event, Reply, RequestView, Topology } from '../src/wire.ts';
 
 // The server's tests run the same log.
 const { events, requests } = JSON.parse(readFileSync('../../tests/fixtures/events.json', 'utf8')) as {
@@ -55,7 +55,7 @@ test('the event log gives the requests that the server has', () => {
     events.map(({ event }) => event),
   );
   // As JSON, which knows no undefined.
-  assert.deepEqual(JSON.parse(JSON.stringify([...folded.values()].reverse())), requests);
+  assert.deepEqual(JSON.parse(JSON.stringify([...folded.values()].toReversed())), requests);
 });
 
 test('a message is known when it is sent, also before it is promised', () => {
@@ -82,18 +82,37 @@ test('replies count before the outcome is known', () => {
   assert.deepEqual(folded.get('a')?.counts, { responses: 0, errors: 0, timeouts: 1 });
 });
 
-test('what a snapshot had already counts once', () => {
-  const again = events.map(({ event }) => event).filter(({ type }) => type !== 'lost' && type !== 'outcome');
-  const folded = foldRequests(new Map([['q-1', view]]), again).get('q-1');
-  assert.equal(folded?.messages.length, 2);
-  assert.equal(folded?.replies.length, 1);
+test('a second reply is kept as well, as it is by the server, and a request begins once', () => {
+  const folded = foldRequests(new Map(), [began('a'), { type: 'reply', at: 2, reply: reply({}) }]);
+  const twice = foldRequests(folded, [{ type: 'reply', at: 3, reply: reply({}) }, began('a')]);
+  assert.equal(twice.get('a')?.replies.length, 2);
+  assert.equal(twice.get('a')?.counts.responses, 2);
+});
+
+test('a request of ten thousand messages is folded without a walk over them for each', () => {
+  const messages = Array.from({ length: 10_000 }, (_, n) => ({ messageId: `m${n}`, requesterId: 'r' }));
+  const taken = foldRequests(new Map(), [
+    began('a'),
+    { type: 'accepted', requestId: 'a', at: 1, accepted: { instance: 'i', messages } },
+  ]);
+  let reads = 0;
+  const counted = (taken.get('a') as RequestView).messages.map((message) =>
+    Object.defineProperty({ ...message }, 'messageId', { get: () => ((reads += 1), message.messageId), enumerable: true }),
+  );
+  const sent = messages.map(({ messageId, requesterId }): Event => {
+    return { type: 'dispatched', requestId: 'a', messageId, requesterId, instance: 'i', broker: 'b', attempt: 1, at: 2 };
+  });
+  const folded = foldRequests(new Map([['a', { ...(taken.get('a') as RequestView), messages: counted }]]), sent).get('a');
+  assert.ok(folded?.messages.length === 10_000 && folded.messages.every(({ dispatchedAt }) => dispatchedAt === 2));
+  assert.ok(reads <= 50_000, `${reads} reads`);
 });
 
 test('the oldest make room for the newest', () => {
-  const many = Array.from({ length: REQUESTS_KEPT + 2 }, (_, n) => began(`q${n}`));
-  const folded = foldRequests(new Map(), many);
-  assert.equal(folded.size, REQUESTS_KEPT);
+  const many = Array.from({ length: 12 }, (_, n) => began(`q${n}`));
+  const folded = foldRequests(new Map(), many, 10);
+  assert.equal(folded.size, 10);
   assert.equal(folded.keys().next().value, 'q2');
+  assert.equal(foldRequests(folded, [began('new')], 5).size, 5, 'also where fewer are kept than before');
 });
 
 test('events of unknown requests give the same object back', () => {
@@ -124,9 +143,17 @@ test('a filter applies to one reply as a whole', () => {
   assert.ok(!matches(mixed, { ...ALL, outcome: 'error', node: 'pi-1' }));
   assert.ok(matches(mixed, { ...ALL, worker: '7' }));
   assert.ok(!matches(mixed, { ...ALL, outcome: 'pending' }));
-  assert.deepEqual(nodesOf([mixed]), ['pi-1', 'pi-2']);
 });
 
 test('a lost message counts among the errors', () => {
   assert.ok(matches(view, { ...ALL, outcome: 'error' }));
+});
+
+test('a filter is read from an address, and nodes are counted in order', () => {
+  assert.deepEqual(filterFrom({}), ALL);
+  const query = { outcome: 'error', node: 'pi-1', worker: 'x' };
+  assert.deepEqual(filterFrom(query), query);
+  assert.equal(filterFrom({ outcome: 'other' }).outcome, '');
+  const instances = Object.fromEntries(['pi-10', 'pi-2', 'pi-2'].map((node, id) => [id, { instance: { node } }]));
+  assert.deepEqual(nodesOf({ instances, links: {} } as unknown as Topology), ['pi-2', 'pi-10']);
 });

@@ -1,7 +1,7 @@
 // What a page does whose server serves another one.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { updateFor } from '../src/update.ts';
+import { updateFor } from '../src/app/update.ts';
 
 const OLD = '0.9.0+aaaa';
 const NEW = '0.10.0+bbbb';

@@ -29,7 +29,7 @@ function tighten(schema) {
   if (keys?.$ref) schema.tsType = `Partial<Record<${nameOf(keys)}, ${nameOf(values)}>>`;
   if (schema.prefixItems) [schema.items, schema.prefixItems] = [schema.prefixItems, undefined];
   // Fields that no schema names: whoever reads one of them knows of none.
-  if (schema.allOf) schema.allOf = schema.allOf.filter(({ $ref, properties }) => $ref || properties);
+  if (schema.allOf) schema.allOf = schema.allOf.filter((one) => one.$ref || one.properties);
   for (const [name, part] of Object.entries(schema)) if (name !== 'required' && name !== 'enum') tighten(part);
 }
 

@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::queueing;
 use crate::experiment::simulation::{Arrivals, Scenario, simulate};
 use crate::wire::FanOut;
 
@@ -29,8 +28,6 @@ pub struct IdleExpectation {
     pub fan_out_low_ms: f64,
     /// 90th percentile of the time of a request.
     pub fan_out_high_ms: f64,
-    /// Messages per second that all responder workers can serve.
-    pub capacity_per_s: f64,
 }
 
 /// Simulates requests that fan out to `messages` messages over `workers` responder workers, round-robin or, with
@@ -70,7 +67,6 @@ pub fn expect_idle(
         fan_out_mean_ms: simulated.mean_latency_ms(),
         fan_out_low_ms: times[trials / 10],
         fan_out_high_ms: times[trials - 1 - trials / 10],
-        capacity_per_s: queueing::capacity_per_s(workers, simulated.service_ms).unwrap_or_default(),
     })
 }
 
@@ -112,7 +108,7 @@ mod tests {
     #[test]
     fn a_fixed_delay_over_too_few_workers_takes_whole_rounds() {
         let expected = expect_idle(7, 3, false, || 100.0).unwrap();
-        assert_eq!((expected.fan_out_mean_ms, expected.capacity_per_s), (300.0, 30.0));
+        assert_eq!(expected.fan_out_mean_ms, 300.0);
         assert!(expect_idle(1, 0, false, || 1.0).is_none());
     }
 

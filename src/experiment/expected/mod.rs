@@ -12,3 +12,4 @@ pub use formulas::Formula;
 use formulas::Measure;
 use formulas::formulas;
 pub use idle::{IdleExpectation, expect_idle};
+pub use queueing::capacity_per_s;

@@ -148,17 +148,18 @@ impl Subscriber {
     }
 }
 
-/// Removes the address of the admin server from a snapshot unless it is on the sender's host: calls to it carry the token. An
-/// unspecified address (0.0.0.0, [::]) is replaced by the sender's, `peer`.
+/// Removes the addresses at which an instance listens from its snapshot unless they are on the sender's host: calls to the admin
+/// server carry the token. An unspecified address (0.0.0.0, [::]) is replaced by the sender's, `peer`.
 pub fn place(event: &mut Event, peer: IpAddr) {
     let Event::Instance { snapshot } = event else { return };
-    let admin = &mut snapshot.instance.admin;
-    *admin = admin.and_then(|address| {
+    let placed = |address: SocketAddr| {
         let ip = address.ip();
         let same_host = ip.is_unspecified() || ip == peer || (is_here(ip) && is_here(peer));
         let ip = if ip.is_unspecified() { peer } else { ip };
         same_host.then_some(SocketAddr::new(ip, address.port()))
-    });
+    };
+    snapshot.instance.admin = snapshot.instance.admin.and_then(placed);
+    snapshot.listens = snapshot.listens.and_then(placed);
 }
 
 /// True for an address of this machine: only those can be bound.
@@ -190,9 +191,11 @@ mod tests {
     fn placed(admin: &str, peer: &str) -> Option<String> {
         let mut snapshot = Box::new(snapshot("a", Tier::Broker));
         snapshot.instance.admin = Some(admin.parse().unwrap());
+        snapshot.listens = snapshot.instance.admin;
         let mut event = Event::Instance { snapshot };
         place(&mut event, peer.parse().unwrap());
         let Event::Instance { snapshot } = event else { panic!() };
+        assert_eq!(snapshot.listens, snapshot.instance.admin);
         snapshot.instance.admin.map(|admin| admin.to_string())
     }
 

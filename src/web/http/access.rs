@@ -16,6 +16,7 @@ pub fn access() -> Vec<Route> {
         (&get, "/api/v1/requests/{id}", Open),
         (&get, "/api/v1/requests/{id}/replies", Open),
         (&get, "/api/v1/topology", Open),
+        (&get, "/api/v1/figures", Open),
         (&get, "/api/v1/openapi.json", Open),
         (&get, "/ws", OwnPages),
         // The article's calls use GET although they have effects. Connecting needs no permission, because by default the web

@@ -11,7 +11,7 @@ use crate::runtime::http::{ApiError, ErrorAnswer};
 use crate::runtime::pieces;
 use crate::web::hub::Deployment;
 use crate::web::requests::{NewRequest, News, Requests};
-use crate::wire::{ErrorCode, MAX_TIMEOUT_MS, Problem, Reply, RequestView, TaskName, Topology};
+use crate::wire::{ErrorCode, Figures, MAX_TIMEOUT_MS, Problem, Reply, RequestView, TaskName, Topology};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -159,7 +159,17 @@ async fn topology(deployment: Data<Deployment>, answers: Data<Answers>) -> Resul
     answers.json(&deployment.topology())
 }
 
+/// The figures of the deployment, as this instance knows them: totals since its start, rates, capacity, usage by node.
+#[utoipa::path(
+    get, path = "/api/v1/figures", operation_id = "readFigures",
+    responses((status = 200, description = "The figures now", body = Figures))
+)]
+#[get("/api/v1/figures")]
+async fn figures(deployment: Data<Deployment>, answers: Data<Answers>) -> Result<HttpResponse, ApiError> {
+    answers.json(&deployment.figures())
+}
+
 /// Adds the routes.
 pub fn routes(config: &mut actix_web::web::ServiceConfig) {
-    config.service(create).service(read).service(replies).service(topology);
+    config.service(create).service(read).service(replies).service(topology).service(figures);
 }

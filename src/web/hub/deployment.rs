@@ -18,12 +18,13 @@ use super::{
 };
 use crate::experiment::expected::IdleExpectation;
 use crate::runtime::telemetry::{Report, TelemetryError, place};
+use crate::web::figures::FiguresLog;
 use crate::web::links::{LINK_ENDED, LinkTable};
 use crate::web::requests::{Requests, Shown};
 use crate::web::{Feed, Load, LoadView};
 use crate::wire::{
-    Event, ExperimentView, InstanceState, LinkState, LinkView, RequestLog, RequestView, SHOWN_BODY, Sample, Tier,
-    Topology, now_ms,
+    Event, ExperimentView, Figures, InstanceState, LinkState, LinkView, RequestLog, RequestView, SHOWN_BODY, Sample,
+    Tier, Topology, now_ms,
 };
 
 /// Samples kept, in seconds.
@@ -38,6 +39,7 @@ struct State {
     /// The one of this web tier that runs, or ran last.
     experiment: Option<Box<ExperimentView>>,
     sampler: Sampler,
+    figures: FiguresLog,
     model: LatencyModel,
     /// Of the last batch.
     seq: u64,
@@ -79,6 +81,7 @@ impl Deployment {
             samples: VecDeque::new(),
             experiment: None,
             sampler: Sampler::default(),
+            figures: FiguresLog::new(Instant::now().into_std(), now_ms()),
             seq: 0,
             model: LatencyModel::default(),
             dashboards: Dashboards::new(max_dashboards),
@@ -181,15 +184,16 @@ impl Deployment {
 
     fn apply(&self, state: &mut State, event: &Event) {
         // Others have links and experiments of their own, and what they tell may come from anybody.
-        let is_theirs = !matches!(event, Event::Link { .. } | Event::Sample { .. } | Event::Experiment { .. });
+        let is_theirs = !matches!(
+            event,
+            Event::Link { .. } | Event::Sample { .. } | Event::Figures { .. } | Event::Experiment { .. }
+        );
         match self.own_requests.take(event) {
             Some(true) => {}
-            None if is_theirs => {
-                match state.known.apply(event, Instant::now().into_std()) && state.requests.apply(event) {
-                    true => self.feed.show(event),
-                    false => state.refused.too_much += 1,
-                }
-            }
+            None if is_theirs => match state.take(event) && state.requests.apply(event) {
+                true => self.feed.show(event),
+                false => state.refused.too_much += 1,
+            },
             _ => state.refused.not_theirs += 1,
         }
     }
@@ -216,11 +220,12 @@ impl Deployment {
 
     /// Declares those that have fallen silent gone, and forgets those that have been for long.
     pub fn look(&self) {
-        let mut state = self.lock();
-        let now = Instant::now().into_std();
+        let mut guard = self.lock();
+        let (state, now) = (&mut *guard, Instant::now().into_std());
         state.known.forget(now);
+        state.figures.keep(&state.known.topology);
         for event in state.known.silent(now, self.silence) {
-            state.known.apply(&event, now);
+            state.take(&event);
             self.feed.show(&event);
         }
     }
@@ -235,6 +240,24 @@ impl Deployment {
             samples.pop_front();
         }
         self.feed.show(&Event::Sample { sample });
+    }
+
+    /// The figures now.
+    pub fn figures(&self) -> Figures {
+        let state = self.lock();
+        state.figures.figures(&state.known.topology, now_ms())
+    }
+
+    /// Shows the figures, if they have changed.
+    pub fn show_figures(&self) {
+        if !self.feed.is_watched() {
+            return;
+        }
+        let mut state = self.lock();
+        let State { figures, known, .. } = &mut *state;
+        if let Some(figures) = figures.news(&known.topology, now_ms()) {
+            self.feed.show(&Event::Figures { figures: Box::new(figures) });
+        }
     }
 
     /// What the deployment should give is to be worked out for this, where it is not what that was worked out for.
@@ -297,7 +320,10 @@ impl Deployment {
             state.seq += 1;
             DashboardMessage::Events { seq: state.seq, now: now_ms(), load, events: batch.events }.to_text()
         });
-        let snapshot = own_requests.map(|own_requests| state.snapshot(&self.own, load, &own_requests));
+        let snapshot = own_requests.map(|own_requests| {
+            state.figures.given();
+            state.snapshot(&self.own, load, &own_requests)
+        });
         state.dashboards.send(batch, snapshot);
         self.feed.watch(!state.dashboards.is_empty());
     }
@@ -313,6 +339,16 @@ impl Deployment {
 }
 
 impl State {
+    /// Takes in what an event tells of an instance. False where there is no room for it.
+    fn take(&mut self, event: &Event) -> bool {
+        let now = Instant::now().into_std();
+        let taken = self.known.apply(event, now);
+        if taken {
+            self.figures.take(event, now, now_ms());
+        }
+        taken
+    }
+
     /// Everything that a page shows; `own_requests` and those of other web instances, newest first.
     fn snapshot(&self, own: &OwnSettings, load: LoadView, own_requests: &[Shown]) -> String {
         let list = Shortlist::of(own_requests, &self.requests);
@@ -323,6 +359,7 @@ impl State {
             requests: list.requests,
             requests_left_out: list.left_out,
             samples: &self.samples,
+            figures: Box::new(self.figures.figures(&self.known.topology, now_ms())),
             experiment: self.experiment.as_deref(),
             settings: Box::new(self.model.settings(own, &self.known.topology)),
             load,

@@ -26,6 +26,9 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Between two samples.
 const SAMPLE: Duration = Duration::from_secs(1);
 
+/// Between two looks at the figures.
+const FIGURES: Duration = Duration::from_millis(500);
+
 /// Most events of this process that are taken in at one time.
 const AT_ONCE: usize = 256;
 
@@ -104,6 +107,10 @@ impl Actor for Hub {
             hub.push_later(ctx);
         });
         ctx.run_interval(SAMPLE, Self::sample);
+        ctx.run_interval(FIGURES, |hub, ctx| {
+            hub.context.deployment.show_figures();
+            hub.push_later(ctx);
+        });
         self.life.slot.status.set(WorkerState::Idle, None);
     }
 }

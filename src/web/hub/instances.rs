@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::wire::{Event, Footprint, InstanceState, Topology, now_ms};
+use crate::wire::{Event, Footprint, Instance, InstanceState, Topology, now_ms};
 
 /// Most instances that are known at one time.
 const MAX_INSTANCES: usize = 1_000;
+
+/// Longest id, node, service, slot and version of an instance, in bytes: they are kept when it has ended.
+const MAX_NAME: usize = 256;
 
 /// Most memory for one instance: enough for 10,000 workers, the most that a setting allows.
 const MAX_INSTANCE_BYTES: usize = 2 << 20;
@@ -40,7 +43,8 @@ impl Instances {
                 let bytes = snapshot.footprint();
                 let before = self.heard.get(&snapshot.instance.id).map(|heard| heard.bytes);
                 let known = self.bytes - before.unwrap_or_default();
-                if bytes > MAX_INSTANCE_BYTES
+                if !has_short_names(&snapshot.instance)
+                    || bytes > MAX_INSTANCE_BYTES
                     || known + bytes > MAX_BYTES
                     || (before.is_none() && self.heard.len() == MAX_INSTANCES)
                 {
@@ -98,6 +102,11 @@ impl Instances {
             kept
         });
     }
+}
+
+fn has_short_names(instance: &Instance) -> bool {
+    let Instance { id, node, service, slot, version, .. } = instance;
+    [id, node, service, version].into_iter().chain(slot).all(|name| name.len() <= MAX_NAME)
 }
 
 /// Counts what an instance takes more. False where it may not.
@@ -164,6 +173,7 @@ mod tests {
             known.bytes
         );
         assert!(!known.apply(&snapshot("x", 100_000), now));
+        assert!(!known.apply(&snapshot(&"x".repeat(MAX_NAME + 1), 1), now), "names are kept for longer");
     }
 
     #[test]

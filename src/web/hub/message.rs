@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::page_settings::PageSettings;
 use crate::web::LoadView;
-use crate::wire::{Event, ExperimentView, RequestView, Sample, Topology};
+use crate::wire::{Event, ExperimentView, Figures, RequestView, Sample, Topology};
 
 /// A message to a dashboard: a snapshot first, then batches of events.
 #[derive(Serialize, ToSchema)]
@@ -30,6 +30,7 @@ pub enum DashboardMessage<'a> {
         /// Oldest first.
         #[schema(value_type = Vec<Sample>)]
         samples: &'a VecDeque<Sample>,
+        figures: Box<Figures>,
         /// The one that this web tier runs, or ran last.
         #[schema(required, value_type = Option<ExperimentView>)]
         experiment: Option<&'a ExperimentView>,

@@ -91,6 +91,7 @@ impl Requests {
             return problem(ErrorCode::NotConnected, self.why_not_connected());
         }
         *accepted += 1;
+        self.status.request();
         entry.number = *accepted;
         self.publish(entry.view.opening());
         running.insert(request_id.clone(), entry);

@@ -1,7 +1,8 @@
 /** A chart over the last minutes: uPlot, the theme's colours, and the figures in words beside it. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
-import { dark } from '../preferences.ts';
+import { time } from '../ui/format.ts';
+import { coloursOf, dark } from '../ui/theme.ts';
 
 /** One curve. Dashes tell the curves apart where colours do not. */
 export interface Curve {
@@ -114,9 +115,9 @@ function optionsOf(
   whole: boolean,
   onPoint: (at: number | undefined) => void,
 ): uPlot.Options {
-  const style = getComputedStyle(document.documentElement);
-  const colour = (name: string): string => style.getPropertyValue(`--${name}`).trim();
-  const size = parseFloat(style.fontSize) / 16;
+  const colours = coloursOf(['muted', 'grid', 'band', 'band-edge', ...curves.map((curve) => curve.colour)]);
+  const colour = (name: string): string => colours[name] ?? '';
+  const size = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
   const axis = {
     stroke: colour('muted'),
     font: `${11 * size}px system-ui, sans-serif`,
@@ -131,7 +132,7 @@ function optionsOf(
     padding: [8, 26, 0, 0],
     scales: { y: { range: (_plot, _low, high) => [0, top(high, shown.current.band)] } },
     axes: [
-      { ...axis, space: 60 * size, size: 24 * size, values: (_plot, ticks) => ticks.map(timeOf) },
+      { ...axis, space: 60 * size, size: 24 * size, values: (_plot, ticks) => ticks.map((seconds) => time(seconds * 1_000)) },
       {
         ...axis,
         space: (small ? 28 : 36) * size,
@@ -190,5 +191,3 @@ function lonely(plot: uPlot, series: number): number[] {
   };
   return values.flatMap((value, at) => (value != null && !near(at, -1) && !near(at, 1) ? [at] : []));
 }
-
-const timeOf = (seconds: number): string => new Date(seconds * 1_000).toLocaleTimeString('en-GB');

@@ -1,6 +1,6 @@
 /** Bars of who did how much of the work. */
-import { brief, count, percent, plural } from '../format.ts';
-import type { Share } from '../shares.ts';
+import { brief, count, percent, plural } from '../ui/format.ts';
+import type { Share } from '../domain/shares.ts';
 
 /** Bars shown one by one; the others are one bar together. */
 const MOST = 24;

@@ -1,6 +1,6 @@
 /** Two runs side by side. */
-import { plural } from '../format.ts';
-import { keysOf } from '../keys.ts';
+import { plural } from '../ui/format.ts';
+import { keysOf } from '../domain/keys.ts';
 import type { Comparison, Metric, Side } from '../wire.ts';
 import { METRICS, verdict } from './metrics.ts';
 import { compared, RatioChart } from './ratios.tsx';
@@ -41,8 +41,8 @@ export function ComparisonView({ comparison }: { comparison: Comparison }) {
       <section class="abstract" aria-label="Abstract">
         <h2>What it shows</h2>
         <ul>
-          {broken.map((text) => (
-            <li key={text} class="is-warning">
+          {broken.map((text, index) => (
+            <li key={index} class="is-warning">
               <b>Broken: </b>
               {text}
             </li>
@@ -102,17 +102,17 @@ export function ComparisonView({ comparison }: { comparison: Comparison }) {
             </thead>
             <tbody>
               {cells.flatMap(({ levels, before: first, after: second }) =>
-                [first, second].map((figures, index) => (
+                [first, second].map((side, index) => (
                   <tr key={`${name(levels)} ${index}`}>
                     <th scope="row">{name(levels)}</th>
                     <td>{index === 0 ? 'first' : 'second'}</td>
                     {TABLE.map((metric) => (
                       <td
                         key={metric}
-                        class={fewness(figures[metric]) ? 'number is-few' : 'number'}
-                        title={fewness(figures[metric])}
+                        class={fewness(side[metric]) ? 'number is-few' : 'number'}
+                        title={fewness(side[metric])}
                       >
-                        <FigureText metric={metric} figure={figures[metric]} />
+                        <FigureText metric={metric} figure={side[metric]} />
                       </td>
                     ))}
                   </tr>

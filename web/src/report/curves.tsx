@@ -1,6 +1,6 @@
 /** Throughput and latency over a numeric factor, and the knee. */
-import { rate } from '../format.ts';
-import { keysOf } from '../keys.ts';
+import { rate } from '../ui/format.ts';
+import { keysOf } from '../domain/keys.ts';
 import type { CellSummary, Metric, Report } from '../wire.ts';
 import { METRICS, spread } from './metrics.ts';
 import { chosen, linear, suited, type Scale } from './scale.ts';

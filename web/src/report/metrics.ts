@@ -1,5 +1,5 @@
 /** The figures by name: what they are called, how they are written, which direction is better. */
-import { duration, percent, rate } from '../format.ts';
+import { duration, percent, rate } from '../ui/format.ts';
 import type { Estimate, Metric, Ratio } from '../wire.ts';
 
 interface MetricText {

@@ -1,5 +1,5 @@
 /** Row charts: measured against expected, pairs, where the time goes, who did the work, what it took. */
-import { brief, duration, percent } from '../format.ts';
+import { brief, duration, percent } from '../ui/format.ts';
 import type { CellSummary, Estimate, Hop, Metric, Report, UsageSummary } from '../wire.ts';
 import { bytes, METRICS, times } from './metrics.ts';
 import { compared, RatioChart } from './ratios.tsx';
@@ -107,9 +107,9 @@ const HOPS: { kind: Hop; label: string }[] = [
 export function WhereTimeGoes({ report }: { report: Report }) {
   const cells = measured(report).filter(({ hops }) => Object.keys(hops).length > 0);
   if (cells.length === 0) return null;
-  const parts = (times: Partial<Record<Hop, number>>): Part[] =>
+  const parts = (spent: Partial<Record<Hop, number>>): Part[] =>
     HOPS.flatMap(({ kind, label }) =>
-      times[kind] ? [{ kind, size: times[kind], said: `${label} ${duration(times[kind])}` }] : [],
+      spent[kind] ? [{ kind, size: spent[kind], said: `${label} ${duration(spent[kind])}` }] : [],
     );
   const expected = ({ expected: all }: CellSummary): Part[] =>
     all ? parts({ queued: all.requesterWaitMs, broker: all.brokerWaitMs, service: all.serviceMs }) : [];

@@ -1,6 +1,6 @@
 /** Latency by percentile: the tail, as HdrHistogram's plots show it. */
 import { useState } from 'preact/hooks';
-import { duration } from '../format.ts';
+import { duration } from '../ui/format.ts';
 import type { CellSummary, Metric, Report } from '../wire.ts';
 import { nines, suited } from './scale.ts';
 import { cellName, MOST_CURVES, spreadOut } from './shape.ts';

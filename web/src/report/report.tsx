@@ -1,7 +1,7 @@
 /** The report of a run: what it shows, first in words, then in charts, then in every figure. */
-import { Fact, Facts } from '../facts.tsx';
-import { plural } from '../format.ts';
-import { keysOf } from '../keys.ts';
+import { Fact, Facts } from '../ui/facts.tsx';
+import { plural } from '../ui/format.ts';
+import { keysOf } from '../domain/keys.ts';
 import type { Delay, Plan, Report, Setup } from '../wire.ts';
 import { Curves, Knees } from './curves.tsx';
 import { HeatMaps } from './heat-map.tsx';
@@ -33,8 +33,8 @@ export function ReportView({ report, head = true }: Props) {
       <section class="abstract" aria-label="Abstract">
         <h2>What it shows</h2>
         <ul>
-          {summary.abstract.map(({ isWarning, text }) => (
-            <li key={text} class={isWarning ? 'is-warning' : undefined}>
+          {summary.abstract.map(({ isWarning, text }, index) => (
+            <li key={index} class={isWarning ? 'is-warning' : undefined}>
               {isWarning && <b>Mind: </b>}
               {text}
             </li>

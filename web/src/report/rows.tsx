@@ -123,14 +123,14 @@ export function Bar({ most, parts, expected, text }: { most: number; parts: Part
     <span class="bar-cell">
       <span class="bars">
         <span class="parts" role="img" aria-label={parts.map(({ said }) => said).join(', ')}>
-          {parts.map(({ kind, size, said }) => (
-            <i key={kind} class={`part is-${kind}`} style={{ width: width(size) }} title={said} />
+          {parts.map(({ kind, size, said }, index) => (
+            <i key={index} class={`part is-${kind}`} style={{ width: width(size) }} title={said} />
           ))}
         </span>
         {expected && expected.length > 0 && (
           <span class="parts is-thin" role="img" aria-label={`expected: ${expected.map(({ said }) => said).join(', ')}`}>
-            {expected.map(({ kind, size, said }) => (
-              <i key={kind} class={`part is-${kind}`} style={{ width: width(size) }} title={`expected: ${said}`} />
+            {expected.map(({ kind, size, said }, index) => (
+              <i key={index} class={`part is-${kind}`} style={{ width: width(size) }} title={`expected: ${said}`} />
             ))}
           </span>
         )}

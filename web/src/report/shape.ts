@@ -1,5 +1,5 @@
 /** How a plan's cells are laid out: what goes along an axis, what is a curve, what is a chart of its own. */
-import { plural } from '../format.ts';
+import { plural } from '../ui/format.ts';
 import type { Cell, CellSummary, Factor, Plan, Report } from '../wire.ts';
 
 export type Levels = Cell['levels'];

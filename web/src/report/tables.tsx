@@ -1,6 +1,6 @@
 /** All figures as tables, what went wrong, and what it was measured on. */
-import { Facts } from '../facts.tsx';
-import { count, percent, rate } from '../format.ts';
+import { Facts } from '../ui/facts.tsx';
+import { count, percent, rate } from '../ui/format.ts';
 import type { CellSummary, Environment, Estimate, Figure, Formula, Metric, Plan, Report } from '../wire.ts';
 import { bytes, METRICS, spread } from './metrics.ts';
 import { cellName } from './shape.ts';
@@ -21,7 +21,7 @@ export const MEASURED: Metric[] = [
 ];
 
 /** Metrics of requests with all of their replies. */
-const LATENCIES: Metric[] = ['mean', 'p50', 'p90', 'p95', 'p99', 'p999', 'max'];
+const LATENCIES: ReadonlySet<Metric> = new Set<Metric>(['mean', 'p50', 'p90', 'p95', 'p99', 'p999', 'max']);
 
 /** Medians of every cell, with half of their intervals. */
 export function AllFigures({ report }: { report: Report }) {
@@ -99,7 +99,7 @@ export function AllFigures({ report }: { report: Report }) {
 
 /** Why a figure is not what it is called; undefined where it is. */
 function doubt(cell: CellSummary, metric: Metric): string | undefined {
-  if (!LATENCIES.includes(metric)) return undefined;
+  if (!LATENCIES.has(metric)) return undefined;
   if (cell.isOverloaded || cell.isUnsteady) return 'no steady state: it depends on warm-up and duration';
   if (cell.messages.timeouts > 0) return 'cut off by timeouts: the true one is higher';
   return fewness(cell.figures[metric]);
@@ -202,8 +202,8 @@ export function Troubles({ report }: { report: Report }) {
           <li key={cell.cell}>
             <h3>{cellName(plan, plan.cells[cell.cell]?.levels ?? {})}</h3>
             <ul>
-              {cell.problems.map((problem) => (
-                <li key={problem}>{problem}</li>
+              {cell.problems.map((problem, index) => (
+                <li key={index}>{problem}</li>
               ))}
               {Object.entries(cell.errors).map(([error, times]) => (
                 <li key={error}>
