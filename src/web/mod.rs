@@ -2,6 +2,7 @@
 
 pub mod experiments;
 mod feed;
+pub mod history;
 pub mod http;
 pub mod hub;
 pub mod links;

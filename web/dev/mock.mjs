@@ -66,6 +66,7 @@ const snapshot = (seq) => ({
   requestsLeftOut: 0,
   samples: samples.slice(-300),
   settings: swarm.settings(BATCH_MS),
+  history: [],
   load: swarm.load,
   version: '0.1.0',
   page: null,

@@ -77,6 +77,7 @@ export function receive(message: DashboardMessage): void {
       return;
     }
     const { events, now } = message;
+    if (message.settings) settings.value = message.settings;
     rates.value = foldRates(rates.value, topology.value, events);
     topology.value = forget(foldTopology(topology.value, events, now), now);
     requests.value = foldRequests(requests.value, events);
