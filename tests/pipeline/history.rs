@@ -155,7 +155,8 @@ async fn scaling_faults_and_loads_are_told_with_what_they_were_and_became() {
     let path = |what: &str| format!("/api/v1/control/instances/{responder}/{what}");
     for (workers, before) in [(5, 3), (2, 5)] {
         assert_eq!(web.put(&path("workers"), json!({ "workers": workers }).to_string()).await.status, 200);
-        let is_it = |event: &Value| event["after"] == workers.to_string();
+        let after = workers.to_string();
+        let is_it = |event: &Value| event["after"] == after;
         let scaled = logged(&web, "scaled", is_it).await;
         assert_eq!((&scaled["before"], &scaled["by"]), (&json!(before.to_string()), &by_us()));
     }
