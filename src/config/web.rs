@@ -36,6 +36,8 @@ pub struct Web {
     /// fourth of it. Two further budgets have half this size each: responses that clients are reading, and the page's
     /// data about the whole deployment.
     pub keep_bytes: Int<MIB, { 16_384 * MIB }>,
+    /// Most events of the log that GET /api/v1/events can still return, of the last hour, in 512 bytes of memory for each.
+    pub keep_events: Int<1, 100_000>,
     /// Longest body of an HTTP request, in bytes.
     pub max_body_bytes: Int<256, { 16 * MIB }>,
     /// Largest number of open HTTP connections, dashboards included; further ones wait until one closes.
@@ -63,6 +65,7 @@ impl Default for Web {
             max_in_flight: Int::literal::<1_024>(),
             keep_requests: Int::literal::<1_000>(),
             keep_bytes: Int::literal::<{ 24 * MIB }>(),
+            keep_events: Int::literal::<4_000>(),
             max_body_bytes: Int::literal::<65_536>(),
             // More than `max_in_flight` waiting clients and `max_dashboards` together.
             max_connections: Int::literal::<1_200>(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix::Addr;
 use actix_web::web::{Data, Json, ServiceConfig};
-use actix_web::{HttpResponse, delete, get, post};
+use actix_web::{HttpRequest, HttpResponse, delete, get, post};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until};
@@ -15,9 +15,10 @@ use utoipa::ToSchema;
 
 use crate::runtime::http::ApiError;
 use crate::runtime::supervision::{StartTemporary, Supervisor};
-use crate::web::http::check;
+use crate::web::history::{By, EventKind, History, LoggedEvent};
+use crate::web::http::{caller, check};
 use crate::web::requests::{NewRequest, Requests};
-use crate::wire::{ErrorCode, whole_or_none};
+use crate::wire::{ErrorCode, now_ms, whole_or_none};
 
 /// Requests a second that may be asked for.
 const RATES: std::ops::RangeInclusive<f64> = 0.1..=1_000.0;
@@ -59,9 +60,9 @@ pub struct LoadView {
 }
 
 /// The one load that may run at a time.
-#[derive(Default)]
 pub struct Load {
     state: Mutex<State>,
+    history: Arc<History>,
 }
 
 #[derive(Default)]
@@ -71,28 +72,45 @@ struct State {
 }
 
 impl State {
-    fn stop(&mut self) {
+    /// Ends the load that runs; the event of that, unless none runs.
+    fn stop(&mut self, reason: &str, by: Option<By>) -> Option<LoggedEvent> {
+        self.running.take()?.cancel();
         self.view.running = false;
-        self.running.take().inspect(CancellationToken::cancel);
+        let LoadView { sent, refused, .. } = self.view;
+        let after = match refused {
+            0 => format!("{sent} requests sent"),
+            _ => format!("{sent} requests sent, {refused} not accepted"),
+        };
+        let (after, reason) = (Some(after), Some(reason.to_owned()));
+        Some(LoggedEvent { after, reason, by, ..LoggedEvent::new(EventKind::LoadEnded, now_ms()) })
     }
 }
 
 impl Load {
+    /// None runs yet.
+    pub fn new(history: Arc<History>) -> Self {
+        Self { state: Mutex::default(), history }
+    }
+
     /// How far the load is that runs, or ran last.
     pub fn view(&self) -> LoadView {
         self.state.lock().view
     }
 
     /// Ends the load that runs, if one does.
-    pub fn stop(&self) {
-        self.state.lock().stop();
+    pub fn stop(&self, reason: &str, by: Option<By>) {
+        self.history.take(self.state.lock().stop(reason, by));
     }
 
     /// Takes the place of the load that runs; the token that the new one goes on with until it is cancelled. Under one lock:
     /// of several that begin at once, one goes on.
-    fn begin(&self, rate: Option<f64>, count: Option<u64>) -> CancellationToken {
+    fn begin(&self, rate: Option<f64>, count: Option<u64>, by: Option<By>) -> CancellationToken {
         let mut state = self.state.lock();
-        state.stop();
+        let ended = state.stop("another load took its place", by.clone());
+        let what = [rate.map(|rate| format!("{rate} requests/s")), count.map(|count| format!("{count} requests"))];
+        let after = Some(what.into_iter().flatten().collect::<Vec<_>>().join(", "));
+        let started = LoggedEvent { after, by, ..LoggedEvent::new(EventKind::LoadStarted, now_ms()) };
+        self.history.take(ended.into_iter().chain([started]));
         let token = CancellationToken::new();
         state.running = Some(token.clone());
         state.view = LoadView { running: true, rate, count, ..LoadView::default() };
@@ -110,8 +128,8 @@ impl Load {
     }
 
     /// Starts a load as a job of `jobs`.
-    fn start(self: Arc<Self>, new: NewLoad, requests: Arc<Requests>, jobs: &Addr<Supervisor>) {
-        let place = Place { token: self.begin(new.rate, new.count), load: self };
+    fn start(self: Arc<Self>, new: NewLoad, by: By, requests: Arc<Requests>, jobs: &Addr<Supervisor>) {
+        let place = Place { token: self.begin(new.rate, new.count, Some(by)), load: self };
         jobs.do_send(StartTemporary::job(move || place.make(new, requests)));
     }
 }
@@ -124,7 +142,10 @@ struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.load.change(&self.token, State::stop);
+        let reason = if std::thread::panicking() { "a fault of the web tier ended it" } else { "all were sent" };
+        let mut ended = None;
+        self.load.change(&self.token, |state| ended = state.stop(reason, None));
+        self.load.history.take(ended);
     }
 }
 
@@ -159,6 +180,7 @@ impl Place {
 )]
 #[post("/api/v1/load")]
 async fn start_load(
+    call: HttpRequest,
     new: Json<NewLoad>,
     load: Data<Load>,
     requests: Data<Requests>,
@@ -184,7 +206,7 @@ async fn start_load(
         _ => {}
     }
     new.request = check(new.request)?;
-    load.clone().into_inner().start(new, requests.into_inner(), &jobs);
+    load.clone().into_inner().start(new, caller(&call), requests.into_inner(), &jobs);
     Ok(HttpResponse::Ok().json(load.view()))
 }
 
@@ -204,8 +226,8 @@ async fn read_load(load: Data<Load>) -> HttpResponse {
     responses((status = 200, description = "The load as it is now", body = LoadView))
 )]
 #[delete("/api/v1/load")]
-async fn stop_load(load: Data<Load>) -> HttpResponse {
-    load.stop();
+async fn stop_load(call: HttpRequest, load: Data<Load>) -> HttpResponse {
+    load.stop("it was stopped", Some(caller(&call)));
     HttpResponse::Ok().json(load.view())
 }
 
@@ -217,37 +239,51 @@ pub fn routes(config: &mut ServiceConfig) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::Feed;
+
+    fn load() -> Load {
+        Load::new(Arc::new(History::new(100, Arc::new(Feed::default()))))
+    }
+
+    fn stop(state: &mut State) {
+        state.stop("", None);
+    }
 
     #[test]
     fn of_several_loads_that_begin_at_once_one_goes_on_and_is_the_one_that_is_stopped() {
-        let load = Load::default();
+        let load = load();
         let tokens: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| load.begin(Some(1.0), None))).collect();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| load.begin(Some(1.0), None, None))).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         let (ended, going): (Vec<_>, Vec<_>) = tokens.iter().partition(|token| token.is_cancelled());
         assert_eq!((ended.len(), going.len()), (7, 1));
-        assert!(!load.change(ended[0], State::stop) && load.view().running, "one that has ended stops no other");
+        assert!(!load.change(ended[0], stop) && load.view().running, "one that has ended stops no other");
         assert!(load.change(going[0], |state| state.view.sent += 1) && load.view().sent == 1);
-        load.stop();
-        assert!(going[0].is_cancelled() && !load.view().running && !load.change(going[0], State::stop));
+        load.stop("it was stopped", None);
+        assert!(going[0].is_cancelled() && !load.view().running && !load.change(going[0], stop));
     }
 
     #[test]
     fn a_load_that_ends_by_itself_stops_none_that_has_taken_its_place() {
-        let load = Load::default();
-        let first = load.begin(None, Some(1));
-        let second = load.begin(Some(5.0), None);
-        assert!(!load.change(&first, State::stop));
+        let load = load();
+        let first = load.begin(None, Some(1), None);
+        let second = load.begin(Some(5.0), None, None);
+        assert!(!load.change(&first, stop));
         assert!(load.view().running && !second.is_cancelled());
-        assert!(load.change(&second, State::stop));
+        assert!(load.change(&second, stop));
         assert!(!load.view().running);
+        let log = load.history.read(|log| log.page(None, 10, &[]));
+        let told: Vec<_> = log.events.iter().map(|event| (event.kind, event.after.as_deref().unwrap())).collect();
+        let ended = (EventKind::LoadEnded, "0 requests sent");
+        let expected = [(EventKind::LoadStarted, "1 requests"), ended, (EventKind::LoadStarted, "5 requests/s")];
+        assert_eq!(told, expected, "the end of the second was not told to the log here");
     }
 
     #[test]
     fn a_load_that_panics_runs_no_more_and_stops_no_other() {
-        let load = Arc::new(Load::default());
-        let place = || Place { token: load.begin(Some(1.0), None), load: load.clone() };
+        let load = Arc::new(load());
+        let place = || Place { token: load.begin(Some(1.0), None, None), load: load.clone() };
         let before = place();
         let going = place();
         drop(before);
@@ -257,5 +293,7 @@ mod tests {
             panic!("a fault");
         }));
         assert!(job.is_err() && !load.view().running);
+        let log = load.history.read(|log| log.page(None, 10, &[EventKind::LoadEnded]));
+        assert!(log.events[1].reason.as_ref().unwrap().contains("a fault"), "{log:?}");
     }
 }

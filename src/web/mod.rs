@@ -3,6 +3,7 @@
 pub mod experiments;
 mod feed;
 mod figures;
+pub mod history;
 pub mod http;
 pub mod hub;
 pub mod links;

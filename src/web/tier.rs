@@ -18,7 +18,8 @@ use crate::runtime::supervision::{Component, Drain, Supervised, Supervisor};
 use crate::runtime::telemetry::Subscriber;
 use crate::runtime::{InstanceStatus, Memory, Process, listen};
 use crate::web::Feed;
-use crate::web::experiments::{Experiments, Program, Runs};
+use crate::web::experiments::{Experiments, Program, RunKey, Runs};
+use crate::web::history::History;
 use crate::web::http::{Answers, WebContext, access, serve_web};
 use crate::web::hub::{Deployment, Hub, HubContext, OwnSettings};
 use crate::web::links::{ConnectOptions, KeptLinks, LinkTable, Links, LinksContext};
@@ -73,21 +74,25 @@ impl WebTier {
             task: process.settings.task.name.name().to_owned(),
             batch: settings.batch.get(),
             controls: matches!(permission, Permission::Open),
+            keep_requests: settings.keep_requests.usize(),
         };
-        let load = Arc::new(Load::default());
+        let history = Arc::new(History::new(settings.keep_events.usize(), feed.clone()));
+        let load = Arc::new(Load::new(history.clone()));
         let deployment = Arc::new(Deployment::new(
-            (settings.keep_requests.usize(), keep_bytes / 2),
+            keep_bytes / 2,
             settings.max_dashboards.usize(),
             interval,
             own,
             (feed, requests.clone()),
             links.clone(),
-            load.clone(),
+            (load.clone(), history.clone()),
         ));
+        let run_key = RunKey::random();
         let program = Program {
             path: std::env::current_exe().context("this program's own path is not known")?,
             token: process.settings.admin.token.clone(),
             url: format!("http://{}", reachable(address)),
+            key: run_key.clone(),
         };
         let runs = Runs::new(process.settings.experiments.dir.clone());
         let arbiters = process.arbiter_pool(settings.arbiters.usize(), 1)?;
@@ -125,8 +130,10 @@ impl WebTier {
             requests: requests.clone(),
             answers: Arc::new(Answers::new(keep_bytes / 2)),
             load: load.clone(),
+            history,
             jobs: jobs.clone(),
             experiments: experiments.clone(),
+            run_key,
             guard: Arc::new(Guard::new(settings.bind, permission, settings.hosts.clone(), access())),
             max_body_bytes: settings.max_body_bytes.usize(),
             limits: HttpLimits {
@@ -155,7 +162,7 @@ impl WebTier {
     /// answer to leave before `deadline` ends as an error with the replies it has.
     pub async fn drain(&self, deadline: Instant, log: &Logger) {
         self.status.set_draining();
-        self.load.stop();
+        self.load.stop("the web tier was shut down", None);
         self.experiments.drain().await;
         let left = deadline.saturating_duration_since(Instant::now());
         if timeout(left.saturating_sub(LAST_ANSWERS), self.requests.all_ended()).await.is_err() {

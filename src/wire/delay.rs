@@ -1,5 +1,6 @@
 //! The delay before each task: one type for settings, plans, controls, snapshots and results.
 
+use std::fmt;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -175,6 +176,24 @@ impl Delay {
     }
 }
 
+/// As in plans, such as `exponential 100ms`; with its cap where that is not the usual one.
+impl fmt::Display for Delay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [min, max, mean, cap] = [self.min, self.max, self.mean, self.cap()].map(humantime::format_duration);
+        match self.kind {
+            DelayShape::None => return f.write_str("none"),
+            DelayShape::Fixed => return write!(f, "fixed {mean}"),
+            DelayShape::Uniform => return write!(f, "uniform {min} {max}"),
+            DelayShape::Exponential => write!(f, "exponential {mean}")?,
+            DelayShape::LogNormal => write!(f, "log-normal {mean} {}", self.sigma)?,
+        }
+        match (Self { cap: None, ..*self }).cap() == self.cap() {
+            true => Ok(()),
+            false => write!(f, ", at most {cap}"),
+        }
+    }
+}
+
 fn millis_of(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0
 }
@@ -261,6 +280,16 @@ mod tests {
         let old = json!({ "kind": "fixed", "minMs": 0, "maxMs": 0, "meanMs": 70_000, "sigma": 0.5 });
         let read: Delay = from_value(old.clone()).unwrap();
         assert_eq!((json!(read), read.cap()), (old, Duration::from_secs(70)));
+    }
+
+    #[test]
+    fn a_delay_reads_as_in_a_plan() {
+        let text = |kind, cap| delay(kind, cap).to_string();
+        assert_eq!(text(DelayShape::None, None), "none");
+        assert_eq!(Delay::fixed(Duration::from_micros(1_500)).to_string(), "fixed 1ms 500us");
+        assert_eq!(text(DelayShape::Uniform, None), "uniform 1s 3s");
+        assert_eq!(text(DelayShape::Exponential, Some(60 * SECOND)), "exponential 1s");
+        assert_eq!(text(DelayShape::LogNormal, Some(5 * SECOND)), "log-normal 1s 0.5, at most 5s");
     }
 
     #[test]

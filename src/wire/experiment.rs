@@ -21,6 +21,20 @@ pub enum ExperimentState {
     Failed,
 }
 
+impl ExperimentState {
+    /// The name in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Finished => "finished",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// An experiment and its progress.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -52,6 +66,14 @@ pub struct ExperimentView {
     /// The trial under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial: Option<TrialView>,
+}
+
+impl ExperimentView {
+    /// True until its process has ended.
+    pub fn is_running(&self) -> bool {
+        use ExperimentState::{Running, Starting, Stopping};
+        matches!(self.state, Starting | Running | Stopping)
+    }
 }
 
 /// A trial under way.

@@ -27,6 +27,15 @@ pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_millis() as u64)
 }
 
+/// Cuts a text to at most so many bytes, between two characters, and returns the memory of the rest.
+pub fn cut_text(text: &mut String, bytes: usize) {
+    if text.len() > bytes {
+        let end = (0..=bytes).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+        text.truncate(end);
+        text.shrink_to_fit();
+    }
+}
+
 /// Why a text is not a valid object of the protocol.
 #[derive(Debug, thiserror::Error)]
 pub enum BadMessage {

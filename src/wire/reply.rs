@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{BadMessage, Hop, Message, foreign, parse};
+use super::{BadMessage, Hop, Message, cut_text, foreign, parse};
 
 /// Maximum length of an id, file or task that an error about a reply's size repeats, in bytes.
 const MAX_NAME: usize = 128;
@@ -155,9 +155,7 @@ impl Reply {
     pub fn cut(&mut self, bytes: usize) {
         if self.body.len() > bytes {
             self.body_bytes = Some(self.body.len());
-            let end = (0..=bytes).rev().find(|end| self.body.is_char_boundary(*end)).unwrap_or_default();
-            self.body.truncate(end);
-            self.body.shrink_to_fit();
+            cut_text(&mut self.body, bytes);
         }
     }
 

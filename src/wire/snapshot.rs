@@ -177,6 +177,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Workers that are to stay.
+    pub fn pool_size(&self) -> usize {
+        let leaves = |worker: &WorkerView| matches!(worker.state, WorkerState::Draining | WorkerState::Gone);
+        self.workers.iter().filter(|worker| !leaves(worker)).count()
+    }
+
     pub fn busy_workers(&self) -> usize {
         self.workers.iter().filter(|worker| worker.state == WorkerState::Busy).count()
     }

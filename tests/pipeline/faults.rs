@@ -130,7 +130,7 @@ async fn a_pool_whose_workers_die_too_often_ends_the_process_with_an_error_that_
         assert!(app.crash_worker(tier, 0).await);
         let ended = in_time("the end", app.into_app().run_until_stopped(std::future::pending())).await;
         let error = format!("{:#}", ended.unwrap_err());
-        assert!(error.starts_with(&format!("{pool}: killed")), "{error}");
+        assert!(error.starts_with(&format!("{pool}: panicked")), "{error}");
         assert!(error.contains("supervision.restarts"), "{error}");
     }
 }

@@ -155,7 +155,9 @@ export class Deployment {
       task: 'file',
       dispatch: this.dispatch,
       controls: true,
+      locked: null,
       batchMs,
+      keepRequests: 1_000,
       expected,
     };
   }

@@ -67,6 +67,7 @@ const snapshot = (seq) => ({
   samples: samples.slice(-300),
   figures: swarm.figures(),
   settings: swarm.settings(BATCH_MS),
+  history: [],
   load: swarm.load,
   version: '0.1.0',
   page: null,

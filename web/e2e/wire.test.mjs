@@ -95,6 +95,8 @@ test('the answers of the calls', async () => {
   await call('Changed', 'control/faults', 'DELETE');
   await call('Connection', 'dispatcher/connect');
   await call('ErrorAnswer', 'requests/none');
+  await call('EventPage', 'events?limit=1000');
+  await call('ErrorAnswer', 'events?limit=0');
   await call('ErrorAnswer', 'experiments/running');
 });
 
@@ -117,7 +119,6 @@ test('experiments, their runs and reports', { timeout: 120_000 }, async () => {
 });
 
 test('the messages of the WebSocket', async () => {
-  // Nothing is changed any more: dashboards get a snapshot then, and what happened until then has no event.
   const { requestId } = await call('TakenOn', 'requests', 'POST', { task: 'echo' });
   await event((one) => one.type === 'outcome' && one.requestId === requestId);
   await event(({ type }) => type === 'sample');
@@ -125,4 +126,10 @@ test('the messages of the WebSocket', async () => {
   const types = new Set(messages.flatMap(({ type, events = [] }) => [type, ...events.map((one) => one.type)]));
   const usual = ['snapshot', 'events', 'instance', 'worker', 'request', 'accepted', 'dispatched', 'reply', 'outcome'];
   for (const type of [...usual, 'sample', 'figures', 'experiment']) assert.ok(types.has(type), `no ${type} came`);
+  assert.ok(messages.filter(({ type }) => type === 'snapshot').length === 1, 'changes are told without a new snapshot');
+  const logged = new Set(messages.flatMap(({ history = [] }) => history.map(({ kind }) => kind)));
+  const changes = ['scaled', 'faults-changed', 'dispatch-changed', 'worker-panicked', 'worker-restarted'];
+  for (const kind of [...changes, 'load-started', 'load-ended', 'experiment-started', 'experiment-ended'])
+    assert.ok(logged.has(kind), `no ${kind} came`);
+  assert.ok(messages.some(({ type, settings }) => type === 'events' && settings), 'no change of settings came');
 });

@@ -33,6 +33,25 @@ export type ErrorCode =
   | 'internal';
 export type Tier = 'web' | 'requester' | 'broker' | 'responder';
 /**
+ * Who caused an event.
+ */
+export type By =
+  | {
+      /**
+       * Where the call came from: the last proxy, if there is one.
+       */
+      address: string;
+      /**
+       * Where the first proxy says that it came from.
+       */
+      forwardedFor?: string;
+      type: 'call';
+    }
+  | {
+      run: string;
+      type: 'experiment';
+    };
+/**
  * Distribution of the delay before each task.
  */
 export type DelayShape = 'none' | 'fixed' | 'uniform' | 'exponential' | 'log-normal';
@@ -92,6 +111,10 @@ export type DashboardMessage =
        */
       experiment: ExperimentView | null;
       figures: Figures;
+      /**
+       * The latest 200 events of the log, oldest first.
+       */
+      history: LoggedEvent[];
       load: LoadView;
       /**
        * Milliseconds since the epoch.
@@ -127,6 +150,10 @@ export type DashboardMessage =
     }
   | {
       events: Event[];
+      /**
+       * The latest 200 new events of the log, oldest first; left out where there is none.
+       */
+      history?: LoggedEvent[];
       load: LoadView;
       /**
        * Milliseconds since the epoch.
@@ -136,9 +163,33 @@ export type DashboardMessage =
        * One more than in the last message.
        */
       seq: number;
+      /**
+       * Where they have changed.
+       */
+      settings?: PageSettings;
       type: 'events';
     };
 export type ExperimentState = 'starting' | 'running' | 'stopping' | 'finished' | 'stopped' | 'failed';
+/**
+ * What has happened.
+ */
+export type EventKind =
+  | 'instance-came'
+  | 'instance-left'
+  | 'instance-lost'
+  | 'worker-panicked'
+  | 'worker-failed'
+  | 'worker-restarted'
+  | 'scaled'
+  | 'delay-changed'
+  | 'dispatch-changed'
+  | 'faults-changed'
+  | 'load-started'
+  | 'load-ended'
+  | 'experiment-started'
+  | 'experiment-ended'
+  | 'link-found'
+  | 'link-lost';
 /**
  * A responder's reply to a message, or the requester's if there was none.
  */
@@ -1093,6 +1144,56 @@ export interface LostWith {
   node: string;
 }
 /**
+ * An event of the log. Texts are cut at 200 bytes.
+ */
+export interface LoggedEvent {
+  /**
+   * The value after, or what was started.
+   */
+  after?: string;
+  /**
+   * When the web tier learned of it, by its wall clock, in milliseconds since the epoch.
+   */
+  at: number;
+  /**
+   * The value before.
+   */
+  before?: string;
+  /**
+   * None: by itself, or not known here.
+   */
+  by?: By;
+  /**
+   * How many instances, or workers of one instance, it is about, or how often it happened to the one.
+   */
+  count: number;
+  /**
+   * The instance that it is about; none where there are several.
+   */
+  instance?: string;
+  kind: EventKind;
+  node?: string;
+  reason?: string;
+  /**
+   * Larger than that of every earlier event, also of those before a restart of the web tier.
+   */
+  seq: number;
+  service?: string;
+  slot?: string;
+  /**
+   * What else it is about: a link's address, an experiment's run.
+   */
+  subject?: string;
+  /**
+   * Of the instances that it is about.
+   */
+  tier?: Tier;
+  /**
+   * The worker that it is about, by its index; none where there are several.
+   */
+  worker?: number;
+}
+/**
  * How far a load is.
  */
 export interface LoadView {
@@ -1211,7 +1312,7 @@ export interface Sample {
   timeoutsPerS: number;
 }
 /**
- * Sent with each snapshot.
+ * Sent with each snapshot, and when it has changed.
  */
 export interface PageSettings {
   batchMs: number;
@@ -1222,6 +1323,14 @@ export interface PageSettings {
    * None while it is worked out, or where no responder is known.
    */
   expected: IdleExpectation | null;
+  /**
+   * Requests that the server keeps, beside those under way.
+   */
+  keepRequests: number;
+  /**
+   * Why nobody but the experiment that runs may change the deployment, and what to do; none where everybody may.
+   */
+  locked: string | null;
   task: string;
   timeoutMs: number;
 }
@@ -1456,6 +1565,27 @@ export interface Estimate {
   high: number;
   low: number;
   median: number;
+}
+/**
+ * Some events of the log.
+ */
+export interface EventPage {
+  /**
+   * Oldest first.
+   */
+  events: LoggedEvent[];
+  /**
+   * What `after` is to be in the next call, to get what follows.
+   */
+  last: number;
+  /**
+   * Events after `after` are not kept any more: they were more than an hour old, or there was no room for them.
+   */
+  missed: boolean;
+  /**
+   * There are later ones already.
+   */
+  more: boolean;
 }
 /**
  * A sentence of the abstract.

@@ -16,7 +16,7 @@ use crate::app::InProcess;
 use crate::cli::output::line;
 use crate::experiment::plan::{Order, Plan, PlanFlags, READY_MADE, Target, load_plan};
 use crate::experiment::run::{Ending, Store, environment, run, run_folder};
-use crate::experiment::target::{Deployment, Processes, Running, Swarm, check};
+use crate::experiment::target::{Deployment, Processes, RUN_KEY_VARIABLE, Running, Swarm, check};
 use crate::runtime::http::web_url;
 use progress::Shown;
 
@@ -242,7 +242,7 @@ fn carry_out(args: RunArgs, settings: Vec<String>) -> Result<ExitCode> {
 /// plan gets the instances and brokers that the deployment has, as far as the target does not vary them.
 async fn reach(plan: &mut Plan, token: Option<String>, is_new: bool) -> Result<Deployment> {
     let url = plan.url.as_deref().context("give the web tier's address with --url, such as http://127.0.0.1:3000")?;
-    let deployment = Deployment::at(url, token);
+    let deployment = Deployment::at(url, token).with_run_key(std::env::var(RUN_KEY_VARIABLE).ok());
     deployment.permitted().await?;
     if is_new {
         Running::new(deployment.clone()).plan_as_found(plan).await?;

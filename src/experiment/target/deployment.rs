@@ -22,6 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// sent on a connection that the server closes.
 const KEPT: Duration = Duration::from_secs(1);
 
+/// The header, and the environment variable, with the key of an experiment that the web tier itself runs.
+pub const RUN_KEY_HEADER: &str = "swarmq-run-key";
+pub const RUN_KEY_VARIABLE: &str = "EXPERIMENT_RUN_KEY";
+
 /// Between two looks at a deployment that is waited for.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -47,6 +51,8 @@ pub struct Deployment {
     /// Such as `http://127.0.0.1:3000`.
     pub url: String,
     token: Option<String>,
+    /// Of the experiment, where the web tier itself runs it.
+    run_key: Option<String>,
     client: Client,
 }
 
@@ -56,7 +62,12 @@ impl Deployment {
     pub fn at(url: &str, token: Option<String>) -> Self {
         let connector = Connector::new().conn_keep_alive(KEPT);
         let client = Client::builder().connector(connector).timeout(PATIENCE).disable_redirects().finish();
-        Self { url: url.to_owned(), token, client }
+        Self { url: url.to_owned(), token, run_key: None, client }
+    }
+
+    /// The same, as seen by an experiment that the web tier itself runs, and that shows it this key.
+    pub fn with_run_key(self, run_key: Option<String>) -> Self {
+        Self { run_key, ..self }
     }
 
     /// The state of every known instance.
@@ -91,7 +102,10 @@ impl Deployment {
     }
 
     fn request(&self, method: Method, url: &str) -> ClientRequest {
-        let request = self.client.request(method, url);
+        let mut request = self.client.request(method, url);
+        if let Some(key) = &self.run_key {
+            request = request.insert_header((RUN_KEY_HEADER, key.as_str()));
+        }
         match &self.token {
             Some(token) => request.insert_header((header::AUTHORIZATION, format!("Bearer {token}"))),
             None => request,

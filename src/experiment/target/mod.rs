@@ -6,7 +6,9 @@ mod running;
 mod swarm;
 mod target;
 
-pub use deployment::{Deployment, Refused, TIERS, altered, body, in_flight_before, ledger_since};
+pub use deployment::{
+    Deployment, RUN_KEY_HEADER, RUN_KEY_VARIABLE, Refused, TIERS, altered, body, in_flight_before, ledger_since,
+};
 use deployment::{brokers_apart, with_cap};
 pub use processes::Processes;
 pub use running::Running;

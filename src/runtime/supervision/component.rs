@@ -94,7 +94,11 @@ pub struct ExitGuard {
 
 impl Drop for ExitGuard {
     fn drop(&mut self) {
-        let exit = std::mem::replace(&mut self.exit, Exit::Killed);
+        let exit = match std::mem::replace(&mut self.exit, Exit::Killed) {
+            // Dropped by a panic in a handler, whose message only the hook that logs it has seen.
+            Exit::Killed if std::thread::panicking() => Exit::Panicked("the log of its process says why".to_owned()),
+            exit => exit,
+        };
         self.supervisor.do_send(Exited { index: self.index, generation: self.generation, exit });
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use actix_web::http::header::{self, ContentDisposition, DispositionParam, DispositionType};
 use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
-use actix_web::{HttpResponse, delete, get, post};
+use actix_web::{HttpRequest, HttpResponse, delete, get, post};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -13,6 +13,8 @@ use super::{Experiments, PlanProblem, RunView, SubmittedPlan};
 use crate::experiment::analysis::Comparison;
 use crate::experiment::plan::{Plan, PlanFlags, READY_MADE, Target, load_plan};
 use crate::runtime::http::{ApiError, ErrorAnswer};
+use crate::web::history::{EXPERIMENT, EventKind, History};
+use crate::web::http::caller;
 use crate::wire::{ErrorCode, ExperimentView};
 
 /// A report is a page of its own: it runs its scripts, but has nothing of this page's.
@@ -179,7 +181,8 @@ async fn running(experiments: Data<Experiments>) -> Answer {
     responses((status = 200, description = "Stopping", body = ExperimentView), (status = 404, description = "None is running", body = ErrorAnswer))
 )]
 #[delete("/api/v1/experiments/running")]
-async fn stop(experiments: Data<Experiments>) -> Answer {
+async fn stop(call: HttpRequest, experiments: Data<Experiments>, history: Data<History>) -> Answer {
+    history.expect(EXPERIMENT, EventKind::ExperimentEnded, caller(&call));
     Ok(HttpResponse::Ok().json(experiments.stop()?))
 }
 
@@ -196,8 +199,14 @@ async fn stop(experiments: Data<Experiments>) -> Answer {
     )
 )]
 #[post("/api/v1/experiments/runs")]
-async fn start(body: Json<NewRun>, experiments: Data<Experiments>) -> Answer {
+async fn start(
+    call: HttpRequest,
+    body: Json<NewRun>,
+    experiments: Data<Experiments>,
+    history: Data<History>,
+) -> Answer {
     let experiments = experiments.into_inner();
+    history.expect(EXPERIMENT, EventKind::ExperimentStarted, caller(&call));
     let view = match body.into_inner() {
         NewRun { resume: Some(id), plan: None, name: None, target: None } => experiments.resume(&id).await?,
         NewRun { resume: None, plan: Some(plan), name, target } => {

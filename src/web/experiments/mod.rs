@@ -5,6 +5,7 @@ mod checks;
 mod child;
 mod files;
 mod following;
+mod ownership;
 mod program;
 mod running;
 mod runs;
@@ -13,6 +14,7 @@ use checks::{CHECKS, PlanProblem, SubmittedPlan};
 use child::{Experiment, GRACE, Progress};
 use files::{FILES, Mark, PLAN, RunView, mark, read_run};
 use following::Following;
+pub use ownership::{RunKey, lock};
 pub use program::Program;
 #[cfg(test)]
 use program::stand_in;

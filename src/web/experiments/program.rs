@@ -6,9 +6,10 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-use super::Experiment;
+use super::{Experiment, RunKey};
 use crate::config::{ENV_PREFIX, Secret};
 use crate::experiment::plan::Target;
+use crate::experiment::target::RUN_KEY_VARIABLE;
 
 /// How experiments are started.
 pub struct Program {
@@ -18,6 +19,8 @@ pub struct Program {
     pub token: Option<Secret>,
     /// Where this web tier answers.
     pub url: String,
+    /// Shown to this web tier, which refuses the changes of others meanwhile.
+    pub key: RunKey,
 }
 
 impl Program {
@@ -44,7 +47,7 @@ impl Program {
             None => command.arg("--resume").arg(folder),
         };
         if target == Target::Running {
-            command.args(["--url", &self.url]);
+            command.args(["--url", &self.url]).env(RUN_KEY_VARIABLE, self.key.text());
         }
         command.args(["--progress", "json"]).stdin(if plan.is_some() { Stdio::piped() } else { Stdio::null() });
         Ok(Experiment::of(command.spawn()?, plan.map(|(_, text)| text.to_owned())))
@@ -60,5 +63,5 @@ pub fn stand_in(folder: &Path, script: &str) -> Program {
     let path = folder.join("stand-in");
     fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    Program { path, token: None, url: "http://127.0.0.1:1".into() }
+    Program { path, token: None, url: "http://127.0.0.1:1".into(), key: RunKey::random() }
 }

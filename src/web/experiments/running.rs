@@ -235,19 +235,28 @@ mod tests {
     use crate::runtime::status;
     use crate::runtime::supervision::CrashChildren;
     use crate::runtime::testing::no_workers;
-    use crate::web::Feed;
+    use crate::web::history::History;
     use crate::web::hub::OwnSettings;
     use crate::web::links::LinkTable;
     use crate::web::requests::Requests;
+    use crate::web::{Feed, Load};
 
     /// Experiments that a script carries out. `jobs` supervises them.
     fn experiments(dir: &Path, script: &str, jobs: &Addr<Supervisor>) -> Arc<Experiments> {
         let (second, status, feed) = (Duration::from_secs(1), status(), Arc::new(Feed::default()));
         let links = Arc::new(LinkTable::new(false, status.clone(), "requester:1".into(), second));
         let requests = Arc::new(Requests::new(links.clone(), status, feed.clone(), 9, (9, 1 << 20), second));
-        let own =
-            OwnSettings { id: "web-1".into(), timeout: second, task: "echo".into(), batch: second, controls: true };
-        let deployment = Deployment::new((9, 1 << 20), 9, second, own, (feed, requests), links, Arc::default());
+        let own = OwnSettings {
+            id: "web-1".into(),
+            timeout: second,
+            task: "echo".into(),
+            batch: second,
+            controls: true,
+            keep_requests: 9,
+        };
+        let history = Arc::new(History::new(9, feed.clone()));
+        let load = Arc::new(Load::new(history.clone()));
+        let deployment = Deployment::new(1 << 20, 9, second, own, (feed, requests), links, (load, history));
         let runs = Runs::new(dir.join("runs"));
         Arc::new(Experiments::new(runs, stand_in(dir, script), Arc::new(deployment), jobs.clone()))
     }

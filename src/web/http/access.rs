@@ -17,6 +17,7 @@ pub fn access() -> Vec<Route> {
         (&get, "/api/v1/requests/{id}/replies", Open),
         (&get, "/api/v1/topology", Open),
         (&get, "/api/v1/figures", Open),
+        (&get, "/api/v1/events", Open),
         (&get, "/api/v1/openapi.json", Open),
         (&get, "/ws", OwnPages),
         // The article's calls use GET although they have effects. Connecting needs no permission, because by default the web
@@ -62,6 +63,7 @@ mod tests {
 
     use super::*;
     use crate::web::http::DESCRIPTION;
+    use crate::web::http::owned::changes_deployment;
 
     /// Routes that are not in the OpenAPI description.
     const UNDESCRIBED: [&str; 2] = ["/ws", "/api/v1/openapi.json"];
@@ -78,6 +80,16 @@ mod tests {
         let listed: Vec<_> = listed.map(|route| (route.0.to_string(), route.1.to_owned())).collect();
         assert_eq!(listed.len(), listed.iter().collect::<BTreeSet<_>>().len(), "a route is listed twice");
         assert_eq!(described, listed.into_iter().collect());
+    }
+
+    #[test]
+    fn routes_that_change_the_deployment_are_locked_while_an_experiment_runs() {
+        for (method, path, access) in access() {
+            let harmless =
+                path.starts_with("/api/v1/experiments") || (&method, path) == (&Method::DELETE, "/api/v1/load");
+            let changes = access == Access::Permitted && !harmless;
+            assert_eq!(changes_deployment(&method, path), changes, "{method} {path}");
+        }
     }
 
     #[test]

@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use actix_web::web::Data;
-use actix_web::{HttpResponse, ResponseError, get, post};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, get, post};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Answers;
+use super::{Answers, caller};
 use crate::runtime::http::{ApiError, ErrorAnswer};
+use crate::web::history::{EventKind, History};
 use crate::web::links::{ConnectFailure, LinkTable};
 use crate::web::requests::{NewRequest, Requests};
 use crate::wire::{ErrorCode, Reply};
@@ -55,7 +56,8 @@ async fn connect(links: Data<LinkTable>) -> HttpResponse {
     responses((status = 200, description = "Not connected", body = Connection))
 )]
 #[post("/api/v1/dispatcher/disconnect")]
-async fn disconnect(links: Data<LinkTable>) -> HttpResponse {
+async fn disconnect(call: HttpRequest, links: Data<LinkTable>, history: Data<History>) -> HttpResponse {
+    links.views().keys().for_each(|address| history.expect(address, EventKind::LinkLost, caller(&call)));
     links.disconnect();
     HttpResponse::Ok()
         .json(Connection { connected: false, msg: format!("Socket disconnected from {}", links.upstream) })

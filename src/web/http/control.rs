@@ -13,7 +13,9 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::caller;
 use crate::runtime::http::{ApiError, Guard, Permission};
+use crate::web::history::EventKind;
 use crate::web::hub::Deployment;
 use crate::wire::{Delay, DispatchChoice, ErrorCode, Faults, PoolSize, Problem, Stall, Tier};
 
@@ -59,7 +61,7 @@ async fn set_workers(
     size: Json<PoolSize>,
     deployment: Data<Deployment>,
 ) -> Forwarded {
-    one(&call, &deployment, &id, Method::PUT, "workers", Some(&*size)).await
+    one(&call, &deployment, EventKind::Scaled, &id, Method::PUT, "workers", Some(&*size)).await
 }
 
 /// Changes the delay of every responder.
@@ -70,7 +72,7 @@ async fn set_workers(
 )]
 #[put("/api/v1/control/delay")]
 async fn set_delay(call: HttpRequest, delay: Json<Delay>, deployment: Data<Deployment>) -> Forwarded {
-    all(&call, &deployment, Tier::Responder, Method::PUT, "delay", Some(&*delay)).await
+    all(&call, &deployment, EventKind::DelayChanged, Tier::Responder, Method::PUT, "delay", Some(&*delay)).await
 }
 
 /// Changes the dispatch of every broker.
@@ -81,7 +83,7 @@ async fn set_delay(call: HttpRequest, delay: Json<Delay>, deployment: Data<Deplo
 )]
 #[put("/api/v1/control/dispatch")]
 async fn set_dispatch(call: HttpRequest, choice: Json<DispatchChoice>, deployment: Data<Deployment>) -> Forwarded {
-    all(&call, &deployment, Tier::Broker, Method::PUT, "dispatch", Some(&*choice)).await
+    all(&call, &deployment, EventKind::DispatchChanged, Tier::Broker, Method::PUT, "dispatch", Some(&*choice)).await
 }
 
 /// Sets the faults that a responder injects.
@@ -97,7 +99,7 @@ async fn set_faults(
     faults: Json<Faults>,
     deployment: Data<Deployment>,
 ) -> Forwarded {
-    one(&call, &deployment, &id, Method::PUT, "faults", Some(&*faults)).await
+    one(&call, &deployment, EventKind::FaultsChanged, &id, Method::PUT, "faults", Some(&*faults)).await
 }
 
 /// Clears a responder's faults.
@@ -108,7 +110,7 @@ async fn set_faults(
 )]
 #[delete("/api/v1/control/instances/{id}/faults")]
 async fn clear_faults(call: HttpRequest, id: Path<String>, deployment: Data<Deployment>) -> Forwarded {
-    one(&call, &deployment, &id, Method::DELETE, "faults", None::<&()>).await
+    one(&call, &deployment, EventKind::FaultsChanged, &id, Method::DELETE, "faults", None::<&()>).await
 }
 
 /// Clears the faults of every responder.
@@ -118,7 +120,7 @@ async fn clear_faults(call: HttpRequest, id: Path<String>, deployment: Data<Depl
 )]
 #[delete("/api/v1/control/faults")]
 async fn clear_all_faults(call: HttpRequest, deployment: Data<Deployment>) -> Forwarded {
-    all(&call, &deployment, Tier::Responder, Method::DELETE, "faults", None::<&()>).await
+    all(&call, &deployment, EventKind::FaultsChanged, Tier::Responder, Method::DELETE, "faults", None::<&()>).await
 }
 
 /// Makes a worker panic.
@@ -130,7 +132,16 @@ async fn clear_all_faults(call: HttpRequest, deployment: Data<Deployment>) -> Fo
 #[post("/api/v1/control/instances/{id}/workers/{index}/panic")]
 async fn panic_worker(call: HttpRequest, path: Path<(String, usize)>, deployment: Data<Deployment>) -> Forwarded {
     let (id, index) = path.into_inner();
-    one(&call, &deployment, &id, Method::POST, &format!("workers/{index}/panic"), None::<&()>).await
+    one(
+        &call,
+        &deployment,
+        EventKind::WorkerPanicked,
+        &id,
+        Method::POST,
+        &format!("workers/{index}/panic"),
+        None::<&()>,
+    )
+    .await
 }
 
 /// Makes a responder worker stall on its next message.
@@ -148,15 +159,25 @@ async fn stall_worker(
     deployment: Data<Deployment>,
 ) -> Forwarded {
     let (id, index) = path.into_inner();
-    one(&call, &deployment, &id, Method::POST, &format!("workers/{index}/stall"), Some(&*stall)).await
+    one(
+        &call,
+        &deployment,
+        EventKind::FaultsChanged,
+        &id,
+        Method::POST,
+        &format!("workers/{index}/stall"),
+        Some(&*stall),
+    )
+    .await
 }
 
 type Forwarded = Result<HttpResponse, ApiError>;
 
-/// Forwards a call to one instance.
+/// Forwards a call to one instance, for which `kind` is what the event log will have.
 async fn one(
     call: &HttpRequest,
     deployment: &Deployment,
+    kind: EventKind,
     id: &str,
     method: Method,
     path: &str,
@@ -168,15 +189,16 @@ async fn one(
             format!("no instance {id} with a known admin server: GET /api/v1/topology lists the instances"),
         )
     })?;
+    deployment.expect([id], kind, &caller(call));
     forward(call, admin, id, method, path, body).await?;
-    deployment.refresh();
     Ok(HttpResponse::Ok().json(Changed { instances: vec![id.to_owned()] }))
 }
 
-/// Forwards a call to every instance of a tier; returns the first error.
+/// Forwards a call to every instance of a tier, as [`one`] does; returns the first error.
 async fn all(
     call: &HttpRequest,
     deployment: &Deployment,
+    kind: EventKind,
     tier: Tier,
     method: Method,
     path: &str,
@@ -190,8 +212,8 @@ async fn all(
         ));
     }
     let calls = instances.iter().map(|(id, admin)| forward(call, *admin, id, method.clone(), path, body));
+    deployment.expect(instances.iter().map(|(id, _)| &**id), kind, &caller(call));
     join_all(calls).await.into_iter().collect::<Result<Vec<()>, _>>()?;
-    deployment.refresh();
     let instances = instances.into_iter().map(|(id, _)| id).collect();
     Ok(HttpResponse::Ok().json(Changed { instances }))
 }

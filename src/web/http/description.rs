@@ -15,6 +15,7 @@ use crate::experiment::report::PageData;
 use crate::experiment::statistics::Metric;
 use crate::runtime::http::{Access, ErrorAnswer};
 use crate::web::experiments::api as experiments_api;
+use crate::web::history::api as history_api;
 use crate::web::hub::DashboardMessage;
 use crate::web::load;
 use crate::wire::Hop;
@@ -34,6 +35,7 @@ use crate::wire::Hop;
         (name = "dispatcher", description = "The calls of the article's Node.js program, and a call to disconnect"),
         (name = "topology", description = "The instances of the deployment and the links between them"),
         (name = "figures", description = "The deployment's totals, rates, capacity, and usage by node"),
+        (name = "events", description = "What has happened in the deployment"),
         (name = "load", description = "Load that the web tier generates"),
         (name = "control", description = "Changes to the running deployment"),
         (name = "experiments", description = "Plans, the running experiment, and stored runs"),
@@ -69,6 +71,7 @@ use crate::wire::Hop;
         experiments_api::remove,
         experiments_api::compare,
         experiments_api::file,
+        history_api::events,
     ),
     components(schemas(ErrorAnswer, DashboardMessage, PageData, Metric, Factor, Hop))
 )]

@@ -8,6 +8,7 @@ mod article;
 mod assets;
 mod control;
 mod description;
+mod owned;
 mod server;
 
 pub use access::access;
@@ -17,4 +18,6 @@ pub use api::check;
 use assets::page_paths;
 #[cfg(test)]
 use description::DESCRIPTION;
+pub use owned::caller;
+use owned::owned;
 pub use server::{WebContext, serve_web};

@@ -12,10 +12,11 @@ use actix_web::{App, HttpServer};
 
 #[cfg(feature = "dashboard")]
 use super::assets;
-use super::{Answers, api, article, control, description};
+use super::{Answers, api, article, control, description, owned};
 use crate::runtime::http::{ApiError, Guard, HttpLimits, answer, guard, headers};
 use crate::runtime::supervision::Supervisor;
-use crate::web::experiments::{Experiments, api as experiments_api};
+use crate::web::experiments::{Experiments, RunKey, api as experiments_api};
+use crate::web::history::{History, api as history_api};
 use crate::web::hub::{Deployment, open_session};
 use crate::web::links::LinkTable;
 use crate::web::load::{self, Load};
@@ -29,9 +30,11 @@ pub struct WebContext {
     pub requests: Arc<Requests>,
     pub answers: Arc<Answers>,
     pub load: Arc<Load>,
+    pub history: Arc<History>,
     /// Supervises the load generator.
     pub jobs: Addr<Supervisor>,
     pub experiments: Arc<Experiments>,
+    pub run_key: RunKey,
     pub guard: Arc<Guard>,
     /// Maximum body size, in bytes.
     pub max_body_bytes: usize,
@@ -61,6 +64,7 @@ pub fn serve_web(listener: TcpListener, context: WebContext, shutdown_s: u64) ->
             let limits = limits.clone();
             App::new()
                 .wrap(Compress::default())
+                .wrap(from_fn(owned))
                 .wrap(from_fn(guard))
                 .wrap(from_fn(answer))
                 // Outside of the guard, so that it also drains the body of a refused call.
@@ -71,6 +75,8 @@ pub fn serve_web(listener: TcpListener, context: WebContext, shutdown_s: u64) ->
                 .app_data(Data::from(context.requests.clone()))
                 .app_data(Data::from(context.answers.clone()))
                 .app_data(Data::from(context.load.clone()))
+                .app_data(Data::from(context.history.clone()))
+                .app_data(Data::new(context.run_key.clone()))
                 .app_data(Data::new(context.jobs.clone()))
                 .app_data(Data::from(context.experiments.clone()))
                 .app_data(Data::from(context.guard.clone()))
@@ -83,6 +89,7 @@ pub fn serve_web(listener: TcpListener, context: WebContext, shutdown_s: u64) ->
                 .configure(load::routes)
                 .configure(control::routes)
                 .configure(experiments_api::routes)
+                .configure(history_api::routes)
                 .configure(page_routes)
                 .route("/ws", web::get().to(open_session))
         });

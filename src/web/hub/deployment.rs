@@ -2,7 +2,7 @@
 //! dashboard gets a snapshot first, then batches of events; one that is slow gets a new snapshot when it is back. This web
 //! tier's own requests come from its store, so that nothing of them is ever left out.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,40 +12,17 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{
-    DashboardMessage, DashboardPermit, Dashboards, Instances, LatencyModel, ModelInput, OwnSettings, Owners, Push,
-    Refused, Sampler, Shortlist,
-};
+use super::{DashboardPermit, Dashboards, ModelInput, OwnSettings, Push, Refused, State, link_news};
 use crate::experiment::expected::IdleExpectation;
 use crate::runtime::telemetry::{Report, TelemetryError, place};
-use crate::web::figures::FiguresLog;
-use crate::web::links::{LINK_ENDED, LinkTable};
-use crate::web::requests::{Requests, Shown};
+use crate::web::history::{By, EventKind, EventLog, History, differences, experiment_news, lost};
+use crate::web::links::LinkTable;
+use crate::web::requests::Requests;
 use crate::web::{Feed, Load, LoadView};
 use crate::wire::{
-    Event, ExperimentView, Figures, InstanceState, LinkState, LinkView, RequestLog, RequestView, SHOWN_BODY, Sample,
-    Tier, Topology, now_ms,
+    Event, ExperimentView, Figures, Hops, InstanceState, LinkView, RequestLog, RequestView, SHOWN_BODY, Tier, Topology,
+    now_ms,
 };
-
-/// Samples kept, in seconds.
-const SAMPLES: usize = 300;
-
-struct State {
-    known: Instances,
-    owners: Owners,
-    /// Of other web instances.
-    requests: RequestLog,
-    samples: VecDeque<Sample>,
-    /// The one of this web tier that runs, or ran last.
-    experiment: Option<Box<ExperimentView>>,
-    sampler: Sampler,
-    figures: FiguresLog,
-    model: LatencyModel,
-    /// Of the last batch.
-    seq: u64,
-    dashboards: Dashboards,
-    refused: Refused,
-}
 
 /// What this web instance knows of the deployment, and who watches: the part that everybody asks and that outlives the hub.
 pub struct Deployment {
@@ -60,35 +37,24 @@ pub struct Deployment {
     /// This instance's own: their first news comes before telemetry is up.
     links: Arc<LinkTable>,
     load: Arc<Load>,
+    history: Arc<History>,
 }
 
 impl Deployment {
-    /// Nothing known yet. Up to `keep_requests` are shown, within `keep_bytes` of memory, to up to `max_dashboards`.
+    /// Nothing known yet. `keep_bytes`: memory of other web instances' requests. Up to `max_dashboards` may watch.
     /// `telemetry_interval` is how often instances send snapshots.
     pub fn new(
-        (keep_requests, keep_bytes): (usize, usize),
+        keep_bytes: usize,
         max_dashboards: usize,
         telemetry_interval: Duration,
         own: OwnSettings,
         (feed, own_requests): (Arc<Feed>, Arc<Requests>),
         links: Arc<LinkTable>,
-        load: Arc<Load>,
+        (load, history): (Arc<Load>, Arc<History>),
     ) -> Self {
-        let state = State {
-            known: Instances::default(),
-            owners: Owners::default(),
-            requests: RequestLog::new(keep_requests, keep_bytes),
-            samples: VecDeque::new(),
-            experiment: None,
-            sampler: Sampler::default(),
-            figures: FiguresLog::new(Instant::now().into_std(), now_ms()),
-            seq: 0,
-            model: LatencyModel::default(),
-            dashboards: Dashboards::new(max_dashboards),
-            refused: Refused::default(),
-        };
+        let state = State::new(RequestLog::new(own.keep_requests, keep_bytes), Dashboards::new(max_dashboards));
         let silence = telemetry_interval * 2;
-        Self { state: Mutex::new(state), feed, own_requests, silence, own, links, load }
+        Self { state: Mutex::new(state), feed, own_requests, silence, own, links, load, history }
     }
 
     pub fn topology(&self) -> Topology {
@@ -137,14 +103,15 @@ impl Deployment {
     /// Shows the dashboards how far this web tier's experiment is.
     pub fn show_experiment(&self, view: ExperimentView) {
         let mut state = self.lock();
+        self.history.take(experiment_news(state.experiment.as_deref(), &view));
         let experiment = Box::new(view);
         state.experiment = Some(experiment.clone());
         self.feed.show(&Event::Experiment { experiment });
     }
 
-    /// The settings have changed: every dashboard gets a snapshot with the next batch.
-    pub fn refresh(&self) {
-        self.lock().dashboards.refresh();
+    /// Somebody's call is about to do something to instances.
+    pub fn expect<'a>(&self, instances: impl IntoIterator<Item = &'a str>, kind: EventKind, by: &By) {
+        instances.into_iter().for_each(|id| self.history.expect(id, kind, by.clone()));
     }
 
     /// Asks every dashboard to leave.
@@ -164,7 +131,7 @@ impl Deployment {
             if !state.owners.admit(&event, report.peer, &state.known.topology) {
                 state.refused.not_theirs += 1;
             } else {
-                self.apply(state, &event);
+                self.apply(state, &mut event);
             }
         }
     }
@@ -178,11 +145,11 @@ impl Deployment {
             if let Event::Instance { snapshot } = &event {
                 state.owners.claim(&snapshot.instance.id);
             }
-            self.apply(state, &event);
+            self.apply(state, &mut event);
         }
     }
 
-    fn apply(&self, state: &mut State, event: &Event) {
+    fn apply(&self, state: &mut State, event: &mut Event) {
         // Others have links and experiments of their own, and what they tell may come from anybody.
         let is_theirs = !matches!(
             event,
@@ -190,11 +157,29 @@ impl Deployment {
         );
         match self.own_requests.take(event) {
             Some(true) => {}
-            None if is_theirs => match state.take(event) && state.requests.apply(event) {
-                true => self.feed.show(event),
-                false => state.refused.too_much += 1,
-            },
+            None if is_theirs => {
+                let news = state.known.differences(event);
+                match state.take(event) && state.requests.apply(event) {
+                    true => {
+                        self.history.take(news);
+                        self.show(event);
+                    }
+                    false => state.refused.too_much += 1,
+                }
+            }
             _ => state.refused.not_theirs += 1,
+        }
+    }
+
+    /// Shows the dashboards an event, without the latency histograms, which they do not show.
+    fn show(&self, event: &mut Event) {
+        let hops = match event {
+            Event::Instance { snapshot } => std::mem::take(&mut snapshot.hops),
+            _ => Hops::new(),
+        };
+        self.feed.show(event);
+        if let Event::Instance { snapshot } = event {
+            snapshot.hops = hops;
         }
     }
 
@@ -202,18 +187,11 @@ impl Deployment {
     pub fn take_links(&self) {
         let now = self.links.views();
         let mut state = self.lock();
-        let links = &mut state.known.topology.links;
-        // A link that was removed is shown once more, as disconnected.
-        links.retain(|address, view| now.contains_key(address) || view.state != LinkState::Disconnected);
-        let gone = links.keys().filter(|address| !now.contains_key(*address)).map(|address| {
-            let reason = LINK_ENDED.to_owned();
-            (address.clone(), LinkView { state: LinkState::Disconnected, reason: Some(reason) })
-        });
-        let gone: Vec<_> = gone.collect();
-        let news = now.into_iter().filter(|(address, view)| links.get(address) != Some(view));
-        for (address, LinkView { state: link, reason }) in news.chain(gone).collect::<Vec<_>>() {
+        let topology = &mut state.known.topology;
+        for (address, LinkView { state: link, reason }) in link_news(&mut topology.links, now) {
             let event = Event::Link { instance: self.own.id.clone(), address, at: now_ms(), state: link, reason };
-            state.known.topology.apply(&event, now_ms());
+            self.history.take(differences(&event, topology, None));
+            topology.apply(&event, now_ms());
             self.feed.show(&event);
         }
     }
@@ -225,20 +203,17 @@ impl Deployment {
         state.known.forget(now);
         state.figures.keep(&state.known.topology);
         for event in state.known.silent(now, self.silence) {
+            self.history.take(lost(&event, &state.known.topology));
             state.take(&event);
             self.feed.show(&event);
         }
+        self.history.look();
     }
 
     /// The figures of the last second.
     pub fn sample(&self) {
         let mut state = self.lock();
-        let State { sampler, known, samples, .. } = &mut *state;
-        let sample = sampler.take(&known.topology, now_ms());
-        samples.push_back(sample);
-        if samples.len() > SAMPLES {
-            samples.pop_front();
-        }
+        let sample = state.sample();
         self.feed.show(&Event::Sample { sample });
     }
 
@@ -267,11 +242,9 @@ impl Deployment {
         model.stale_input(&known.topology)
     }
 
-    /// What the deployment should give: every dashboard gets a snapshot.
+    /// What the deployment should give: dashboards learn it with the next batch.
     pub fn learn(&self, input: ModelInput, answer: Option<IdleExpectation>) {
-        let mut state = self.lock();
-        state.model.learn(input, answer);
-        state.dashboards.refresh();
+        self.lock().model.learn(input, answer);
     }
 
     /// Counts telemetry that is not taken in.
@@ -308,6 +281,15 @@ impl Deployment {
     pub fn push(&self) {
         let mut guard = self.lock();
         let state = &mut *guard;
+        if !state.dashboards.is_empty() {
+            // Not while the log is read, to which the load writes under its own lock.
+            let load = self.load.view();
+            self.history.read(|history| self.push_to(state, load, history));
+        }
+        self.feed.watch(!state.dashboards.is_empty());
+    }
+
+    fn push_to(&self, state: &mut State, load: LoadView, history: &EventLog) {
         let (batch, own_requests) = self.own_requests.hold(|list| {
             let batch = self.feed.take();
             if batch.overflowed {
@@ -315,57 +297,20 @@ impl Deployment {
             }
             (batch, state.dashboards.want_snapshot().then(list))
         });
-        let load = self.load.view();
-        let batch = (!batch.events.is_empty()).then(|| {
-            state.seq += 1;
-            DashboardMessage::Events { seq: state.seq, now: now_ms(), load, events: batch.events }.to_text()
-        });
-        let snapshot = own_requests.map(|own_requests| {
-            state.figures.given();
-            state.snapshot(&self.own, load, &own_requests)
-        });
+        let (batch, settings) = state.batch(batch, load, &self.own, history);
+        let snapshot = own_requests.map(|requests| state.snapshot(&settings, load, history, &requests));
+        (state.settings, state.logged) = (Some(settings), history.last());
         state.dashboards.send(batch, snapshot);
-        self.feed.watch(!state.dashboards.is_empty());
     }
 
     /// Whether there is something to send.
     pub fn has_news(&self) -> bool {
-        !self.feed.is_empty() || self.lock().dashboards.want_snapshot()
+        let state = self.lock();
+        let logged = || self.history.read(EventLog::last) != state.logged && !state.dashboards.is_empty();
+        !self.feed.is_empty() || state.dashboards.want_snapshot() || logged()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
-    }
-}
-
-impl State {
-    /// Takes in what an event tells of an instance. False where there is no room for it.
-    fn take(&mut self, event: &Event) -> bool {
-        let now = Instant::now().into_std();
-        let taken = self.known.apply(event, now);
-        if taken {
-            self.figures.take(event, now, now_ms());
-        }
-        taken
-    }
-
-    /// Everything that a page shows; `own_requests` and those of other web instances, newest first.
-    fn snapshot(&self, own: &OwnSettings, load: LoadView, own_requests: &[Shown]) -> String {
-        let list = Shortlist::of(own_requests, &self.requests);
-        let snapshot = DashboardMessage::Snapshot {
-            seq: self.seq,
-            now: now_ms(),
-            topology: &self.known.topology,
-            requests: list.requests,
-            requests_left_out: list.left_out,
-            samples: &self.samples,
-            figures: Box::new(self.figures.figures(&self.known.topology, now_ms())),
-            experiment: self.experiment.as_deref(),
-            settings: Box::new(self.model.settings(own, &self.known.topology)),
-            load,
-            version: env!("CARGO_PKG_VERSION"),
-            page: option_env!("DASHBOARD_PAGE"),
-        };
-        snapshot.to_text()
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::wire::{Event, Footprint, Instance, InstanceState, Topology, now_ms};
+use crate::web::history::{LoggedEvent, differences};
+use crate::wire::{Event, Footprint, Hops, Instance, InstanceState, Topology, now_ms};
 
 /// Most instances that are known at one time.
 const MAX_INSTANCES: usize = 1_000;
@@ -33,6 +34,8 @@ struct Heard {
     /// By the monotonic clock: the wall clock may be set while the program runs.
     at: Instant,
     bytes: usize,
+    /// Size of its pool in its last snapshot: events of its workers change the topology before that does.
+    pool: usize,
 }
 
 impl Instances {
@@ -51,7 +54,7 @@ impl Instances {
                     return false;
                 }
                 self.bytes = known + bytes;
-                self.heard.insert(snapshot.instance.id.clone(), Heard { at: now, bytes });
+                self.heard.insert(snapshot.instance.id.clone(), Heard { at: now, bytes, pool: snapshot.pool_size() });
             }
             Event::InstanceGone { id, reason, .. } => {
                 let Some(heard) = self.heard.get_mut(id) else { return true };
@@ -75,6 +78,28 @@ impl Instances {
         }
         self.topology.apply(event, now_ms());
         true
+    }
+
+    /// What an event that has not been taken in changes, for the event log.
+    pub fn differences(&self, event: &Event) -> Vec<LoggedEvent> {
+        let heard = match event {
+            Event::Instance { snapshot } => self.heard.get(&snapshot.instance.id),
+            _ => None,
+        };
+        differences(event, &self.topology, heard.map(|heard| heard.pool))
+    }
+
+    /// Calls `act` with the topology without latency histograms, which dashboards do not show.
+    pub fn without_hops<T>(&mut self, act: impl FnOnce(&Topology) -> T) -> T {
+        let hops = |topology: &mut Topology, mut kept: Vec<Hops>| {
+            kept.resize_with(topology.instances.len(), Hops::new);
+            let views = topology.instances.values_mut();
+            views.zip(kept).map(|(view, hops)| std::mem::replace(&mut view.snapshot.hops, hops)).collect::<Vec<_>>()
+        };
+        let kept = hops(&mut self.topology, vec![]);
+        let done = act(&self.topology);
+        hops(&mut self.topology, kept);
+        done
     }
 
     /// The living instances not heard of for longer than `limit`, as the events that declare them gone.

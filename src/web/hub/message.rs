@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::page_settings::PageSettings;
 use crate::web::LoadView;
+use crate::web::history::LoggedEvent;
 use crate::wire::{Event, ExperimentView, Figures, RequestView, Sample, Topology};
 
 /// A message to a dashboard: a snapshot first, then batches of events.
@@ -34,8 +35,12 @@ pub enum DashboardMessage<'a> {
         /// The one that this web tier runs, or ran last.
         #[schema(required, value_type = Option<ExperimentView>)]
         experiment: Option<&'a ExperimentView>,
-        settings: Box<PageSettings>,
+        #[schema(value_type = PageSettings)]
+        settings: &'a PageSettings,
         load: LoadView,
+        /// The latest 200 events of the log, oldest first.
+        #[schema(value_type = Vec<LoggedEvent>)]
+        history: Vec<&'a LoggedEvent>,
         /// Of the program.
         version: &'static str,
         /// The page that this server serves: the program's version, `+`, and a digest of the page. None: it serves none.
@@ -49,6 +54,14 @@ pub enum DashboardMessage<'a> {
         /// Milliseconds since the epoch.
         now: u64,
         load: LoadView,
+        /// Where they have changed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<PageSettings>)]
+        settings: Option<&'a PageSettings>,
+        /// The latest 200 new events of the log, oldest first; left out where there is none.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        #[schema(required = false, value_type = Vec<LoggedEvent>)]
+        history: Vec<&'a LoggedEvent>,
         #[schema(value_type = Vec<Event>)]
         events: Vec<Box<RawValue>>,
     },

@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 
 use crate::experiment::expected::{IdleExpectation, expect_idle};
 use crate::responder::DelaySource;
-use crate::wire::{Delay, Dispatch, Tier, Topology};
+use crate::web::experiments::lock;
+use crate::wire::{Delay, Dispatch, ExperimentView, Tier, Topology};
 
 /// The part that this web instance knows by itself.
 #[derive(Clone, Debug)]
@@ -20,10 +21,12 @@ pub struct OwnSettings {
     pub batch: Duration,
     /// Whether controls need no token.
     pub controls: bool,
+    /// Ended requests that are kept.
+    pub keep_requests: usize,
 }
 
-/// Sent with each snapshot.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+/// Sent with each snapshot, and when it has changed.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PageSettings {
     /// The delay of the responders.
@@ -32,7 +35,12 @@ pub struct PageSettings {
     task: String,
     dispatch: Dispatch,
     controls: bool,
+    /// Why nobody but the experiment that runs may change the deployment, and what to do; none where everybody may.
+    #[schema(required)]
+    locked: Option<String>,
     batch_ms: u64,
+    /// Requests that the server keeps, beside those under way.
+    keep_requests: usize,
     /// None while it is worked out, or where no responder is known.
     #[schema(required)]
     expected: Option<IdleExpectation>,
@@ -64,7 +72,12 @@ pub struct LatencyModel {
 
 impl LatencyModel {
     /// The settings for a deployment in this state; without an expectation while that is worked out.
-    pub fn settings(&self, own: &OwnSettings, topology: &Topology) -> PageSettings {
+    pub fn settings(
+        &self,
+        own: &OwnSettings,
+        topology: &Topology,
+        experiment: Option<&ExperimentView>,
+    ) -> PageSettings {
         let input = input(topology);
         let answer = self.last.filter(|(last, _)| Some(*last) == input);
         PageSettings {
@@ -73,6 +86,8 @@ impl LatencyModel {
             task: own.task.clone(),
             dispatch: dispatch(topology),
             controls: own.controls,
+            locked: experiment.and_then(lock),
+            keep_requests: own.keep_requests,
             batch_ms: own.batch.as_millis() as u64,
             expected: answer.and_then(|(_, answer)| answer),
         }

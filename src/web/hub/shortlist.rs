@@ -42,7 +42,8 @@ impl Shortlist {
     /// Adds a request with bodies of up to so many bytes; false where it does not fit.
     fn add(&mut self, view: &RequestView, body: usize) -> bool {
         let view = json_of(&*Shown::of(view, body));
-        let bytes = view.get().len();
+        // With the comma after it.
+        let bytes = view.get().len() + 1;
         let fits = self.bytes + bytes <= MAX_BYTES;
         if fits {
             self.bytes += bytes;
