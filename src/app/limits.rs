@@ -50,7 +50,7 @@ pub fn raise(settings: &Settings, role: Role, log: &Logger) -> Result<()> {
     Ok(())
 }
 
-/// Descriptors that the process needs, where each host name stands for so many brokers.
+/// File descriptors that the process needs. `brokers`: the number of brokers behind each host name.
 fn needed(settings: &Settings, role: Role, brokers_of_a_name: u64) -> u64 {
     let brokers = |upstream: &Upstream| -> u64 {
         let count = |host: &str| if host.parse::<IpAddr>().is_ok() { 1 } else { brokers_of_a_name };

@@ -121,7 +121,7 @@ impl BrokerConnections {
             BrokerAddress::Tcp(_) if self.monitors => {
                 let status = self.status.clone();
                 let told = move |address, change| match change {
-                    // Whether it is up the socket tells by itself, as those of the other workers do.
+                    // Read from the sockets of all workers instead, by `poll_peer`.
                     ConnectionChange::Up | ConnectionChange::Lost => {}
                     change => status.connection_change(address, change),
                 };

@@ -63,10 +63,10 @@ pub struct ResponderWorker {
     life: Life,
 }
 
-/// The delay before each task has changed: it applies from the next message on.
+/// The delay before each task has changed. It applies from the next message on.
 struct DelayChanged(Delay);
 
-/// The brokers to work for have changed.
+/// The brokers to connect to have changed.
 struct BrokersChanged(Vec<BrokerAddress>);
 
 impl ResponderWorker {

@@ -17,13 +17,13 @@ pub fn status() -> Arc<InstanceStatus> {
     Arc::new(InstanceStatus::new(snapshot("requester-1", Tier::Requester).instance, EventSink::new(0).0, false, false))
 }
 
-/// Starts again at once, and does not give up soon.
+/// Restarts workers after a millisecond, up to 10 times per second.
 pub fn policy() -> RestartPolicy {
     let millisecond = Duration::from_millis(1);
     RestartPolicy { restarts: 10, period: Duration::from_secs(1), backoff_min: millisecond, backoff_max: millisecond }
 }
 
-/// A pool of so many workers, on an arbiter of its own. Nobody is told when it gives up.
+/// A pool of `size` workers on its own arbiter, whose end by too many deaths is not reported.
 pub fn pool(spawn: Spawn, size: usize) -> PoolSpec {
     PoolSpec {
         name: "test",

@@ -175,7 +175,7 @@ impl WebTier {
         // The server waits for its connections within its own, short deadline.
         let _ = timeout(Duration::from_secs(2), self.server.send(Drain)).await;
         for component in &self.components {
-            // An error means that the supervisor is gone, and all it kept.
+            // An error means that the supervisor has ended, and the workers with it.
             let _ = component.send(Drain).await;
         }
     }

@@ -8,8 +8,8 @@ use swarmq::experiment::statistics::{Estimate, Floor, LoadPoint, Metric, Ratio, 
 
 use crate::{at_most, plan_of};
 
-/// Two runs of a plan: the spread that the seeds of both have in common, that of single trials, that between runs, in
-/// logarithms; and the true ratio.
+/// Simulated runs of a plan. The spreads are standard deviations of logarithms: by the seeds, which the runs share; of single
+/// trials; between runs. `times`: the true ratio of the second run to the first.
 #[derive(Clone, Copy)]
 struct Runs {
     by_seed: f64,
@@ -63,14 +63,14 @@ const COMPARISONS: u32 = 1_000;
 const NO_DIFFERENCE: Runs = Runs { by_seed: 0.15, own: 0.03, between: 0.0, times: 1.0 };
 
 #[test]
-fn pairs_find_what_the_chance_of_seeds_hides() {
+fn pairs_find_a_difference_that_the_spread_by_seeds_hides() {
     let faster = Runs { times: 1.1, ..NO_DIFFERENCE };
     let (paired, unpaired) = (called_clear(faster, 6, 1, true, 0), called_clear(faster, 6, 1, false, 0));
     assert!(paired > 0.9 && unpaired < 0.25, "{paired} and {unpaired}");
 }
 
 #[test]
-fn runs_that_do_not_differ_are_called_different_as_often_as_is_told() {
+fn runs_that_do_not_differ_are_called_different_at_most_as_often_as_stated() {
     for (repetitions, metrics) in [(3, 1), (6, 5), (4, 20)] {
         for is_paired in [true, false] {
             let share = called_clear(NO_DIFFERENCE, repetitions, metrics, is_paired, 0);
@@ -83,7 +83,7 @@ fn runs_that_do_not_differ_are_called_different_as_often_as_is_told() {
 }
 
 #[test]
-fn the_floor_holds_where_runs_differ_by_more_than_their_trials() {
+fn the_floor_limits_false_positives_if_runs_differ_by_more_than_their_trials() {
     let drifting = Runs { between: 0.05, ..NO_DIFFERENCE };
     let (without, with) = (called_clear(drifting, 6, 1, true, 0), called_clear(drifting, 6, 1, true, 5));
     assert!(without > 0.4 && with <= at_most(0.05, COMPARISONS), "{without} and {with}");
@@ -91,7 +91,8 @@ fn the_floor_holds_where_runs_differ_by_more_than_their_trials() {
     assert!(called_clear(Runs { times: 2.0, ..drifting }, 6, 1, true, 5) > 0.95);
 }
 
-/// Of a trial with 30 requests, one more is 3 %: trials that all count alike do not vary, and one request is no difference.
+/// In a trial with 30 requests, one more is 3 %. If all trials have the same count, they have no variance, and yet one request
+/// more is no difference.
 #[test]
 fn a_step_of_counting_is_no_difference() {
     let mut random = ChaCha8Rng::seed_from_u64(1);
@@ -108,7 +109,7 @@ fn a_step_of_counting_is_no_difference() {
         }
         let [rounded, exact] = [rounded, exact].map(|clear| f64::from(clear) / f64::from(COMPARISONS));
         assert!(rounded <= at_most(0.05, COMPARISONS), "{repetitions} repetitions, {spread}: {rounded}");
-        // What would be told otherwise, where two trials often count alike.
+        // Without the resolution there are too many false positives if two trials often have the same count.
         assert!((repetitions, spread) != (2, 0.01) || exact > 0.08, "{exact}");
     }
     let mut twice = [Ratio::paired(&[30.0; 3], &[60.0; 3], 1.0 / 30.0).unwrap()];
@@ -117,7 +118,7 @@ fn a_step_of_counting_is_no_difference() {
 }
 
 #[test]
-fn the_interval_holds_the_true_ratio_at_least_as_often_as_it_says_for_skewed_figures_too() {
+fn the_interval_of_skewed_figures_too_contains_the_true_ratio_as_often_as_stated() {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     for is_paired in [true, false] {
         let mut held = 0_u32;

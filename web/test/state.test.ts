@@ -26,6 +26,7 @@ const snapshot = (part: object = {}) => ({
   settings,
   experiment: null,
   load,
+  history: [],
   version: '1',
   page: null,
   figures,

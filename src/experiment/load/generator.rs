@@ -41,7 +41,7 @@ const MAX_RESPONSE: usize = 64 << 20;
 /// Time that a request may take beyond its messages' timeout.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Probes of a closed loop's generator each second.
+/// Probes per second in a closed loop.
 const PROBES_PER_S: f64 = 100.0;
 
 /// A load and its target.
@@ -204,7 +204,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Waits for an exponentially distributed time, but not beyond the load's end.
+    /// Waits for a think time, exponentially distributed, at most until the load's end.
     async fn think(&self, mean: Duration, length: Duration) {
         let drawn = mean.mul_f64(self.thoughts.borrow_mut().sample(Exp1));
         let left = length.saturating_sub(self.begun.elapsed());
@@ -214,7 +214,7 @@ impl Shared {
         }
     }
 
-    /// Starts a thread that tells each due time when it has come.
+    /// Starts the pacing thread. It sends each due time when that time has come.
     fn pace(&self, arrivals: Arrivals) -> Result<mpsc::UnboundedReceiver<Duration>> {
         let (sender, due) = mpsc::unbounded_channel();
         let (begun, stop) = (self.begun, self.stop.clone());

@@ -16,7 +16,7 @@ const MAX_ERRORS: usize = 20;
 /// Lag up to which the generator does not count as behind, whatever the latencies.
 const NEGLIGIBLE_LAG: Duration = Duration::from_millis(1);
 
-/// Share of the latency that may be the generator's lag, in the middle and at the 99th percentile.
+/// Maximum lag of the generator, as a share of the latency, at the median and at the 99th percentile.
 const TOLERABLE_LAG: f64 = 0.1;
 
 /// The end of a request, as its client sees it.

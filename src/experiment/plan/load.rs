@@ -1,4 +1,4 @@
-//! The load of a trial, in words: `closed 8`, `closed 8 think 100ms`, `constant 50/s`, `poisson 50/s`, `ramp 10/s 200/s`.
+//! The load of a trial, as text: `closed 8`, `closed 8 think 100ms`, `constant 50/s`, `poisson 50/s`, `ramp 10/s 200/s`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,24 +8,24 @@ use serde::{Deserialize, Serialize};
 
 use super::span;
 
-/// Clients that a closed loop may have.
+/// Maximum clients of a closed loop.
 const MAX_CLIENTS: u32 = 10_000;
 
-/// Requests a second that an open loop may send.
+/// Maximum requests per second of an open loop.
 const MAX_PER_S: f64 = 100_000.0;
 
 /// When requests are sent. The text that [`fmt::Display`] writes is what [`FromStr`] reads.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Load {
-    /// So many clients, each of which sends its next request when the last one has ended and it has thought: an exponentially
-    /// distributed time with this mean, which may be zero.
+    /// Each client sends its next request when its last one has ended and its think time has passed: an exponentially distributed
+    /// time with this mean, which may be zero.
     Closed { clients: u32, think: Duration },
     /// Requests at even intervals, whether earlier ones have ended or not.
     Constant { per_s: f64 },
     /// Requests at random intervals, exponentially distributed: a Poisson process.
     Poisson { per_s: f64 },
-    /// Even intervals that change steadily from one rate to another, from the beginning to the end of the trial.
+    /// Requests at a rate that changes linearly from the first to the second during the trial.
     Ramp { from_per_s: f64, to_per_s: f64 },
 }
 
@@ -35,7 +35,7 @@ impl Load {
         !matches!(self, Self::Closed { .. })
     }
 
-    /// Requests a second that an open loop means to send, on average over a trial; none for a closed one.
+    /// Offered requests per second of an open loop, the mean over a trial; `None` for a closed loop.
     pub fn offered_per_s(&self) -> Option<f64> {
         match *self {
             Self::Closed { .. } => None,
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn the_text_of_a_load_is_parsed_to_the_same_load() {
         for text in ["closed 8", "closed 8 think 1s500ms", "constant 0.5/s", "poisson 50/s", "ramp 10/s 200.5/s"] {
             assert_eq!(text.parse::<Load>().unwrap().to_string(), text);
         }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_load_is_told_what_would_be_one() {
+    fn errors_say_which_loads_are_valid() {
         for (text, hint) in [
             ("closed", "closed CLIENTS"),
             ("closed 0", "1 to 10000"),

@@ -74,7 +74,7 @@ pub struct Environment {
     /// What sets the processor's frequency; empty where the kernel does not tell it.
     #[serde(default)]
     pub governor: String,
-    /// Whether the processor may exceed its nominal frequency for a while. None where the kernel does not tell it.
+    /// True if the processor may exceed its nominal frequency (turbo). None if the kernel does not report it.
     #[serde(default)]
     #[schema(required)]
     pub turbo: Option<bool>,
@@ -106,7 +106,7 @@ pub struct TrialResult {
     pub repetition: u32,
     /// Milliseconds since the epoch.
     pub started_at: u64,
-    /// Why there are no figures, or why they can't be trusted.
+    /// Why the trial failed or is not valid.
     pub problem: Option<String>,
     /// Milliseconds of load that counted.
     pub measured_ms: f64,

@@ -235,7 +235,7 @@ impl<'a, D: FnMut() -> f64> Simulation<'a, D> {
         }
     }
 
-    /// A worker takes its next message, if it has none in hand.
+    /// A worker takes its next message, if it is idle.
     fn begin_service(&mut self, worker: usize) {
         if self.workers[worker].in_hand.is_some() {
             return;

@@ -38,7 +38,7 @@ fn a_request_for_one_goes_to_the_least_loaded() {
 }
 
 #[test]
-fn every_queue_begins_with_another_broker() {
+fn every_queue_begins_with_a_different_broker() {
     let fan_out = Scenario { fan_out: FanOut::All, requester_workers: 1, responder_workers: 1, ..scenario() };
     assert_eq!(latencies(&fan_out), [100.0; 8]);
     let workers = Scenario { requester_instances: 1, requester_workers: 2, ..fan_out };
@@ -46,7 +46,7 @@ fn every_queue_begins_with_another_broker() {
 }
 
 #[test]
-fn a_worker_in_turn_gets_its_message_although_another_is_free() {
+fn round_robin_sends_to_the_next_worker_even_if_another_is_free() {
     let burst = |shared_queue| Scenario {
         requester_instances: 1,
         requester_workers: 3,
@@ -64,7 +64,7 @@ fn a_worker_in_turn_gets_its_message_although_another_is_free() {
 }
 
 #[test]
-fn a_window_bounds_what_is_in_flight() {
+fn a_window_bounds_the_messages_in_flight() {
     let of = |window| {
         let queue =
             Scenario { requester_instances: 1, requester_workers: 1, window, responder_workers: 1, ..scenario() };

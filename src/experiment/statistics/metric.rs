@@ -201,7 +201,7 @@ pub fn percent(share: f64) -> String {
     format!("{} %", short(share * 100.0))
 }
 
-/// A ratio with two digits, or three where it is near 1: 0.64, 1.004, 12.3.
+/// A ratio with three decimals if it is within 5 % of 1, else as [`short`]: 0.64, 1.004, 12.3.
 pub fn ratio_text(ratio: f64) -> String {
     if (0.95..=1.05).contains(&ratio) { format!("{ratio:.3}") } else { short(ratio) }
 }

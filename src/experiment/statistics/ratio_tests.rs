@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_textbook_case_has_its_figures() {
+fn an_example_has_the_figures_of_a_textbook() {
     // Logarithms 0.1, 0.2, 0.3: mean 0.2, deviation 0.1, t(2) at 97.5 % is 4.3027.
     let after: Vec<f64> = [0.1, 0.2, 0.3].map(f64::exp).to_vec();
     let ratio = Ratio::paired(&[1.0; 3], &after, 0.0).unwrap();
@@ -16,7 +16,7 @@ fn a_textbook_case_has_its_figures() {
 }
 
 #[test]
-fn what_cannot_be_told_is_not() {
+fn a_ratio_without_enough_values_is_none_or_has_no_interval() {
     for (before, after) in [(&[][..], &[][..]), (&[0.0], &[1.0]), (&[1.0], &[f64::NAN]), (&[1.0, 2.0], &[1.0])] {
         assert_eq!(Ratio::paired(before, after, 0.0), None);
     }
@@ -31,7 +31,7 @@ fn what_cannot_be_told_is_not() {
 }
 
 #[test]
-fn holm_corrects_each_by_how_many_are_left() {
+fn holm_corrects_each_ratio_by_the_number_of_those_left() {
     let ratio = |p: f64| Ratio { p, ..Ratio::paired(&[1.0, 1.0], &[2.0, 2.1], 0.0).unwrap() };
     let mut ratios = [0.04, 0.01, 0.03].map(ratio);
     judge(&mut ratios);
@@ -41,7 +41,7 @@ fn holm_corrects_each_by_how_many_are_left() {
 }
 
 #[test]
-fn a_single_repetition_beside_runs_is_judged_by_these() {
+fn a_single_repetition_is_judged_by_the_variation_between_runs() {
     let floor = Floor::of(&[vec![100.0], vec![100.5], vec![99.5], vec![100.2]]).unwrap();
     let mut ratios = [Ratio::independent(&[100.0], &[200.0], 0.0).unwrap().beside(&floor)];
     judge(&mut ratios);
@@ -49,7 +49,7 @@ fn a_single_repetition_beside_runs_is_judged_by_these() {
 }
 
 #[test]
-fn no_number_of_repetitions_finds_what_a_step_of_counting_hides() {
+fn no_number_of_repetitions_finds_a_difference_smaller_than_a_step_of_counting() {
     let (before, after) = ([100.0, 101.0, 99.0], [100.0, 99.0, 101.0]);
     assert!(Ratio::paired(&before, &after, 0.0).unwrap().needed.is_some());
     assert_eq!(Ratio::paired(&before, &after, ALIKE.ln()).unwrap().needed, None);

@@ -71,13 +71,13 @@ impl StartTemporary {
         Self(Box::new(|life, arbiter| WorkerHandle::start(arbiter, || new(life))))
     }
 
-    /// A job: an async function that is called once, and dropped when the pool drains. What waits for its end needs a value that
-    /// says so when it is dropped, since that happens after a panic too.
+    /// A job: an async function that is called once, and dropped when the pool drains. To wait for its end, give it a value that
+    /// notifies on drop, which also happens after a panic.
     pub fn job<F: Future<Output = ()> + 'static>(job: impl FnOnce() -> F + Send + 'static) -> Self {
         Self::new(|life| {
             Component::new(life, |slot| {
                 Box::pin(async move {
-                    // None: it was dropped in the middle.
+                    // `None`: it was dropped before its end.
                     let _ = slot.drain.run_until_cancelled(job()).await;
                     Ok(())
                 })
@@ -190,7 +190,7 @@ mod tests {
     use crate::runtime::testing::{no_workers, policy};
 
     #[actix_rt::test]
-    async fn whoever_waits_for_a_job_is_told_of_its_panic_and_the_supervisor_goes_on() {
+    async fn a_job_that_panics_drops_its_values_and_the_supervisor_continues() {
         let supervisor = Supervisor::launch(no_workers());
         let (told, waiting) = oneshot::channel::<()>();
         supervisor.do_send(StartTemporary::job(move || async move {
@@ -201,12 +201,12 @@ mod tests {
         let (told, waiting) = oneshot::channel();
         supervisor.do_send(StartTemporary::job(move || async move { told.send(1).unwrap() }));
         assert_eq!(waiting.await, Ok(1));
-        // It waits for none that has ended.
+        // No child is left.
         supervisor.send(Drain).await.unwrap();
     }
 
     #[actix_rt::test]
-    async fn a_job_without_an_end_does_not_hold_a_drain_up() {
+    async fn an_endless_job_does_not_delay_a_drain() {
         let supervisor = Supervisor::launch(no_workers());
         let (dropped, waiting) = oneshot::channel::<()>();
         supervisor.do_send(StartTemporary::job(move || async move {
@@ -246,7 +246,7 @@ mod tests {
         while first_lives.load(Ordering::Relaxed) < 3 {
             tokio::task::yield_now().await;
         }
-        // The second dies while the pool drains: its successor ends its work.
+        // The second dies while the pool drains: the next worker completes its messages.
         supervisor.send(Drain).await.unwrap();
         assert_eq!((first_lives.load(Ordering::Relaxed), second_lives.load(Ordering::Relaxed)), (3, 2));
         assert_eq!(status.snapshot().restarts, 3);

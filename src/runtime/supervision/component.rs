@@ -76,7 +76,7 @@ pub struct Exited {
     pub exit: Exit,
 }
 
-/// The actor of work that is an async function: its lifecycle. The actor of one slot, for one life.
+/// Runs an async function as an actor. A restart starts another one.
 pub struct Component {
     /// `None` after the start.
     start: Option<Box<dyn FnOnce(Slot) -> Work>>,
@@ -149,7 +149,8 @@ impl Handler<Drain> for Component {
     }
 }
 
-/// Calls what must go on: a panic in it, a fault of this program, is in the log, and the answer is `None`.
+/// Calls a function in a loop that must continue after a panic. A panic, which is a fault in the program, is logged, and the result
+/// is `None`.
 pub fn guarded<T>(what: &'static str, log: &Logger, call: impl FnOnce() -> T) -> Option<T> {
     let result = std::panic::catch_unwind(AssertUnwindSafe(call));
     result.map_err(|panic| error!(log, "panicked, continuing"; "in" => what, "reason" => panic_message(&*panic))).ok()

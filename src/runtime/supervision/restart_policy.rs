@@ -1,4 +1,4 @@
-//! How often workers are started again, after which waits, and when the process gives up.
+//! How fast workers are restarted, and when the process ends instead.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

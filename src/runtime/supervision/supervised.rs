@@ -39,7 +39,7 @@ impl Life {
     }
 }
 
-/// What a supervisor has of a worker, whatever kind of actor it is.
+/// What a supervisor needs of a worker, whatever its actor type.
 pub struct WorkerHandle {
     pub drain: Recipient<Drain>,
     /// `None` once it was used.
@@ -69,7 +69,7 @@ impl WorkerHandle {
     }
 }
 
-/// An actor that a supervisor keeps, with messages of its own beside this one.
+/// An actor under a supervisor. It can handle further messages.
 pub trait Supervised: Actor<Context = Context<Self>> + Handler<Drain> + Unpin {
     fn life(&mut self) -> &mut Life;
 

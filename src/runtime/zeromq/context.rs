@@ -103,7 +103,7 @@ impl Contexts {
     /// Calls `make` with a context that has room, other than the first one.
     fn with_room<T>(&self, make: impl Fn(&zmq::Context) -> zmq::Result<T>) -> io::Result<T> {
         let mut all = self.all.lock();
-        // Each of them: sockets that were closed leave room behind.
+        // Not only the last one: closed sockets leave room in earlier ones.
         for context in all.iter().skip(1) {
             match make(context) {
                 Err(zmq::Error::EMFILE) => {}

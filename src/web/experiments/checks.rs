@@ -23,10 +23,10 @@ pub struct SubmittedPlan {
     pub target: Target,
 }
 
-/// Why a plan can't be carried out.
+/// Why a plan is invalid.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PlanProblem {
-    /// Of the plan's text, from 1; none where it is not one line's.
+    /// Line of the plan's text, from 1; none if the error has no single line.
     #[schema(required)]
     pub line: Option<usize>,
     pub message: String,
@@ -88,7 +88,7 @@ impl Experiments {
         self.off_thread(move || submitted.read(&url)).await
     }
 
-    /// Two runs side by side.
+    /// Compares two runs.
     ///
     /// # Errors
     /// `NotFound` for a run that is not there, `Unprocessable` for results that can't be compared.

@@ -48,7 +48,7 @@ impl Experiments {
         }
     }
 
-    /// The experiment that runs, or ran last.
+    /// The experiment that is running, or ran last.
     pub fn view(&self) -> Option<ExperimentView> {
         self.running.lock().view.clone()
     }

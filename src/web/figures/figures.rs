@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{Rates, Totals, capacity, usage_by_node};
 use crate::wire::{Event, Figures, InstanceState, NodeFigures, Tier, TierFigures, Topology};
 
-/// What the figures are made of, and those that the dashboards have.
+/// The data from which the figures are computed, and the figures last sent to dashboards.
 #[derive(Debug)]
 pub struct FiguresLog {
     /// Milliseconds since the epoch.
@@ -87,7 +87,7 @@ impl FiguresLog {
     }
 }
 
-/// To two decimals, so that nothing counts as changed that nobody sees.
+/// Rounded to two decimals, so that changes that the page does not show are not sent.
 fn rounded(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }

@@ -7,7 +7,7 @@ use crate::wire::{Snapshot, Tier, Topology, Usage};
 /// A shorter time between two snapshots gives no rate: they are published at changes too.
 const SHORTEST_MS: u64 = 100;
 
-/// Rates are of so long a time, or of that between two snapshots where this is longer.
+/// Time over which rates are computed; the time between two snapshots if that is longer.
 const WINDOW_MS: u64 = 2_000;
 
 /// What an instance had counted at one moment.

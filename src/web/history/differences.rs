@@ -1,4 +1,4 @@
-//! What the events of telemetry change of what was known, in the words of the log.
+//! Makes events of the log from telemetry events that change the known state.
 
 use std::time::Duration;
 

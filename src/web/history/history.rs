@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::{By, EventKind, EventLog, LoggedEvent, Pending};
 use crate::web::Feed;
 
-/// The log, and what is on its way there.
+/// The log, and the events that will be added to it.
 pub struct History {
     state: Mutex<State>,
     /// Told of news for dashboards.

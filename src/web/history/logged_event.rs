@@ -82,7 +82,7 @@ pub struct LoggedEvent {
     /// Of the instances that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<Tier>,
-    /// The instance that it is about; none where there are several.
+    /// The instance concerned; none if there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,7 +91,7 @@ pub struct LoggedEvent {
     pub service: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<String>,
-    /// The worker that it is about, by its index; none where there are several.
+    /// Index of the worker concerned; none if there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<usize>,
     /// What else it is about: a link's address, an experiment's run.
@@ -105,7 +105,7 @@ pub struct LoggedEvent {
     pub after: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// None: by itself, or not known here.
+    /// None: without a caller, or not known to this web tier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<By>,
 }

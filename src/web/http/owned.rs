@@ -35,7 +35,7 @@ pub async fn owned(
     Ok(next.call(call).await?.map_into_boxed_body())
 }
 
-/// Who makes a call: the experiment that runs, or whoever is at an address.
+/// The caller: the running experiment, or the client at an address.
 pub fn caller(call: &HttpRequest) -> By {
     if let Some((view, true)) = experiment(call)
         && view.is_running()

@@ -32,7 +32,7 @@ pub enum DashboardMessage<'a> {
         #[schema(value_type = Vec<Sample>)]
         samples: &'a VecDeque<Sample>,
         figures: Box<Figures>,
-        /// The one that this web tier runs, or ran last.
+        /// The experiment that this web tier runs, or ran last.
         #[schema(required, value_type = Option<ExperimentView>)]
         experiment: Option<&'a ExperimentView>,
         #[schema(value_type = PageSettings)]

@@ -39,9 +39,9 @@ pub struct PageSettings {
     #[schema(required)]
     locked: Option<String>,
     batch_ms: u64,
-    /// Requests that the server keeps, beside those under way.
+    /// Maximum ended requests that the server keeps.
     keep_requests: usize,
-    /// None while it is worked out, or where no responder is known.
+    /// None while it is computed, or if no responder is known.
     #[schema(required)]
     expected: Option<IdleExpectation>,
 }

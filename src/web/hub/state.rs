@@ -61,7 +61,7 @@ impl State {
         }
     }
 
-    /// Takes in what an event tells of an instance. False where there is no room for it.
+    /// Applies an event to its instance. False if there is no memory for it.
     pub fn take(&mut self, event: &Event) -> bool {
         let now = Instant::now();
         let taken = self.known.apply(event, now);

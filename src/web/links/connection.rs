@@ -183,7 +183,7 @@ fn frame(next: Option<Result<bytes::Bytes, StreamError>>) -> Result<Frame, Strin
             Frame::parse(&object).map_err(|error| format!("the requester sent an object that is not a frame: {error}"))
         }
         Some(Err(StreamError::NotAnObject(byte))) => {
-            Err(format!("what listens there is no requester: it sent {byte:?} where a JSON object begins"))
+            Err(format!("the program at that address is not a requester: it sent {byte:?} where a JSON object begins"))
         }
         Some(Err(StreamError::TooLarge(bytes))) => Err(format!(
             "the requester sent a frame larger than {bytes} bytes (8 times requester.max_message_bytes, at least 8 MiB)"

@@ -37,7 +37,7 @@ type Opened = Result<(Connection, Option<Frame>), NotOpen>;
 pub enum Phase {
     Connecting(LocalBoxFuture<'static, Opened>),
     Open(Box<Connection>),
-    /// Until the next try.
+    /// Waits before it connects again.
     Waiting(Pin<Box<Sleep>>),
 }
 
@@ -48,7 +48,7 @@ pub struct Link {
     pub(super) queue: Arc<LinkQueue>,
     /// Nobody else uses it while the link lives.
     pub(super) pending: Arc<Mutex<Pending>>,
-    /// None when it has started.
+    /// `None` after the start.
     goals: Option<watch::Receiver<LinkGoal>>,
     goal: LinkGoal,
     pub(super) phase: Phase,
@@ -91,7 +91,7 @@ impl Actor for Link {
 impl Handler<Requested> for Link {
     type Result = ();
 
-    /// `advance` comes after each message, and takes them.
+    /// `advance` is called after each message, and takes the requests.
     fn handle(&mut self, _: Requested, _: &mut Self::Context) {}
 }
 
@@ -147,7 +147,7 @@ impl Supervised for Link {
             }
         }
         if self.poll_give_up(cx).is_ready() || !is_pending {
-            // Others on the arbiter get their turn.
+            // Let other tasks of the arbiter run.
             cx.waker().wake_by_ref();
         }
         Poll::Pending
@@ -214,8 +214,8 @@ impl Link {
         self.send_again();
     }
 
-    /// Gives what was under way to other requesters, where there are some that have no part of it: this one may be gone
-    /// for good. The rest waits for the next connection.
+    /// Moves pending requests to other requesters that have had no part of them, because this one may not return. The others wait
+    /// for the next connection.
     fn lost(&mut self, why: String, was_of_use: bool) {
         let failure = ConnectFailure::of(self.address, Errno::ECONNRESET, Some(why.clone()));
         self.wait(why.clone(), failure);
@@ -234,14 +234,14 @@ impl Link {
         self.phase = Phase::Waiting(Box::pin(sleep(wait)));
     }
 
-    /// Tells whether the link takes requests, now that its address has left the name, or is back.
+    /// Updates the table after the goal has changed: the name does not resolve to the address any more, or does again.
     fn tell(&self) {
         let Phase::Open(connection) = &self.phase else { return };
         let (state, reason) = match self.goal {
             LinkGoal::Close => return,
-            LinkGoal::Drain => (LinkState::Draining, "its address is not behind the name any more"),
+            LinkGoal::Drain => (LinkState::Draining, "the name does not resolve to its address any more"),
             LinkGoal::Keep if connection.draining => (LinkState::Draining, "the requester is shutting down"),
-            LinkGoal::Keep => (LinkState::Connected, "its address is behind the name again"),
+            LinkGoal::Keep => (LinkState::Connected, "the name resolves to its address again"),
         };
         info!(self.log, "{}", reason; "pending" => self.pending().len());
         self.context.table.set(self.address, state, Some(reason.to_owned()), None);

@@ -1,4 +1,4 @@
-//! What a link does with its requests: sends them, takes in what comes back, and ends them.
+//! The requests of a link: sending them, handling frames, ending them.
 
 use parking_lot::MutexGuard;
 use slog::{debug, info, warn};

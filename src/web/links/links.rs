@@ -1,4 +1,4 @@
-//! The keeper of the links: has one to every address of the requester tier while links are wanted.
+//! The actor `Links`: keeps a link to every address of the requester tier while connections are wanted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use crate::runtime::supervision::{Drain, Life, RestartPolicy, StartTransient, Su
 use crate::web::requests::Requests;
 use crate::wire::WorkerState;
 
-/// What the keeper and its links work with; it outlives them.
+/// What `Links` and the links work with. Outlives them.
 pub struct LinksContext {
     pub table: Arc<LinkTable>,
     pub requests: Arc<Requests>,
@@ -28,14 +28,14 @@ pub struct LinksContext {
     pub kept: KeptLinks,
 }
 
-/// The links that have not ended; they outlive the keeper.
+/// The links that have not ended. They outlive the actor `Links`.
 #[derive(Default)]
 pub struct KeptLinks(Mutex<BTreeMap<SocketAddr, KeptLink>>);
 
 /// The desired state of a link. The receivers are the link's and its supervisor's: without one, the link has ended.
 type KeptLink = Arc<watch::Sender<LinkGoal>>;
 
-/// The keeper of the links.
+/// The actor that starts the links and sets their goals.
 pub struct Links {
     context: Arc<LinksContext>,
     known: BTreeSet<SocketAddr>,
@@ -104,7 +104,7 @@ impl Actor for Links {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let context = self.context.clone();
-        // Those of a keeper that died.
+        // The links that were started before this actor was restarted.
         context.kept.0.lock().iter().for_each(|(address, link)| self.watch(*address, link.clone(), ctx));
         ctx.add_stream(WatchStream::new(context.addresses.clone()).map(AddressesChanged));
         ctx.add_stream(WatchStream::new(context.table.wanted()).map(Wanted));
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn a_link_that_dies_is_made_anew_and_its_requests_go_on() {
+    async fn a_link_that_dies_is_restarted_and_its_requests_continue() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let web = Web::start(listener.local_addr().unwrap());
         let mut peer = accept(&listener).await;
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn links_outlive_their_keeper_and_the_next_one_keeps_them() {
+    async fn links_outlive_the_actor_that_keeps_them_and_its_restart_knows_them() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let web = Web::start(listener.local_addr().unwrap());
         let mut peer = accept(&listener).await;
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(request(&mut peer).await["requestId"], id);
         peer.write_all(json!({ &id: [] }).to_string().as_bytes()).await.unwrap();
         web.assert_complete(&id).await;
-        // Whoever disconnects ends what is under way.
+        // A disconnection ends active requests.
         let id = web.submit().await;
         web.context.table.disconnect();
         let ended = timeout(Duration::from_secs(30), web.context.requests.wait(&id)).await.unwrap().unwrap();

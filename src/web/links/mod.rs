@@ -1,4 +1,4 @@
-//! Links: a TCP connection to each requester instance. Begin with `links.rs`, the actor that keeps them, and `link.rs`.
+//! Links: a TCP connection to each requester instance. Begin with `links.rs`, the actor that starts them, and `link.rs`.
 
 mod connection;
 mod link;

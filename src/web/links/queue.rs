@@ -1,4 +1,4 @@
-//! The requests of one link. They outlive it: a link that dies leaves them to its successor.
+//! The requests of one link. They outlive it: if it dies, the next link continues with them.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use super::Requested;
 use crate::runtime::Room;
 use crate::wire::Request;
 
-/// How long after a request's deadline its requester may still complete it.
+/// Time after a request's deadline in which its requester may still complete it.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// A request to be sent by a link.
@@ -23,17 +23,17 @@ pub struct QueuedRequest {
     pub request: Request,
     /// When its messages time out at the requester.
     pub deadline: Instant,
-    /// The memory it takes.
+    /// Its reserved memory.
     pub _room: Arc<Room>,
 }
 
 impl QueuedRequest {
-    /// When it is given up.
+    /// When the link ends it, if its requester has not.
     pub fn give_up_at(&self) -> Instant {
         self.deadline + GRACE
     }
 
-    /// The request as a line of JSON, with the time it has left. A request in the article's format says nothing of it.
+    /// The request as a line of JSON, with the time left until its deadline. The article's format has no field for that time.
     pub fn line(&mut self) -> String {
         if self.request.is_extended() {
             let left = self.deadline.saturating_duration_since(Instant::now());
@@ -44,7 +44,7 @@ impl QueuedRequest {
     }
 }
 
-/// Where requests are left for a link, `web.max_in_flight` at most. Not its mailbox: what waits there would be lost with it.
+/// The queue of requests for a link, at most `web.max_in_flight`. Unlike the link's mailbox, it outlives the link.
 pub struct LinkQueue {
     pub address: SocketAddr,
     waiting: Mutex<Waiting>,
@@ -64,7 +64,7 @@ impl LinkQueue {
         Self { address, waiting: Mutex::default(), pending: AtomicUsize::new(0) }
     }
 
-    /// Leaves a request. False when the link has ended.
+    /// Appends a request. False if the link has ended.
     pub fn push(&self, request: QueuedRequest) -> bool {
         let mut waiting = self.waiting.lock();
         if waiting.closed {
@@ -77,7 +77,7 @@ impl LinkQueue {
         true
     }
 
-    /// Tells this link of requests from now on.
+    /// Notifies this link of requests from now on.
     pub fn attach(&self, link: Recipient<Requested>) {
         self.waiting.lock().link = Some(link);
     }
@@ -86,7 +86,7 @@ impl LinkQueue {
         self.waiting.lock().requests.pop_front()
     }
 
-    /// Takes no more; what waited.
+    /// Closes the queue. Returns the waiting requests.
     pub fn close(&self) -> VecDeque<QueuedRequest> {
         let mut waiting = self.waiting.lock();
         waiting.closed = true;
@@ -97,7 +97,7 @@ impl LinkQueue {
         self.waiting.lock().requests.is_empty()
     }
 
-    /// Requests that wait here or were sent, and have not ended.
+    /// Requests that wait in the queue, and those that the link has taken and that have not ended.
     pub fn count(&self) -> usize {
         self.waiting.lock().requests.len() + self.pending.load(Ordering::Relaxed)
     }
@@ -132,7 +132,7 @@ impl Pending {
         self.by_id.is_empty()
     }
 
-    /// When the next request is to be given up.
+    /// When the next request has to be ended without its requester.
     pub fn next_give_up(&self) -> Option<Instant> {
         self.by_id.values().map(QueuedRequest::give_up_at).min()
     }
@@ -143,13 +143,13 @@ impl Pending {
         expired.map(|(id, _)| id.clone()).collect()
     }
 
-    /// Takes out the requests that go another way.
+    /// Removes the requests for which `goes` is true: another link sends them.
     pub fn give_away(&mut self, mut goes: impl FnMut(&str) -> bool) {
         self.by_id.retain(|id, _| !goes(id));
         self.count();
     }
 
-    /// What is to be sent by a new connection: each request, with the number of the attempt.
+    /// The requests to be sent on a new connection, each with the number of its attempt.
     pub fn send_again(&mut self) -> impl Iterator<Item = (u32, &mut QueuedRequest)> {
         self.by_id.values_mut().map(|request| {
             let attempt = request.request.attempt.unwrap_or(1) + 1;
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn a_link_gets_one_notification_until_it_has_taken_the_requests_and_so_does_its_successor() {
+    async fn a_link_gets_one_notification_until_it_has_taken_the_requests_and_so_does_the_next_link() {
         let (queue, told) = (queue(), Arc::<AtomicUsize>::default());
         assert!(queue.push(request("a", 1)), "before there is a link");
         for before in [0, 1] {
@@ -209,7 +209,7 @@ mod tests {
             queue.attach(link.clone().recipient());
             while queue.pop().is_some() {}
             (0..3).for_each(|_| assert!(queue.push(request("b", 1))));
-            // Comes after what it was told.
+            // Handled after the notifications.
             link.send(Requested).await.unwrap();
             assert_eq!(told.load(Ordering::Relaxed), (before + 1) * 2);
         }
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_pending_is_given_up_a_second_after_its_deadline_and_not_before() {
+    async fn a_pending_request_expires_a_second_after_its_deadline_and_not_before() {
         let queue = queue();
         let mut pending = Pending::new(queue.clone());
         pending.hold(request("a", 500));

@@ -1,4 +1,4 @@
-//! The links as the rest of the web tier sees them: one TCP connection to each requester instance.
+//! The states of the links, for the rest of the web tier, and the choice of links for a request.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use super::LinkQueue;
 use crate::runtime::{InstanceStatus, TieBreaker};
 use crate::wire::{FanOut, LinkState, LinkView};
 
-/// Why no connection could be made, in the words Node.js has for it: the article's page shows them.
+/// Why a connection could not be made, in the format of Node.js's error, which the article's page shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ConnectFailure {
     pub errno: i32,
@@ -24,7 +24,7 @@ pub struct ConnectFailure {
     pub syscall: &'static str,
     pub address: String,
     pub port: u16,
-    /// More than Node.js has a word for, such as what the requester said before it closed the connection.
+    /// A reason without a code in Node.js, such as the one that the requester gave before it closed the connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
@@ -49,10 +49,10 @@ pub const LINK_ENDED: &str = "it was disconnected, or its address left the name"
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkGoal {
     Keep,
-    /// Its address is not behind the name any more. A swarm takes a task out of its DNS before it tells it to stop: what
-    /// was sent to it may well be answered, but nothing more is sent.
+    /// The name does not resolve to its address any more. Sends no more requests, and waits for the replies to earlier ones: a swarm
+    /// removes a task from its DNS before it stops it.
     Drain,
-    /// At once, whatever is under way. It is not taken back.
+    /// Closes the connection at once, and ends the requests. Final.
     Close,
 }
 
@@ -60,7 +60,7 @@ pub enum LinkGoal {
 struct Record {
     queue: Arc<LinkQueue>,
     state: LinkState,
-    /// Why it is in this state, if that was told.
+    /// Why it is in this state, if known.
     reason: Option<String>,
     failure: Option<ConnectFailure>,
 }
@@ -80,7 +80,7 @@ pub struct LinkTable {
 }
 
 impl LinkTable {
-    /// No links yet; `wanted`: connect at start.
+    /// A table without links. `wanted`: connect at the start.
     pub fn new(wanted: bool, status: Arc<InstanceStatus>, upstream: String, connect_timeout: Duration) -> Self {
         let (wanted, changes) = (watch::Sender::new(wanted), watch::Sender::new(0));
         let tie_breaker = TieBreaker::default();
@@ -92,8 +92,8 @@ impl LinkTable {
         self.wanted.subscribe()
     }
 
-    /// The links a request goes by: every connected one, or the one with the fewest requests under way
-    /// (equals in turn).
+    /// The links that send a request, without those to the addresses in `not`: every connected one, or the connected one with the
+    /// fewest requests, breaking ties round-robin.
     pub fn choose(&self, fan_out: FanOut, not: &BTreeSet<SocketAddr>) -> Vec<Arc<LinkQueue>> {
         let records = self.records.lock();
         let mut connected: Vec<_> = usable(&records, not).map(|record| record.queue.clone()).collect();
@@ -106,12 +106,12 @@ impl LinkTable {
         }
     }
 
-    /// True when [`Self::choose`] has a choice. Asking takes nobody's turn.
+    /// True if [`Self::choose`] would return a link. Does not advance the round-robin.
     pub fn any(&self, not: &BTreeSet<SocketAddr>) -> bool {
         usable(&self.records.lock(), not).next().is_some()
     }
 
-    /// Asks for connections, as the article's Connect button does; the first that is up, or why none could be made.
+    /// Asks for connections, as the article's Connect button does. Returns the first one that is up, or why none could be made.
     pub async fn connect(&self) -> Result<SocketAddr, ConnectFailure> {
         let mut changes = self.changes.subscribe();
         self.records.lock().values_mut().for_each(|record| record.failure = None);
@@ -187,7 +187,7 @@ impl LinkTable {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// What connecting has come to, once it has: a connection, or every link's failure.
+    /// The result of connecting, if it is known: a connection, or a failure if every link has failed.
     fn settled(&self) -> Option<Result<SocketAddr, ConnectFailure>> {
         let records = self.records.lock();
         if let Some(up) = records.values().find(|record| record.state == LinkState::Connected) {
@@ -213,7 +213,7 @@ impl LinkTable {
     }
 }
 
-/// The links by which a request could go, without those to the addresses.
+/// The connected links, without those to the addresses in `not`.
 fn usable<'a>(
     records: &'a BTreeMap<SocketAddr, Record>,
     not: &'a BTreeSet<SocketAddr>,
@@ -227,7 +227,7 @@ mod tests {
     use crate::runtime::status;
 
     #[test]
-    fn equals_are_chosen_in_turn_and_asking_takes_nobodys_turn() {
+    fn ties_are_broken_round_robin_and_any_does_not_advance_it() {
         let links = LinkTable::new(true, status(), "requester:5678".into(), Duration::from_secs(1));
         let addresses = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         for address in addresses {
