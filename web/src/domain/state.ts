@@ -71,7 +71,7 @@ export function reduce(state: State, frame: Frame): State {
   }
   const topology = forget(foldTopology(state.topology, frame.events, now), now);
   let { samples, experiment, figures } = state;
-  const settings = ('settings' in frame && (frame.settings as PageSettings | null)) || state.settings;
+  const settings = frame.settings ?? state.settings;
   for (const event of frame.events) {
     if (event.type === 'experiment') experiment = event.experiment;
     if (event.type === 'figures') figures = event.figures;
@@ -91,6 +91,5 @@ export function reduce(state: State, frame: Frame): State {
 
 /** How many requests are kept: as many as the server keeps, where it says so. */
 function requestsKept(settings: PageSettings | undefined): number {
-  const said = settings && 'keepRequests' in settings ? settings.keepRequests : undefined;
-  return typeof said === 'number' ? said : REQUESTS_KEPT;
+  return settings?.keepRequests ?? REQUESTS_KEPT;
 }
