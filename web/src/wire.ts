@@ -107,7 +107,7 @@ export type Factor =
 export type DashboardMessage =
   | {
       /**
-       * The one that this web tier runs, or ran last.
+       * The experiment that this web tier runs, or ran last.
        */
       experiment: ExperimentView | null;
       figures: Figures;
@@ -855,7 +855,7 @@ export interface Environment {
    */
   system: string;
   /**
-   * Whether the processor may exceed its nominal frequency for a while. None where the kernel does not tell it.
+   * True if the processor may exceed its nominal frequency (turbo). None if the kernel does not report it.
    */
   turbo: boolean | null;
   /**
@@ -864,14 +864,14 @@ export interface Environment {
   version: string;
 }
 /**
- * Why no connection could be made, in the words Node.js has for it: the article's page shows them.
+ * Why a connection could not be made, in the format of Node.js's error, which the article's page shows.
  */
 export interface ConnectFailure {
   address: string;
   code: string;
   errno: number;
   /**
-   * More than Node.js has a word for, such as what the requester said before it closed the connection.
+   * A reason without a code in Node.js, such as the one that the requester gave before it closed the connection.
    */
   message?: string;
   port: number;
@@ -1160,7 +1160,7 @@ export interface LoggedEvent {
    */
   before?: string;
   /**
-   * None: by itself, or not known here.
+   * None: without a caller, or not known to this web tier.
    */
   by?: By;
   /**
@@ -1168,7 +1168,7 @@ export interface LoggedEvent {
    */
   count: number;
   /**
-   * The instance that it is about; none where there are several.
+   * The instance concerned; none if there are several.
    */
   instance?: string;
   kind: EventKind;
@@ -1189,7 +1189,7 @@ export interface LoggedEvent {
    */
   tier?: Tier;
   /**
-   * The worker that it is about, by its index; none where there are several.
+   * Index of the worker concerned; none if there are several.
    */
   worker?: number;
 }
@@ -1320,11 +1320,11 @@ export interface PageSettings {
   delay: Delay;
   dispatch: Dispatch;
   /**
-   * None while it is worked out, or where no responder is known.
+   * None while it is computed, or if no responder is known.
    */
   expected: IdleExpectation | null;
   /**
-   * Requests that the server keeps, beside those under way.
+   * Maximum ended requests that the server keeps.
    */
   keepRequests: number;
   /**
@@ -1856,11 +1856,11 @@ export interface Summary {
   trialsPlanned: number;
 }
 /**
- * Why a plan can't be carried out.
+ * Why a plan is invalid.
  */
 export interface PlanProblem {
   /**
-   * Of the plan's text, from 1; none where it is not one line's.
+   * Line of the plan's text, from 1; none if the error has no single line.
    */
   line: number | null;
   message: string;
