@@ -163,15 +163,19 @@ async fn the_bottleneck_is_that_of_the_deployment_as_it_is_now() {
     let figures = limited(&mut seen, "requesters limit this: 4 in flight at 100 ms = 40/s").await;
     assert_eq!((figures.capacity_per_s, figures.bottleneck.unwrap().tier), (Some(40.0), Tier::Requester));
 
-    // Who is connected to whom is known of each connection.
-    let topology = api.topology().await;
-    for (from, to) in [(Tier::Web, Tier::Requester), (Tier::Requester, Tier::Broker)] {
-        for view in topology.living(to) {
-            let address = view.snapshot.listens.unwrap().to_string();
+    // Who is connected to whom is known of each connection, once the web tier has found the requester.
+    eventually("each connection", async || {
+        let topology = api.topology().await;
+        let is_known = |from: Tier, address: String| {
             let mut peers = topology.living(from).flat_map(|view| &view.snapshot.peers);
-            assert!(peers.any(|peer| peer.address == address && peer.connected), "{to:?} at {address}");
-        }
-    }
+            peers.any(|peer| peer.address == address && peer.connected)
+        };
+        let known = [(Tier::Web, Tier::Requester), (Tier::Requester, Tier::Broker)].iter().all(|(from, to)| {
+            topology.living(*to).all(|view| is_known(*from, view.snapshot.listens.unwrap().to_string()))
+        });
+        known.then_some(())
+    })
+    .await;
 
     let mut dashboard = Dashboard::open(api.base.trim_start_matches("http://").parse().unwrap()).await;
     assert_eq!(dashboard.next().await["figures"]["bottleneck"]["tier"], "requester");
