@@ -82,8 +82,8 @@ async fn another_protocol_on_the_port_is_told_as_that() {
     let (web, listener, address) = web(&[]).await;
     // What a ZeroMQ socket says first.
     answer_all(listener, b"\xff\0\0\0\0\0\0\0\x01\x7f".to_vec());
-    trouble(&web, "is no requester").await;
-    assert_told(&web, address, "is no requester").await;
+    trouble(&web, "is not a requester").await;
+    assert_told(&web, address, "is not a requester").await;
     web.end().await;
 }
 
