@@ -4,7 +4,7 @@ import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 import { build, context } from 'esbuild';
 
-const LIMIT_KB = 140;
+const LIMIT_KB = 110;
 const watching = process.argv.includes('--watch');
 
 const options = {

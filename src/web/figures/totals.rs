@@ -269,7 +269,11 @@ mod tests {
     fn a_restarted_instance_begins_at_0_and_adds() {
         let mut sums = Sums::new();
         sums.take(&state("1", 1, 10, 4));
-        assert_eq!(sums.take(&state("1", 2, 3, 1)), [13, 5, 2, 6], "whether its end was told or not");
+        assert_eq!(
+            sums.take(&state("1", 2, 3, 1)),
+            [13, 5, 2, 6],
+            "a new process counts from 0, even if the end of the old one was not seen"
+        );
         sums.end("1");
         assert_eq!(sums.take(&state("1", 3, 1, 1)), [14, 6, 0, 8]);
     }

@@ -147,7 +147,7 @@ fn faults(snapshot: &Snapshot) -> String {
     if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
 }
 
-/// A worker's death, and its return. `reason`: why it died, if that was told.
+/// The events of a worker that died, and of its restart. `reason`: why it died, `None` if its instance does not say.
 fn of_worker(view: &InstanceView, now: &WorkerView, reason: Option<&str>) -> impl Iterator<Item = LoggedEvent> + use<> {
     let is_up = |worker: &WorkerView| matches!(worker.state, WorkerState::Idle | WorkerState::Busy);
     let before = view.worker(now.index);
@@ -271,7 +271,7 @@ mod tests {
         drains.workers.iter_mut().for_each(|worker| worker.state = WorkerState::Draining);
         let mut events =
             [&empty, &full, &shrinks, &responder(2), &responder(0), &responder(1), &drains].map(tell).to_vec();
-        // Its workers are told of before it is.
+        // An event of a worker arrives before the snapshot of its instance that says the same.
         events.insert(2, tell_worker(worker(2, WorkerState::Draining, 0), None));
         events.insert(6, tell_worker(worker(0, WorkerState::Starting, 0), None));
         let expected = ["InstanceCame", "Scaled 3 -> 2", "Scaled 2 -> 0", "Scaled 0 -> 1"];

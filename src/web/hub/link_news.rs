@@ -1,11 +1,11 @@
-//! What has become of this instance's links since it was last looked at.
+//! Changes of this instance's links since the hub last compared them.
 
 use std::collections::BTreeMap;
 
 use crate::web::links::LINK_ENDED;
 use crate::wire::{LinkState, LinkView};
 
-/// The links that are not as they were `known`. One that was removed is told once more, as disconnected, and then not known.
+/// The links whose state differs from the `known` one. A removed link is returned once, as disconnected, and then forgotten.
 pub fn link_news(known: &mut BTreeMap<String, LinkView>, now: BTreeMap<String, LinkView>) -> Vec<(String, LinkView)> {
     known.retain(|address, view| now.contains_key(address) || view.state != LinkState::Disconnected);
     let gone = known.keys().filter(|address| !now.contains_key(*address)).map(|address| {
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_is_told_when_it_changes_and_once_when_it_is_removed() {
+    fn a_link_is_returned_when_it_changes_and_once_when_it_is_removed() {
         let view = |state| LinkView { state, reason: None };
         let (up, down) = (view(LinkState::Connected), LinkState::Disconnected);
         let links =
