@@ -31,7 +31,7 @@ pub fn raise(settings: &Settings, role: Role, log: &Logger) -> Result<()> {
              the requests above its limit; raise the second, or lower the first"
         );
     }
-    let needed = needed(settings, role, 1);
+    let needed = files_needed(settings, role, 1);
     let allowed = rlimit::increase_nofile_limit(u64::MAX)?;
     if allowed < needed {
         bail!(
@@ -41,7 +41,7 @@ pub fn raise(settings: &Settings, role: Role, log: &Logger) -> Result<()> {
         );
     }
     debug!(log, "open files"; "allowed" => allowed, "needed" => needed);
-    let likely = self::needed(settings, role, BROKERS_OF_A_NAME);
+    let likely = files_needed(settings, role, BROKERS_OF_A_NAME);
     if allowed < likely {
         warn!(log, "each worker connects to every broker that a host name stands for: too few open files are allowed for many \
             brokers; raise the limit, or configure fewer workers";
@@ -50,8 +50,8 @@ pub fn raise(settings: &Settings, role: Role, log: &Logger) -> Result<()> {
     Ok(())
 }
 
-/// File descriptors that the process needs. `brokers`: the number of brokers behind each host name.
-fn needed(settings: &Settings, role: Role, brokers_of_a_name: u64) -> u64 {
+/// File descriptors that the process needs. `brokers_of_a_name`: the number of brokers behind each host name.
+fn files_needed(settings: &Settings, role: Role, brokers_of_a_name: u64) -> u64 {
     let brokers = |upstream: &Upstream| -> u64 {
         let count = |host: &str| if host.parse::<IpAddr>().is_ok() { 1 } else { brokers_of_a_name };
         upstream.endpoints().map(|(host, _)| count(host)).sum()
@@ -109,9 +109,9 @@ mod tests {
             ("tasks.responder:1", 8),
             ("tasks.responder:1,10.0.0.1:1", 9),
         ] {
-            assert_eq!(needed(&with(upstream), Role::Requester, 8), none + workers * brokers * 2, "{upstream}");
+            assert_eq!(files_needed(&with(upstream), Role::Requester, 8), none + workers * brokers * 2, "{upstream}");
         }
-        let all = |upstream| needed(&with(upstream), Role::All, 8);
+        let all = |upstream| files_needed(&with(upstream), Role::All, 8);
         assert_eq!(all("tasks.responder:1"), all("10.0.0.1:1"), "the broker is in the same process");
     }
 
@@ -119,10 +119,14 @@ mod tests {
     fn a_responder_worker_has_room_for_one_broker_more_while_one_is_replaced() {
         let mut settings = Settings::default();
         let workers = settings.responder.workers.get();
-        assert_eq!(needed(&settings, Role::Responder, 8), BASE + workers * PER_RESPONDER);
+        assert_eq!(files_needed(&settings, Role::Responder, 8), BASE + workers * PER_RESPONDER);
         for (backend, brokers) in [("ipc:///run/workers", 1), ("tcp://10.0.0.1:1", 1), ("tcp://broker:1", 8)] {
             settings.responder.backend = serde_json::from_value(json!(backend)).unwrap();
-            assert_eq!(needed(&settings, Role::Responder, 8), BASE + workers * (2 * (brokers + 1) + 1), "{backend}");
+            assert_eq!(
+                files_needed(&settings, Role::Responder, 8),
+                BASE + workers * (2 * (brokers + 1) + 1),
+                "{backend}"
+            );
         }
     }
 

@@ -82,7 +82,7 @@ impl RequesterTier {
             draining: draining.clone(),
             warnings: LogLimit::default(),
         });
-        let connections = process.temporary("connection", &arbiters, &status);
+        let connections = process.children("connection", &arbiters, &status);
         let context = Arc::new(MasterContext {
             listener: Mutex::new(Some(listener)),
             open_connections: Arc::new(OpenConnections::new(max_connections)),

@@ -141,8 +141,8 @@ impl Process {
         self.pool(name, arbiters, &Arc::new(status.of_component()), watch::Sender::new(1), spawn)
     }
 
-    /// Starts a supervisor for temporary children, distributed over the arbiters.
-    pub fn temporary(
+    /// Starts a supervisor without workers, for children that are distributed over the arbiters.
+    pub fn children(
         &self,
         name: &'static str,
         arbiters: &Arc<ArbiterPool>,
@@ -296,7 +296,7 @@ pub fn bound(socket: &zmq::Socket) -> Result<SocketAddr> {
 
 /// The proof that reports come from this deployment; `None` without `admin.token`.
 fn proof(settings: &Settings) -> Option<Proof> {
-    settings.admin.token.as_ref().and_then(Proof::of)
+    settings.admin.token.as_ref().map(Proof::of)
 }
 
 fn telemetry_contexts(settings: &Settings, log: &Logger) -> Contexts {

@@ -142,10 +142,9 @@ struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let reason = if std::thread::panicking() { "a fault of the web tier ended it" } else { "all were sent" };
-        let mut ended = None;
-        self.load.change(&self.token, |state| ended = state.stop(reason, None));
-        self.load.history.take(ended);
+        let panicked = std::thread::panicking();
+        let reason = if panicked { "a fault of the web tier ended it" } else { "it has made all of its requests" };
+        self.load.change(&self.token, |state| self.load.history.take(state.stop(reason, None)));
     }
 }
 

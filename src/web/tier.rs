@@ -96,9 +96,9 @@ impl WebTier {
         };
         let runs = Runs::new(process.settings.experiments.dir.clone());
         let arbiters = process.arbiter_pool(settings.arbiters.usize(), 1)?;
-        let jobs = process.temporary("job", &arbiters, &status);
+        let jobs = process.children("job", &arbiters, &status);
         let experiments = Arc::new(Experiments::new(runs, program, deployment.clone(), jobs.clone()));
-        let link_supervisor = process.temporary("link", &arbiters, &status);
+        let link_supervisor = process.children("link", &arbiters, &status);
         let context = Arc::new(LinksContext {
             table: links.clone(),
             requests: requests.clone(),

@@ -176,7 +176,7 @@ impl Delay {
     }
 }
 
-/// As in plans, such as `exponential 100ms`; with its cap where that is not the usual one.
+/// For people, in the words of plans, such as `exponential 100ms`; with its cap where that is not the usual one.
 impl fmt::Display for Delay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [min, max, mean, cap] = [self.min, self.max, self.mean, self.cap()].map(humantime::format_duration);
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delay_reads_as_in_a_plan() {
+    fn a_delay_reads_in_the_words_of_plans() {
         let text = |kind, cap| delay(kind, cap).to_string();
         assert_eq!(text(DelayShape::None, None), "none");
         assert_eq!(Delay::fixed(Duration::from_micros(1_500)).to_string(), "fixed 1ms 500us");

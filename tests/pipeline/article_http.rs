@@ -81,6 +81,6 @@ async fn what_is_under_way_at_a_disconnect_ends_as_lost() {
     app.busy(Tier::Responder, 3).await;
     app.web().post("/api/v1/dispatcher/disconnect", "").await;
     let message = asking.await.unwrap().error(502, "lost");
-    assert!(message.contains("it was disconnected"), "{message}");
+    assert!(message.contains("the web tier was disconnected"), "{message}");
     app.stop().await;
 }

@@ -175,7 +175,10 @@ async fn scaling_faults_and_loads_are_told_with_what_they_were_and_became() {
     let replaced = logged(&web, "load-ended", |event| event["by"] == by_us()).await;
     assert_eq!(replaced["reason"], "another load took its place");
     let ended = logged(&web, "load-ended", |event| event["by"].is_null()).await;
-    assert_eq!((&ended["after"], &ended["reason"]), (&json!("2 requests sent"), &json!("all were sent")));
+    assert_eq!(
+        (&ended["after"], &ended["reason"]),
+        (&json!("2 requests sent"), &json!("it has made all of its requests"))
+    );
     let started = page(&web, "?kind=load-started").await;
     let what: Vec<_> = started["events"].as_array().unwrap().iter().map(|event| &event["after"]).collect();
     assert_eq!(what, ["0.1 requests/s", "2 requests"]);

@@ -30,7 +30,7 @@ fn told(app: &Running, id: &str, admin: &str) -> Value {
 async fn with_a_token_telemetry_has_to_prove_it() {
     let app = Running::all(&[("admin.token", "s3cret")]).await;
     let stranger = publisher("127.0.0.1", app.addresses.telemetry.unwrap());
-    let proof = |token: &str| Proof::of(&serde_json::from_value(token.into()).unwrap()).unwrap();
+    let proof = |token: &str| Proof::of(&serde_json::from_value(token.into()).unwrap());
     let send = |id: &str, proof: Option<Proof>| {
         let report = json!([told(&app, id, "127.0.0.1:9666")]).to_string().into_bytes();
         let signature = proof.map(|proof| proof.sign(&report));

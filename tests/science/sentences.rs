@@ -191,10 +191,8 @@ impl Checked {
                 assert_numbers(ratio, &self.run.halves(self.cell(&[name])));
             }
         } else if let Some(found) = parts("Of {} requests, {} failed and {} were refused{}.", text) {
-            for (said, fields) in found.into_iter().zip([&["sent"][..], &["failed"], &["refused"]]) {
-                let of = |trial: &serde_json::Value| {
-                    fields.iter().map(|field| trial["requests"][*field].as_f64().unwrap()).sum::<f64>()
-                };
+            for (said, field) in found.into_iter().zip(["sent", "failed", "refused"]) {
+                let of = |trial: &serde_json::Value| trial["requests"][field].as_f64().unwrap();
                 assert_numbers(said, &[all.iter().flat_map(|cell| self.run.trials(*cell)).map(of).sum()]);
             }
         } else if let Some(found) = parts(

@@ -38,6 +38,7 @@ test('a recording is played, and gone through', async () => {
   await bar.getByLabel('Speed').selectOption({ label: '× 0.25' });
   await bar.getByRole('button', { name: 'Play' }).click();
   await latest.getByText('3 responses').waitFor();
+  for (const name of ['Send request', 'Connect']) assert.ok(await page.getByRole('button', { name, exact: true }).isDisabled(), name);
   await page.getByRole('navigation').getByRole('link', { name: 'Control' }).click();
   await page.getByText('This is a recording').waitFor();
   assert.ok(await page.getByRole('button', { name: 'Panic' }).isDisabled());

@@ -148,8 +148,8 @@ impl Watcher for ProgressPrinter {
                 *done += steps(plan);
                 bar.set_position(*done);
                 *done = bar.position();
-                let is_open = plan.cells[result.cell].setup.load.is_open();
-                let figures = figures(result, is_open);
+                let load = plan.cells[result.cell].setup.load;
+                let figures = figures(result, load.is_open() && load.is_steady());
                 let text = format!("{:>4}  {}  {figures}", result.number + 1, levels_text(plan, result.cell));
                 // Without a terminal the bar is hidden and would not print the line.
                 match bar.is_hidden() {

@@ -113,8 +113,9 @@ impl CellSummary {
             Some(Err(why)) => (None, Some(why.clone())),
             None => (None, None),
         };
-        let steadiness = || trials.iter().filter_map(|trial| trial.steadiness.as_ref());
-        let is_open = results.plan.cells[cell].setup.load.is_open();
+        let load = results.plan.cells[cell].setup.load;
+        let judged = || trials.iter().filter(|_| load.is_steady());
+        let steadiness = || judged().filter_map(|trial| trial.steadiness.as_ref());
         let mut summary = Self {
             cell,
             trials: trials.len(),
@@ -134,7 +135,7 @@ impl CellSummary {
             by_expected: BTreeMap::new(),
             halves: Steadiness::halves(steadiness()),
             is_unsteady: false,
-            is_overloaded: is_open && Steadiness::is_growing(steadiness()),
+            is_overloaded: load.is_open() && Steadiness::is_growing(steadiness()),
         };
         for trial in &trials {
             let (requests, messages) = (&mut summary.requests, &mut summary.messages);

@@ -180,14 +180,17 @@ impl Shared {
                 shared.tally.borrow_mut().lag(due, shared.begun.elapsed());
             }
         });
-        let client = |shared: Rc<Self>| async move {
+        // Ends the think times of the other clients when one finds that there are enough requests.
+        let over = self.stop.child_token();
+        let client = |shared: Rc<Self>, over: CancellationToken| async move {
             loop {
-                shared.think(think, length).await;
+                shared.think(think, length, &over).await;
                 let due = shared.begun.elapsed();
                 if shared.stop.is_cancelled() || due >= length {
                     return;
                 }
                 if shared.is_enough() {
+                    over.cancel();
                     return shared.tally.borrow_mut().close(due);
                 }
                 let failed = shared.request(due).await;
@@ -197,20 +200,23 @@ impl Shared {
                 }
             }
         };
-        (0..clients).map(|_| client(self.clone())).collect::<FuturesUnordered<_>>().collect::<()>().await;
+        (0..clients).map(|_| client(self.clone(), over.clone())).collect::<FuturesUnordered<_>>().collect::<()>().await;
         probes.abort();
         // The probes drop their clone of the load when they have been aborted.
         let _ = probes.await;
         Ok(())
     }
 
-    /// Waits for a think time, exponentially distributed, at most until the load's end.
-    async fn think(&self, mean: Duration, length: Duration) {
+    /// Waits for a think time, exponentially distributed, at most until the load is over.
+    async fn think(&self, mean: Duration, length: Duration, over: &CancellationToken) {
+        if mean.is_zero() {
+            return;
+        }
         let drawn = mean.mul_f64(self.thoughts.borrow_mut().sample(Exp1));
         let left = length.saturating_sub(self.begun.elapsed());
         tokio::select! {
             () = wait(drawn.min(left)) => {}
-            () = self.stop.cancelled() => {}
+            () = over.cancelled() => {}
         }
     }
 

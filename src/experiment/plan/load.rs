@@ -35,6 +35,11 @@ impl Load {
         !matches!(self, Self::Closed { .. })
     }
 
+    /// True unless the rate changes over a trial: without a steady rate there is no steady state.
+    pub fn is_steady(&self) -> bool {
+        !matches!(self, Self::Ramp { .. })
+    }
+
     /// Offered requests per second of an open loop, the mean over a trial; `None` for a closed loop.
     pub fn offered_per_s(&self) -> Option<f64> {
         match *self {
@@ -115,6 +120,8 @@ mod tests {
         for text in ["closed 8", "closed 8 think 1s500ms", "constant 0.5/s", "poisson 50/s", "ramp 10/s 200.5/s"] {
             assert_eq!(text.parse::<Load>().unwrap().to_string(), text);
         }
+        let steady = |text: &str| text.parse::<Load>().unwrap().is_steady();
+        assert!(steady("constant 5/s") && !steady("ramp 10/s 200/s"));
         assert_eq!("poisson 50".parse::<Load>(), "poisson  50/s".parse());
         assert_eq!("closed 8 think 0s".parse::<Load>(), "closed 8".parse());
     }

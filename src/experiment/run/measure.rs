@@ -152,7 +152,7 @@ fn verdict(before: &Topology, after: &Topology, client_messages: u64, lost: u64)
         None if pending > 0 => Some(format!("{pending} messages have no outcome yet")),
         None if requesters.sent > client_messages => {
             let why = match lost {
-                0 => "there was other load".to_owned(),
+                0 => "there was other load, or a link was lost and requests were sent again".to_owned(),
                 lost => format!("{lost} of its requests had no answer that could be read"),
             };
             let more = requesters.sent - client_messages;
@@ -162,7 +162,7 @@ fn verdict(before: &Topology, after: &Topology, client_messages: u64, lost: u64)
             ))
         }
         None if requesters.sent < client_messages => Some(format!(
-            "the requesters sent {} messages, {} fewer than this experiment had outcomes of: one of them was started again",
+            "the requesters sent {} messages, {} fewer than this experiment had outcomes of: one of them ended or was started again",
             requesters.sent,
             client_messages - requesters.sent
         )),
@@ -220,7 +220,7 @@ mod tests {
         }
         let other = verdict(&before, &requester(71, 61, 10), 20, 0).reason.unwrap();
         let lost = verdict(&before, &requester(71, 61, 10), 20, 1).reason.unwrap();
-        assert!(other.ends_with("1 more than this experiment had outcomes of: there was other load"), "{other}");
+        assert!(other.ends_with("1 more than this experiment had outcomes of: there was other load, or a link was lost and requests were sent again"), "{other}");
         assert!(lost.ends_with(": 1 of its requests had no answer that could be read"), "{lost}");
     }
 }

@@ -48,7 +48,7 @@ impl Steadiness {
     /// True if more was asked in these trials of one open load than could be done: the requests under way grew by more than
     /// [`GROWTH`], and by more than chance explains. Where as much is done as is asked, their number is a random walk, or nearer
     /// to where it began: of Poisson arrivals and exponential services each request due adds 2 to its variance, of more regular
-    /// ones less.
+    /// ones less, of less regular ones (log-normal with a shape above 0.83) more.
     pub fn is_growing<'a>(trials: impl IntoIterator<Item = &'a Self>) -> bool {
         let (mut growth, mut due) = (0.0, 0.0);
         for trial in trials {

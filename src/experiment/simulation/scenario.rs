@@ -2,9 +2,6 @@
 
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-
 use crate::wire::FanOut;
 
 /// Maximum messages of a simulation, which bounds its time and memory.
@@ -14,17 +11,11 @@ pub const MAX_MESSAGES: usize = 10_000_000;
 pub const MAX_WORKERS: usize = 100_000;
 
 /// How requests arrive.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case", tag = "kind")]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Arrivals {
     /// A closed loop: each client makes its next request when its last one has ended, after an exponentially distributed
     /// think time with the mean `think_ms`, in milliseconds.
-    #[serde(rename_all = "camelCase")]
-    Closed {
-        clients: usize,
-        #[serde(default)]
-        think_ms: f64,
-    },
+    Closed { clients: usize, think_ms: f64 },
     /// Evenly spaced; `rate` in requests per second.
     Constant { rate: f64 },
     /// A Poisson process; `rate` in requests per second.
@@ -39,8 +30,7 @@ impl Arrivals {
 }
 
 /// A deployment and its load. All instances of a tier are alike.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Scenario {
     pub requester_instances: usize,
     /// Workers per instance.

@@ -25,7 +25,8 @@ pub enum BadUrl {
 pub fn web_url(text: &str) -> Result<String, BadUrl> {
     let url = text.trim().trim_end_matches('/');
     let invalid = |why: &str| BadUrl::Invalid(text.to_owned(), why.to_owned());
-    if let Some((_, host)) = url.split('/').nth(2).and_then(|authority| authority.rsplit_once('@')) {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    if let Some((_, host)) = rest.split(['/', '?', '#']).next().and_then(|authority| authority.rsplit_once('@')) {
         // Not repeated: it is a password, and results of experiments repeat the URL.
         let why = "it has a user and password, which swarmq does not send: leave them out";
         return Err(BadUrl::Invalid(format!("http://...@{host}"), why.to_owned()));
@@ -104,6 +105,8 @@ mod tests {
             ("http://", "has no scheme"),
             ("http://a b", "http://127.0.0.1:3000"),
             ("http://a/?x=1", "it has a query"),
+            ("pi:s3cret@a:3000/x/y", "it has a user and password"),
+            ("http://a:3000?x=@b", "it has a query"),
             ("http://pi:s3cret@a:3000/x", "http://...@a:3000 is not a web tier's address (it has a user and password"),
         ] {
             let error = web_url(text).unwrap_err().to_string();

@@ -170,7 +170,9 @@ impl Supervisor {
     }
 
     fn restart_child(&mut self, number: u32, mut child: Transient, reason: String, ctx: &mut Context<Self>) {
-        let Some(wait) = self.restarts.died(&mut child.waits, Instant::now()) else { return self.give_up(reason) };
+        let Some(wait) = self.restarts.died(&mut child.waits, Instant::now()) else {
+            return self.give_up(None, reason);
+        };
         warn!(self.spec.log, "died, starting again"; "reason" => reason, "wait" => ?wait);
         self.spec.status.restarted();
         self.children.all.insert(number, Child::Restarting);

@@ -135,8 +135,8 @@ impl Supervisor {
     }
 
     /// Ends the process: the restarts are used up.
-    pub(super) fn give_up(&mut self, reason: String) {
-        error!(self.spec.log, "too many deaths, giving up"; "reason" => &reason);
+    pub(super) fn give_up(&mut self, worker: Option<usize>, reason: String) {
+        error!(self.spec.log, "too many deaths, giving up"; "worker" => worker, "reason" => &reason);
         // An error means that the process is ending already.
         let _ = self.spec.fatal.send(self.restarts.fatal(self.spec.name, reason));
         self.trim();
@@ -144,7 +144,9 @@ impl Supervisor {
 
     fn restart(&mut self, index: usize, reason: String, ctx: &mut Context<Self>) {
         let record = &mut self.slots[index];
-        let Some(wait) = self.restarts.died(&mut record.waits, Instant::now()) else { return self.give_up(reason) };
+        let Some(wait) = self.restarts.died(&mut record.waits, Instant::now()) else {
+            return self.give_up(Some(index), reason);
+        };
         warn!(self.spec.log, "died, starting again"; "worker" => index, "reason" => &reason, "wait" => ?wait);
         record.restarting = true;
         record.status.restarting(reason);

@@ -182,8 +182,10 @@ async fn running(experiments: Data<Experiments>) -> Answer {
 )]
 #[delete("/api/v1/experiments/running")]
 async fn stop(call: HttpRequest, experiments: Data<Experiments>, history: Data<History>) -> Answer {
+    let view = experiments.stop()?;
+    // The experiment's process ends later.
     history.expect(EXPERIMENT, EventKind::ExperimentEnded, caller(&call));
-    Ok(HttpResponse::Ok().json(experiments.stop()?))
+    Ok(HttpResponse::Ok().json(view))
 }
 
 /// Starts an experiment, or resumes a run.

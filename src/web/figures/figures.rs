@@ -50,7 +50,7 @@ impl FiguresLog {
             since: self.since,
             rates: rates.collect(),
             requests: self.totals.requests(),
-            messages_per_request: taking.map(|view| view.snapshot.workers.len() as u64).sum(),
+            messages_per_request: taking.map(|view| view.snapshot.pool_size() as u64).sum(),
             offered_per_s: tiers[1].per_s,
             served_per_s: rounded(served.sum()),
             tiers,
@@ -115,7 +115,9 @@ mod tests {
         fn after(&mut self, seconds: u64) {
             let worker =
                 |index| WorkerView { index, id: String::new(), state: WorkerState::Idle, handled: 0, restarts: 0 };
-            let workers = || (0..3).map(worker).collect();
+            let workers = || (0..3).map(worker).collect::<Vec<_>>();
+            // A pool that has shrunk: no request has a message for the worker that drains.
+            let draining = WorkerView { state: WorkerState::Draining, ..worker(3) };
             let sent = 9 * seconds;
             let ledger = Ledger { sent, responses: sent, ..Ledger::default() };
             let uptime_ms = Some(1_000 * seconds);
@@ -123,7 +125,7 @@ mod tests {
             for snapshot in [
                 Snapshot { requests: Some(3 * seconds), uptime_ms, ..snapshot("web", Tier::Web) },
                 Snapshot {
-                    workers: workers(),
+                    workers: workers().into_iter().chain([draining]).collect(),
                     window: Some(1),
                     ledger,
                     uptime_ms,

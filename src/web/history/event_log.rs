@@ -41,9 +41,11 @@ pub struct EventLog {
 }
 
 impl EventLog {
-    /// An empty log of up to `most` events.
-    pub fn new(most: usize) -> Self {
-        Self { events: VecDeque::new(), bytes: 0, most, last: 0, forgotten: 0 }
+    /// An empty log of up to `most` events, from `since` on, in milliseconds since the epoch: earlier ones, of a web tier that has
+    /// ended, are not kept.
+    pub fn new(most: usize, since: u64) -> Self {
+        let last = since.saturating_mul(1_000);
+        Self { events: VecDeque::new(), bytes: 0, most, last, forgotten: last }
     }
 
     /// Numbers an event and adds it. The number grows with the wall clock, by 1,000 a millisecond, so that a web tier that is
@@ -87,7 +89,7 @@ impl EventLog {
         all.skip(surplus).collect()
     }
 
-    /// `seq` of the last event; 0: there was none.
+    /// `seq` of the last event, or of the log's beginning.
     pub fn last(&self) -> u64 {
         self.last
     }
@@ -115,7 +117,7 @@ mod tests {
 
     /// A log of so many at most, with events of two kinds in turn, one each millisecond.
     fn log(most: usize, count: u64) -> EventLog {
-        let (mut log, now) = (EventLog::new(most), Instant::now());
+        let (mut log, now) = (EventLog::new(most, 0), Instant::now());
         let kinds = [EventKind::Scaled, EventKind::LinkLost];
         (0..count).for_each(|at| log.push(now, event(kinds[at as usize % 2], 1 + at)));
         log
@@ -123,13 +125,17 @@ mod tests {
 
     #[test]
     fn numbers_grow_though_the_clock_is_set_back_and_none_is_used_again_after_a_restart() {
-        let (mut log, now) = (EventLog::new(10), Instant::now());
+        let (mut log, now) = (EventLog::new(10, 0), Instant::now());
         for at in [5, 5, 3, 6] {
             log.push(now, event(EventKind::Scaled, at));
         }
         let seqs = |log: &EventLog| log.latest(0, 10).iter().map(|event| event.seq).collect::<Vec<_>>();
         assert_eq!(seqs(&log), [5_000, 5_001, 5_002, 6_000]);
-        let mut restarted = EventLog::new(10);
+        // Begun 7 ms after the epoch.
+        let mut restarted = EventLog::new(10, 7);
+        let page = restarted.page(Some(log.last()), 10, &[]);
+        assert!(page.missed, "what came between is not kept");
+        assert!(!restarted.page(Some(page.last), 10, &[]).missed);
         restarted.push(now, event(EventKind::Scaled, 7));
         assert!(restarted.last() > log.last());
     }
@@ -180,7 +186,7 @@ mod tests {
 
     #[test]
     fn texts_from_the_network_are_cut_and_count() {
-        let (mut log, now) = (EventLog::new(20), Instant::now());
+        let (mut log, now) = (EventLog::new(20, 0), Instant::now());
         for at in 0..100 {
             let long = || Some("ä".repeat(1 << 20));
             let event = LoggedEvent { node: long(), reason: long(), after: long(), ..event(EventKind::Scaled, at) };

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use super::{By, EventKind, EventLog, LoggedEvent, Pending};
 use crate::web::Feed;
+use crate::wire::now_ms;
 
 /// The log, and the events that will be added to it.
 pub struct History {
@@ -24,7 +25,7 @@ struct State {
 impl History {
     /// Keeps up to `most` events.
     pub fn new(most: usize, feed: Arc<Feed>) -> Self {
-        Self { state: Mutex::new(State { log: EventLog::new(most), pending: Pending::default() }), feed }
+        Self { state: Mutex::new(State { log: EventLog::new(most, now_ms()), pending: Pending::default() }), feed }
     }
 
     /// What soon happens to `subject` (an instance, a link, ...) is caused by somebody.

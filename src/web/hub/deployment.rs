@@ -171,16 +171,12 @@ impl Deployment {
         }
     }
 
-    /// Shows the dashboards an event, without the latency histograms, which they do not show.
+    /// Shows the dashboards an event that has been taken in, without the latency histograms, which they do not show.
     fn show(&self, event: &mut Event) {
-        let hops = match event {
-            Event::Instance { snapshot } => std::mem::take(&mut snapshot.hops),
-            _ => Hops::new(),
-        };
-        self.feed.show(event);
         if let Event::Instance { snapshot } = event {
-            snapshot.hops = hops;
+            snapshot.hops = Hops::new();
         }
+        self.feed.show(event);
     }
 
     /// Takes in what has become of this instance's own links.

@@ -43,7 +43,7 @@ impl ConnectFailure {
 }
 
 /// Why a link has ended.
-pub const LINK_ENDED: &str = "it was disconnected, or its address left the name";
+pub const LINK_ENDED: &str = "the web tier was disconnected, or the name does not resolve to its address any more";
 
 /// The desired state of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -44,7 +44,10 @@ export class Flights {
 
   /** The dots still on their way. */
   at(now: number): readonly Flight[] {
-    this.#flights = this.#flights.filter(({ stops, start }) => now - start < (stops.length - 1) * LEG_MS);
+    this.#flights = this.#flights.filter(
+      // A recording may be set back: what was then is over as well.
+      ({ stops, start }) => Math.abs(now - start) < (stops.length - 1) * LEG_MS,
+    );
     return this.#flights;
   }
 

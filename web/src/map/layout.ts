@@ -135,8 +135,12 @@ function byNode(instances: readonly InstanceView[]): Nodes {
     .map(([node, members]) => ({ node, instances: members.sort((a, b) => inNaturalOrder(name(a), name(b))) }));
 }
 
+/** The most workers that a setting allows for an instance; anybody may claim more. */
+const MAX_PLACES = 10_000;
+
 /** The places that an instance needs: its workers stand by their index, and one whose event was lost leaves a gap. */
-export const placesOf = ({ workers }: InstanceView): number => (workers.at(-1)?.index ?? -1) + 1;
+export const placesOf = ({ workers }: InstanceView): number =>
+  Math.min(MAX_PLACES, (workers.at(-1)?.index ?? -1) + 1);
 
 const workersIn = (nodes: Nodes): number =>
   nodes.reduce((sum, node) => sum + node.instances.reduce((all, view) => all + placesOf(view), 0), 0);

@@ -105,7 +105,7 @@ function doubt(cell: CellSummary, metric: Metric): string | undefined {
   return fewness(cell.figures[metric]);
 }
 
-/** Why a percentile is not what it is called, of what a comparison knows. */
+/** Why a percentile is just the slowest request; undefined where it has enough. Comparisons know no other doubt. */
 export const fewness = (figure: Figure | undefined): string | undefined =>
   figure?.isFew ? 'of too few requests: just the slowest' : undefined;
 
@@ -230,7 +230,7 @@ export function EnvironmentTable({ environment, plan, conditions = [] }: Measure
   const { commit, build, isVirtual, governor, turbo, cpuLimit, memoryLimitBytes, command = [] } = environment;
   const limits = [cpuLimit && `${cpuLimit} cores`, memoryLimitBytes && bytes(memoryLimitBytes)].filter(Boolean);
   const rows: [string, string][] = [
-    ['command', command.map((word) => (/^[\w./:=,@%+-]+$/.test(word) ? word : `'${word}'`)).join(' ') || 'not known'],
+    ['command', command.map((word) => (/^[\w./:=,@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(' ') || 'not known'],
     ['swarmq', [version, commit, build && `${build} build`].filter(Boolean).join(', ')],
     ['load made by', host],
     ['system', [system, architecture].filter(Boolean).join(', ')],

@@ -43,11 +43,11 @@ export const reconnect = (): void => live?.connect();
 
 /** Plays the recording at an address. */
 export async function replay(url: string): Promise<void> {
+  connection.value = { state: 'replay' };
   try {
     const response = await fetch(url);
     if (!response.ok) throw new Error(`There is no recording at ${url}: the server answered ${response.status}.`);
     recording.value = new Recording(parseRecording(await response.text()), clock);
-    connection.value = { state: 'replay' };
     show(recording.value);
   } catch (error) {
     replayProblem.value = error instanceof Error ? error.message : String(error);

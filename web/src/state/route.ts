@@ -1,4 +1,4 @@
-/** The browser's address as a signal: the only state of the interface. The browser's Back and Forward go through it. */
+/** The browser's address as a signal: what can be linked to: view, filters, and the open sheet. The browser's Back and Forward go through it. */
 import { computed, signal } from '@preact/signals';
 import { linkTo, parseAddress, sheetOf, withSheet, type Address, type SheetOf } from '../domain/address.ts';
 

@@ -11,13 +11,13 @@ export function parseRecording(text: string): Frame[] {
   text.split('\n').forEach((line, place) => {
     if (line.trim() === '') return;
     const wrong = (why: string): Error => new Error(`Line ${place + 1} of the recording ${why}.`);
-    let frame: Partial<Frame>;
+    let frame: Partial<Frame> | null;
     try {
-      frame = JSON.parse(line) as Partial<Frame>;
+      frame = JSON.parse(line) as Partial<Frame> | null;
     } catch {
       throw wrong('is not JSON');
     }
-    if (frame.type !== 'snapshot' && frame.type !== 'events') throw wrong('is neither a snapshot nor a batch of events');
+    if (frame?.type !== 'snapshot' && frame?.type !== 'events') throw wrong('is neither a snapshot nor a batch of events');
     if (typeof frame.now !== 'number') throw wrong('has no time (`now`)');
     if (frames.length === 0 && frame.type !== 'snapshot') throw wrong('comes first, and must be a snapshot');
     if (frame.now < (frames.at(-1)?.now ?? 0)) throw wrong('is earlier than the line before it');

@@ -4,7 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 /** The fields of a form by name, as texts. */
 export type Fields = Readonly<Record<string, string>>;
 
-/** A form's fields: those of `typed` differ from what is set. */
+/** A form's fields as they are shown, and whether any differs from what is set. */
 export interface Draft<F extends Fields> {
   fields: F;
   isChanged: boolean;

@@ -35,7 +35,7 @@ const TITLES: Record<Field, string> = {
   capMs: 'At most, ms',
 };
 
-/** Without a longest delay the program takes its own. */
+/** Without one, a responder keeps its present longest delay, or takes the mean if that is longer. */
 const isOptional = (field: Field): boolean => field === 'capMs';
 
 const DISPATCHES: { value: Dispatch; label: string }[] = [
@@ -60,7 +60,11 @@ function DelayForm({ configured }: { configured: Delay }) {
     const delay: Delay = { ...configured, kind: kind?.value ?? set };
     for (const field of kind?.fields ?? []) {
       const text = fields[field] ?? '';
-      if (isOptional(field) && text === '') continue;
+      if (field === 'capMs' && text === '') {
+        delete delay.capMs;
+        change({ capMs: texts['capMs'] ?? '' });
+        continue;
+      }
       delay[field] = numberFrom(TITLES[field], text, 0, highest(field));
       change({ [field]: String(delay[field]) });
     }

@@ -1,6 +1,7 @@
 /** Experiments: a plan is started and watched, earlier runs are looked at and compared. */
 import { useEffect } from 'preact/hooks';
 import { linkTo } from '../../domain/address.ts';
+import { connection } from '../../state/connection.ts';
 import { route } from '../../state/route.ts';
 import { experiment } from '../../state/store.ts';
 import { PermissionNote } from '../control/permission.tsx';
@@ -57,7 +58,7 @@ function ExperimentsHome({ given }: { given: string }) {
           )}
         </div>
       )}
-      {about.state === 'reading' && <p class="empty">Asking the server for its plans…</p>}
+      {about.state === 'reading' && connection.value.state !== 'replay' && <p class="empty">Asking the server for its plans…</p>}
       {about.state === 'failed' && <p class="empty is-problem">{about.problem}</p>}
       {about.state === 'read' && (
         <div class="bench">

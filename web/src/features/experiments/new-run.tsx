@@ -69,7 +69,8 @@ export function NewRun({ overview, runs, given }: { overview: Overview; runs: Ru
     change(part);
   };
   useEffect(() => {
-    if (given) {
+    // What was changed of this plan since goes before it.
+    if (given && planDraft.peek()?.origin !== `run:${given}`) {
       void action.run(async () => ((await choose(`run:${given}`)) ? `The plan of ${given} is here to be changed.` : ''));
     }
   }, [given]);

@@ -1,5 +1,6 @@
 /** The links between the web tier and the requesters, to connect and to disconnect as in the article. */
 import { linksOf } from '../../domain/topology.ts';
+import { connection } from '../../state/connection.ts';
 import { permission } from '../../state/permission.ts';
 import { topology } from '../../state/store.ts';
 import { connectLinks, disconnectLinks } from '../../transport/api.ts';
@@ -22,7 +23,7 @@ export function Links() {
       <div class="buttons">
         <button
           type="button"
-          disabled={action.busy}
+          disabled={action.busy || connection.value.state === 'replay'}
           onClick={() => action.run(async () => (await connectLinks(), 'Connected.'))}
         >
           Connect

@@ -1,5 +1,6 @@
 /** Sending: one request, a burst, or a steady rate. */
 import { sendForm } from '../../state/drafts.ts';
+import { connection } from '../../state/connection.ts';
 import { permission } from '../../state/permission.ts';
 import { load, settings } from '../../state/store.ts';
 import { sendRequest, startLoad, stopLoad } from '../../transport/api.ts';
@@ -70,7 +71,7 @@ export function Send() {
             <span>requests a second</span>
           </label>
         )}
-        <button type="submit" class="primary" disabled={action.busy || (refused && form.mode !== 'one')}>
+        <button type="submit" class="primary" disabled={action.busy || (form.mode === 'one' ? connection.value.state === 'replay' : refused)}>
           {form.mode === 'one'
             ? 'Send request'
             : form.mode === 'burst'

@@ -27,7 +27,7 @@ export function ReplySheet({ requestId, messageId }: { requestId: string; messag
   const message = request?.messages.find(isThis) ?? whole?.messages.find(isThis);
   // What was loaded has its body whole.
   const reply = whole?.replies.find(isThis) ?? request?.replies.find(isThis);
-  const unanswered = !(request ?? whole) ? 'unknown' : request?.status === 'pending' ? 'pending' : 'notReported';
+  const unanswered = !(request ?? whole) ? 'unknown' : (request ?? whole)?.status === 'pending' ? 'pending' : 'notReported';
   const state = reply ? outcomeOf(reply) : message?.lost !== undefined ? 'lost' : unanswered;
   const heading = {
     response: 'Response',

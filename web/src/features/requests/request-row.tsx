@@ -11,9 +11,9 @@ import type { RequestView } from '../../wire.ts';
 /** Messages shown until all are asked for. */
 const MAX_LINES = 6;
 
-/** The row of a request, which is rendered when this request changes. */
-export function RequestRow({ id }: { id: string }) {
-  const request = useRequest(id).value;
+/** The row of a request, which is rendered when this request changes. `last`: shown when the request is not kept any more. */
+export function RequestRow({ id, last }: { id: string; last?: RequestView }) {
+  const request = useRequest(id).value ?? last;
   return request ? <Waterfall request={request} /> : null;
 }
 

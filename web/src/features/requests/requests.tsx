@@ -6,6 +6,7 @@ import { changeQuery, route } from '../../state/route.ts';
 import { newest, requests, requestsLeftOut, topology } from '../../state/store.ts';
 import { count, plural } from '../../ui/format.ts';
 import { usePageRows } from '../../ui/virtual.ts';
+import type { RequestView } from '../../wire.ts';
 import { PhaseLegend } from './phase-legend.tsx';
 import { RequestRow } from './request-row.tsx';
 
@@ -15,13 +16,13 @@ const ROW_PX = 110;
 /** The route `#/requests`, with the filter in its query. */
 export function RequestsView() {
   const filter = filterFrom(route.value.query);
-  const [held, setHeld] = useState<readonly string[]>();
+  const [held, setHeld] = useState<readonly RequestView[]>();
   const known = newest.value;
-  const shown = (held ? held.flatMap((id) => requests.value.get(id) ?? []) : known).filter((request) =>
-    matches(request, filter),
-  );
-  const all = held?.length ?? known.length;
-  const waiting = held ? known.findIndex((request) => request.requestId === held[0]) : 0;
+  const listed = held?.map((last) => requests.value.get(last.requestId) ?? last) ?? known;
+  const shown = listed.filter((request) => matches(request, filter));
+  const first = held && known.findIndex((request) => request.requestId === held[0]?.requestId);
+  // Where none of the held ones is kept any more, all are new.
+  const waiting = first === -1 ? known.length : (first ?? 0);
   return (
     <section class="requests-view">
       <form class="filters" aria-label="Filter" onSubmit={(event) => event.preventDefault()}>
@@ -29,12 +30,14 @@ export function RequestsView() {
         <button
           type="button"
           aria-pressed={held !== undefined}
-          onClick={() => setHeld(held ? undefined : known.map(({ requestId }) => requestId))}
+          onClick={() => setHeld(held ? undefined : known)}
         >
           {held ? `Resume${waiting > 0 ? ` (${count(waiting)} new)` : ''}` : 'Hold the list'}
         </button>
         <output>
-          {shown.length === all ? plural(shown.length, 'request') : `${count(shown.length)} of ${plural(all, 'request')}`}
+          {shown.length === listed.length
+            ? plural(shown.length, 'request')
+            : `${count(shown.length)} of ${plural(listed.length, 'request')}`}
         </output>
       </form>
       <h2 class="unseen">Newest first</h2>
@@ -54,7 +57,7 @@ export function RequestsView() {
           </p>
         )
       )}
-      <RequestList ids={shown.map(({ requestId }) => requestId)} />
+      <RequestList shown={shown} />
     </section>
   );
 }
@@ -121,20 +124,20 @@ function LeftOut() {
   );
 }
 
-function RequestList({ ids }: { ids: readonly string[] }) {
+function RequestList({ shown }: { shown: readonly RequestView[] }) {
   const list = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
   // What is above the list comes and goes.
   useLayoutEffect(() => {
     if (list.current) setTop(Math.round(list.current.getBoundingClientRect().top + scrollY));
   });
-  const keyOf = (index: number): string => ids[index] ?? '';
-  const { rows, before, after, measure } = usePageRows({ count: ids.length, keyOf, estimate: ROW_PX }, top);
+  const keyOf = (index: number): string => shown[index]?.requestId ?? '';
+  const { rows, before, after, measure } = usePageRows({ count: shown.length, keyOf, estimate: ROW_PX }, top);
   return (
     <div class="requests" ref={list} style={{ paddingTop: `${before}px`, paddingBottom: `${after}px` }}>
       {rows.map(({ index, key }) => (
         <div key={key} data-index={index} ref={measure}>
-          <RequestRow id={key} />
+          <RequestRow id={key} last={shown[index]} />
         </div>
       ))}
     </div>
